@@ -1,0 +1,60 @@
+"""The command line: every option and its help. A command's body is one lazy import and one call."""
+
+import sys
+from typing import Annotated, Any, cast
+
+import typer
+
+from dfal_cli import __version__
+from dfal_cli.cli.merge import merge
+from dfal_cli.cli.score import score
+from dfal_cli.cli.select import select
+from dfal_cli.cli.simulate import simulate
+from dfal_cli.cli.train import train
+
+# typer gives a name to this one of its usage errors only; the others share its parent.
+USAGE_ERROR = cast(type[Exception], typer.BadParameter.__base__)
+
+app = typer.Typer(
+    name="dfal",
+    help="Choose which images to label next: train, score, select, label by hand, merge, and again.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (train, score, select, merge, simulate):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dfal {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def dfal(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Choose which images to label next: train, score, select, label by hand, merge, and again."""
+
+
+def main() -> None:
+    """Run the program; a wrong use of it is said in two lines at most."""
+    try:
+        code = app(standalone_mode=False)
+    except USAGE_ERROR as error:
+        _explain(error)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
+    sys.exit(code)
+
+
+def _explain(error: Any) -> None:
+    command = error.ctx.command_path if error.ctx else "dfal"
+    print(f"{command}: {error.format_message()}", file=sys.stderr)
+    print(f"`{command} --help` lists the options", file=sys.stderr)

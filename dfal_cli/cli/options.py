@@ -1,0 +1,107 @@
+"""Options that several commands share, so that each is spelt and explained once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfal_cli.config import read_config
+from dfal_cli.errors import UsageError
+
+IN, NETWORK, TRAINING, OUT, RUNNING = "Input", "Network", "Training", "Output", "Running"
+"""Headings under which help lists the options."""
+
+
+def option(*spellings: str, help: str, panel: str, metavar: str | None = None, minimum: float | None = None) -> object:
+    """Declare an option."""
+    return typer.Option(*spellings, help=help, rich_help_panel=panel, metavar=metavar, min=minimum)
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the command's section of a YAML file its defaults, so that flags win."""
+    if path is None:
+        return None
+    known: dict[str, tuple[str, bool | None]] = {}
+    for parameter in context.command.params:
+        switches = True if parameter.secondary_opts else None
+        known |= {spelling.lstrip("-"): (parameter.name or "", switches) for spelling in parameter.opts}
+        known |= {spelling.lstrip("-"): (parameter.name or "", False) for spelling in parameter.secondary_opts}
+    try:
+        context.default_map = read_config(path, context.info_name or "", known)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    return path
+
+
+Images = Annotated[Path, option("--images", help="Image root: the folder of images.", panel=IN, metavar="DIR")]
+Labels = Annotated[
+    list[Path], option("--labels", help="Labels file (image,label); may be repeated.", panel=IN, metavar="CSV")
+]
+Exclude = Annotated[
+    list[Path],
+    option(
+        "--exclude",
+        help="CSV whose `image` column is left out: test sets, lists still being answered; may be repeated.",
+        panel=IN,
+        metavar="CSV",
+    ),
+]
+Arch = Annotated[
+    str | None,
+    option(
+        "--arch",
+        help="lenet5, vgg8, a torchvision network, or package.module:function. [default: lenet5 up to 64 pixels, "
+        "else resnet18]",
+        panel=NETWORK,
+        metavar="NAME",
+    ),
+]
+TrustCode = Annotated[
+    bool,
+    option("--trust-code", help="Let a checkpoint import the code of the network it names.", panel=NETWORK),
+]
+ImageSize = Annotated[
+    int | None,
+    option(
+        "--image-size",
+        help="Side of the square input in pixels. [default: as the images, else 224]",
+        panel=NETWORK,
+        minimum=1,
+    ),
+]
+Grey = Annotated[bool | None, option("--gray/--color", help="Kind of input. [default: as the images]", panel=NETWORK)]
+Epochs = Annotated[int, option("--epochs", help="At most so many.", panel=TRAINING, minimum=1)]
+Patience = Annotated[
+    int,
+    option("--patience", help="Stop after so many epochs without a lower validation loss.", panel=TRAINING, minimum=1),
+]
+Restarts = Annotated[
+    int, option("--restarts", help="Train so often and keep the best (the paper: 5).", panel=TRAINING, minimum=1)
+]
+LearningRate = Annotated[float, option("--lr", help="Learning rate of Adam.", panel=TRAINING, minimum=0)]
+BatchSize = Annotated[int, option("--batch-size", help="Images a step.", panel=TRAINING, minimum=1)]
+Augment = Annotated[str, option("--augment", help="none, shift, flip or photo.", panel=TRAINING, metavar="NAME")]
+Candidates = Annotated[
+    int | None,
+    option("--candidates", help="Score a random so many of the pool. [default: all]", panel=IN, minimum=1),
+]
+Seed = Annotated[int, option("--seed", help="Seed of everything random.", panel=RUNNING, minimum=0)]
+Device = Annotated[str, option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUNNING, metavar="NAME")]
+Workers = Annotated[
+    int | None,
+    option("--workers", help="Decoding threads. [default: one per core, up to 8]", panel=RUNNING, minimum=0),
+]
+Quiet = Annotated[bool, option("--quiet", "-q", help="Only warnings and errors on stderr.", panel=RUNNING)]
+Json = Annotated[bool, option("--json", help="One JSON object on stdout instead of paths.", panel=OUT)]
+Force = Annotated[bool, option("--force", help="Replace an output made from something else.", panel=OUT)]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML file with a section per command, keys spelt as the options; flags win.",
+        rich_help_panel=RUNNING,
+        metavar="YAML",
+        is_eager=True,
+        callback=_read_config,
+    ),
+]

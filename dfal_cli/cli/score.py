@@ -1,0 +1,94 @@
+"""dfal score"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfal_cli.cli.options import (
+    IN,
+    OUT,
+    RUNNING,
+    Arch,
+    Candidates,
+    Config,
+    Device,
+    Exclude,
+    Force,
+    Images,
+    Json,
+    Labels,
+    Quiet,
+    Seed,
+    TrustCode,
+    Workers,
+    option,
+)
+from dfal_cli.cli.run import running
+
+MARGIN = "Margin"
+
+
+def score(
+    context: typer.Context,
+    images: Images,
+    checkpoint: Annotated[Path, option("--checkpoint", help="Network from dfal train.", panel=IN, metavar="FILE")],
+    out: Annotated[Path, option("--out", help="Scores to write (.parquet or .csv).", panel=OUT, metavar="FILE")],
+    labels: Labels = [],  # noqa: B006 - typer copies it
+    exclude: Exclude = [],  # noqa: B006
+    candidates: Candidates = None,
+    norm: Annotated[str, option("--norm", help="l2 or linf.", panel=MARGIN, metavar="NAME")] = "l2",
+    estimator: Annotated[str, option("--estimator", help="deepfool.", panel=MARGIN, metavar="NAME")] = "deepfool",
+    classes: Annotated[
+        int | None,
+        option(
+            "--classes", help="Consider only the so many most probable classes. [default: all]", panel=MARGIN, minimum=2
+        ),
+    ] = None,
+    max_iterations: Annotated[
+        int, option("--max-iterations", help="Give an image up after so many steps.", panel=MARGIN, minimum=1)
+    ] = 50,
+    overshoot: Annotated[
+        float, option("--overshoot", help="Lengthen the perturbation by this share.", panel=MARGIN, minimum=0)
+    ] = 0.02,
+    clip: Annotated[bool, option("--clip", help="Keep adversarial images within [0, 1].", panel=MARGIN)] = False,
+    preset: Annotated[
+        str | None,
+        option(
+            "--preset",
+            help="paper: 300 candidates, 10 iterations, no overshoot; flags win.",
+            panel=MARGIN,
+            metavar="NAME",
+        ),
+    ] = None,
+    twins: Annotated[
+        int,
+        option("--twins", help="Keep the adversarial images of the so many smallest margins.", panel=OUT, minimum=0),
+    ] = 0,
+    twins_dir: Annotated[
+        Path | None, option("--twins-dir", help="Folder for them. [default: <out>.twins]", panel=OUT, metavar="DIR")
+    ] = None,
+    max_unreadable: Annotated[
+        float,
+        option("--max-unreadable", help="Stop if a larger share of the images cannot be read.", panel=IN, minimum=0),
+    ] = 0.05,
+    arch: Arch = None,
+    trust_code: TrustCode = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    batch_size: Annotated[
+        int | None,
+        option("--batch-size", help="Images at a time. [default: found automatically]", panel=RUNNING, minimum=1),
+    ] = None,
+    workers: Workers = None,
+    config: Config = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    force: Force = False,
+) -> None:
+    """Measure every image of the pool: its margin, confidence and entropy."""
+    with running(context) as run:
+        from dfal_cli.steps.score import PRESETS, ScoreOptions, score
+
+        run.apply_preset(PRESETS)
+        run.finish(score(run.options(ScoreOptions), run.reporter))

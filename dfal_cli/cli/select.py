@@ -1,0 +1,45 @@
+"""dfal select"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfal_cli.cli.options import IN, OUT, Config, Exclude, Force, Json, Labels, Quiet, Seed, option
+from dfal_cli.cli.run import running
+
+
+def select(
+    context: typer.Context,
+    count: Annotated[int, option("--count", help="How many images to ask about.", panel=IN, minimum=1)],
+    out: Annotated[Path, option("--out", help="Query list to write (.csv).", panel=OUT, metavar="FILE")],
+    scores: Annotated[Path | None, option("--scores", help="Scores from dfal score.", panel=IN, metavar="FILE")] = None,
+    images: Annotated[
+        Path | None,
+        option("--images", help="Image root, for a first list when nothing is trained yet.", panel=IN, metavar="DIR"),
+    ] = None,
+    labels: Labels = [],  # noqa: B006 - typer copies it
+    strategy: Annotated[
+        str,
+        option(
+            "--strategy", help="dfal, entropy, least-confidence, probability-gap or random.", panel=IN, metavar="NAME"
+        ),
+    ] = "dfal",
+    exclude: Exclude = [],  # noqa: B006
+    preview: Annotated[
+        Path | None, option("--preview", help="Also write a page with the images.", panel=OUT, metavar="HTML")
+    ] = None,
+    with_predictions: Annotated[
+        bool, option("--with-predictions", help="Tell the model's guess, which may bias the person.", panel=OUT)
+    ] = False,
+    seed: Seed = 0,
+    config: Config = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    force: Force = False,
+) -> None:
+    """Pick the images to ask about next and write them as a list to fill in."""
+    with running(context) as run:
+        from dfal_cli.steps.select import SelectOptions, select
+
+        run.finish(select(run.options(SelectOptions), run.reporter))

@@ -1,0 +1,83 @@
+"""dfal simulate"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfal_cli.cli.options import (
+    IN,
+    OUT,
+    Arch,
+    Augment,
+    BatchSize,
+    Candidates,
+    Config,
+    Device,
+    Epochs,
+    Force,
+    Grey,
+    Images,
+    ImageSize,
+    Json,
+    LearningRate,
+    Patience,
+    Quiet,
+    Restarts,
+    Seed,
+    Workers,
+    option,
+)
+from dfal_cli.cli.run import running
+
+ROUNDS = "Rounds"
+
+
+def simulate(
+    context: typer.Context,
+    images: Images,
+    labels: Annotated[
+        list[Path], option("--labels", help="The oracle: a label for every pool image.", panel=IN, metavar="CSV")
+    ],
+    test: Annotated[list[Path], option("--test", help="Labels file to measure on.", panel=IN, metavar="CSV")],
+    out: Annotated[Path, option("--out", help="Folder for tables and curves.", panel=OUT, metavar="DIR")],
+    strategies: Annotated[
+        str,
+        option(
+            "--strategies",
+            help="Any of dfal, dfal-without-twins, entropy, least-confidence, probability-gap, random.",
+            panel=ROUNDS,
+            metavar="A,B,C",
+        ),
+    ] = "dfal,dfal-without-twins,random",
+    initial: Annotated[int, option("--initial", help="Random labels to begin with.", panel=ROUNDS, minimum=1)] = 100,
+    count: Annotated[int, option("--count", help="Queries a round.", panel=ROUNDS, minimum=1)] = 100,
+    budget: Annotated[
+        int, option("--budget", help="Labels in all, the initial ones included.", panel=ROUNDS, minimum=1)
+    ] = 1000,
+    trials: Annotated[
+        int, option("--trials", help="Repetitions from other initial labels.", panel=ROUNDS, minimum=1)
+    ] = 1,
+    candidates: Candidates = None,
+    arch: Arch = None,
+    image_size: ImageSize = None,
+    grey: Grey = None,
+    epochs: Epochs = 100,
+    patience: Patience = 5,
+    restarts: Restarts = 1,
+    lr: LearningRate = 1e-3,
+    batch_size: BatchSize = 32,
+    augment: Augment = "none",
+    seed: Seed = 0,
+    device: Device = "auto",
+    workers: Workers = None,
+    config: Config = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    force: Force = False,
+) -> None:
+    """Play whole rounds with an oracle file, to see what a strategy is worth before paying for labels."""
+    with running(context) as run:
+        from dfal_cli.steps.simulate import SimulateOptions, simulate
+
+        run.finish(simulate(run.options(SimulateOptions), run.reporter))

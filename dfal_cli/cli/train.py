@@ -1,0 +1,102 @@
+"""dfal train"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfal_cli.cli.options import (
+    IN,
+    NETWORK,
+    OUT,
+    TRAINING,
+    Arch,
+    Augment,
+    BatchSize,
+    Config,
+    Device,
+    Epochs,
+    Force,
+    Grey,
+    Images,
+    ImageSize,
+    Json,
+    Labels,
+    LearningRate,
+    Patience,
+    Quiet,
+    Restarts,
+    Seed,
+    TrustCode,
+    Workers,
+    option,
+)
+from dfal_cli.cli.run import running
+
+
+def train(
+    context: typer.Context,
+    images: Images,
+    labels: Labels,
+    out: Annotated[Path, option("--out", help="Checkpoint to write (.safetensors).", panel=OUT, metavar="FILE")],
+    validation: Annotated[
+        list[Path],
+        option("--validation", help="Labels file for early stopping, instead of a split.", panel=IN, metavar="CSV"),
+    ] = [],  # noqa: B006 - typer copies it
+    test: Annotated[
+        list[Path], option("--test", help="Labels file to report the accuracy on.", panel=IN, metavar="CSV")
+    ] = [],  # noqa: B006
+    class_names: Annotated[
+        str | None,
+        typer.Option(
+            "--class-names",
+            help="All classes, a,b,c. [default: those of the labels]",
+            rich_help_panel=IN,
+            metavar="A,B,C",
+            callback=lambda names: names and [name.strip() for name in names.split(",")],
+        ),
+    ] = None,
+    arch: Arch = None,
+    image_size: ImageSize = None,
+    grey: Grey = None,
+    init: Annotated[
+        Path | None,
+        option("--init", help="Go on from this checkpoint instead of from scratch.", panel=NETWORK, metavar="FILE"),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        option("--weights", help="Start from a local state dict (.pth, .safetensors).", panel=NETWORK, metavar="FILE"),
+    ] = None,
+    pretrained: Annotated[
+        bool, option("--pretrained", help="Start from torchvision's weights, downloaded once.", panel=NETWORK)
+    ] = False,
+    trust_code: TrustCode = False,
+    epochs: Epochs = 100,
+    patience: Patience = 5,
+    restarts: Restarts = 1,
+    lr: LearningRate = 1e-3,
+    batch_size: BatchSize = 32,
+    validation_fraction: Annotated[
+        float,
+        option("--validation-fraction", help="Share of the labelled images split off.", panel=TRAINING, minimum=0),
+    ] = 0.2,
+    augment: Augment = "none",
+    twins: Annotated[
+        bool, option("--twins/--no-twins", help="Train on the adversarial twins too.", panel=TRAINING)
+    ] = True,
+    mixed_precision: Annotated[
+        bool, option("--mixed-precision/--no-mixed-precision", help="bfloat16 on CUDA.", panel=TRAINING)
+    ] = True,
+    seed: Seed = 0,
+    device: Device = "auto",
+    workers: Workers = None,
+    config: Config = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    force: Force = False,
+) -> None:
+    """Train a classifier from scratch on the labelled images and their twins."""
+    with running(context) as run:
+        from dfal_cli.steps.train import TrainOptions, train
+
+        run.finish(train(run.options(TrainOptions), run.reporter))

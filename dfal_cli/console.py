@@ -1,0 +1,164 @@
+"""What a person reads while dfal works. All of it goes to stderr: stdout carries only results."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+SECONDS_BETWEEN_LINES = 30.0
+"""In a log (no terminal), progress is one dated line now and then."""
+
+Advance = Callable[[int], None]
+
+
+class Reporter(Protocol):
+    """What a step may say. It knows nothing of terminals."""
+
+    def note(self, text: str) -> None:
+        """Say something a person may want to know."""
+
+    def warn(self, text: str) -> None:
+        """Say something a person should know; it is kept for the summary as well."""
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Show a small table."""
+
+    def progress(self, what: str, total: int, unit: str) -> contextlib.AbstractContextManager[Advance]:
+        """Show how far `total` units of work have come; the block gets a function to call with each count done."""
+
+
+class Silent:
+    """A Reporter for use as a library: collects warnings, shows nothing."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+    def warn(self, text: str) -> None:
+        """Keep the warning."""
+        self.warnings.append(text)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Show nothing."""
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int, unit: str) -> Iterator[Advance]:
+        """Show nothing."""
+        yield lambda count: None
+
+
+class Log(Silent):
+    """Plain lines, for cron and pipes: dated progress now and then."""
+
+    def note(self, text: str) -> None:
+        """Print the line."""
+        print(text, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Print the warning and keep it."""
+        super().warn(text)
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print the table with its columns aligned."""
+        cells = [[str(cell) for cell in row] for row in (columns, *rows)]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+        self.note(title)
+        for row in cells:
+            self.note("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int, unit: str) -> Iterator[Advance]:
+        """Print a dated line at most every half minute."""
+        started = last = time.monotonic()
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done, last
+            done += count
+            now = time.monotonic()
+            if now - last >= SECONDS_BETWEEN_LINES:
+                last = now
+                rate = done / (now - started)
+                left = _duration((total - done) / rate) if rate else "?"
+                stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+                self.note(f"{stamp} {what}: {done} of {total} {unit}, {rate:.1f} {unit}/s, {left} left")
+
+        yield advance
+
+
+class Terminal(Log):
+    """Colours, tables and a live progress bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+
+    def note(self, text: str) -> None:
+        """Print the line."""
+        self._console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Print the warning in yellow and keep it."""
+        self.warnings.append(text)
+        self._console.print(f"warning: {text}", markup=False, style="yellow")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Draw the table."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+        for column in columns:
+            table.add_column(Text(column), justify="right")
+        for row in rows:
+            table.add_row(*(Text(str(cell)) for cell in row))
+        self._console.print(table)
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int, unit: str) -> Iterator[Advance]:
+        """Show a bar with speed and time left, which disappears when done."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task(what, total=total, rate="")
+
+            def advance(count: int) -> None:
+                bar.advance(task, count)
+                speed = bar.tasks[task].speed
+                bar.update(task, rate=f"{speed:.0f} {unit}/s" if speed else "")
+
+            yield advance
+
+
+class Quiet(Log):
+    """Warnings only."""
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+
+def reporter(quiet: bool) -> Log:
+    """The Reporter that fits where stderr goes."""
+    if quiet:
+        return Quiet()
+    return Terminal() if sys.stderr.isatty() else Log()
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

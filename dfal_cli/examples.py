@@ -1,0 +1,163 @@
+"""Labelled images and their twins, in memory, ready to train on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from dfal_cli.console import Reporter
+from dfal_cli.errors import DataError
+from dfal_cli.images import ImageError, ImageReader, Probe, probe_image, read_batches
+from dfal_cli.schemas import IMAGE, LABEL, TWIN
+from dfal_cli.tables import line_of
+
+Shape = tuple[int, int, int]
+SIDE_WHEN_SIZES_DIFFER = 224
+DECODED_AT_ONCE = 64
+
+
+class Examples(NamedTuple):
+    """Labelled images, followed by twins; item i < N is image i, item N + j is twin j."""
+
+    images: Tensor
+    """(N, C, H, W) uint8: eight bits are what the files hold."""
+    labels: Tensor
+    """(N,) int64 class indices."""
+    twins: Tensor
+    """(M, C, H, W) float32: eight bits would erase a small perturbation."""
+    twin_of: Tensor
+    """(M,) int64: the image each twin belongs to, and has its label and its side of the split from."""
+
+    def __len__(self) -> int:
+        return len(self.labels) + len(self.twin_of)
+
+    def batch(self, items: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The items as float images in [0, 1], (B, C, H, W), and labels (B,), on `device`."""
+        count = len(self.labels)
+        plain = items < count
+        images = torch.empty(len(items), *self.images.shape[1:])
+        images[plain] = self.images[items[plain]].float() / 255
+        images[~plain] = self.twins[items[~plain] - count]
+        owners = items.clone()
+        owners[~plain] = self.twin_of[items[~plain] - count]
+        return images.to(device, non_blocking=True), self.labels[owners].to(device, non_blocking=True)
+
+    def of_images(self, chosen: Tensor) -> "Examples":
+        """The chosen images, (N,) bool, together with their twins."""
+        place = chosen.cumsum(0) - 1
+        kept = chosen[self.twin_of]
+        return Examples(self.images[chosen], self.labels[chosen], self.twins[kept], place[self.twin_of[kept]])
+
+
+def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) -> tuple[str, ...]:
+    """The class names: those `named`, or the sorted union over the tables of labelled rows.
+
+    Raises DataError: fewer than two, or a label that is not among those named.
+    """
+    if named is None:
+        classes = tuple(sorted({label for table in tables for label in table[LABEL]}))
+    else:
+        classes = tuple(dict.fromkeys(named))
+        for table in tables:
+            _check_labels(table, classes)
+    if len(classes) < 2:
+        only = f"only {classes[0]!r}" if classes else "none"
+        raise DataError(f"a classifier needs at least two classes, and the labels hold {only}; label more images")
+    return classes
+
+
+def settle_input_shape(root: Path, table: pd.DataFrame, image_size: int | None, grey: bool | None) -> Shape:
+    """(C, H, W) of the network's input: as told, or as the labelled images are.
+
+    Grey if every one of them is; their size if all have the same, else 224 x 224.
+    """
+    if grey is not None and image_size is not None:
+        return (1 if grey else 3, image_size, image_size)
+    probes = [_probe(root, row) for row in table.to_dict("records")]
+    channels = 1 if (all(probe.grey for probe in probes) if grey is None else grey) else 3
+    if image_size is not None:
+        return (channels, image_size, image_size)
+    sizes = {(probe.height, probe.width) for probe in probes}
+    return (channels, *(sizes.pop() if len(sizes) == 1 else (SIDE_WHEN_SIZES_DIFFER,) * 2))
+
+
+def load_examples(
+    root: Path,
+    table: pd.DataFrame,
+    classes: tuple[str, ...],
+    input_shape: Shape,
+    *,
+    with_twins: bool,
+    workers: int | None,
+    reader: ImageReader,
+    reporter: Reporter,
+) -> Examples:
+    """Decode the images of a table of labelled rows (as `read_labels_files` makes it) and load their twins.
+
+    A twin that is missing or of another size is left out, with a counted warning. Raises DataError if an image cannot
+    be read: a label was paid for it.
+    """
+    pixels = np.empty((len(table), *input_shape), np.uint8)
+    done = 0
+    with reporter.progress("reading", len(table), "images") as advance:
+        for batch in read_batches(root, list(table[IMAGE]), input_shape, DECODED_AT_ONCE, workers, reader):
+            if batch.unreadable:
+                image, reason = batch.unreadable[0]
+                raise _unreadable(table[table[IMAGE] == image].iloc[0], reason)
+            pixels[done : done + len(batch.images)] = batch.pixels
+            done += len(batch.images)
+            advance(len(batch.images))
+    labels = torch.tensor(pd.Categorical(table[LABEL], categories=list(classes)).codes, dtype=torch.int64)
+    twins, twin_of = _load_twins(table, input_shape, reporter) if with_twins else ([], [])
+    stacked = torch.from_numpy(np.stack(twins)) if twins else torch.empty(0, *input_shape)
+    return Examples(torch.from_numpy(pixels), labels, stacked, torch.tensor(twin_of, dtype=torch.int64))
+
+
+def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[list[np.ndarray], list[int]]:
+    twins, twin_of, missing, misfits = [], [], 0, 0
+    for row, path in enumerate(table[TWIN]):
+        if not path:
+            continue
+        try:
+            twin = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            missing += 1
+            continue
+        if twin.shape != shape:
+            misfits += 1
+            continue
+        twins.append(twin.astype(np.float32, copy=False))
+        twin_of.append(row)
+    if missing:
+        reporter.warn(f"{missing} twins are missing or damaged and do not train; their images do")
+    if misfits:
+        reporter.warn(f"{misfits} twins are of another size than {shape} and do not train; their images do")
+    return twins, twin_of
+
+
+def _probe(root: Path, row: dict[Any, str]) -> Probe:
+    try:
+        return probe_image(root / row[IMAGE])
+    except ImageError as error:
+        raise _unreadable(row, str(error)) from None
+
+
+def _unreadable(row: "dict[Any, str] | pd.Series[str]", reason: str) -> DataError:
+    line = line_of(Path(row["file"]), int(row["row"]))
+    return DataError(
+        f"{row['file']}, line {line}: image {row[IMAGE]!r}: {reason}; mend it, or label it __skip__ to leave it out"
+    )
+
+
+def _check_labels(table: pd.DataFrame, classes: tuple[str, ...]) -> None:
+    strangers = table[~table[LABEL].isin(classes)]
+    if len(strangers):
+        row = strangers.iloc[0]
+        line = line_of(Path(row["file"]), int(row["row"]))
+        raise DataError(
+            f"{row['file']}, line {line}: label {row[LABEL]!r} is not among --class-names {','.join(classes)}"
+        )

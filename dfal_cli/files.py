@@ -1,0 +1,127 @@
+"""Whole files or none: atomic writing, locks, and fingerprints that tell when an output is up to date."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dfal_cli.errors import TryAgainError, UsageError
+
+
+def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
+    """Return `path`, or raise UsageError naming the option that asked for it."""
+    if not path.exists():
+        raise UsageError(f"{path}: no such {'folder' if folder else 'file'} ({option})")
+    if path.is_dir() != folder:
+        raise UsageError(f"{path}: is {'not a folder' if folder else 'a folder, not a file'} ({option})")
+    return path
+
+
+def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
+    """Return `path`, or raise UsageError: a file's suffix tells its format, so a wrong one is a slip."""
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path}: {option} must end in {' or '.join(suffixes)}")
+    return path
+
+
+def beside(path: Path, ending: str) -> Path:
+    """The companion of an output: `<out><ending>`."""
+    return path.with_name(path.name + ending)
+
+
+@contextlib.contextmanager
+def atomic_output(path: Path) -> Iterator[Path]:
+    """Yield a temporary neighbour of `path`, which takes its place when the block ends well and is on the disk.
+
+    Any moment of a crash leaves either the old file or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(_temporary_name(path.name, os.getpid()))
+    try:
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        _fsync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the right to write `path`; remove what a killed command left of it. Raises TryAgainError if held."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TryAgainError(f"{path}: another dfal command is writing it; try again when that has ended") from None
+    try:
+        for leftover in path.parent.glob(_temporary_name(_glob_escape(path.name), "*")):
+            leftover.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's contents, as `sha256sum` prints it."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def stat_of(path: Path) -> tuple[int, int]:
+    """Size and modification time: enough to see that one of very many files has changed."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 of what an output is made from; equal fingerprints mean the output is up to date."""
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no blanks, so that equal values are equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+
+def settings_of(options: Any, without: Iterable[str]) -> dict[str, Any]:
+    """The fields of an options dataclass that shape the output; `without` are those that only say how to get there."""
+    settings = dataclasses.asdict(options)
+    return {name: value for name, value in settings.items() if name not in set(without)}
+
+
+def relative_to_file(target: Path, file: Path) -> str:
+    """`target` as a POSIX path relative to the folder of `file`, as twin paths are written."""
+    return Path(os.path.relpath(target.absolute(), file.absolute().parent)).as_posix()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, tuple | set):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+def _temporary_name(name: str, owner: int | str) -> str:
+    return f".{name}.{owner}.tmp"
+
+
+def _glob_escape(name: str) -> str:
+    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,115 @@
+"""One image file to pixels: any mode that Pillow reads, the right way up, at the network's size."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Pixels = npt.NDArray[np.uint8]
+
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
+WIDE_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
+EXIF_ORIENTATION = 0x0112
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations in which height and width change places."""
+
+# A malformed tag is no news to the user: what cannot be decoded is reported as such. (Set once: the decoding threads
+# could not set and restore it per image.)
+warnings.filterwarnings("ignore", module="PIL")
+
+MOST_PIXELS = 89_478_485
+"""Larger images are refused: a few bytes of file can claim to be gigabytes of pixels."""
+
+PAPER = 255
+"""What shows through transparent pixels: white, as a page would."""
+
+
+class ImageError(Exception):
+    """An image cannot be read; the message is the reason, without its path."""
+
+
+class Probe(NamedTuple):
+    """What an image's header tells."""
+
+    grey: bool
+    height: int
+    width: int
+
+
+def probe_image(path: Path) -> Probe:
+    """Read an image's kind and size without decoding it. Raises ImageError."""
+    with _reading(path) as image:
+        width, height = reversed(image.size) if _orientation(image) in SIDEWAYS else image.size
+        return Probe(image.mode in GREY_MODES, height, width)
+
+
+def decode_image(path: Path, input_shape: tuple[int, int, int]) -> Pixels:
+    """Decode to (C, H, W) uint8, C = 1 (grey) or 3, resized to H x W (aspect ratio not kept: all of it is seen).
+
+    EXIF rotation is applied, transparency laid over white, 16-bit and float pixels scaled to 8 bits, of an animation
+    the first frame is taken. Raises ImageError with the reason.
+    """
+    channels, height, width = input_shape
+    with _reading(path) as image:
+        upright = ImageOps.exif_transpose(image) if _orientation(image) else image
+        converted = _opaque(_eight_bits(upright)).convert("L" if channels == 1 else "RGB")
+        if converted.size != (width, height):
+            converted = converted.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = np.asarray(converted)
+    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[Image.Image]:
+    """Open an image; whatever its decoder says becomes an ImageError."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            yield image
+    except FileNotFoundError:
+        raise ImageError("no such file") from None
+    except UnidentifiedImageError:
+        raise ImageError("not an image in a format that can be read") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"more than {MOST_PIXELS:,} pixels") from None
+    except Exception as error:  # decoders of broken files raise almost anything: OSError, SyntaxError, struct.error ...
+        raise ImageError(str(error) or type(error).__name__) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 0 if there is none, or none that can be read."""
+    try:
+        return int(image.getexif().get(EXIF_ORIENTATION, 0))
+    except Exception:  # broken EXIF raises almost anything, and is no reason to lose the image
+        return 0
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale integers of more than 8 bits, and floats, to 0..255; other modes pass unchanged."""
+    if image.mode not in WIDE_MODES:
+        return image
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    return Image.fromarray((values / _full_scale(image.mode, values) * 255).round().clip(0, 255).astype(np.uint8))
+
+
+def _full_scale(mode: str, values: npt.NDArray[np.float64]) -> float:
+    """The value that is white. 16-bit files say so by their mode; others are taken by the range they fill."""
+    if mode.startswith("I;16"):
+        return 65535.0
+    largest = values.max(initial=0.0)
+    return next((scale for scale in (1.0, 255.0, 65535.0) if largest <= scale), float(largest))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Lay an image with transparency over white."""
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    page = Image.new("RGBA", image.size, (PAPER, PAPER, PAPER, 255))
+    return Image.alpha_composite(page, image)

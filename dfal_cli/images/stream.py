@@ -1,0 +1,96 @@
+"""Images in a stream of decoded batches: decoding runs beside computing, and memory stays flat as the pool grows."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from dfal_cli.images.decode import ImageError, Pixels, decode_image
+
+MOST_WORKERS = 8
+
+
+class ImageReader(Protocol):
+    """Something that turns an image's path (relative to the image root) into (C, H, W) uint8 pixels."""
+
+    def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> Pixels:
+        """Raises ImageError."""
+
+
+class Decoded(NamedTuple):
+    """A batch of decoded images, in the order asked for, less those that could not be read."""
+
+    images: list[str]
+    pixels: Pixels
+    """(B, C, H, W) uint8."""
+    unreadable: list[tuple[str, str]]
+    """Path and reason."""
+
+
+def read_from_disk(root: Path, image: str, input_shape: tuple[int, int, int]) -> Pixels:
+    """The plain ImageReader."""
+    return decode_image(root / image, input_shape)
+
+
+class MemoryReader:
+    """An ImageReader that decodes each image once and keeps it: for many rounds over the same small images."""
+
+    def __init__(self) -> None:
+        self._pixels: dict[tuple[str, tuple[int, int, int]], Pixels] = {}
+
+    def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> Pixels:
+        """Read the image, from memory if it has been read before."""
+        key = (image, input_shape)
+        if key not in self._pixels:
+            self._pixels[key] = decode_image(root / image, input_shape)
+        return self._pixels[key]
+
+
+def read_batches(
+    root: Path,
+    images: Sequence[str],
+    input_shape: tuple[int, int, int],
+    batch_size: int,
+    workers: int | None = None,
+    reader: ImageReader = read_from_disk,
+) -> Iterator[Decoded]:
+    """Yield the images as batches of `batch_size`, decoded ahead by `workers` threads (None: one per core, up to 8).
+
+    Threads, not processes: decoders release the interpreter lock, and there is nothing to start, to pickle or to leak.
+    """
+    workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers is None else workers
+    batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
+
+    def read(batch: Sequence[str]) -> Decoded:
+        return _read_batch(root, batch, input_shape, reader)
+
+    if workers == 0:
+        yield from map(read, batches)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as threads:
+        ahead: deque[Future[Decoded]] = deque()
+        try:
+            for batch in batches:
+                ahead.append(threads.submit(read, batch))
+                if len(ahead) > workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _read_batch(root: Path, batch: Sequence[str], input_shape: tuple[int, int, int], reader: ImageReader) -> Decoded:
+    images, pixels, unreadable = [], [], []
+    for image in batch:
+        try:
+            pixels.append(reader(root, image, input_shape))
+            images.append(image)
+        except ImageError as error:
+            unreadable.append((image, str(error)))
+    stacked = np.stack(pixels) if pixels else np.empty((0, *input_shape), np.uint8)
+    return Decoded(images, stacked, unreadable)

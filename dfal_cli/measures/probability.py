@@ -1,0 +1,30 @@
+"""Measures that need nothing but the predicted probabilities of one forward pass."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Probabilities(NamedTuple):
+    """What the softmax of a batch of B images says; nan where the logits are not finite."""
+
+    predicted: Tensor
+    """(B,) int: the most probable class."""
+    confidence: Tensor
+    """(B,): its probability."""
+    probability_gap: Tensor
+    """(B,): top-1 minus top-2 probability, which the literature also calls margin."""
+    entropy: Tensor
+    """(B,): entropy in nats."""
+
+
+def probabilities(logits: Tensor) -> Probabilities:
+    """Compute the measures from logits, (B, K) with K >= 2.
+
+    Entropy is taken from log-probabilities: with p = 0 a naive p log p is nan and the most certain images rank first.
+    """
+    log_p = logits.log_softmax(1)  # (B, K), finite for finite logits, so p log p is 0 where p underflows
+    p = log_p.exp()
+    top = p.topk(2, dim=1).values  # (B, 2)
+    entropy = -(p * log_p).sum(1)
+    return Probabilities(logits.argmax(1), top[:, 0], top[:, 0] - top[:, 1], entropy)

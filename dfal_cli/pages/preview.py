@@ -1,0 +1,105 @@
+"""The query list as one self-contained HTML page, images large enough to judge."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from dfal_cli.files import atomic_output
+from dfal_cli.images import ImageError, decode_image, probe_image
+from dfal_cli.schemas import IMAGE, TWIN
+
+LONGEST_SIDE = 512
+"""Pixels of a photograph that go into the page."""
+
+SHOWN_SIDE = 200
+"""Pixels on the screen to which small images are enlarged."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One query on the page."""
+
+    rank: str
+    image: str
+    margin: str
+    predicted: str
+    picture: str
+    """data: URI, or "" if the image cannot be read."""
+    problem: str
+    twin: str
+    difference: str
+    amplified: str
+
+
+def write_preview(
+    page: Path, queries_file: Path, queries: pd.DataFrame, predicted: list[str] | None, metadata: dict[str, Any],
+    strategy: str,
+) -> None:  # fmt: skip
+    """Write the page for a query list; `metadata` is the scores file's (image root, input shape, norm)."""
+    rows = queries.to_dict("records")
+    guesses = predicted or [""] * len(rows)
+    cards = [_card(row, guess, queries_file.parent, metadata) for row, guess in zip(rows, guesses, strict=True)]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dfal_cli", "pages"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    html = environment.get_template("preview.html.jinja").render(
+        cards=cards, strategy=strategy, file=queries_file.name, norm=metadata.get("norm", ""), side=SHOWN_SIDE
+    )
+    with atomic_output(page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def _card(row: dict[Any, str], guess: str, folder: Path, metadata: dict[str, Any]) -> Card:
+    root = Path(metadata["image_root"])
+    picture, problem = _picture(root / row[IMAGE])
+    twin = difference = amplified = ""
+    if row[TWIN] and not problem:
+        twin, difference, amplified = _twin_pictures(root / row[IMAGE], folder / row[TWIN], metadata["input_shape"])
+    margin = f"{float(row['margin']):.4g}" if row["margin"] else ""
+    return Card(row["rank"], row[IMAGE], margin, guess, picture, problem, twin, difference, amplified)
+
+
+def _picture(path: Path) -> tuple[str, str]:
+    """The image at a size fit for the page, and what kept it from being read, one of them empty."""
+    try:
+        probe = probe_image(path)
+        scale = min(1.0, LONGEST_SIDE / max(probe.height, probe.width))
+        height, width = (max(1, round(side * scale)) for side in (probe.height, probe.width))
+        pixels = decode_image(path, (1 if probe.grey else 3, height, width))
+    except ImageError as error:
+        return "", str(error)
+    return _data_uri(pixels), ""
+
+
+def _twin_pictures(image: Path, twin_file: Path, input_shape: list[int]) -> tuple[str, str, str]:
+    """The twin, its difference to the image amplified around grey, and by how much; all "" if the twin is gone."""
+    channels, height, width = input_shape
+    try:
+        twin = np.load(twin_file, allow_pickle=False)  # (C, H, W) in units of [0, 1]
+        difference = twin - decode_image(image, (channels, height, width)) / np.float32(255)
+    except (OSError, ValueError, ImageError):
+        return "", "", ""
+    factor = 0.5 / max(float(np.abs(difference).max()), 1e-12)
+    return _data_uri(_eight_bits(twin)), _data_uri(_eight_bits(0.5 + factor * difference)), f"{factor:.3g}"
+
+
+def _eight_bits(pixels: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    return (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _data_uri(pixels: npt.NDArray[np.uint8]) -> str:
+    """(C, H, W) uint8 -> a picture inside the page: PNG keeps small images exact, JPEG keeps photographs small."""
+    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    kind, settings = ("JPEG", {"quality": 85}) if max(picture.size) > SHOWN_SIDE else ("PNG", {"optimize": True})
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **settings)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,39 @@
+"""Names and columns of everything dfal writes to disk. Nothing else in the code spells them out twice."""
+
+CONTRACT = 1
+"""Version of the file formats below; a checkpoint of another one is refused."""
+
+# labels.csv, and what is special in it
+IMAGE, LABEL, TWIN = "image", "label", "twin"
+LABELS_COLUMNS = (IMAGE, LABEL, TWIN)
+SKIP = "__skip__"
+"""The label of an image that is unusable: neither trained on nor asked about again."""
+
+# scores.parquet: column -> Arrow type. margin and crossing_class are null unless crossed.
+SCORES_COLUMNS = {
+    IMAGE: "string",
+    "predicted": "string",
+    "confidence": "float32",
+    "probability_gap": "float32",
+    "entropy": "float32",
+    "outcome": "string",
+    "margin": "float32",
+    "crossing_class": "string",
+    "iterations": "int32",
+    TWIN: "string",
+}
+CROSSED, UNCROSSED = "crossed", "uncrossed"
+
+# queries.csv
+QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)
+PREDICTED = "predicted"
+
+# <out>.unreadable.csv
+UNREADABLE_COLUMNS = (IMAGE, "reason")
+
+# simulate
+RESULTS_COLUMNS = ("strategy", "trial", "round", "annotations", "accuracy", "loss", "label_entropy")
+TIMINGS_COLUMNS = ("strategy", "trial", "round", "train_seconds", "query_seconds")
+
+# key in a safetensors header or Parquet footer that holds dfal's canonical JSON
+METADATA_KEY = "dfal"

@@ -1,0 +1,214 @@
+"""merge: answered queries into labels.csv, losing nothing."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dfal_cli.console import Reporter
+from dfal_cli.errors import DataError, UsageError
+from dfal_cli.files import locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.result import Result
+from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
+from dfal_cli.tables import (
+    is_blank,
+    labelled_rows,
+    line_of,
+    read_labels,
+    read_queries,
+    to_csv,
+    write_labels,
+)
+
+ON_CONFLICT = ("error", "keep", "replace")
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """The options of `dfal merge`; their help stands in the command."""
+
+    queries: Path
+    labels: Path
+    out: Path | None = None
+    images: Path | None = None
+    allow_new_classes: bool = False
+    on_conflict: str = "error"
+    dry_run: bool = False
+    force: bool = False
+
+
+def merge(options: MergeOptions, reporter: Reporter) -> Result:
+    """Fill the answers of a query list into a labels file, atomically; merging it twice changes nothing.
+
+    Raises UsageError, DataError or TryAgainError as the command documents; then nothing has been written.
+    """
+    _check(options)
+    target = options.out or options.labels
+    queries = read_queries(options.queries)
+    answers = queries[~is_blank(queries[LABEL])]
+    with locked(target):
+        labels = _labels_before(options)
+        _check_images(options, answers)
+        _check_classes(options, answers, labels, reporter)
+        known = labels.set_index(IMAGE)[LABEL]
+        before = answers[IMAGE].map(known).fillna("")  # "" where blank or not listed yet
+        settled = ~is_blank(before)
+        conflict = settled & (before != answers[LABEL])
+        _check_conflicts(options, answers, before, conflict)
+
+        taken = ~settled | (conflict if options.on_conflict == "replace" else False)
+        new = answers[taken].assign(**{TWIN: _twins_seen_from(target, options, answers[taken], reporter)})
+        merged = _filled_in(_rebased(labels, options.labels, target), new)
+        changes = [
+            {IMAGE: image, "before": str(old), "after": label}
+            for image, old, label in zip(new[IMAGE], before[taken], new[LABEL], strict=True)
+        ]
+        written = _must_write(options, target, merged, len(new)) and not options.dry_run
+        if written:
+            write_labels(target, merged)
+    counts = {
+        "merged": len(new),
+        "skipped": int((new[LABEL] == SKIP).sum()),
+        "unchanged": int((settled & ~conflict).sum()),
+        "left": len(queries) - len(answers),
+        "conflicts": int(conflict.sum()),
+        "labelled": len(labelled_rows(merged)),
+    }
+    return Result(
+        [] if options.dry_run else [target],
+        _summary(counts, options),
+        counts,
+        {"changes": changes} if options.dry_run else {},
+        "dry run" if options.dry_run else ("done" if written else "up to date"),
+    )
+
+
+def _check(options: MergeOptions) -> None:
+    must_exist(options.queries, "--queries")
+    must_end_with(options.out or options.labels, (".csv",), "--out" if options.out else "--labels")
+    if options.on_conflict not in ON_CONFLICT:
+        raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
+
+
+def _labels_before(options: MergeOptions) -> pd.DataFrame:
+    """The labels so far; none if the file does not exist yet or is empty."""
+    if not options.labels.exists() or options.labels.stat().st_size == 0:
+        return pd.DataFrame({name: pd.Series(dtype=str) for name in LABELS_COLUMNS})
+    return read_labels(options.labels)
+
+
+def _check_images(options: MergeOptions, answers: pd.DataFrame) -> None:
+    """With --images, an answer about an image that is not there is a slip worth stopping for."""
+    if options.images is None:
+        return
+    must_exist(options.images, "--images", folder=True)
+    for row, image in answers[IMAGE].items():
+        if not (options.images / image).is_file():
+            line = line_of(options.queries, int(str(row)))
+            raise DataError(f"{options.queries}, line {line}: image {image!r} is not under {options.images}")
+
+
+def _check_classes(options: MergeOptions, answers: pd.DataFrame, labels: pd.DataFrame, reporter: Reporter) -> None:
+    """A class nobody has used before is more often a typing slip than a discovery."""
+    classes = set(labelled_rows(labels)[LABEL])
+    answered = answers.loc[answers[LABEL] != SKIP, LABEL]
+    for label in dict.fromkeys(answered):
+        others = classes or set(answered) - {label}
+        hint = _near_miss(label, others)
+        if label in classes:
+            continue
+        if classes and not options.allow_new_classes:
+            line = line_of(options.queries, int(str(answered.index[answered == label][0])))
+            raise DataError(
+                f"{options.queries}, line {line}: {label!r} is a new class{hint or f' beside {_listed(classes)}'}; "
+                "correct it, or allow it with --allow-new-classes"
+            )
+        if hint:
+            reporter.warn(f"new class {label!r}{hint}")
+
+
+def _near_miss(label: str, classes: Iterable[str]) -> str:
+    """What the label may have been meant to be."""
+    for other in sorted(classes):
+        if label.strip() == other.strip():
+            return f" that differs from {other!r} only in blanks"
+        if label.strip().casefold() == other.strip().casefold():
+            return f" that differs from {other!r} only in upper and lower case"
+    near = difflib.get_close_matches(label, sorted(classes), n=1, cutoff=0.75)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _check_conflicts(
+    options: MergeOptions, answers: pd.DataFrame, before: "pd.Series[str]", conflict: "pd.Series[bool]"
+) -> None:
+    if options.on_conflict != "error" or not conflict.any():
+        return
+    row = int(str(answers.index[conflict][0]))
+    more = int(conflict.sum()) - 1
+    raise DataError(
+        f"{options.queries}, line {line_of(options.queries, row)}: image {answers[IMAGE][row]!r} is {before[row]!r} in "
+        f"{options.labels} and {answers[LABEL][row]!r} here{f', and {more} more like it' if more else ''}; "
+        "nothing was merged. Choose with --on-conflict keep or replace"
+    )
+
+
+def _twins_seen_from(target: Path, options: MergeOptions, answers: pd.DataFrame, reporter: Reporter) -> list[str]:
+    """The answers' twins as paths relative to `target`; "" for those that have none, or whose file is gone."""
+    seen: list[str] = []
+    missing = 0
+    for twin in answers[TWIN]:
+        places = (folder / twin for folder in (options.queries.parent, options.labels.parent) if twin)
+        found = next((place for place in places if place.is_file()), None)
+        missing += bool(twin) and found is None
+        seen.append(relative_to_file(found, target) if found else "")
+    if missing:
+        reporter.warn(f"{missing} of {len(answers)} twins are missing; their labels are merged all the same")
+    return seen
+
+
+def _rebased(labels: pd.DataFrame, file: Path, target: Path) -> pd.DataFrame:
+    """The labels with their twins as seen from another file's folder."""
+    if file.absolute().parent == target.absolute().parent:
+        return labels
+    twins = [relative_to_file(file.parent / twin, target) if twin else "" for twin in labels[TWIN]]
+    return labels.assign(**{TWIN: twins})
+
+
+def _filled_in(labels: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """`labels` with the new answers: rows that exist are filled in where they stand, the others come after them."""
+    answer = new.set_index(IMAGE)
+    listed = labels[IMAGE].isin(answer.index)
+    filled = labels.copy()
+    filled.loc[listed, LABEL] = labels.loc[listed, IMAGE].map(answer[LABEL])
+    twins = labels.loc[listed, IMAGE].map(answer[TWIN])
+    filled.loc[listed, TWIN] = twins.where(twins != "", labels.loc[listed, TWIN])
+    unlisted = new.loc[~new[IMAGE].isin(labels[IMAGE]), list(LABELS_COLUMNS)]
+    return pd.concat([filled, unlisted], ignore_index=True).fillna("")
+
+
+def _must_write(options: MergeOptions, target: Path, merged: pd.DataFrame, new: int) -> bool:
+    """Whether the target does not hold the merged labels yet. Raises UsageError if another --out is in the way."""
+    if target == options.labels or not target.exists():
+        return bool(new) or not target.exists()
+    if target.read_text(encoding="utf-8") == to_csv(merged):
+        return False
+    if not options.force:
+        raise UsageError(f"{target}: exists and holds other labels; --force replaces it")
+    return True
+
+
+def _summary(counts: dict[str, int], options: MergeOptions) -> str:
+    kept = {"keep": " (kept as they were)", "replace": " (replaced)"}.get(options.on_conflict, "")
+    return (
+        f"{'would merge' if options.dry_run else 'merged'} {counts['merged']} ({counts['skipped']} of them __skip__), "
+        f"{counts['unchanged']} merged before, {counts['left']} left unanswered, "
+        f"{counts['conflicts']} in conflict{kept if counts['conflicts'] else ''}; "
+        f"{counts['labelled']} images labelled in all"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    some = sorted(names)
+    return ", ".join(some[:10]) + (", ..." if len(some) > 10 else "")

@@ -1,0 +1,303 @@
+"""train: a classifier from labelled images and their twins."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from dfal_cli import __version__
+from dfal_cli.augment import AUGMENTATIONS
+from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, save_checkpoint
+from dfal_cli.console import Reporter
+from dfal_cli.device import choose_device, is_out_of_memory
+from dfal_cli.errors import DataError, TryAgainError, UsageError
+from dfal_cli.examples import Examples, Shape, load_examples, settle_classes, settle_input_shape
+from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, settings_of, sha256_of
+from dfal_cli.images import ImageReader, read_from_disk
+from dfal_cli.models import Network, build_network, default_architecture, fit_weights, seeded
+from dfal_cli.models.weights import read_pretrained, read_weights
+from dfal_cli.result import Result, up_to_date
+from dfal_cli.schemas import IMAGE, TWIN
+from dfal_cli.tables import labelled_rows, read_labels_files
+from dfal_cli.training import Epoch, Evaluation, Schedule, evaluate, fit, split_images
+
+WITHOUT_EFFECT = ("out", "device", "workers", "force")
+"""Options that do not shape the checkpoint."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The options of `dfal train`; their help stands in the command."""
+
+    images: Path
+    labels: list[Path]
+    out: Path
+    arch: str | None = None
+    init: Path | None = None
+    class_names: Sequence[str] | None = None
+    image_size: int | None = None
+    grey: bool | None = None
+    epochs: int = 100
+    lr: float = 1e-3
+    batch_size: int = 32
+    validation: list[Path] = field(default_factory=list)
+    validation_fraction: float = 0.2
+    test: list[Path] = field(default_factory=list)
+    patience: int = 5
+    restarts: int = 1
+    augment: str = "none"
+    twins: bool = True
+    pretrained: bool = False
+    weights: Path | None = None
+    mixed_precision: bool = True
+    trust_code: bool = False
+    seed: int = 0
+    device: str = "auto"
+    workers: int | None = None
+    force: bool = False
+
+
+def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_from_disk) -> Result:
+    """Train a network and write it as a checkpoint, the best epoch of the best restart.
+
+    Raises UsageError, DataError or TryAgainError as the command documents.
+    """
+    _check(options)
+    tables = {
+        name: labelled_rows(read_labels_files(getattr(options, name))) for name in ("labels", "validation", "test")
+    }
+    classes = settle_classes(list(tables.values()), options.class_names)
+    _check_labelled(tables["labels"], options)
+    with locked(options.out):
+        made_from = _fingerprint(options, tables)
+        if options.out.exists() and not options.force:
+            return _already_there(options.out, made_from)
+        shape, arch, before = _settle_network(options, tables["labels"], classes, reporter)
+        device = choose_device(options.device)
+
+        def load(name: str, with_twins: bool) -> Examples:
+            return load_examples(
+                options.images, tables[name], classes, shape,
+                with_twins=with_twins, workers=options.workers, reader=reader, reporter=reporter,
+            )  # fmt: skip
+
+        labelled = load("labels", options.twins)
+        training, validation = _split(options, labelled, load)
+        reporter.note(
+            f"training {arch} on {len(training.labels)} images and {len(training.twin_of)} twins, "
+            f"{len(classes)} classes, {device.type}"
+        )
+        model, histories, chosen = _best_restart(
+            options, arch, classes, shape, before, training, validation, device, reporter
+        )
+        metrics = _metrics(histories, chosen, model, validation, load("test", False) if options.test else None, classes)
+        save_checkpoint(
+            options.out, model, architecture=arch, classes=classes, input_shape=shape,
+            further={
+                "seed": options.seed, "labels_sha256": [sha256_of(path) for path in options.labels],
+                "metrics": metrics, "made_from": made_from, "dfal": __version__,
+            },
+        )  # fmt: skip
+    _show(metrics, classes, reporter)
+    counts = {"labelled": len(labelled.labels), "training": len(training.labels), "twins": len(training.twin_of)}
+    history = [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(histories, 1) for epoch in epochs]
+    return Result([options.out], _summary(metrics), counts, {**metrics, "classes": classes, "history": history})
+
+
+def _check(options: TrainOptions) -> None:
+    must_exist(options.images, "--images", folder=True)
+    must_end_with(options.out, (".safetensors",), "--out")
+    if not options.labels:
+        raise UsageError("--labels: name at least one labels file")
+    if options.augment not in AUGMENTATIONS:
+        raise UsageError(f"--augment {options.augment}: use one of {', '.join(AUGMENTATIONS)}")
+    if options.pretrained and options.weights:
+        raise UsageError("--pretrained and --weights: choose one")
+    if options.init and (options.pretrained or options.weights):
+        raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
+
+
+def _check_labelled(table: pd.DataFrame, options: TrainOptions) -> None:
+    if table.empty:
+        raise DataError(f"{options.labels[0]}: no image has a label yet; `dfal select --strategy random` starts a list")
+
+
+def _fingerprint(options: TrainOptions, tables: dict[str, pd.DataFrame]) -> str:
+    """What the checkpoint is made from: the settings, and the contents of every file that is read.
+
+    Contents, not modification times, so that equal inputs give equal bytes wherever they lie.
+    """
+    contents = [
+        [row[IMAGE], row["label"], _sha256_if_there(options.images / row[IMAGE]), _sha256_if_there(Path(row[TWIN]))]
+        for table in tables.values()
+        for row in table.to_dict("records")
+    ]
+    starts = [sha256_of(must_exist(path, "--init or --weights")) for path in (options.init, options.weights) if path]
+    paths = ("images", "labels", "validation", "test", "init", "weights")
+    return fingerprint(settings_of(options, without=(*WITHOUT_EFFECT, *paths)), contents, starts, __version__)
+
+
+def _sha256_if_there(path: Path) -> str:
+    return sha256_of(path) if path.is_file() else ""
+
+
+def _already_there(out: Path, made_from: str) -> Result:
+    metadata = read_checkpoint_metadata(out)
+    if metadata.get("made_from") != made_from:
+        raise UsageError(f"{out}: exists, and was made from other options, labels or images; --force replaces it")
+    return up_to_date([out], {**metadata["metrics"], "classes": metadata["classes"]})
+
+
+def _settle_network(
+    options: TrainOptions, table: pd.DataFrame, classes: tuple[str, ...], reporter: Reporter
+) -> tuple[Shape, str, LoadedNetwork | None]:
+    """Input shape, architecture, and the network of --init; what was not given is said."""
+    before = None
+    if options.init:
+        before = load_checkpoint(options.init, trust_code=options.trust_code, architecture=options.arch)
+        arch = before.metadata["architecture"]["name"]
+        if options.arch not in (None, arch):
+            raise UsageError(f"--arch {options.arch}: the --init checkpoint is a {arch}; leave one of the two out")
+        if before.classes != classes:
+            reporter.note(f"{options.init} knows other classes ({', '.join(before.classes)}); the head starts anew")
+        return before.input_shape, arch, before
+    shape = settle_input_shape(options.images, table, options.image_size, options.grey)
+    if options.image_size is None or options.grey is None:
+        kind = "grey" if shape[0] == 1 else "colour"
+        reporter.note(
+            f"input: {shape[2]}x{shape[1]} {kind}, as the labelled images are (--image-size, --gray, --color)"
+        )
+    arch = options.arch or default_architecture(shape)
+    if options.arch is None:
+        reporter.note(f"network: {arch} (--arch)")
+    return shape, arch, before
+
+
+def _split(options: TrainOptions, labelled: Examples, load: Any) -> tuple[Examples, Examples | None]:
+    """Training and validation examples; a twin is always on the side of its image."""
+    if options.validation:
+        return labelled, load("validation", False)
+    generator = torch.Generator().manual_seed(options.seed)
+    chosen = split_images(labelled.labels, options.validation_fraction, generator)
+    return labelled.of_images(~chosen), labelled.of_images(chosen) if chosen.any() else None
+
+
+def _best_restart(
+    options: TrainOptions,
+    arch: str,
+    classes: tuple[str, ...],
+    shape: Shape,
+    before: LoadedNetwork | None,
+    training: Examples,
+    validation: Examples | None,
+    device: torch.device,
+    reporter: Reporter,
+) -> tuple[Network, list[list[Epoch]], int]:
+    """Train `restarts` times from different seeds; the network of the lowest decisive loss, all epochs, its place."""
+    schedule = Schedule(
+        options.epochs, options.lr, options.batch_size, options.patience, options.augment, options.mixed_precision
+    )
+    seeds = torch.randint(2**62, (options.restarts,), generator=torch.Generator().manual_seed(options.seed)).tolist()
+    best: tuple[float, Network | None, int] = (float("inf"), None, 0)
+    histories: list[list[Epoch]] = []
+    with reporter.progress("training", options.epochs * options.restarts, "epochs") as advance:
+
+        def on_epoch(epoch: Epoch) -> None:
+            reporter.note(str(epoch))
+            advance(1)
+
+        for restart, seed in enumerate(seeds):
+            model = _start(options, arch, classes, shape, before, seed, reporter).to(device)
+            try:
+                histories.append(fit(model, training, validation, schedule, seed, on_epoch))
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise TryAgainError(f"out of memory; try --batch-size {max(1, options.batch_size // 2)}") from None
+                raise
+            advance(options.epochs - len(histories[-1]))
+            loss = min(epoch.decisive_loss for epoch in histories[-1])
+            if loss < best[0]:
+                best = (loss, model, restart)
+    assert best[1] is not None  # fit has raised if no loss was finite
+    return best[1], histories, best[2]
+
+
+def _start(
+    options: TrainOptions,
+    arch: str,
+    classes: tuple[str, ...],
+    shape: Shape,
+    before: LoadedNetwork | None,
+    seed: int,
+    reporter: Reporter,
+) -> Network:
+    """A network to train: new under `seed` (the paper), or from the weights the user named."""
+    with seeded(seed, torch.device("cpu")):
+        model = build_network(arch, len(classes), shape)
+    if before is not None:
+        state, source = copy.deepcopy(before.model.body.state_dict()), str(options.init)
+    elif options.weights:
+        state, source = read_weights(options.weights), str(options.weights)
+    elif options.pretrained:
+        state, source = read_pretrained(arch), f"the pretrained {arch}"
+    else:
+        return model
+    fresh = fit_weights(model, state, source)
+    if fresh:
+        reporter.note(f"{source}: all weights taken but {', '.join(fresh)}, which start anew")
+    return model
+
+
+def _metrics(
+    histories: list[list[Epoch]],
+    chosen: int,
+    model: Network,
+    validation: Examples | None,
+    test: Examples | None,
+    classes: tuple[str, ...],
+) -> dict[str, Any]:
+    best = min(histories[chosen], key=lambda epoch: epoch.decisive_loss)
+    metrics: dict[str, Any] = {
+        "restart": chosen + 1,
+        "epoch": best.epoch,
+        "epochs": sum(map(len, histories)),
+        "training": {"loss": best.loss, "accuracy": best.accuracy},
+    }
+    for name, examples in (("validation", validation), ("test", test)):
+        if examples is not None:
+            metrics[name] = _report(evaluate(model, examples, len(classes)), classes)
+    return metrics
+
+
+def _report(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "examples": int(evaluation.confusion.sum()),
+        "loss": evaluation.loss,
+        "accuracy": evaluation.accuracy,
+        "class_accuracy": dict(zip(classes, evaluation.class_accuracy, strict=True)),
+        "confusion": evaluation.confusion.tolist(),
+    }
+
+
+def _show(metrics: dict[str, Any], classes: tuple[str, ...], reporter: Reporter) -> None:
+    """Per-class accuracy and the confusion table on the most independent examples there are."""
+    name = "test" if "test" in metrics else "validation"
+    if name not in metrics:
+        return
+    report = metrics[name]
+    rows = [
+        (label, "-" if accuracy is None else f"{accuracy:.1%}", *counts)
+        for (label, accuracy), counts in zip(report["class_accuracy"].items(), report["confusion"], strict=True)
+    ]
+    title = f"{name}: {report['accuracy']:.2%} of {report['examples']} right; rows true, columns predicted"
+    reporter.table(title, ("class", "accuracy", *classes), rows)
+
+
+def _summary(metrics: dict[str, Any]) -> str:
+    parts = [f"best of {metrics['epochs']} epochs: {metrics['epoch']}"]
+    parts += [f"{name} accuracy {metrics[name]['accuracy']:.4f}" for name in ("validation", "test") if name in metrics]
+    return ", ".join(parts)

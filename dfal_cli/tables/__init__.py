@@ -1,0 +1,37 @@
+"""The tables people and programs exchange with dfal: labels, scores, query lists."""
+
+from dfal_cli.tables.csv_files import line_of, read_csv, to_csv, write_csv, write_rows
+from dfal_cli.tables.labels import (
+    is_blank,
+    labelled_rows,
+    read_excluded,
+    read_labels,
+    read_labels_files,
+    settled_images,
+    write_labels,
+)
+from dfal_cli.tables.queries import answers_in, queries_table, read_queries
+from dfal_cli.tables.scores import ScoresFile, number_texts, read_scores, read_scores_metadata, write_scores
+
+__all__ = [
+    "ScoresFile",
+    "answers_in",
+    "is_blank",
+    "labelled_rows",
+    "line_of",
+    "number_texts",
+    "queries_table",
+    "read_csv",
+    "read_excluded",
+    "read_labels",
+    "read_labels_files",
+    "read_queries",
+    "read_scores",
+    "read_scores_metadata",
+    "settled_images",
+    "to_csv",
+    "write_csv",
+    "write_labels",
+    "write_rows",
+    "write_scores",
+]

@@ -1,0 +1,125 @@
+"""CSV as dfal reads and writes it: text only, nothing guessed, safe to open in a spreadsheet."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dfal_cli.errors import DataError, UsageError
+from dfal_cli.files import atomic_output
+from dfal_cli.schemas import IMAGE, LABEL, TWIN
+
+PATH_COLUMNS = (IMAGE, TWIN)
+FORMULA = r"[=+\-@]"
+"""A cell that begins so, a spreadsheet runs. A path gets `./` in front, a label one more leading `'`."""
+
+
+def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
+    """Read a table as text, blanks as "". A BOM and semicolons are accepted; spreadsheet escapes are undone.
+
+    Raises UsageError if there is no such file, DataError (with the line) if it is not the table it should be.
+    """
+    separator = _separator(path)
+    try:
+        table = pd.read_csv(
+            path, sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path}: empty; its first line must name the columns {', '.join(required)}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except pd.errors.ParserError as error:
+        raise DataError(f"{path}: {str(error).removeprefix('Error tokenizing data. C error: ').strip()}") from None
+    table = table.fillna("")  # rows that are shorter than the others
+    header = list(table.iloc[0])
+    table = table.iloc[1:].reset_index(drop=True)
+    table.columns = pd.Index(header)
+    _check_header(path, header, required)
+    return _unescape(_check_paths(path, table))
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """The table as dfal writes it: LF, commas, quoted only where needed, escaped for spreadsheets."""
+    text: str = _escape(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    return text
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write the table as UTF-8, all of it or nothing."""
+    with atomic_output(path) as temporary:
+        temporary.write_text(to_csv(table), encoding="utf-8", newline="")
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of text under a header."""
+    write_csv(path, pd.DataFrame(list(rows), columns=list(columns), dtype=str))
+
+
+def line_of(path: Path, row: int) -> int:
+    """The line of the file on which data row `row` (from 0) begins; a quoted cell may hold line breaks."""
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        reader = csv.reader(handle, delimiter=_separator(path))
+        begins = 1
+        filled = -1  # the header is not a data row; blank lines are none either
+        for cells in reader:
+            if cells and filled == row:
+                return begins
+            filled += bool(cells)
+            if filled == row:
+                return begins
+            begins = reader.line_num + 1
+    return begins
+
+
+def _separator(path: Path) -> str:
+    """Comma, or the semicolon that the spreadsheets of some countries write."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as handle:
+            header = handle.readline(100_000)
+    except (FileNotFoundError, IsADirectoryError):
+        raise UsageError(f"{path}: no such file") from None
+    return ";" if header.count(";") > header.count(",") else ","
+
+
+def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
+    missing = [column for column in required if column not in header]
+    if missing:
+        raise DataError(f"{path}, line 1: no column {' and '.join(missing)}; it has {', '.join(header)}")
+    twice = sorted({column for column in header if header.count(column) > 1})
+    if twice:
+        raise DataError(f"{path}, line 1: column {' and '.join(twice)} stands there more than once")
+
+
+def _check_paths(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """An image is named by its path relative to the image root: not blank, and inside the root."""
+    if IMAGE not in table:
+        return table
+    images = table[IMAGE]
+    for problem, wrong in (
+        ("no image is named there", images == ""),
+        ("paths are relative to the image root, with no .. in them", images.str.contains(r"^/|(?:^|/)\.\.(?:/|$)")),
+    ):
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise DataError(f"{path}, line {line_of(path, row)}: image {images[row]!r}: {problem}")
+    return table
+
+
+def _escape(table: pd.DataFrame) -> pd.DataFrame:
+    escaped = {name: table[name].str.replace(rf"^({FORMULA})", r"./\1", regex=True) for name in _paths_in(table)}
+    if LABEL in table:
+        # A label that already has quotes in front of such a sign gets one more too, or reading would take its own.
+        escaped[LABEL] = table[LABEL].str.replace(rf"^('*{FORMULA})", r"'\1", regex=True)
+    return table.assign(**escaped)
+
+
+def _unescape(table: pd.DataFrame) -> pd.DataFrame:
+    plain = {name: table[name].str.replace(r"^(?:\./)+", "", regex=True) for name in _paths_in(table)}
+    if LABEL in table:
+        plain[LABEL] = table[LABEL].str.replace(rf"^'('*{FORMULA})", r"\1", regex=True)
+    return table.assign(**plain)
+
+
+def _paths_in(table: pd.DataFrame) -> list[str]:
+    return [column for column in PATH_COLUMNS if column in table]

@@ -1,0 +1,93 @@
+"""labels.csv: what people have said of images. Only `image,label` is needed; the user's own columns survive."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dfal_cli.errors import DataError
+from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
+from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
+
+
+def read_labels(path: Path) -> pd.DataFrame:
+    """Read one labels file: columns image, label, twin ("" if absent) and the user's, one row per image.
+
+    Raises UsageError if there is no such file, DataError if a column is missing or an image stands there twice.
+    """
+    table = one_row_per_image(path, read_csv(path, required=(IMAGE, LABEL)))
+    return table if TWIN in table else table.assign(**{TWIN: ""})
+
+
+def read_labels_files(paths: Sequence[Path]) -> pd.DataFrame:
+    """Read several labels files as one: columns image, label, twin (absolute path or ""), file and row, for messages.
+
+    An image may stand in several files as long as they agree. Raises as `read_labels`, and DataError if they do not.
+    """
+    tables = [_with_origin(path, read_labels(path)) for path in paths]
+    if not tables:
+        return pd.DataFrame({name: pd.Series(dtype=str) for name in (*LABELS_COLUMNS, "file", "row")})
+    together = pd.concat(tables, ignore_index=True)
+    if len(tables) == 1:
+        return together
+    together = together[~is_blank(together[LABEL])]
+    _check_agreement(together)
+    # Of the rows that say the same, the one that knows a twin is the richer.
+    together = together.sort_values(TWIN, kind="stable", ascending=False).drop_duplicates(IMAGE).sort_index()
+    return together.reset_index(drop=True)
+
+
+def labelled_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows to train on: neither blank nor __skip__."""
+    return table[~is_blank(table[LABEL]) & (table[LABEL] != SKIP)].reset_index(drop=True)
+
+
+def settled_images(table: pd.DataFrame) -> set[str]:
+    """The images that are not in the pool any more: labelled, or __skip__."""
+    return set(table.loc[~is_blank(table[LABEL]), IMAGE])
+
+
+def read_excluded(paths: Sequence[Path]) -> set[str]:
+    """The images named in any of the files, which need no column but `image`."""
+    return {image for path in paths for image in read_csv(path, required=(IMAGE,))[IMAGE]}
+
+
+def write_labels(path: Path, table: pd.DataFrame) -> None:
+    """Write a labels table in the order of its rows and columns."""
+    write_csv(path, table)
+
+
+def is_blank(labels: "pd.Series[str]") -> "pd.Series[bool]":
+    """Which labels are blank: the image is still in the pool."""
+    return labels.str.strip() == ""
+
+
+def one_row_per_image(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table, or raise DataError naming the two lines on which an image stands."""
+    twice = table[IMAGE].duplicated()
+    if twice.any():
+        second = int(twice.to_numpy().argmax())
+        image = table[IMAGE][second]
+        first = int((table[IMAGE] == image).to_numpy().argmax())
+        raise DataError(
+            f"{path}, line {line_of(path, second)}: image {image!r} stands on line {line_of(path, first)} already "
+            f"({table[LABEL][first]!r}, now {table[LABEL][second]!r}); keep one of the two"
+        )
+    return table
+
+
+def _with_origin(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    folder = path.absolute().parent
+    twins = [str(folder / twin) if twin else "" for twin in table[TWIN]]
+    return pd.DataFrame(
+        {IMAGE: table[IMAGE], LABEL: table[LABEL], TWIN: twins, "file": str(path), "row": range(len(table))}
+    )
+
+
+def _check_agreement(table: pd.DataFrame) -> None:
+    differing = table.groupby(IMAGE, sort=True)[LABEL].nunique()
+    differing = differing[differing > 1]
+    if len(differing):
+        image = differing.index[0]
+        said = [f"{row.label!r} in {row.file}" for row in table[table[IMAGE] == image].itertuples()]
+        raise DataError(f"{image}: {', '.join(said)}; the labels files must agree")

@@ -1,0 +1,102 @@
+"""scores.parquet (or .csv): one row per pool image, with what it was made from in its metadata."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dfal_cli.errors import DataError
+from dfal_cli.files import atomic_output, beside, canonical_json, must_exist
+from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS
+from dfal_cli.tables.csv_files import read_csv, write_csv
+
+SUFFIXES = (".parquet", ".csv")
+FLOATS = [name for name, kind in SCORES_COLUMNS.items() if kind == "float32"]
+INTEGERS = [name for name, kind in SCORES_COLUMNS.items() if kind == "int32"]
+
+
+class ScoresFile(NamedTuple):
+    """A scores table and its metadata."""
+
+    table: pd.DataFrame
+    """Text columns hold "" where there is nothing, numbers nan."""
+    metadata: dict[str, Any]
+
+
+def write_scores(path: Path, columns: dict[str, list[Any]], metadata: dict[str, Any]) -> None:
+    """Write the columns (None = null) with their metadata, as the suffix of `path` says."""
+    metadata = {"contract": CONTRACT, **metadata}
+    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in SCORES_COLUMNS.items()])
+    table = pa.table(columns, schema=schema)
+    if path.suffix.lower() == ".csv":
+        write_csv(path, _as_text(table))
+        with atomic_output(beside(path, ".meta.json")) as temporary:
+            temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
+    else:
+        with atomic_output(path) as temporary:
+            pq.write_table(table.replace_schema_metadata({METADATA_KEY: canonical_json(metadata)}), temporary)
+
+
+def read_scores(path: Path) -> ScoresFile:
+    """Read a scores file. Raises UsageError if it does not exist, DataError if it is not one."""
+    metadata = read_scores_metadata(path)
+    if path.suffix.lower() == ".csv":
+        return ScoresFile(_from_text(path), metadata)
+    table = _read_parquet(path).to_pandas()
+    text = [name for name, kind in SCORES_COLUMNS.items() if kind == "string"]
+    return ScoresFile(table.assign(**{name: table[name].fillna("") for name in text}), metadata)
+
+
+def read_scores_metadata(path: Path) -> dict[str, Any]:
+    """Read only what a scores file was made from. Raises as `read_scores`."""
+    must_exist(path, "--scores")
+    try:
+        if path.suffix.lower() == ".csv":
+            stored = beside(path, ".meta.json").read_bytes()
+        else:
+            stored = (pq.read_schema(path).metadata or {})[METADATA_KEY.encode()]
+        metadata: dict[str, Any] = json.loads(stored)
+    except FileNotFoundError:
+        raise DataError(f"{beside(path, '.meta.json')}: no such file; it belongs to {path.name}") from None
+    except (KeyError, ValueError, pa.ArrowException):
+        raise DataError(f"{path}: not a scores file of dfal; `dfal score` writes one") from None
+    if metadata.get("contract") != CONTRACT:
+        raise DataError(
+            f"{path}: written by another version of dfal (contract {metadata.get('contract')}); score again"
+        )
+    return metadata
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: damaged: {error}") from None
+    missing = [name for name in SCORES_COLUMNS if name not in table.column_names]
+    if missing:
+        raise DataError(f"{path}: no column {' and '.join(missing)}; it is not a scores file of dfal")
+    return table
+
+
+def _as_text(table: pa.Table) -> pd.DataFrame:
+    """Numbers in the fewest digits that read back as the same float32."""
+    frame: pd.DataFrame = table.to_pandas()
+    text = {name: number_texts(frame[name]) for name in FLOATS}
+    integers = {name: frame[name].astype(str) for name in INTEGERS}
+    return frame.assign(**text, **integers).fillna("").astype(str)
+
+
+def _from_text(path: Path) -> pd.DataFrame:
+    table = read_csv(path, required=tuple(SCORES_COLUMNS))
+    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype("float32") for name in FLOATS}
+    integers = {name: pd.to_numeric(table[name], errors="coerce") for name in INTEGERS}
+    return table.assign(**numbers, **integers)
+
+
+def number_texts(numbers: "pd.Series[float]") -> list[str]:
+    """float32 numbers as text, nan as ""."""
+    return ["" if np.isnan(number) else str(number) for number in numbers.to_numpy("float32")]

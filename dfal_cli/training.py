@@ -1,0 +1,187 @@
+"""Training a classifier on a few labelled images and their twins."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dfal_cli.augment import augmented
+from dfal_cli.errors import UsageError
+from dfal_cli.examples import Examples
+from dfal_cli.models import seeded
+
+EVALUATION_BATCH = 256
+
+SMALLEST_SPLIT = 10
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How to train; the defaults are the paper's."""
+
+    epochs: int = 100
+    lr: float = 1e-3
+    batch_size: int = 32
+    patience: int = 5
+    augment: str = "none"
+    mixed_precision: bool = True
+
+
+class Evaluation(NamedTuple):
+    """How a classifier does on labelled examples."""
+
+    loss: float
+    confusion: Tensor
+    """(K, K) int64: rows are the true classes, columns the predicted ones."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the examples classified rightly."""
+        return float(self.confusion.diagonal().sum()) / max(1, int(self.confusion.sum()))
+
+    @property
+    def class_accuracy(self) -> list[float | None]:
+        """The same for each class; None for a class without examples."""
+        counts = self.confusion.sum(1)
+        return [float(self.confusion[k, k] / counts[k]) if counts[k] else None for k in range(len(counts))]
+
+
+class Epoch(NamedTuple):
+    """What one epoch came to."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+    @property
+    def decisive_loss(self) -> float:
+        """The loss that early stopping and the choice among restarts go by."""
+        return self.loss if self.validation_loss is None else self.validation_loss
+
+    def __str__(self) -> str:
+        line = f"epoch {self.epoch}: loss {self.loss:.4f}, accuracy {self.accuracy:.4f}"
+        if self.validation_loss is None:
+            return line
+        return f"{line}; validation loss {self.validation_loss:.4f}, accuracy {self.validation_accuracy:.4f}"
+
+
+def split_images(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Choose a random `fraction` of the images for validation, but never the last training image of a class.
+
+    labels: (N,) -> (N,) bool. Where that makes fewer than SMALLEST_SPLIT none is chosen: so few say nothing about when
+    to stop, and training needs them more.
+    """
+    wanted = int(len(labels) * fraction)
+    if wanted < SMALLEST_SPLIT:
+        wanted = 0
+    remaining = labels.bincount()
+    validation = torch.zeros(len(labels), dtype=torch.bool)
+    for image in torch.randperm(len(labels), generator=generator).tolist():
+        if wanted and remaining[labels[image]] > 1:
+            validation[image] = True
+            remaining[labels[image]] -= 1
+            wanted -= 1
+    return validation
+
+
+def fit(
+    model: nn.Module,
+    training: Examples,
+    validation: Examples | None,
+    schedule: Schedule,
+    seed: int,
+    on_epoch: Callable[[Epoch], None],
+) -> list[Epoch]:
+    """Train with Adam on cross-entropy until the decisive loss has not fallen for `patience` epochs.
+
+    The model, on its device, is left with the weights of its best epoch, in eval mode; `on_epoch` is told of each.
+    Returns the epochs. Raises UsageError if the loss is never finite.
+    """
+    device = next(model.parameters()).device
+    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr)
+    generator = torch.Generator().manual_seed(seed)
+    history: list[Epoch] = []
+    best: tuple[float, dict[str, Tensor]] = (float("inf"), {})
+    since_best = 0
+    with seeded(seed, device):  # dropout and augmentation draw from the global generators
+        for number in range(1, schedule.epochs + 1):
+            epoch = _epoch(model, number, training, validation, schedule, optimiser, generator)
+            history.append(epoch)
+            on_epoch(epoch)
+            since_best += 1
+            if epoch.decisive_loss < best[0]:
+                best = (epoch.decisive_loss, copy.deepcopy(model.state_dict()))
+                since_best = 0
+            if since_best >= schedule.patience:
+                break
+    if not best[1]:
+        raise UsageError(f"training diverged: the loss is not finite at any epoch; try an --lr below {schedule.lr:g}")
+    model.load_state_dict(best[1])
+    model.eval()
+    return history
+
+
+def evaluate(model: nn.Module, examples: Examples, num_classes: int) -> Evaluation:
+    """Mean cross-entropy and confusion table of a model over examples, twins included."""
+    device = next(model.parameters()).device
+    model.eval()
+    loss = 0.0
+    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    with torch.no_grad():
+        for items in torch.split(torch.arange(len(examples)), EVALUATION_BATCH):
+            images, labels = examples.batch(items, device)
+            logits = model(images)
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
+            pairs = labels * num_classes + logits.argmax(1)
+            confusion += pairs.bincount(minlength=num_classes**2).reshape(num_classes, num_classes).cpu()
+    return Evaluation(loss / max(1, len(examples)), confusion)
+
+
+def _epoch(
+    model: nn.Module,
+    number: int,
+    training: Examples,
+    validation: Examples | None,
+    schedule: Schedule,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> Epoch:
+    device = next(model.parameters()).device
+    mixed = schedule.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    model.train()
+    loss_sum = right = seen = 0.0
+    for items in _shuffled(len(training), schedule.batch_size, generator):
+        images, labels = training.batch(items, device)
+        images = augmented(images, schedule.augment)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        loss_sum += loss.item() * len(items)
+        right += (logits.argmax(1) == labels).sum().item()
+        seen += len(items)
+    checked = None if validation is None else evaluate(model, validation, logits.shape[1])
+    return Epoch(
+        number,
+        loss_sum / seen,
+        right / seen,
+        None if checked is None else checked.loss,
+        None if checked is None else checked.accuracy,
+    )
+
+
+def _shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """All items in random order, in batches; none is left over alone, on which batch normalisation could not train."""
+    batches = list(torch.split(torch.randperm(count, generator=generator), batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    for items in batches:
+        yield items if len(items) > 1 else items.repeat(2)

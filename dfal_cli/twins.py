@@ -1,0 +1,45 @@
+"""Twins on disk: the adversarial images of queries, as floats, because 8-bit rounding would erase the perturbation."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dfal_cli.errors import UsageError
+from dfal_cli.files import atomic_output, beside, relative_to_file
+from dfal_cli.schemas import TWIN
+from dfal_cli.tables import read_labels_files
+
+LONGEST_NAME = 240
+"""Bytes a file name may have here: file systems take 255, and the temporary neighbour needs some."""
+
+
+class TwinStore:
+    """The folder in which the twins of one scores file lie."""
+
+    def __init__(self, out: Path, folder: Path | None, labels: Sequence[Path]) -> None:
+        self._out = out
+        self._folder = folder or beside(out, ".twins")
+        # A twin that somebody's labels refer to is training data.
+        self._in_use = {Path(twin).resolve() for twin in read_labels_files(labels)[TWIN] if twin}
+
+    def save(self, image: str, twin: np.ndarray) -> str:
+        """Write a twin, (C, H, W) float32 in units of [0, 1]; return its path relative to the scores file.
+
+        Raises UsageError rather than overwrite a twin that a labels file refers to.
+        """
+        path = self._folder / twin_name(image)
+        if path.resolve() in self._in_use:
+            raise UsageError(f"{path}: a labels file refers to this twin; choose another --twins-dir")
+        with atomic_output(path) as temporary, temporary.open("wb") as handle:
+            np.save(handle, twin)
+        return relative_to_file(path, self._out)
+
+
+def twin_name(image: str) -> str:
+    """`<image path>.npy`; a name too long for the file system becomes its sha256."""
+    name = f"{image}.npy"
+    if max(len(part.encode()) for part in name.split("/")) > LONGEST_NAME:
+        return f"{hashlib.sha256(image.encode()).hexdigest()}.npy"
+    return name
