@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import atomic_output, canonical_json, must_exist
@@ -50,7 +50,7 @@ def save_checkpoint(
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.body.state_dict().items()}
     with atomic_output(path) as temporary:
         # One key: the file format does not fix the order of several.
-        save_file(weights, temporary, metadata={METADATA_KEY: canonical_json(metadata)})
+        temporary.write_bytes(save(weights, metadata={METADATA_KEY: canonical_json(metadata)}))
 
 
 def load_checkpoint(

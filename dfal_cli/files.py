@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def atomic_output(path: Path) -> Iterator[Path]:
     temporary = path.with_name(_temporary_name(path.name, os.getpid()))
     try:
         yield temporary
+        if path.exists():
+            shutil.copymode(path, temporary)
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)

@@ -26,6 +26,7 @@ from dfal_cli.files import (
 )
 from dfal_cli.images import ImageReader, read_batches, read_from_disk
 from dfal_cli.margins import ESTIMATORS, Crossing
+from dfal_cli.margins.across import clearly_across
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.measures import Probabilities, probabilities
 from dfal_cli.pool import find_pool
@@ -187,15 +188,15 @@ class Scorer:
         with self._reporter.progress("twins", len(nearest), "images") as advance:
             for decoded in self._stream(list(row_of)):
                 names = iter(decoded.images)
-                for twins, differs in self.batches.apply(self._twins, self._floats(decoded.pixels)):
-                    for twin, differs_here in zip(twins, differs, strict=True):
+                for twins, across in self.batches.apply(self._twins, self._floats(decoded.pixels)):
+                    for twin, is_across in zip(twins, across, strict=True):
                         image = next(names)
-                        if differs_here:
+                        if is_across:
                             row_of[image][TWIN] = store.save(image, twin)
                             kept += 1
                 advance(len(decoded.images))
         if kept < len(nearest):
-            self._reporter.note(f"{len(nearest) - kept} twins lie on the boundary itself and are not kept")
+            self._reporter.note(f"{len(nearest) - kept} twins are not kept: they are not clearly across the boundary")
         return kept
 
     def _stream(self, images: Sequence[str]) -> Any:
@@ -225,10 +226,10 @@ class Scorer:
         return Probabilities(*(values.cpu() for values in measured)), Crossing(*(t.cpu() for t in self._cross(images)))
 
     def _twins(self, images: Tensor) -> tuple[np.ndarray, list[bool]]:
-        adversarial = self._cross(images).adversarial
-        with torch.no_grad():
-            differs = self._network.model(adversarial).argmax(1) != self._network.model(images).argmax(1)
-        return adversarial.cpu().numpy(), differs.tolist()
+        twins, across = clearly_across(
+            self._network.model, images, self._cross(images).adversarial, clip=self._options.clip
+        )
+        return twins.cpu().numpy(), across.tolist()
 
 
 def _rows(names: Any, classes: tuple[str, ...], measured: Probabilities, crossing: Crossing) -> list[dict[str, Any]]:

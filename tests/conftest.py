@@ -1,0 +1,104 @@
+"""What the tests share: small image folders and a way to run the commands as a user does, in this process or in one of its own."""
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """What `--json` printed."""
+        return json.loads(self.stdout)
+
+
+def dfal(*arguments: object) -> Ended:
+    """Run a command in this process; as `python -m dfal_cli ARGUMENTS` would, but without its start-up."""
+    from dfal_cli.cli import main
+
+    stdout, stderr = io.StringIO(), io.StringIO()
+    before = sys.argv
+    sys.argv = ["dfal", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        sys.argv = before
+    return Ended(ended.value.code or 0, stdout.getvalue(), stderr.getvalue())
+
+
+def dfal_process(*arguments: object, **settings: Any) -> Ended:
+    """Run a command as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dfal_cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **settings,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Run the test inside an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+
+
+def draw_folder(root: Path, classes: tuple[str, ...] = ("dark", "light"), each: int = 20, side: int = 16) -> Path:
+    """Make `root`/images with grey PNGs that differ by brightness, `root`/oracle.csv with a label for each."""
+    generator = np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    rows = ["image,label"]
+    for number in range(each * len(classes)):
+        name = classes[number % len(classes)]
+        level = 255 * (0.15 + 0.7 * classes.index(name) / max(1, len(classes) - 1))
+        pixels = generator.normal(level, 25, (side, side)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"{number:03d}.png")
+        rows.append(f"{number:03d}.png,{name}")
+    (root / "oracle.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return root
+
+
+def write(path: Path, *lines: str) -> Path:
+    """Write lines of text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images/ (40 of two classes), oracle.csv, labels.csv (24 of them) and model.safetensors (LeNet5)."""
+    root = draw_folder(tmp_path_factory.mktemp("trained"))
+    rows = (root / "oracle.csv").read_text().splitlines()
+    write(root / "labels.csv", *rows[:25])
+    ended = dfal(
+        "train", "--images", root / "images", "--labels", root / "labels.csv", "--out", root / "model.safetensors",
+        "--epochs", 15, "--quiet", "--device", "cpu",
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    return root
+
+
+Run = Callable[..., Ended]
