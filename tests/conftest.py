@@ -1,8 +1,9 @@
-"""What the tests share: small image folders and a way to run the commands as a user does, in this process or in one of its own."""
+"""What the tests share: small image folders, and the commands run as a user does, in this process or in their own."""
 
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+# Before torch is imported: on networks so small, threads only wait for each other (a factor of ten on a busy machine).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
 
@@ -102,3 +106,27 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 Run = Callable[..., Ended]
+
+
+def write_margins(path: Path, root: Path, margins: dict[str, float | None], **columns: list[Any]) -> Path:
+    """Write a scores file as `dfal score` would for these margins (None = not crossed); `columns` replace others."""
+    from dfal_cli.tables import write_scores
+
+    count = len(margins)
+    crossed = [margin is not None for margin in margins.values()]
+    values: dict[str, list[Any]] = {
+        "image": list(margins),
+        "predicted": ["dark"] * count,
+        "confidence": [0.5] * count,
+        "probability_gap": [0.25] * count,
+        "entropy": [0.5] * count,
+        "outcome": ["crossed" if is_crossed else "uncrossed" for is_crossed in crossed],
+        "margin": list(margins.values()),
+        "crossing_class": ["light" if is_crossed else None for is_crossed in crossed],
+        "iterations": [2] * count,
+        "twin": [None] * count,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"image_root": str(root.absolute()), "input_shape": [1, 16, 16], "norm": "l2"}
+    write_scores(path, values | columns, metadata)
+    return path

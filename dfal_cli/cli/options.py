@@ -78,7 +78,7 @@ Patience = Annotated[
 Restarts = Annotated[
     int, option("--restarts", help="Train so often and keep the best (the paper: 5).", panel=TRAINING, minimum=1)
 ]
-LearningRate = Annotated[float, option("--lr", help="Learning rate of Adam.", panel=TRAINING, minimum=0)]
+LearningRate = Annotated[float, option("--lr", help="Learning rate of Adam.", metavar="F", panel=TRAINING, minimum=0)]
 BatchSize = Annotated[int, option("--batch-size", help="Images a step.", panel=TRAINING, minimum=1)]
 Augment = Annotated[str, option("--augment", help="none, shift, flip or photo.", panel=TRAINING, metavar="NAME")]
 Candidates = Annotated[

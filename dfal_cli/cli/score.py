@@ -49,7 +49,8 @@ def score(
         int, option("--max-iterations", help="Give an image up after so many steps.", panel=MARGIN, minimum=1)
     ] = 50,
     overshoot: Annotated[
-        float, option("--overshoot", help="Lengthen the perturbation by this share.", panel=MARGIN, minimum=0)
+        float,
+        option("--overshoot", help="Lengthen the perturbation by this share.", metavar="F", panel=MARGIN, minimum=0),
     ] = 0.02,
     clip: Annotated[bool, option("--clip", help="Keep adversarial images within [0, 1].", panel=MARGIN)] = False,
     preset: Annotated[
@@ -70,7 +71,13 @@ def score(
     ] = None,
     max_unreadable: Annotated[
         float,
-        option("--max-unreadable", help="Stop if a larger share of the images cannot be read.", panel=IN, minimum=0),
+        option(
+            "--max-unreadable",
+            help="Stop if a larger share of the images cannot be read.",
+            metavar="F",
+            panel=IN,
+            minimum=0,
+        ),
     ] = 0.05,
     arch: Arch = None,
     trust_code: TrustCode = False,

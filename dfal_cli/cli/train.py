@@ -78,7 +78,13 @@ def train(
     batch_size: BatchSize = 32,
     validation_fraction: Annotated[
         float,
-        option("--validation-fraction", help="Share of the labelled images split off.", panel=TRAINING, minimum=0),
+        option(
+            "--validation-fraction",
+            help="Share of the labelled images split off.",
+            metavar="F",
+            panel=TRAINING,
+            minimum=0,
+        ),
     ] = 0.2,
     augment: Augment = "none",
     twins: Annotated[

@@ -89,7 +89,11 @@ def _twin_pictures(image: Path, twin_file: Path, input_shape: list[int]) -> tupl
     except (OSError, ValueError, ImageError):
         return "", "", ""
     factor = 0.5 / max(float(np.abs(difference).max()), 1e-12)
-    return _data_uri(_eight_bits(twin)), _data_uri(_eight_bits(0.5 + factor * difference)), f"{factor:.3g}"
+    return (
+        _data_uri(_eight_bits(twin)),
+        _data_uri(_eight_bits(0.5 + factor * difference)),
+        f"{float(f'{factor:.2g}'):,g}",
+    )
 
 
 def _eight_bits(pixels: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:

@@ -112,7 +112,7 @@ def _check_images(options: MergeOptions, answers: pd.DataFrame) -> None:
 
 def _check_classes(options: MergeOptions, answers: pd.DataFrame, labels: pd.DataFrame, reporter: Reporter) -> None:
     """A class nobody has used before is more often a typing slip than a discovery."""
-    classes = set(labelled_rows(labels)[LABEL])
+    classes = set(labelled_rows(labels)[LABEL].unique())
     answered = answers.loc[answers[LABEL] != SKIP, LABEL]
     for label in dict.fromkeys(answered):
         others = classes or set(answered) - {label}
@@ -178,13 +178,13 @@ def _rebased(labels: pd.DataFrame, file: Path, target: Path) -> pd.DataFrame:
 
 def _filled_in(labels: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """`labels` with the new answers: rows that exist are filled in where they stand, the others come after them."""
-    answer = new.set_index(IMAGE)
-    listed = labels[IMAGE].isin(answer.index)
+    places = pd.Index(labels[IMAGE]).get_indexer(pd.Index(new[IMAGE]))  # -1 where the image is not listed yet
+    listed = places >= 0
     filled = labels.copy()
-    filled.loc[listed, LABEL] = labels.loc[listed, IMAGE].map(answer[LABEL])
-    twins = labels.loc[listed, IMAGE].map(answer[TWIN])
-    filled.loc[listed, TWIN] = twins.where(twins != "", labels.loc[listed, TWIN])
-    unlisted = new.loc[~new[IMAGE].isin(labels[IMAGE]), list(LABELS_COLUMNS)]
+    filled.loc[places[listed], LABEL] = new.loc[listed, LABEL].to_numpy()
+    with_twin = listed & (new[TWIN] != "").to_numpy()  # an answer without a twin does not take one away
+    filled.loc[places[with_twin], TWIN] = new.loc[with_twin, TWIN].to_numpy()
+    unlisted = new.loc[~listed, list(LABELS_COLUMNS)]
     return pd.concat([filled, unlisted], ignore_index=True).fillna("")
 
 

@@ -87,7 +87,7 @@ def _scored_pool(options: SelectOptions) -> ScoresFile:
     must_exist(options.scores, "--scores")
     table, metadata = read_scores(options.scores)
     taken = settled_images(read_labels_files(options.labels)) | read_excluded(options.exclude)
-    table = table[~table[IMAGE].isin(taken)].reset_index(drop=True)
+    table = table[[image not in taken for image in table[IMAGE]]].reset_index(drop=True)
     if table.empty:
         raise DataError(f"{options.scores}: no image is left to ask about: all are labelled or excluded")
     return ScoresFile(table, metadata)

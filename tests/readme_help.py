@@ -1,0 +1,40 @@
+"""Tables of the commands' options for the README, from the program itself (the README calls this through cog)."""
+
+from typer.main import get_command
+
+from dfal_cli.cli import app
+
+
+def option_table(name: str) -> str:
+    """A Markdown table of a command's options: spelling, what it does, default."""
+    command = get_command(app).commands[name]
+    rows = [f"`dfal {name}`: {command.help}", "", "| option | what it does | default |", "|---|---|---|"]
+    rows += [
+        f"| {_spelling(parameter)} | {_help(parameter)} | {_default(parameter)} |"
+        for parameter in sorted(command.params, key=lambda parameter: not parameter.required)
+        if parameter.name != "help"
+    ]
+    return "\n".join(rows)
+
+
+def _spelling(parameter) -> str:
+    spelt = ", ".join(f"`{spelling}`" for spelling in (*parameter.opts, *parameter.secondary_opts))
+    if parameter.is_flag or parameter.secondary_opts:
+        return spelt
+    return f"{spelt} {parameter.metavar or 'N'}"
+
+
+def _help(parameter) -> str:
+    return parameter.help.split(" [default: ")[0]
+
+
+def _default(parameter) -> str:
+    if parameter.required:
+        return "**required**"
+    if " [default: " in parameter.help:
+        return parameter.help.split(" [default: ")[1].rstrip("]")
+    if parameter.secondary_opts:
+        return {True: parameter.opts[0], False: parameter.secondary_opts[0], None: ""}[parameter.default]
+    if parameter.default in (None, False, []):
+        return ""
+    return f"{parameter.default:g}" if isinstance(parameter.default, float) else str(parameter.default)

@@ -1,0 +1,139 @@
+"""Strategies: the contract that every entry of the table keeps, and each one on a pool worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfal_cli.strategies import STRATEGIES, pick_queries
+
+ALL = pytest.mark.parametrize("strategy", STRATEGIES)
+MEASURED = pytest.mark.parametrize("strategy", [name for name, entry in STRATEGIES.items() if entry.measure])
+MEASURES = ("margin", "entropy", "confidence", "probability_gap")
+
+
+def pool(count: int = 40, unknown: int = 0, levels: int = 0) -> pd.DataFrame:
+    """A scored pool; the last `unknown` have no measures, and with `levels` there are many ties."""
+    generator = np.random.default_rng(1)
+    table = pd.DataFrame({"image": [f"{number:04d}.png" for number in range(count)], "outcome": "crossed"})
+    for measure in MEASURES:
+        values = generator.integers(0, levels, count) / 8 if levels else generator.random(count)
+        table[measure] = values.astype(np.float32)
+        table.loc[count - unknown :, measure] = np.nan
+    return table
+
+
+@ALL
+@pytest.mark.parametrize("count", [1, 7, 40, 100])
+def test_a_strategy_picks_as_many_different_images_as_wanted_or_all(strategy: str, count: int) -> None:
+    for table in (pool(), pool(unknown=40), pool(levels=2)):
+        picked = pick_queries(table, strategy, count, seed=0)["image"]
+        assert len(picked) == min(count, len(table))
+        assert picked.is_unique
+        assert set(picked) <= set(table["image"])
+
+
+@ALL
+def test_positions_are_distinct_and_valid(strategy: str) -> None:
+    table = pool(unknown=5)
+    positions = STRATEGIES[strategy].pick(table, 20, np.random.default_rng(0))
+    assert len(set(positions.tolist())) == 20
+    assert ((positions >= 0) & (positions < len(table))).all()
+
+
+@ALL
+def test_the_order_of_the_pools_rows_does_not_matter(strategy: str) -> None:
+    table = pool(unknown=5, levels=3)
+    shuffled = table.sample(frac=1, random_state=3)
+    expected = pick_queries(table, strategy, 12, seed=5)["image"].tolist()
+    assert pick_queries(shuffled, strategy, 12, seed=5)["image"].tolist() == expected
+
+
+@ALL
+def test_the_same_seed_gives_the_same_queries_whatever_was_drawn_before(strategy: str) -> None:
+    first = pick_queries(pool(), strategy, 12, seed=5)["image"].tolist()
+    np.random.default_rng().random(3)
+    assert pick_queries(pool(), strategy, 12, seed=5)["image"].tolist() == first
+
+
+@ALL
+def test_a_shorter_list_is_the_beginning_of_a_longer_one(strategy: str) -> None:
+    longer = pick_queries(pool(unknown=5, levels=3), strategy, 30, seed=5)["image"].tolist()
+    assert pick_queries(pool(unknown=5, levels=3), strategy, 9, seed=5)["image"].tolist() == longer[:9]
+
+
+@MEASURED
+def test_ties_are_broken_by_path(strategy: str) -> None:
+    table = pool(levels=1).sample(frac=1, random_state=3)
+    assert pick_queries(table, strategy, 40, seed=0)["image"].tolist() == sorted(table["image"])
+
+
+@MEASURED
+def test_images_whose_measure_is_unknown_come_last_by_path(strategy: str) -> None:
+    table = pool(count=10, unknown=3)
+    table["image"] = table["image"].map(lambda name: f"{9999 - int(name[:4])}.png")  # the unknown have the first paths
+    picked = pick_queries(table, strategy, 10, seed=0)["image"].tolist()
+    assert picked[-3:] == ["9990.png", "9991.png", "9992.png"]
+
+
+@ALL
+def test_picking_leaves_the_scores_as_they_were(strategy: str) -> None:
+    table = pool(unknown=3)
+    before = table.copy(deep=True)
+    pick_queries(table, strategy, 5, seed=0)
+    pd.testing.assert_frame_equal(table, before)
+
+
+BY_HAND = pd.DataFrame(
+    {
+        "image": ["a", "b", "c", "d", "e"],
+        "outcome": ["crossed", "crossed", "uncrossed", "crossed", "crossed"],
+        "margin": np.array([0.3, 0.1, np.nan, 0.2, 0.1], np.float32),
+        "entropy": np.array([0.2, 0.9, 1.0, 0.2, 0.0], np.float32),
+        "confidence": np.array([0.9, 0.4, 0.35, 0.9, 1.0], np.float32),
+        "probability_gap": np.array([0.8, 0.1, 0.05, 0.8, 1.0], np.float32),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "order"),
+    [
+        ("dfal", ["b", "e", "d", "a", "c"]),
+        ("entropy", ["c", "b", "a", "d", "e"]),
+        ("least-confidence", ["c", "b", "a", "d", "e"]),
+        ("probability-gap", ["c", "b", "a", "d", "e"]),
+    ],
+)
+def test_a_strategy_orders_a_pool_worked_out_by_hand(strategy: str, order: list[str]) -> None:
+    assert pick_queries(BY_HAND, strategy, 5, seed=0)["image"].tolist() == order
+
+
+def test_the_measures_based_on_probabilities_do_not_all_agree_on_three_classes() -> None:
+    """Probabilities (.50 .49 .01), (.46 .27 .27), (.45 .35 .20): each strategy asks about another one first."""
+    table = pd.DataFrame(
+        {
+            "image": ["close", "spread", "low"],
+            "outcome": "crossed",
+            "entropy": [0.742, 1.064, 1.049],
+            "confidence": [0.50, 0.46, 0.45],
+            "probability_gap": [0.01, 0.19, 0.10],
+        }
+    )
+    first = {name: pick_queries(table, name, 1, seed=0)["image"][0] for name in STRATEGIES if name in FIRST}
+    assert first == FIRST
+
+
+FIRST = {"entropy": "spread", "least-confidence": "low", "probability-gap": "close"}
+
+
+def test_random_draws_every_image_about_equally_often_and_other_seeds_draw_others() -> None:
+    table = pool(count=10)
+    drawn = [pick_queries(table, "random", 3, seed=seed)["image"].tolist() for seed in range(400)]
+    counts = pd.Series([image for images in drawn for image in images]).value_counts()
+    assert len(counts) == 10
+    assert counts.between(80, 160).all()  # 120 expected, standard deviation 9
+    assert len({tuple(images) for images in drawn}) > 200
+
+
+def test_random_needs_nothing_but_paths() -> None:
+    assert len(pick_queries(pool()[["image"]], "random", 5, seed=0)) == 5
