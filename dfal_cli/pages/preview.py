@@ -19,7 +19,7 @@ from dfal_cli.schemas import IMAGE, TWIN
 LONGEST_SIDE = 512
 """Pixels of a photograph that go into the page."""
 
-SHOWN_SIDE = 200
+SHOWN_SIDE = 280
 """Pixels on the screen to which small images are enlarged."""
 
 

@@ -52,8 +52,8 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         labels = _labels_before(options)
         _check_images(options, answers)
         _check_classes(options, answers, labels, reporter)
-        known = labels.set_index(IMAGE)[LABEL]
-        before = answers[IMAGE].map(known).fillna("")  # "" where blank or not listed yet
+        known = labels.set_index(IMAGE)[LABEL].reindex(answers[IMAGE], fill_value="")
+        before = known.set_axis(answers.index)  # "" where blank or not listed yet
         settled = ~is_blank(before)
         conflict = settled & (before != answers[LABEL])
         _check_conflicts(options, answers, before, conflict)
@@ -185,7 +185,8 @@ def _filled_in(labels: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     with_twin = listed & (new[TWIN] != "").to_numpy()  # an answer without a twin does not take one away
     filled.loc[places[with_twin], TWIN] = new.loc[with_twin, TWIN].to_numpy()
     unlisted = new.loc[~listed, list(LABELS_COLUMNS)]
-    return pd.concat([filled, unlisted], ignore_index=True).fillna("")
+    merged: pd.DataFrame = pd.concat([filled, unlisted], ignore_index=True).fillna("")
+    return merged
 
 
 def _must_write(options: MergeOptions, target: Path, merged: pd.DataFrame, new: int) -> bool:

@@ -103,7 +103,7 @@ def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_
             },
         )  # fmt: skip
     _show(metrics, classes, reporter)
-    counts = {"labelled": len(labelled.labels), "training": len(training.labels), "twins": len(training.twin_of)}
+    counts = {"labelled": len(labelled.labels), "twins": len(labelled.twin_of), "training": len(training.labels)}
     history = [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(histories, 1) for epoch in epochs]
     return Result([options.out], _summary(metrics), counts, {**metrics, "classes": classes, "history": history})
 
@@ -169,7 +169,7 @@ def _settle_network(
     if options.image_size is None or options.grey is None:
         kind = "grey" if shape[0] == 1 else "colour"
         reporter.note(
-            f"input: {shape[2]}x{shape[1]} {kind}, as the labelled images are (--image-size, --gray, --color)"
+            f"input: {shape[2]}x{shape[1]} {kind}, by the labelled images (--image-size, --gray, --color)"
         )
     arch = options.arch or default_architecture(shape)
     if options.arch is None:
