@@ -56,11 +56,19 @@ def atomic_output(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the right to write `path`; remove what a killed command left of it. Raises TryAgainError if held."""
+    """Hold the right to write `path`; remove what a killed command left of it. Raises TryAgainError if held.
+
+    Raises UsageError if nothing can be written there.
+    """
     from filelock import FileLock, Timeout
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    file = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()  # the lock itself would take a place that cannot be written for one that is taken
+    except (PermissionError, NotADirectoryError, FileExistsError, FileNotFoundError) as error:
+        raise UsageError(f"{path}: cannot be written there: {error.strerror}") from None
+    lock = FileLock(file, timeout=0)
     try:
         lock.acquire()
     except Timeout:

@@ -56,5 +56,6 @@ def main() -> None:
 
 def _explain(error: Any) -> None:
     command = error.ctx.command_path if error.ctx else "dfal"
-    print(f"{command}: {error.format_message()}", file=sys.stderr)
-    print(f"`{command} --help` lists the options", file=sys.stderr)
+    if error.format_message():  # there is none when help has been shown, because nothing at all was asked
+        print(f"{command}: {error.format_message()}", file=sys.stderr)
+        print(f"`{command} --help` lists the options", file=sys.stderr)

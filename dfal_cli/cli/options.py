@@ -12,9 +12,16 @@ IN, NETWORK, TRAINING, OUT, RUNNING = "Input", "Network", "Training", "Output", 
 """Headings under which help lists the options."""
 
 
-def option(*spellings: str, help: str, panel: str, metavar: str | None = None, minimum: float | None = None) -> object:
+def option(
+    *spellings: str,
+    help: str,
+    panel: str,
+    metavar: str | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> object:
     """Declare an option."""
-    return typer.Option(*spellings, help=help, rich_help_panel=panel, metavar=metavar, min=minimum)
+    return typer.Option(*spellings, help=help, rich_help_panel=panel, metavar=metavar, min=minimum, max=maximum)
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:

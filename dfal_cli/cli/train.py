@@ -84,6 +84,7 @@ def train(
             metavar="F",
             panel=TRAINING,
             minimum=0,
+            maximum=0.9,
         ),
     ] = 0.2,
     augment: Augment = "none",

@@ -1,5 +1,7 @@
 """Every non-quantised classification network of torchvision, by its name."""
 
+import contextlib
+import sys
 from typing import Any
 
 import torchvision
@@ -34,5 +36,6 @@ def build(name: str, num_classes: int, input_shape: tuple[int, int, int]) -> nn.
 def pretrained_weights(name: str) -> dict[str, Tensor]:
     """Torchvision's own weights for the network, which it downloads once and keeps in its cache."""
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    with contextlib.redirect_stdout(sys.stderr):  # it announces the download; stdout carries only results
+        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     return state

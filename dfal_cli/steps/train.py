@@ -87,10 +87,6 @@ def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_
 
         labelled = load("labels", options.twins)
         training, validation = _split(options, labelled, load)
-        reporter.note(
-            f"training {arch} on {len(training.labels)} images and {len(training.twin_of)} twins, "
-            f"{len(classes)} classes, {device.type}"
-        )
         model, histories, chosen = _best_restart(
             options, arch, classes, shape, before, training, validation, device, reporter
         )
@@ -168,9 +164,7 @@ def _settle_network(
     shape = settle_input_shape(options.images, table, options.image_size, options.grey)
     if options.image_size is None or options.grey is None:
         kind = "grey" if shape[0] == 1 else "colour"
-        reporter.note(
-            f"input: {shape[2]}x{shape[1]} {kind}, by the labelled images (--image-size, --gray, --color)"
-        )
+        reporter.note(f"input: {shape[2]}x{shape[1]} {kind}, by the labelled images (--image-size, --gray, --color)")
     arch = options.arch or default_architecture(shape)
     if options.arch is None:
         reporter.note(f"network: {arch} (--arch)")
@@ -212,6 +206,10 @@ def _best_restart(
 
         for restart, seed in enumerate(seeds):
             model = _start(options, arch, classes, shape, before, seed, reporter).to(device)
+            reporter.note(
+                f"training {arch} on {len(training.labels)} images and {len(training.twin_of)} twins, "
+                f"{len(classes)} classes, {device.type}, {restart + 1} of {options.restarts}"
+            )
             try:
                 histories.append(fit(model, training, validation, schedule, seed, on_epoch))
             except RuntimeError as error:
