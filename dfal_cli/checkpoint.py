@@ -25,6 +25,8 @@ class LoadedNetwork:
     """The K class names, in the order of the logits."""
     input_shape: tuple[int, int, int]
     """(C, H, W)"""
+    device: torch.device
+    """Where the model is."""
     metadata: dict[str, Any]
     """What else the checkpoint tells: architecture, seed, metrics, sha256 of the labels ..."""
 
@@ -83,7 +85,7 @@ def load_checkpoint(
             model.body.load_state_dict({key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
     except (SafetensorError, RuntimeError) as error:
         raise DataError(f"{path}: its weights do not fit its network {name}: {error}") from None
-    return LoadedNetwork(model.to(device).eval(), classes, shape, metadata)
+    return LoadedNetwork(model.to(device).eval(), classes, shape, torch.device(device), metadata)
 
 
 def read_checkpoint_metadata(path: Path) -> dict[str, Any]:

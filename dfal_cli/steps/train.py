@@ -18,12 +18,13 @@ from dfal_cli.errors import DataError, TryAgainError, UsageError
 from dfal_cli.examples import Examples, Shape, load_examples, settle_classes, settle_input_shape
 from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, settings_of, sha256_of
 from dfal_cli.images import ImageReader, read_from_disk
+from dfal_cli.metrics import metrics_of, show_metrics, summary_of
 from dfal_cli.models import Network, build_network, default_architecture, fit_weights, seeded
 from dfal_cli.models.weights import read_pretrained, read_weights
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, TWIN
 from dfal_cli.tables import labelled_rows, read_labels_files
-from dfal_cli.training import Epoch, Evaluation, Schedule, evaluate, fit, split_images
+from dfal_cli.training import Epoch, Schedule, fit, split_images
 
 WITHOUT_EFFECT = ("out", "device", "workers", "force")
 """Options that do not shape the checkpoint."""
@@ -90,7 +91,12 @@ def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_
         model, histories, chosen = _best_restart(
             options, arch, classes, shape, before, training, validation, device, reporter
         )
-        metrics = _metrics(histories, chosen, model, validation, load("test", False) if options.test else None, classes)
+        test = load("test", False) if options.test else None
+        metrics = {
+            "restart": chosen + 1,
+            "epochs": sum(map(len, histories)),
+            **metrics_of(model, histories[chosen], classes, validation=validation, test=test),
+        }
         save_checkpoint(
             options.out, model, architecture=arch, classes=classes, input_shape=shape,
             further={
@@ -98,10 +104,10 @@ def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_
                 "metrics": metrics, "made_from": made_from, "dfal": __version__,
             },
         )  # fmt: skip
-    _show(metrics, classes, reporter)
+    show_metrics(metrics, classes, reporter)
     counts = {"labelled": len(labelled.labels), "twins": len(labelled.twin_of), "training": len(training.labels)}
     history = [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(histories, 1) for epoch in epochs]
-    return Result([options.out], _summary(metrics), counts, {**metrics, "classes": classes, "history": history})
+    return Result([options.out], summary_of(metrics), counts, {**metrics, "classes": classes, "history": history})
 
 
 def _check(options: TrainOptions) -> None:
@@ -248,54 +254,3 @@ def _start(
     if fresh:
         reporter.note(f"{source}: all weights taken but {', '.join(fresh)}, which start anew")
     return model
-
-
-def _metrics(
-    histories: list[list[Epoch]],
-    chosen: int,
-    model: Network,
-    validation: Examples | None,
-    test: Examples | None,
-    classes: tuple[str, ...],
-) -> dict[str, Any]:
-    best = min(histories[chosen], key=lambda epoch: epoch.decisive_loss)
-    metrics: dict[str, Any] = {
-        "restart": chosen + 1,
-        "epoch": best.epoch,
-        "epochs": sum(map(len, histories)),
-        "training": {"loss": best.loss, "accuracy": best.accuracy},
-    }
-    for name, examples in (("validation", validation), ("test", test)):
-        if examples is not None:
-            metrics[name] = _report(evaluate(model, examples, len(classes)), classes)
-    return metrics
-
-
-def _report(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
-    return {
-        "examples": int(evaluation.confusion.sum()),
-        "loss": evaluation.loss,
-        "accuracy": evaluation.accuracy,
-        "class_accuracy": dict(zip(classes, evaluation.class_accuracy, strict=True)),
-        "confusion": evaluation.confusion.tolist(),
-    }
-
-
-def _show(metrics: dict[str, Any], classes: tuple[str, ...], reporter: Reporter) -> None:
-    """Per-class accuracy and the confusion table on the most independent examples there are."""
-    name = "test" if "test" in metrics else "validation"
-    if name not in metrics:
-        return
-    report = metrics[name]
-    rows = [
-        (label, "-" if accuracy is None else f"{accuracy:.1%}", *counts)
-        for (label, accuracy), counts in zip(report["class_accuracy"].items(), report["confusion"], strict=True)
-    ]
-    title = f"{name}: {report['accuracy']:.2%} of {report['examples']} right; rows true, columns predicted"
-    reporter.table(title, ("class", "accuracy", *classes), rows)
-
-
-def _summary(metrics: dict[str, Any]) -> str:
-    parts = [f"best of {metrics['epochs']} epochs: {metrics['epoch']}"]
-    parts += [f"{name} accuracy {metrics[name]['accuracy']:.4f}" for name in ("validation", "test") if name in metrics]
-    return ", ".join(parts)

@@ -1,0 +1,55 @@
+"""What a training came to, in numbers for JSON and for a person."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from dfal_cli.console import Reporter
+from dfal_cli.examples import Examples
+from dfal_cli.training import Epoch, Evaluation, evaluate
+
+MEASURED_ON = ("test", "validation")
+"""The most independent examples first."""
+
+
+def metrics_of(
+    model: nn.Module, epochs: Sequence[Epoch], classes: Sequence[str], **examples: Examples | None
+) -> dict[str, Any]:
+    """The best of `epochs`, and loss, accuracy and confusion on each of the named examples that there are."""
+    best = min(epochs, key=lambda epoch: epoch.decisive_loss)
+    metrics: dict[str, Any] = {"epoch": best.epoch, "training": {"loss": best.loss, "accuracy": best.accuracy}}
+    for name, labelled in examples.items():
+        if labelled is not None:
+            metrics[name] = _report(evaluate(model, labelled, len(classes)), classes)
+    return metrics
+
+
+def show_metrics(metrics: dict[str, Any], classes: Sequence[str], reporter: Reporter) -> None:
+    """Show accuracy per class and the confusion table."""
+    name = next((name for name in MEASURED_ON if name in metrics), None)
+    if name is None:
+        return
+    report = metrics[name]
+    rows = [
+        (label, "-" if accuracy is None else f"{accuracy:.1%}", *counts)
+        for (label, accuracy), counts in zip(report["class_accuracy"].items(), report["confusion"], strict=True)
+    ]
+    title = f"{name}: {report['accuracy']:.2%} of {report['examples']} right; rows true, columns predicted"
+    reporter.table(title, ("class", "accuracy", *classes), rows)
+
+
+def summary_of(metrics: dict[str, Any]) -> str:
+    """One sentence for a person."""
+    measured = [f"{name} accuracy {metrics[name]['accuracy']:.4f}" for name in MEASURED_ON if name in metrics]
+    return ", ".join([f"best of {metrics['epochs']} epochs: {metrics['epoch']}", *measured])
+
+
+def _report(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "examples": int(evaluation.confusion.sum()),
+        "loss": evaluation.loss,
+        "accuracy": evaluation.accuracy,
+        "class_accuracy": dict(zip(classes, evaluation.class_accuracy, strict=True)),
+        "confusion": evaluation.confusion.tolist(),
+    }
