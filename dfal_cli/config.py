@@ -3,30 +3,47 @@
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dfal_cli.errors import UsageError
 
 COMMANDS = ("train", "score", "select", "merge", "simulate")
 
 
-def read_config(path: Path, command: str, options: Mapping[str, tuple[str, bool | None]]) -> dict[str, Any]:
-    """Read the section of `command`.
+class Key(NamedTuple):
+    """What a key of a section stands for."""
 
-    options: the spelling of each option (without dashes) -> its parameter, and for one half of an on/off pair whether
-    it switches on. Returns parameter -> text, list of texts, or bool.
-    Raises UsageError: no such file, not YAML, unknown keys.
+    parameter: str
+    repeatable: bool = False
+    switches: bool | None = None
+    """For one half of an on/off pair: whether it switches on."""
+
+
+def read_config(path: Path, command: str, keys: Mapping[str, Key]) -> dict[str, Any]:
+    """Read the section of `command`; keys: the spelling of each option, without dashes.
+
+    Returns parameter -> text, list of texts, or bool. Raises UsageError: no such file, not YAML, unknown keys.
     """
     section = _sections(path).get(command) or {}
     if not isinstance(section, dict):
         raise UsageError(f"{path}: section {command} must hold options, one a line, such as `seed: 1`")
     values: dict[str, Any] = {}
-    for key, value in section.items():
-        if key not in options:
-            raise UsageError(f"{path}: {command} has no option {key}{_nearest(key, options)}")
-        parameter, switches = options[key]
-        values[parameter] = value if switches is None else _truth(path, key, value) == switches
+    for name, value in section.items():
+        if name not in keys:
+            raise UsageError(f"{path}: {command} has no option {name}{_nearest(name, keys)}")
+        key = keys[name]
+        if key.switches is None:
+            values[key.parameter] = _as_listed(key, value)
+        else:
+            values[key.parameter] = _truth(path, name, value) == key.switches
     return values
+
+
+def _as_listed(key: Key, value: Any) -> Any:
+    """One value will do where several may stand; several, where one is wanted, are the a,b,c of the command line."""
+    if key.repeatable:
+        return value if isinstance(value, list) else [value]
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _sections(path: Path) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def atomic_output(path: Path) -> Iterator[Path]:
 
     Any moment of a crash leaves either the old file or the new one.
     """
+    path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(_temporary_name(path.name, os.getpid()))
     try:
@@ -62,6 +63,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    path = path.resolve()
     file = path.with_name(f".{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def dfal(
 def main() -> None:
     """Run the program; a wrong use of it is said in two lines at most."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="dfal", standalone_mode=False)
     except USAGE_ERROR as error:
         _explain(error)
         sys.exit(2)

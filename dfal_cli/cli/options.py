@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.config import read_config
+from dfal_cli.config import Key, read_config
 from dfal_cli.errors import UsageError
 
 IN, NETWORK, TRAINING, OUT, RUNNING = "Input", "Network", "Training", "Output", "Running"
@@ -28,11 +28,12 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Make the command's section of a YAML file its defaults, so that flags win."""
     if path is None:
         return None
-    known: dict[str, tuple[str, bool | None]] = {}
+    known: dict[str, Key] = {}
     for parameter in context.command.params:
+        name, repeatable = parameter.name or "", getattr(parameter, "multiple", False)
         switches = True if parameter.secondary_opts else None
-        known |= {spelling.lstrip("-"): (parameter.name or "", switches) for spelling in parameter.opts}
-        known |= {spelling.lstrip("-"): (parameter.name or "", False) for spelling in parameter.secondary_opts}
+        known |= {spelling.lstrip("-"): Key(name, repeatable, switches) for spelling in parameter.opts}
+        known |= {spelling.lstrip("-"): Key(name, repeatable, False) for spelling in parameter.secondary_opts}
     try:
         context.default_map = read_config(path, context.info_name or "", known)
     except UsageError as error:

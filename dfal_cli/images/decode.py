@@ -44,7 +44,10 @@ class Probe(NamedTuple):
 def probe_image(path: Path) -> Probe:
     """Read an image's kind and size without decoding it. Raises ImageError."""
     with _reading(path) as image:
-        width, height = reversed(image.size) if _orientation(image) in SIDEWAYS else image.size
+        if image.format == "TIFF":
+            image.load()  # Pillow turns these by itself
+        turned = image.format != "TIFF" and _orientation(image) in SIDEWAYS
+        width, height = reversed(image.size) if turned else image.size
         return Probe(image.mode in GREY_MODES, height, width)
 
 
@@ -57,7 +60,10 @@ def decode_image(path: Path, input_shape: tuple[int, int, int]) -> Pixels:
     channels, height, width = input_shape
     with _reading(path) as image:
         upright = ImageOps.exif_transpose(image) if _orientation(image) else image
-        converted = _opaque(_eight_bits(upright)).convert("L" if channels == 1 else "RGB")
+        opaque = _opaque(_eight_bits(upright))
+        if opaque.mode == "LAB":
+            opaque = opaque.convert("RGB")  # there is no other way from it
+        converted = opaque.convert("L" if channels == 1 else "RGB")
         if converted.size != (width, height):
             converted = converted.resize((width, height), Image.Resampling.BILINEAR)
         pixels = np.asarray(converted)

@@ -40,11 +40,11 @@ class MemoryReader:
     """An ImageReader that decodes each image once and keeps it: for many rounds over the same small images."""
 
     def __init__(self) -> None:
-        self._pixels: dict[tuple[str, tuple[int, int, int]], Pixels] = {}
+        self._pixels: dict[tuple[Path, str, tuple[int, int, int]], Pixels] = {}
 
     def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> Pixels:
         """Read the image, from memory if it has been read before."""
-        key = (image, input_shape)
+        key = (root, image, input_shape)
         if key not in self._pixels:
             self._pixels[key] = decode_image(root / image, input_shape)
         return self._pixels[key]

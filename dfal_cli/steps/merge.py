@@ -1,5 +1,6 @@
 """merge: answered queries into labels.csv, losing nothing."""
 
+import contextlib
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
     target = options.out or options.labels
     queries = read_queries(options.queries)
     answers = queries[~is_blank(queries[LABEL])]
-    with locked(target):
+    with contextlib.nullcontext() if options.dry_run else locked(target):
         labels = _labels_before(options)
         _check_images(options, answers)
         _check_classes(options, answers, labels, reporter)
@@ -115,7 +116,7 @@ def _check_classes(options: MergeOptions, answers: pd.DataFrame, labels: pd.Data
     classes = set(labelled_rows(labels)[LABEL].unique())
     answered = answers.loc[answers[LABEL] != SKIP, LABEL]
     for label in dict.fromkeys(answered):
-        others = classes or set(answered) - {label}
+        others = (classes or set(answered) - {label}) | {SKIP}
         hint = _near_miss(label, others)
         if label in classes:
             continue
@@ -136,7 +137,7 @@ def _near_miss(label: str, classes: Iterable[str]) -> str:
             return f" that differs from {other!r} only in blanks"
         if label.strip().casefold() == other.strip().casefold():
             return f" that differs from {other!r} only in upper and lower case"
-    near = difflib.get_close_matches(label, sorted(classes), n=1, cutoff=0.75)
+    near = difflib.get_close_matches(label, sorted(classes), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -191,9 +192,11 @@ def _filled_in(labels: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 def _must_write(options: MergeOptions, target: Path, merged: pd.DataFrame, new: int) -> bool:
     """Whether the target does not hold the merged labels yet. Raises UsageError if another --out is in the way."""
-    if target == options.labels or not target.exists():
-        return bool(new) or not target.exists()
-    if target.read_text(encoding="utf-8") == to_csv(merged):
+    if not target.exists():
+        return True
+    if target.resolve() == options.labels.resolve():
+        return bool(new)
+    if target.read_bytes() == to_csv(merged).encode():
         return False
     if not options.force:
         raise UsageError(f"{target}: exists and holds other labels; --force replaces it")

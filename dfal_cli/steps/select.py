@@ -68,6 +68,10 @@ def select(options: SelectOptions, reporter: Reporter) -> Result:
 
 def _check(options: SelectOptions) -> None:
     must_end_with(options.out, (".csv",), "--out")
+    if options.preview:
+        must_end_with(options.preview, (".html", ".htm"), "--preview")
+        if options.preview.is_dir():
+            raise UsageError(f"{options.preview}: is a folder, not a file (--preview)")
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
     if options.count < 1:

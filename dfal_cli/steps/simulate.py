@@ -126,6 +126,8 @@ def _check(options: SimulateOptions) -> list[str]:
 
 def _check_oracle(options: SimulateOptions, oracle: pd.DataFrame) -> None:
     test = labelled_rows(read_labels_files(options.test))
+    if test.empty:
+        raise DataError(f"{options.test[0]}: no image has a label, so there is nothing to measure on (--test)")
     both = sorted(set(oracle[IMAGE]) & set(test[IMAGE]))
     if both:
         raise DataError(

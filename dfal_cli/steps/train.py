@@ -71,8 +71,8 @@ def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_
     tables = {
         name: labelled_rows(read_labels_files(getattr(options, name))) for name in ("labels", "validation", "test")
     }
+    _check_labelled(tables, options)
     classes = settle_classes(list(tables.values()), options.class_names)
-    _check_labelled(tables["labels"], options)
     with locked(options.out):
         made_from = _fingerprint(options, tables)
         if options.out.exists() and not options.force:
@@ -123,9 +123,12 @@ def _check(options: TrainOptions) -> None:
         raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
 
 
-def _check_labelled(table: pd.DataFrame, options: TrainOptions) -> None:
-    if table.empty:
+def _check_labelled(tables: dict[str, pd.DataFrame], options: TrainOptions) -> None:
+    if tables["labels"].empty:
         raise DataError(f"{options.labels[0]}: no image has a label yet; `dfal select --strategy random` starts a list")
+    for files, name in ((options.validation, "validation"), (options.test, "test")):
+        if files and tables[name].empty:
+            raise DataError(f"{files[0]}: no image has a label, so there is nothing to measure on (--{name})")
 
 
 def _fingerprint(options: TrainOptions, tables: dict[str, pd.DataFrame]) -> str:

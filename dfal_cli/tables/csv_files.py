@@ -1,16 +1,20 @@
 """CSV as dfal reads and writes it: text only, nothing guessed, safe to open in a spreadsheet."""
 
+import contextlib
 import csv
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import atomic_output
+from dfal_cli.errors import DataError
+from dfal_cli.files import atomic_output, must_exist
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 
 PATH_COLUMNS = (IMAGE, TWIN)
+LONGEST_HEADER = 100_000
 FORMULA = r"[=+\-@]"
 """A cell that begins so, a spreadsheet runs. A path gets `./` in front, a label one more leading `'`."""
 
@@ -20,29 +24,45 @@ def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
 
     Raises UsageError if there is no such file, DataError (with the line) if it is not the table it should be.
     """
-    separator = _separator(path)
+    must_exist(path, "a table")
     try:
         table = pd.read_csv(
-            path, sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+            path,
+            sep=_separator(path),
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            index_col=False,
         )
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: empty; its first line must name the columns {', '.join(required)}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except pd.errors.ParserError as error:
-        raise DataError(f"{path}: {str(error).removeprefix('Error tokenizing data. C error: ').strip()}") from None
+        raise DataError(_what_is_wrong(path, error)) from None
     table = table.fillna("")  # rows that are shorter than the others
     header = list(table.iloc[0])
     table = table.iloc[1:].reset_index(drop=True)
     table.columns = pd.Index(header)
     _check_header(path, header, required)
-    return _unescape(_check_paths(path, table))
+    return _check_paths(path, _unescape(table))
 
 
 def to_csv(table: pd.DataFrame) -> str:
     """The table as dfal writes it: LF, commas, quoted only where needed, escaped for spreadsheets."""
-    text: str = _escape(table).to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    escaped = _escape(table)
+    text: str = escaped.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    if "\r" in text:  # Python before 3.13 does not quote it unless it is part of the line's end
+        rows = [list(escaped.columns), *escaped.to_numpy().tolist()]
+        text = "".join(_line_quoting_returns(row) for row in rows)
     return text
+
+
+def _line_quoting_returns(cells: Iterable[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -58,28 +78,38 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 def line_of(path: Path, row: int) -> int:
     """The line of the file on which data row `row` (from 0) begins; a quoted cell may hold line breaks."""
+    return next(line for number, (line, _) in enumerate(_rows_with_lines(path), -1) if number == row)
+
+
+def _rows_with_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a file, its header first, each with the line it begins on; blank lines are no rows."""
     with path.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.reader(handle, delimiter=_separator(path))
         begins = 1
-        filled = -1  # the header is not a data row; blank lines are none either
         for cells in reader:
-            if cells and filled == row:
-                return begins
-            filled += bool(cells)
-            if filled == row:
-                return begins
+            if len(cells) > 1 or any(cell.strip() for cell in cells):
+                yield begins, cells
             begins = reader.line_num + 1
-    return begins
 
 
 def _separator(path: Path) -> str:
-    """Comma, or the semicolon that the spreadsheets of some countries write."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as handle:
-            header = handle.readline(100_000)
-    except (FileNotFoundError, IsADirectoryError):
-        raise UsageError(f"{path}: no such file") from None
-    return ";" if header.count(";") > header.count(",") else ","
+    """Comma; or the semicolon that the spreadsheets of some countries write, if only that makes an image column."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
+        header = handle.readline(LONGEST_HEADER)
+    columns = {separator: next(csv.reader([header], delimiter=separator), []) for separator in ",;"}
+    return ";" if IMAGE in columns[";"] and IMAGE not in columns[","] else ","
+
+
+def _what_is_wrong(path: Path, error: pd.errors.ParserError) -> str:
+    """Where a table is not one. The parser counts rows; a person's editor counts lines."""
+    with contextlib.suppress(csv.Error):
+        rows = _rows_with_lines(path)
+        _, header = next(rows)
+        for line, cells in rows:
+            if len(cells) > len(header):
+                found = f"{len(cells)} cells under {len(header)} columns"
+                return f"{path}, line {line}: {found}; a cell that holds a comma needs quotes"
+    return f"{path}: not a table: {error}"
 
 
 def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from dfal_cli.errors import DataError
 from dfal_cli.files import atomic_output, beside, canonical_json, must_exist
 from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS
-from dfal_cli.tables.csv_files import read_csv, write_csv
+from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
 
 SUFFIXES = (".parquet", ".csv")
 FLOATS = [name for name, kind in SCORES_COLUMNS.items() if kind == "float32"]
@@ -59,23 +59,22 @@ def read_scores_metadata(path: Path) -> dict[str, Any]:
             stored = beside(path, ".meta.json").read_bytes()
         else:
             stored = (pq.read_schema(path).metadata or {})[METADATA_KEY.encode()]
-        metadata: dict[str, Any] = json.loads(stored)
+        metadata = json.loads(stored)
     except FileNotFoundError:
         raise DataError(f"{beside(path, '.meta.json')}: no such file; it belongs to {path.name}") from None
     except (KeyError, ValueError, pa.ArrowException):
         raise DataError(f"{path}: not a scores file of dfal; `dfal score` writes one") from None
-    if metadata.get("contract") != CONTRACT:
-        raise DataError(
-            f"{path}: written by another version of dfal (contract {metadata.get('contract')}); score again"
-        )
-    return metadata
+    found = metadata.get("contract") if isinstance(metadata, dict) else None
+    if found != CONTRACT:
+        raise DataError(f"{path}: not of this version of dfal (contract {found}, not {CONTRACT}); score again")
+    return dict(metadata)
 
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
         table = pq.read_table(path)
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: damaged: {error}") from None
+    except (pa.ArrowException, OSError):
+        raise DataError(f"{path}: damaged, it cannot be read; score again") from None
     missing = [name for name in SCORES_COLUMNS if name not in table.column_names]
     if missing:
         raise DataError(f"{path}: no column {' and '.join(missing)}; it is not a scores file of dfal")
@@ -86,15 +85,23 @@ def _as_text(table: pa.Table) -> pd.DataFrame:
     """Numbers in the fewest digits that read back as the same float32."""
     frame: pd.DataFrame = table.to_pandas()
     text = {name: number_texts(frame[name]) for name in FLOATS}
-    integers = {name: frame[name].astype(str) for name in INTEGERS}
+    integers = {name: frame[name].astype("Int32").astype("string") for name in INTEGERS}
     return frame.assign(**text, **integers).fillna("").astype(str)
 
 
 def _from_text(path: Path) -> pd.DataFrame:
     table = read_csv(path, required=tuple(SCORES_COLUMNS))
-    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype("float32") for name in FLOATS}
-    integers = {name: pd.to_numeric(table[name], errors="coerce") for name in INTEGERS}
-    return table.assign(**numbers, **integers)
+    return table.assign(**{name: _numbers(path, table[name]).astype("float32") for name in FLOATS + INTEGERS})
+
+
+def _numbers(path: Path, texts: "pd.Series[str]") -> "pd.Series[float]":
+    """Text to numbers, "" to nan; a number that cannot be read is not taken for an unknown one."""
+    numbers: pd.Series[float] = pd.to_numeric(texts, errors="coerce")
+    wrong = numbers.isna() & (texts != "")
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise DataError(f"{path}, line {line_of(path, row)}: {texts.name}: {texts[row]!r} is not a number")
+    return numbers
 
 
 def number_texts(numbers: "pd.Series[float]") -> list[str]:

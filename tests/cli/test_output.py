@@ -1,0 +1,137 @@
+"""What goes to stdout and to stderr, and that options, defaults and help agree."""
+
+import dataclasses
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfal_cli import __version__
+from dfal_cli.cli.merge import merge
+from dfal_cli.cli.score import score
+from dfal_cli.cli.select import select
+from dfal_cli.cli.simulate import simulate
+from dfal_cli.cli.train import train
+from dfal_cli.steps.merge import MergeOptions
+from dfal_cli.steps.score import ScoreOptions
+from dfal_cli.steps.select import SelectOptions
+from dfal_cli.steps.simulate import SimulateOptions
+from dfal_cli.steps.train import TrainOptions
+from tests.conftest import dfal, dfal_process, write
+
+COMMANDS = ("train", "score", "select", "merge", "simulate")
+PAIRS = [
+    (train, TrainOptions), (score, ScoreOptions), (select, SelectOptions), (merge, MergeOptions),
+    (simulate, SimulateOptions),
+]  # fmt: skip
+NOT_THE_STEPS = {"context", "quiet", "json", "config", "preset"}
+
+
+@pytest.mark.parametrize(("command", "options"), PAIRS, ids=COMMANDS)
+def test_every_option_of_a_step_is_an_option_of_its_command_with_the_same_default(command: Any, options: Any) -> None:
+    parameters = {
+        name: None if parameter.default is inspect.Parameter.empty else [parameter.default]
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name not in NOT_THE_STEPS
+    }
+    fields = {}
+    for field in dataclasses.fields(options):
+        made = field.default_factory is not dataclasses.MISSING
+        default = field.default_factory() if made else field.default
+        fields[field.name] = None if default is dataclasses.MISSING else [default]
+    assert parameters == fields
+
+
+@pytest.fixture
+def chain(trained: Path, in_tmp: Path) -> list[tuple[str, list[object], list[str]]]:
+    """The commands of a round in order: arguments, and the files that they write."""
+    images = ["--images", trained / "images"]
+    write(in_tmp / "answers.csv", "image,label", "030.png,dark")
+    write(in_tmp / "pool.csv", *(trained / "oracle.csv").read_text().splitlines()[:13])
+    labels = ["--labels", trained / "labels.csv"]
+    cpu = ["--device", "cpu"]
+    return [
+        ("train", [*images, *labels, *cpu, "--epochs", 1, "--out", "m.safetensors"], ["m.safetensors"]),
+        (
+            "score",
+            [*images, *labels, *cpu, "--checkpoint", trained / "model.safetensors", "--out", "s.csv"],
+            ["s.csv"],
+        ),
+        ("select", ["--scores", "s.csv", "--count", 2, "--out", "q.csv", "--preview", "p.html"], ["q.csv", "p.html"]),
+        ("merge", ["--queries", "answers.csv", "--labels", "l.csv"], ["l.csv"]),
+        (
+            "simulate",
+            [*images, *cpu, "--labels", "pool.csv", "--test", "answers.csv", "--epochs", 1, "--initial", 4,
+             "--count", 4, "--budget", 8, "--strategies", "random", "--out", "out"],
+            ["out/results.csv", "out/timings.csv", "out/curves.png"],
+        ),
+    ]  # fmt: skip
+
+
+def test_stdout_carries_only_the_paths_written(chain: list[tuple[str, list[object], list[str]]]) -> None:
+    for command, arguments, outputs in chain:
+        ended = dfal(command, *arguments)
+        assert ended.code == 0, ended.stderr
+        assert ended.stdout.splitlines() == outputs
+        assert all(Path(output).is_file() for output in outputs)
+        assert ended.stderr
+
+
+def test_json_is_one_object_with_the_documented_keys(chain: list[tuple[str, list[object], list[str]]]) -> None:
+    for status in ("done", "up to date"):
+        for command, arguments, outputs in chain:
+            ended = dfal(command, *arguments, "--json")
+            assert ended.code == 0, ended.stderr
+            told = json.loads(ended.stdout)
+            assert ended.stdout.count("\n") == 1
+            assert list(told)[:6] == ["command", "status", "outputs", "counts", "warnings", "seconds"]
+            assert (told["command"], told["status"], told["outputs"]) == (command, status, outputs)
+            assert all(isinstance(count, int) for count in told["counts"].values())
+
+
+def test_quiet_leaves_stderr_to_warnings(chain: list[tuple[str, list[object], list[str]]]) -> None:
+    for command, arguments, outputs in chain:
+        ended = dfal(command, *arguments, "--quiet")
+        assert (ended.code, ended.stderr, ended.stdout.splitlines()) == (0, "", outputs)
+    ended = dfal("select", "--scores", "s.csv", "--count", 999, "--out", "r.csv", "-q")
+    assert ended.stderr.startswith("warning: --count 999")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_names_every_option(command: str, flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    ended = dfal(command, flag)
+    assert (ended.code, ended.stderr) == (0, "")
+    function, options = PAIRS[COMMANDS.index(command)]
+    hidden = {"grey": "--gray"}
+    for field in dataclasses.fields(options):
+        assert hidden.get(field.name, f"--{field.name.replace('_', '-')}") in ended.stdout
+    assert (inspect.getdoc(function) or "").split(",")[0] in ended.stdout
+
+
+def test_help_lists_the_commands() -> None:
+    for flag in ("--help", "-h"):
+        ended = dfal(flag)
+        assert ended.code == 0
+        assert all(command in ended.stdout for command in COMMANDS)
+
+
+def test_without_arguments_the_help_is_shown_and_no_empty_complaint() -> None:
+    ended = dfal()
+    assert "train" in ended.stdout + ended.stderr
+    assert not any(line.rstrip().endswith("dfal:") for line in ended.stderr.splitlines())
+
+
+def test_the_version_is_printed() -> None:
+    assert dfal("--version").stdout == f"dfal {__version__}\n"
+
+
+def test_the_module_is_the_same_program(in_tmp: Path) -> None:
+    ended = dfal_process("--version")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, f"dfal {__version__}\n", "")
+    ended = dfal_process("merge", "--queries", "none.csv", "--labels", "labels.csv")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr == "dfal merge: none.csv: no such file (--queries)\n"

@@ -1,0 +1,109 @@
+"""Images in a stream of batches."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfal_cli.images import ImageError, MemoryReader, read_batches
+from tests.conftest import draw_folder
+
+SHAPE = (1, 4, 4)
+IMAGES = [f"{number:03d}.png" for number in range(50)]
+
+
+class CountingReader:
+    """Makes an image of its number; those divisible by 7 cannot be read."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> np.ndarray:
+        with self._lock:
+            self.calls += 1
+        number = int(Path(image).stem)
+        if number % 7 == 0:
+            raise ImageError(f"seven divides {number}")
+        time.sleep(0.0005 * (number % 3))  # so that threads overtake each other
+        return np.full(input_shape, number, np.uint8)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3, None])
+@pytest.mark.parametrize("size", [1, 8, 100])
+def test_batches_come_in_order_with_the_unreadable_apart_for_any_workers(workers: int | None, size: int) -> None:
+    batches = list(read_batches(Path(), IMAGES, SHAPE, size, workers, CountingReader()))
+    assert [len(batch.images) + len(batch.unreadable) for batch in batches][:-1] == [size] * (len(batches) - 1)
+    assert [image for batch in batches for image in batch.images] == [name for name in IMAGES if int(name[:3]) % 7]
+    unreadable = [pair for batch in batches for pair in batch.unreadable]
+    assert unreadable == [(f"{k:03d}.png", f"seven divides {k}") for k in range(0, 50, 7)]
+    for batch in batches:
+        assert batch.pixels.shape == (len(batch.images), *SHAPE)
+        assert batch.pixels[:, 0, 0, 0].tolist() == [int(name[:3]) for name in batch.images]
+
+
+def test_a_batch_of_which_nothing_can_be_read_is_empty() -> None:
+    (batch,) = read_batches(Path(), ["000.png", "007.png"], SHAPE, 2, 1, CountingReader())
+    assert (batch.images, batch.pixels.shape, len(batch.unreadable)) == ([], (0, *SHAPE), 2)
+
+
+def test_no_images_are_no_batches() -> None:
+    assert list(read_batches(Path(), [], SHAPE, 2, 2, CountingReader())) == []
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_only_a_few_batches_are_decoded_ahead_of_their_consumer(workers: int) -> None:
+    reader = CountingReader()
+    for consumed, _ in enumerate(read_batches(Path(), IMAGES, SHAPE, 2, workers, reader), 1):
+        time.sleep(0.005)  # the threads would run ahead now if they could
+        assert reader.calls <= (consumed + workers + 1) * 2
+
+
+def decoding_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def take_two(batches: Iterator[object]) -> None:
+    next(batches)
+    next(batches)
+
+
+def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work_behind() -> None:
+    reader = CountingReader()
+    batches = read_batches(Path(), IMAGES * 20, SHAPE, 2, 2, reader)
+    take_two(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert decoding_threads() == []
+    assert reader.calls <= 10
+
+
+def test_a_fault_in_a_reader_reaches_the_consumer() -> None:
+    def broken(root: Path, image: str, input_shape: tuple[int, int, int]) -> np.ndarray:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(read_batches(Path(), IMAGES, SHAPE, 2, 2, broken))
+    assert decoding_threads() == []
+
+
+def test_the_memory_reader_reads_each_image_once(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "a", each=2) / "images"
+    reader = MemoryReader()
+    names = sorted(path.name for path in root.iterdir())
+    first = [batch.pixels for batch in read_batches(root, names, SHAPE, 3, 2, reader)]
+    for name in names:
+        (root / name).unlink()
+    again = [batch.pixels for batch in read_batches(root, names, SHAPE, 3, 2, reader)]
+    np.testing.assert_array_equal(np.concatenate(first), np.concatenate(again))
+
+
+def test_the_memory_reader_tells_shapes_and_roots_apart(tmp_path: Path) -> None:
+    one, two = (draw_folder(tmp_path / name, each=1) / "images" for name in ("one", "two"))
+    (two / "000.png").write_bytes((one / "001.png").read_bytes())
+    reader = MemoryReader()
+    assert reader(one, "000.png", (1, 4, 4)).shape == (1, 4, 4)
+    assert reader(one, "000.png", (3, 5, 5)).shape == (3, 5, 5)
+    assert (reader(one, "000.png", SHAPE) != reader(two, "000.png", SHAPE)).any()

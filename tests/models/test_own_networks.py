@@ -1,0 +1,83 @@
+"""Networks of the user's own: `package.module:function`."""
+
+import sys
+
+import pytest
+import torch
+
+from dfal_cli.errors import UsageError
+from dfal_cli.models import build_network
+from tests.conftest import write
+
+GOOD = """
+import torch
+
+def build(num_classes, input_shape):
+    channels, height, width = input_shape
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(channels * height * width, num_classes))
+
+def two(num_classes, input_shape):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(channels * height * width, num_classes))
+
+def no_module(num_classes, input_shape):
+    return 7
+
+def no_logits(num_classes, input_shape):
+    return torch.nn.Flatten()
+
+def fails(num_classes, input_shape):
+    raise ValueError("nothing doing")
+
+def fails_on_images(num_classes, input_shape):
+    return torch.nn.Linear(1, num_classes)
+
+def without_arguments():
+    return torch.nn.Flatten()
+"""
+
+
+@pytest.fixture
+def own(in_tmp):
+    write(in_tmp / "my_package" / "my_networks.py", GOOD)
+    yield in_tmp
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 9), (3, 4, 4)])
+def test_a_function_in_the_working_directory_builds_the_network(own, shape):
+    network = build_network("my_package.my_networks:build", 3, shape)
+    assert network(torch.zeros(2, *shape)).shape == (2, 3)
+
+
+def test_the_working_directory_is_importable_for_the_network_only(own):
+    before = list(sys.path)
+    build_network("my_package.my_networks:build", 3, (1, 8, 8))
+    with pytest.raises(UsageError):
+        build_network("my_package.my_networks:fails", 3, (1, 8, 8))
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("my_package.my_networks:fails", r"ValueError: nothing doing \(.*my_networks\.py, line 18\)"),
+        ("my_package.my_networks:absent", "absent"),
+        ("my_package.absent:build", "ModuleNotFoundError"),
+        ("my_package.my_networks:no_module", "int, not a torch.nn.Module"),
+        ("my_package.my_networks:no_logits", r"returned \(2, 64\) for 2 images of 3 classes"),
+        ("my_package.my_networks:fails_on_images", "fails on 8x8 grey images"),
+        ("my_package.my_networks:without_arguments", "num_classes"),
+        ("my_package.my_networks:", "--arch my_package.my_networks:"),
+        (":build", "--arch :build"),
+    ],
+)
+def test_what_is_wrong_with_it_is_said_as_a_usage_error(own, name, reason):
+    with pytest.raises(UsageError, match=reason):
+        build_network(name, 3, (1, 8, 8))
+
+
+def test_a_syntax_error_is_said_with_file_and_line(own):
+    write(own / "my_package" / "broken.py", "import torch", "", "def build(:")
+    with pytest.raises(UsageError, match=r"SyntaxError: .*broken\.py, line 3"):
+        build_network("my_package.broken:build", 3, (1, 8, 8))

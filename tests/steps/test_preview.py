@@ -1,0 +1,131 @@
+"""The preview page: one file that shows the queries and runs nothing."""
+
+import base64
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import dfal, draw_folder, write_margins
+
+EVIL = "<script>alert(1)<&\"'>.png"
+
+
+class Page(HTMLParser):
+    """Collects tags with their attributes, and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def pictures(self) -> list[Image.Image]:
+        return [
+            Image.open(io.BytesIO(base64.b64decode((attributes["src"] or "").split(",")[1])))
+            for tag, attributes in self.tags
+            if tag == "img"
+        ]
+
+
+@pytest.fixture
+def page(in_tmp: Path) -> Page:
+    """A page of four queries: one with a twin, one of an evil name, one that cannot be read, one that is gone."""
+    draw_folder(in_tmp, each=2)
+    (in_tmp / "images" / "001.png").rename(in_tmp / "images" / EVIL)
+    (in_tmp / "images" / "002.png").write_text("<html>")
+    (in_tmp / "images" / "003.png").unlink()
+    clean = np.asarray(Image.open(in_tmp / "images" / "000.png"), np.float32)[None] / 255
+    twin = clean.copy()
+    twin[0, 3, 5] += 0.01
+    np.save(in_tmp / "t.npy", twin)
+    margins = {"000.png": 0.125, EVIL: 0.25, "002.png": None, "003.png": None}
+    write_margins(in_tmp / "s.parquet", in_tmp / "images", margins, twin=["t.npy", None, None, None])
+    ended = dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "q.csv", "--preview", "p.html")
+    assert (ended.code, ended.stdout) == (0, "q.csv\np.html\n"), ended.stderr
+    return Page(in_tmp / "p.html")
+
+
+def test_the_page_needs_nothing_but_itself(page: Page) -> None:
+    for _, attributes in page.tags:
+        assert (attributes.get("src") or "data:").startswith("data:image/") or "src" not in attributes
+        assert "href" not in attributes
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert "http" not in page.source
+    assert "url(" not in page.source
+
+
+def test_names_are_shown_and_not_run(page: Page) -> None:
+    assert EVIL in page.text
+    assert "<script" not in page.source
+    assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
+
+
+def test_ranks_margins_and_reasons_are_shown(page: Page) -> None:
+    for part in ("1", "4", "0.125", "0.25", "not an image", "no such file"):
+        assert part in page.text
+
+
+def test_the_twin_stands_beside_its_image_with_the_difference_amplified(page: Page) -> None:
+    image, twin, difference, _ = page.pictures()
+    assert image.size == twin.size == difference.size == (16, 16)
+    assert np.array_equal(np.asarray(image), np.asarray(Image.open("images/000.png")))
+    shown = np.asarray(difference).astype(int)
+    assert shown[3, 5] == 255
+    assert np.abs(np.delete(shown.ravel(), 3 * 16 + 5) - 128).max() <= 1
+
+
+def test_the_page_shows_the_models_guess_only_when_asked(page: Page) -> None:
+    assert "taken for dark" not in " ".join(page.text.split())
+    select = ("select", "--scores", "s.parquet", "--count", 4, "--out", "r.csv", "--preview", "r.html")
+    dfal(*select, "--with-predictions")
+    assert "taken for dark" in " ".join(Page(Path("r.html")).text.split())
+
+
+def test_a_page_that_was_lost_is_made_again(page: Page) -> None:
+    Path("p.html").unlink()
+    ended = dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "q.csv", "--preview", "p.html", "--json")
+    assert ended.json["status"] == "up to date"
+    assert Path("p.html").read_text(encoding="utf-8") == page.source
+
+
+def test_a_first_list_has_a_page_too_and_large_colour_images_are_shrunk(in_tmp: Path) -> None:
+    Path("images").mkdir()
+    Image.effect_noise((1200, 800), 50).convert("RGB").save("images/a.jpg")
+    first = ("select", "--images", "images", "--strategy", "random", "--count", 1)
+    assert dfal(*first, "--out", "q.csv", "--preview", "p.html").code == 0
+    (picture,) = Page(in_tmp / "p.html").pictures()
+    assert 200 <= max(picture.size) < 1200
+    assert picture.width / picture.height == pytest.approx(1.5, rel=0.01)
+
+
+def test_an_image_root_given_relative_is_found_from_another_folder(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    select = ("select", "--scores", "../s.parquet", "--count", 1, "--out", "q.csv", "--preview", "p.html")
+    assert dfal(*select).code == 0
+    assert len(Page(Path("p.html")).pictures()) == 3
+
+
+@pytest.mark.parametrize("preview", ["folder", "oracle.csv"])
+def test_a_page_that_cannot_be_written_there_is_a_usage_error_that_names_it(in_tmp: Path, preview: str) -> None:
+    draw_folder(in_tmp, each=2)
+    Path("folder").mkdir()
+    before = Path("oracle.csv").read_bytes()
+    first = ("select", "--images", "images", "--strategy", "random", "--count", 1, "--out", "q.csv")
+    ended = dfal(*first, "--preview", preview)
+    assert ended.code == 2
+    assert f"{preview}" in ended.stderr
+    assert ".tmp" not in ended.stderr
+    assert Path("oracle.csv").read_bytes() == before
+    assert not Path("q.csv").exists()

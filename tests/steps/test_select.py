@@ -1,0 +1,227 @@
+"""select: the first list and the later ones, and what keeps a person's answers safe."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.conftest import Ended, dfal, draw_folder, write, write_margins
+
+MARGINS = {"000.png": 0.4, "001.png": None, "002.png": 0.1, "003.png": 0.2, "004.png": 0.1, "005.png": None}
+
+
+@pytest.fixture
+def house(in_tmp: Path) -> Path:
+    """images/ with eight images, scores.parquet for six of them; the test runs there."""
+    draw_folder(in_tmp, each=4)
+    write_margins(in_tmp / "scores.parquet", in_tmp / "images", MARGINS)
+    return in_tmp
+
+
+def select(*arguments: object, out: str = "q.csv") -> Ended:
+    return dfal("select", "--scores", "scores.parquet", "--out", out, *arguments)
+
+
+def first(*arguments: object, out: str = "q.csv") -> Ended:
+    return dfal("select", "--images", "images", "--strategy", "random", "--out", out, *arguments)
+
+
+def rows(path: str = "q.csv") -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def answer(path: str, *labels: str) -> str:
+    """Fill the first labels in, as a person would; returns the file's text."""
+    table = rows(path)
+    table.loc[: len(labels) - 1, "label"] = list(labels)
+    table.to_csv(path, index=False)
+    return Path(path).read_text()
+
+
+def test_the_first_list_is_random_images_with_empty_labels(house: Path) -> None:
+    ended = first("--count", 5)
+    assert (ended.code, ended.stdout) == (0, "q.csv\n")
+    assert list(rows().columns) == ["rank", "image", "label", "margin", "twin"]
+    assert rows()["rank"].tolist() == ["1", "2", "3", "4", "5"]
+    assert rows()["image"].is_unique
+    assert set(rows()["image"]) <= {path.name for path in (house / "images").iterdir()}
+    assert set(rows()[["label", "margin", "twin"]].to_numpy().ravel()) == {""}
+
+
+def test_the_seed_decides_a_first_list(house: Path) -> None:
+    for out, seed in (("a.csv", 1), ("b.csv", 1), ("c.csv", 2)):
+        first("--count", 5, "--seed", seed, out=out)
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes() != Path("c.csv").read_bytes()
+
+
+def test_the_smallest_margins_come_first_ties_by_path_and_unknown_ones_last(house: Path) -> None:
+    ended = select("--count", 6)
+    assert rows()["image"].tolist() == ["002.png", "004.png", "003.png", "000.png", "001.png", "005.png"]
+    assert rows()["margin"].tolist() == ["0.1", "0.1", "0.2", "0.4", "", ""]
+    assert "2 of them have no known margin" in ended.stderr
+
+
+def test_scores_in_csv_give_the_same_list(house: Path) -> None:
+    write_margins(house / "scores.csv", house / "images", MARGINS)
+    select("--count", 4)
+    dfal("select", "--scores", "scores.csv", "--count", 4, "--out", "p.csv")
+    assert Path("p.csv").read_bytes() == Path("q.csv").read_bytes()
+
+
+def test_a_count_above_the_pool_gives_the_pool_and_says_so(house: Path) -> None:
+    for ended, size in ((select("--count", 50, "--json"), 6), (first("--count", 50, "--json", out="r.csv"), 8)):
+        assert ended.code == 0
+        assert ended.json["counts"]["queries"] == size
+        assert any(f"only {size} images" in warning for warning in ended.json["warnings"])
+
+
+def test_what_is_labelled_or_excluded_is_not_asked_about(house: Path) -> None:
+    write(house / "labels.csv", "image,label", "002.png,dark", "004.png,__skip__", "003.png,")
+    write(house / "test.csv", "image", "000.png")
+    pool = ("--labels", "labels.csv", "--exclude", "test.csv", "--count", 50)
+    select(*pool)
+    assert rows()["image"].tolist() == ["003.png", "001.png", "005.png"]
+    first(*pool, out="r.csv")
+    assert sorted(rows("r.csv")["image"]) == ["001.png", "003.png", "005.png", "006.png", "007.png"]
+
+
+def test_an_empty_pool_is_bad_data(house: Path) -> None:
+    for ended in (select("--count", 1, "--exclude", "oracle.csv"), first("--count", 1, "--labels", "oracle.csv")):
+        assert ended.code == 3
+        assert "labelled or excluded" in ended.stderr
+    assert not Path("q.csv").exists()
+
+
+@pytest.mark.parametrize("labels", [(), ("dark",), ("dark", "light", "dark")])
+def test_the_same_command_again_is_up_to_date_also_when_some_are_answered(house: Path, labels: tuple[str, ...]) -> None:
+    select("--count", 3)
+    text = answer("q.csv", *labels)
+    ended = select("--count", 3, "--json")
+    assert (ended.code, ended.json["status"]) == (0, "up to date")
+    assert Path("q.csv").read_text() == text
+
+
+def test_a_list_that_came_back_from_a_spreadsheet_is_up_to_date(house: Path) -> None:
+    select("--count", 3)
+    answer("q.csv", "dark")
+    rows().to_csv("q.csv", sep=";", lineterminator="\r\n", index=False, encoding="utf-8-sig")
+    assert select("--count", 3, "--json").json["status"] == "up to date"
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_a_list_with_answers_is_never_overwritten(house: Path, force: tuple[str, ...]) -> None:
+    select("--count", 3)
+    text = answer("q.csv", "dark")
+    for ended in (select("--count", 4, *force), first("--count", 3, *force)):
+        assert ended.code == 2
+        assert "holds 1 answers" in ended.stderr
+    assert Path("q.csv").read_text() == text
+
+
+def test_another_list_in_the_way_is_replaced_only_by_force(house: Path) -> None:
+    select("--count", 3)
+    text = Path("q.csv").read_text()
+    ended = select("--count", 4)
+    assert (ended.code, Path("q.csv").read_text()) == (2, text)
+    assert "--force" in ended.stderr
+    assert select("--count", 4, "--force").code == 0
+    assert len(rows()) == 4
+
+
+def test_a_preview_must_not_take_the_place_of_the_list(house: Path) -> None:
+    assert select("--count", 3, "--preview", "q.csv").code == 2
+    assert not Path("q.csv").exists()
+
+
+def test_something_else_at_the_place_of_the_list_is_not_overwritten(house: Path) -> None:
+    before = Path("oracle.csv").read_bytes()
+    assert select("--count", 3, "--force", out="oracle.csv").code == 2
+    assert Path("oracle.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("out", ["q.csv", "lists/deep/q.csv"])
+def test_twins_are_carried_on_as_seen_from_the_list(house: Path, out: str) -> None:
+    scores = house / "scored" / "s.parquet"
+    margins = {"000.png": 0.1, "001.png": 0.2}
+    write_margins(scores, house / "images", margins, twin=["s.parquet.twins/000.png.npy", None])
+    ended = dfal("select", "--scores", "scored/s.parquet", "--count", 2, "--out", out, "--json")
+    twins = rows(out)["twin"].tolist()
+    expected = os.path.relpath("scored/s.parquet.twins/000.png.npy", Path(out).parent)
+    assert twins == [Path(expected).as_posix(), ""]
+    assert ended.json["counts"]["without_twin"] == 1
+    assert "1 of 2 queries have no twin" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("strategy", "measure"),
+    [("dfal", []), ("entropy", ["entropy"]), ("least-confidence", ["confidence"]), ("random", []),
+     ("probability-gap", ["probability_gap"])],
+)  # fmt: skip
+def test_the_list_has_the_documented_columns_and_the_models_guess_only_when_asked(
+    house: Path, strategy: str, measure: list[str]
+) -> None:
+    select("--count", 2, "--strategy", strategy)
+    select("--count", 2, "--strategy", strategy, "--with-predictions", out="r.csv")
+    usual = ["rank", "image", "label", "margin", "twin", *measure]
+    assert list(rows().columns) == usual
+    assert list(rows("r.csv").columns) == [*usual, "predicted"]
+    assert rows("r.csv")["predicted"].tolist() == ["dark", "dark"]
+    assert set(rows("r.csv")["label"]) == {""}
+
+
+def test_a_crafted_file_name_runs_nothing_in_a_spreadsheet(house: Path) -> None:
+    Image.new("L", (4, 4)).save(house / "images" / "=cmd.png")
+    first("--count", 50)
+    assert "./=cmd.png" in rows()["image"].tolist()
+
+
+LOADED = """
+import sys
+from dfal_cli.cli import main
+try:
+    main()
+finally:
+    print(*sorted(sys.modules), file=sys.stderr)
+"""
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """The modules that a command loads, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_select_and_merge_load_neither_torch_nor_torchvision(house: Path) -> None:
+    np.save("t.npy", np.zeros((1, 16, 16), np.float32))
+    write_margins(house / "scores.parquet", house / "images", MARGINS, twin=["t.npy"] * 6)
+    loaded = modules_after(
+        "select", "--scores", "scores.parquet", "--count", "2", "--out", "q.csv", "--preview", "p.html"
+    )
+    assert "pandas" in loaded
+    assert not loaded & {"torch", "torchvision", "safetensors"}
+    answer("q.csv", "dark", "light")
+    assert not modules_after("merge", "--queries", "q.csv", "--labels", "l.csv") & {
+        "torch",
+        "torchvision",
+        "safetensors",
+    }
+
+
+def test_help_loads_neither_torch_nor_pandas(house: Path) -> None:
+    for arguments in (["--help"], ["train", "--help"], ["select", "-h"]):
+        assert not modules_after(*arguments) & {"torch", "torchvision", "pandas", "numpy", "pyarrow"}
+
+
+def test_json_tells_counts_and_strategy(house: Path) -> None:
+    told = json.loads(select("--count", 3, "--json").stdout)
+    assert told["counts"] == {"pool": 6, "queries": 3, "without_twin": 3}
+    assert told["strategy"] == "dfal"

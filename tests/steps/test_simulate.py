@@ -1,0 +1,138 @@
+"""simulate: whole rounds on a tiny folder."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.conftest import Ended, dfal, draw_folder, write
+
+SETTINGS = ("--initial", 4, "--count", 3, "--budget", 8, "--epochs", 1, "--seed", 7, "--device", "cpu", "--quiet")
+STRATEGIES = ("dfal", "dfal-without-twins", "random")
+
+
+def simulate(root: Path, out: str, *arguments: object) -> Ended:
+    files = ("--images", root / "images", "--labels", root / "pool.csv", "--test", root / "test.csv")
+    return dfal("simulate", *files, "--out", root / out, *SETTINGS, *arguments)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """images/, pool.csv (16 of them), test.csv (the other 8) and out/, where two trials have been simulated."""
+    root = draw_folder(tmp_path_factory.mktemp("simulate"), each=12)
+    header, *rows = (root / "oracle.csv").read_text().splitlines()
+    write(root / "pool.csv", header, *rows[:16])
+    write(root / "test.csv", header, *rows[16:])
+    ended = simulate(root, "out", "--trials", 2)
+    assert ended.code == 0, ended.stderr
+    assert ended.stdout.split() == [str(root / "out" / name) for name in ("results.csv", "timings.csv", "curves.png")]
+    return root
+
+
+def test_results_have_a_row_for_every_round_of_every_strategy_and_trial(house: Path) -> None:
+    results = pd.read_csv(house / "out" / "results.csv")
+    columns = ["strategy", "trial", "round", "annotations", "accuracy", "loss", "label_entropy"]
+    assert list(results.columns) == columns
+    assert len(results) == 3 * 2 * 3
+    for _, rows in results.groupby(["strategy", "trial"]):
+        assert rows["round"].tolist() == [0, 1, 2]
+        assert rows["annotations"].tolist() == [4, 7, 8]  # the budget counts the initial labels
+    assert set(results["strategy"]) == set(STRATEGIES)
+    assert results["accuracy"].between(0, 1).all()
+    assert (results["accuracy"] * 8 % 1 < 1e-4).all()  # eight test images
+    assert (results["loss"] > 0).all()
+    assert results["label_entropy"].between(0, 0.6932).all()
+
+
+def test_timings_have_a_row_for_every_round(house: Path) -> None:
+    timings = pd.read_csv(house / "out" / "timings.csv")
+    assert list(timings.columns) == ["strategy", "trial", "round", "train_seconds", "query_seconds"]
+    assert len(timings) == 18
+    assert timings["query_seconds"].isna().tolist() == (timings["round"] == 2).tolist()  # nothing is asked at the end
+
+
+def test_the_curves_are_a_picture(house: Path) -> None:
+    with Image.open(house / "out" / "curves.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) >= 300
+
+
+def test_nothing_else_is_left_in_the_folder(house: Path) -> None:
+    assert not (house / "out" / ".rounds").exists()
+    assert {path.name for path in (house / "out").iterdir() if not path.name.startswith(".")} == {
+        "results.csv", "timings.csv", "curves.png",
+    }  # fmt: skip
+
+
+def test_strategies_begin_from_the_same_labels_and_trials_from_others(house: Path) -> None:
+    results = pd.read_csv(house / "out" / "results.csv")
+    start = results[results["round"] == 0]
+    for _, rows in start.groupby("trial"):
+        assert len(rows[["accuracy", "loss", "label_entropy"]].drop_duplicates()) == 1
+    assert start["loss"].nunique() == 2
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(house: Path) -> None:
+    simulate(house, "again", "--trials", 2, "--workers", 0)
+    simulate(house, "other", "--trials", 2, "--seed", 8)
+    first, again, other = ((house / name / "results.csv").read_bytes() for name in ("out", "again", "other"))
+    assert first == again != other
+
+
+def test_a_second_run_is_up_to_date(house: Path) -> None:
+    before = (house / "out" / "timings.csv").read_bytes()
+    ended = simulate(house, "out", "--trials", 2, "--json")
+    assert (ended.code, ended.json["status"]) == (0, "up to date")
+    assert (house / "out" / "timings.csv").read_bytes() == before
+
+
+def test_results_of_other_settings_are_replaced_only_by_force(house: Path) -> None:
+    simulate(house, "forced", "--strategies", "random")
+    before = (house / "forced" / "results.csv").read_bytes()
+    ended = simulate(house, "forced", "--strategies", "random", "--seed", 9)
+    assert ended.code == 2
+    assert "--force" in ended.stderr
+    assert (house / "forced" / "results.csv").read_bytes() == before
+    assert simulate(house, "forced", "--strategies", "random", "--seed", 9, "--force").code == 0
+    assert (house / "forced" / "results.csv").read_bytes() != before
+
+
+def test_the_strategies_that_need_only_probabilities_can_be_simulated(house: Path) -> None:
+    names = "entropy,least-confidence,probability-gap"
+    assert simulate(house, "measures", "--strategies", names).code == 0
+    assert set(pd.read_csv(house / "measures" / "results.csv")["strategy"]) == set(names.split(","))
+
+
+def test_the_budget_ends_with_the_oracles_labels(house: Path) -> None:
+    assert simulate(house, "small", "--strategies", "random", "--count", 8, "--budget", 1000).code == 0
+    assert pd.read_csv(house / "small" / "results.csv")["annotations"].tolist() == [4, 12, 16]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (("--test", "pool.csv"), 3, "in the oracle and in the test file"),
+        (("--strategies", "random,bald"), 2, "bald"),
+        (("--budget", 3), 2, "--budget 3"),
+        (("--labels", "empty.csv"), 3, "no labels"),
+        (("--labels", "none.csv"), 2, "none.csv"),
+        (("--test", "empty.csv"), 3, "empty.csv"),
+        (("--images", "none"), 2, "none"),
+        (("--augment", "none such"), 2, "none such"),
+        (("--arch", "lenet6"), 2, "lenet6"),
+    ],
+)
+def test_what_cannot_be_simulated_ends_with_a_reason_and_leaves_nothing(
+    house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], code: int, reason: str
+) -> None:
+    monkeypatch.chdir(house)
+    write(house / "empty.csv", "image,label", "000.png,")
+    options = {"--images": "images", "--labels": "pool.csv", "--test": "test.csv", "--out": tmp_path / "bad"}
+    options |= dict(zip(SETTINGS[:-1:2], SETTINGS[1::2], strict=True))
+    options[str(arguments[0])] = arguments[1]
+    ended = dfal("simulate", *(part for option in options.items() for part in option), "--quiet")
+    assert ended.code == code, ended.stderr
+    assert reason in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+    assert not (tmp_path / "bad" / "results.csv").exists()

@@ -1,0 +1,194 @@
+"""train: what it takes, and how it says what is wrong with it."""
+
+import pytest
+import torch
+from PIL import Image
+
+from dfal_cli.augment import AUGMENTATIONS
+from dfal_cli.checkpoint import load_checkpoint
+from tests.conftest import dfal, draw_folder, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images of two classes with labels.csv (all) and small.csv (one of each)."""
+    root = draw_folder(tmp_path_factory.mktemp("train"), each=12)
+    rows = (root / "oracle.csv").read_text().splitlines()
+    write(root / "labels.csv", *rows)
+    write(root / "small.csv", *rows[:3])
+    return root
+
+
+def train(root, out, *further, labels="labels.csv"):
+    return dfal(
+        "train", "--images", root / "images", "--labels", root / labels, "--out", out,
+        "--device", "cpu", "--epochs", 1, *further,
+    )  # fmt: skip
+
+
+def assert_refused(ended, code, out, *said):
+    assert ended.code == code, ended.stderr
+    for text in said:
+        assert text in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.count("dfal train: ") == 1
+    assert ended.stdout == ""
+    left = [path.name for path in out.parent.iterdir() if out.name in path.name]
+    assert not [name for name in left if not name.endswith(".lock")]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def test_two_labelled_images_are_enough(folder, out):
+    ended = train(folder, out, "--json", labels="small.csv")
+    assert ended.code == 0, ended.stderr
+    assert ended.json["counts"]["training"] == 2
+    assert load_checkpoint(out).classes == ("dark", "light")
+
+
+def test_a_network_with_batch_norm_takes_33_images_in_batches_of_32(tmp_path, out):
+    root = draw_folder(tmp_path / "project", each=17, side=32)
+    write(root / "labels.csv", *(root / "oracle.csv").read_text().splitlines()[:34])
+    options = ("--arch", "resnet18", "--batch-size", 32, "--validation-fraction", 0, "--json")
+    ended = train(root, out, *options)
+    assert ended.code == 0, ended.stderr
+    assert ended.json["counts"]["training"] == 33
+    assert load_checkpoint(out).input_shape == (1, 32, 32)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("channels", ["--gray", "--color"])
+def test_every_augmentation_trains(folder, out, name, channels):
+    ended = train(folder, out, "--augment", name, channels)
+    assert ended.code == 0, ended.stderr
+
+
+def test_image_size_and_kind_are_taken_from_the_images_and_said(folder, out):
+    ended = train(folder, out)
+    assert "input: 16x16 grey" in ended.stderr
+    assert "lenet5" in ended.stderr
+    assert ended.stdout == f"{out}\n"
+    assert load_checkpoint(out).input_shape == (1, 16, 16)
+
+
+def test_image_size_and_kind_can_be_given(folder, out):
+    assert train(folder, out, "--color", "--image-size", 20).code == 0
+    assert load_checkpoint(out).input_shape == (3, 20, 20)
+
+
+def test_one_colour_image_among_grey_ones_makes_the_input_colour_and_sizes_that_differ_make_it_224(tmp_path, out):
+    root = draw_folder(tmp_path / "project", each=2)
+    (root / "oracle.csv").rename(root / "labels.csv")
+    Image.new("RGB", (20, 16), (200, 0, 0)).save(root / "images" / "000.png")
+    ended = train(root, out, "--arch", "squeezenet1_1")
+    assert ended.code == 0, ended.stderr
+    assert load_checkpoint(out).input_shape == (3, 224, 224)
+
+
+def test_blank_and_skip_labels_are_not_trained_on(folder, out, tmp_path):
+    assert train(folder, out).code == 0
+    rows = (folder / "labels.csv").read_text().splitlines()
+    labels = write(tmp_path / "labels.csv", *rows, "absent.png,__skip__", "also-absent.png,", "third.png,  ")
+    ended = train(folder, tmp_path / "b.safetensors", "--json", labels=labels)
+    assert ended.code == 0, ended.stderr
+    assert ended.json["counts"]["labelled"] == 24
+    assert ended.json["classes"] == ["dark", "light"]
+    one, other = (load_checkpoint(path).model.state_dict() for path in (out, tmp_path / "b.safetensors"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_class_names_fix_the_classes_and_their_order(folder, out):
+    ended = train(folder, out, "--class-names", "light, unseen ,dark", "--json")
+    assert ended.code == 0, ended.stderr
+    assert load_checkpoint(out).classes == ("light", "unseen", "dark")
+
+
+def test_going_on_from_a_checkpoint_starts_with_its_weights(folder, out, tmp_path):
+    assert train(folder, out, "--seed", 1).code == 0
+    ended = train(folder, tmp_path / "b.safetensors", "--init", out, "--lr", 0)
+    assert ended.code == 0, ended.stderr
+    one, other = (load_checkpoint(path).model.state_dict() for path in (out, tmp_path / "b.safetensors"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_going_on_with_other_classes_says_that_the_head_starts_anew(folder, out, tmp_path):
+    assert train(folder, out).code == 0
+    ended = train(folder, tmp_path / "b.safetensors", "--init", out, "--class-names", "dark,light,new")
+    assert ended.code == 0, ended.stderr
+    assert "head starts anew" in ended.stderr
+    one, other = (load_checkpoint(path) for path in (out, tmp_path / "b.safetensors"))
+    assert other.classes == ("dark", "light", "new")
+    assert one.model.body[0].weight.shape == other.model.body[0].weight.shape
+
+
+def test_weights_from_a_local_state_dict_are_started_with(folder, out, tmp_path):
+    assert train(folder, out, "--seed", 1).code == 0
+    state = load_checkpoint(out).model.body.state_dict()
+    torch.save(state, tmp_path / "weights.pth")
+    assert train(folder, tmp_path / "b.safetensors", "--weights", tmp_path / "weights.pth", "--lr", 0).code == 0
+    other = load_checkpoint(tmp_path / "b.safetensors").model.body.state_dict()
+    assert all(torch.equal(state[name], other[name]) for name in state)
+
+
+def test_one_class_only_is_refused(folder, out, tmp_path):
+    labels = write(tmp_path / "labels.csv", "image,label", "000.png,dark", "002.png,dark")
+    assert_refused(train(folder, out, labels=labels), 3, out, "at least two classes", "'dark'")
+
+
+def test_no_label_at_all_is_refused_with_the_way_to_begin(folder, out, tmp_path):
+    labels = write(tmp_path / "labels.csv", "image,label", "000.png,")
+    assert_refused(train(folder, out, labels=labels), 3, out, "--strategy random")
+
+
+def test_a_label_outside_the_class_names_is_refused_with_file_and_line(folder, out, tmp_path):
+    labels = write(tmp_path / "labels.csv", "image,label", "000.png,dark", "001.png,light", "003.png,lihgt")
+    ended = train(folder, out, "--class-names", "dark,light", labels=labels)
+    assert_refused(ended, 3, out, f"{labels}, line 4", "'lihgt'")
+
+
+@pytest.mark.parametrize("options", [(), ("--gray", "--image-size", 16)])
+@pytest.mark.parametrize("content", [None, b"", b"not an image"])
+def test_a_labelled_image_that_cannot_be_read_is_refused_with_file_and_line(folder, out, tmp_path, content, options):
+    name = f"broken-{len(content or '')}.png"
+    if content is not None:
+        (folder / "images" / name).write_bytes(content)
+    labels = write(tmp_path / "labels.csv", "image,label", "000.png,dark", "001.png,light", f"{name},light")
+    ended = train(folder, out, *options, labels=labels)
+    (folder / "images" / name).unlink(missing_ok=True)
+    assert_refused(ended, 3, out, f"{labels}, line 4", name)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--arch", "lenet6"), "did you mean lenet5"),
+        (("--augment", "blur"), "none, shift, flip, photo"),
+        (("--init", "absent.safetensors"), "absent.safetensors"),
+        (("--weights", "absent.pth"), "absent.pth"),
+        (("--validation", "absent.csv"), "absent.csv"),
+        (("--test", "absent.csv"), "absent.csv"),
+        (("--arch", "alexnet", "--image-size", "20"), "--image-size may be"),
+        (("--pretrained", "--arch", "vgg8"), "--pretrained"),
+        (("--device", "toaster"), "auto, cpu, cuda"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_a_usage_error_that_names_it(folder, out, options, said):
+    assert_refused(train(folder, out, *options), 2, out, said)
+
+
+def test_training_that_diverges_is_a_usage_error_that_names_the_learning_rate(folder, out):
+    ended = train(folder, out, "--lr", 1e30, "--validation", folder / "small.csv")
+    assert_refused(ended, 2, out, "--lr", "1e+30")
+
+
+def test_an_output_of_another_suffix_is_refused(folder, tmp_path):
+    assert_refused(train(folder, tmp_path / "model.pth"), 2, tmp_path / "model.pth", ".safetensors")
+
+
+def test_an_image_root_or_labels_file_that_is_not_there_is_a_usage_error(folder, out, tmp_path):
+    assert_refused(train(folder, out, labels="absent.csv"), 2, out, "absent.csv")
+    assert_refused(train(tmp_path / "nowhere", out, labels=folder / "labels.csv"), 2, out, "--images")

@@ -1,0 +1,131 @@
+"""train: what it reports, and which epoch and restart it keeps."""
+
+import math
+
+import pytest
+import torch
+
+from dfal_cli.checkpoint import load_checkpoint
+from dfal_cli.images import decode_image
+from tests.conftest import dfal, draw_folder, write
+
+CLASSES = ("dark", "grey", "light")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """60 images of three classes: labels.csv has 30 of them, validation.csv 12, test.csv 18."""
+    root = draw_folder(tmp_path_factory.mktemp("report"), classes=CLASSES, each=20)
+    header, *rows = (root / "oracle.csv").read_text().splitlines()
+    write(root / "labels.csv", header, *rows[:30])
+    write(root / "validation.csv", header, *rows[30:42])
+    write(root / "test.csv", header, *rows[42:])
+    return root
+
+
+def report(root, out, *further):
+    ended = dfal(
+        "train", "--images", root / "images", "--labels", root / "labels.csv", "--out", out, "--device", "cpu",
+        "--quiet", "--json", *further,
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    return ended.json
+
+
+@pytest.fixture(scope="module")
+def reported(folder):
+    files = ("--validation", folder / "validation.csv", "--test", folder / "test.csv")
+    return report(folder, folder / "model.safetensors", *files, "--epochs", 30, "--patience", 3, "--restarts", 3)
+
+
+def test_json_has_the_form_that_all_commands_share(folder, reported):
+    assert reported["command"] == "train"
+    assert reported["status"] == "done"
+    assert reported["outputs"] == [str(folder / "model.safetensors")]
+    assert reported["warnings"] == []
+    assert reported["seconds"] >= 0
+    assert reported["counts"] == {"labelled": 30, "training": 30, "twins": 0}
+
+
+@pytest.mark.parametrize(("name", "examples"), [("validation", 12), ("test", 18)])
+def test_accuracy_class_accuracy_and_confusion_agree_with_each_other(reported, name, examples):
+    told = reported[name]
+    confusion = torch.tensor(told["confusion"])
+    assert told["examples"] == confusion.sum() == examples
+    assert confusion.sum(1).tolist() == [examples // 3] * 3
+    assert told["accuracy"] == pytest.approx(confusion.diagonal().sum().item() / examples)
+    for k, label in enumerate(CLASSES):
+        assert told["class_accuracy"][label] == pytest.approx(confusion[k, k].item() / confusion[k].sum().item())
+
+
+def test_the_test_report_is_what_the_checkpoint_says_of_those_images(folder, reported):
+    network = load_checkpoint(folder / "model.safetensors")
+    rows = [row.split(",") for row in (folder / "test.csv").read_text().splitlines()[1:]]
+    pixels = [torch.from_numpy(decode_image(folder / "images" / name, (1, 16, 16)).copy()) for name, _ in rows]
+    logits = network.model(torch.stack(pixels).float() / 255).detach()
+    truth = torch.tensor([CLASSES.index(label) for _, label in rows])
+    confusion = torch.zeros(3, 3, dtype=torch.int64)
+    for true, predicted in zip(truth, logits.argmax(1), strict=True):
+        confusion[true, predicted] += 1
+    assert reported["test"]["confusion"] == confusion.tolist()
+    loss = torch.nn.functional.cross_entropy(logits, truth).item()
+    assert reported["test"]["loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_the_history_has_loss_and_accuracy_of_every_epoch_of_every_restart(reported):
+    history = reported["history"]
+    assert len(history) == reported["epochs"]
+    for restart in (1, 2, 3):
+        epochs = [entry["epoch"] for entry in history if entry["restart"] == restart]
+        assert epochs == list(range(1, len(epochs) + 1))
+    for entry in history:
+        assert math.isfinite(entry["loss"])
+        assert math.isfinite(entry["validation_loss"])
+        assert 0 <= entry["accuracy"] <= 1
+        assert 0 <= entry["validation_accuracy"] <= 1
+
+
+def test_the_epoch_and_restart_of_the_lowest_validation_loss_are_kept(reported):
+    best = min(reported["history"], key=lambda entry: entry["validation_loss"])
+    assert (reported["restart"], reported["epoch"]) == (best["restart"], best["epoch"])
+    assert reported["validation"]["loss"] == pytest.approx(best["validation_loss"], rel=1e-6)
+    assert reported["validation"]["accuracy"] == best["validation_accuracy"]
+
+
+def test_training_stops_when_the_validation_loss_has_not_fallen_for_as_long_as_allowed(folder, tmp_path):
+    options = ("--validation", folder / "validation.csv", "--epochs", 40, "--patience", 2, "--lr", 0.03)
+    told = report(folder, tmp_path / "model.safetensors", *options)
+    losses = [entry["validation_loss"] for entry in told["history"]]
+    best = losses.index(min(losses))
+    assert told["epoch"] == best + 1
+    assert len(losses) == best + 1 + 2
+    assert told["validation"]["loss"] == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_restarts_differ_from_each_other(reported):
+    first = [entry["loss"] for entry in reported["history"] if entry["epoch"] == 1]
+    assert len(set(first)) == 3
+
+
+def test_a_class_that_the_test_file_does_not_hold_has_no_accuracy(folder, tmp_path):
+    rows = (folder / "test.csv").read_text().splitlines()
+    test = write(tmp_path / "test.csv", *(row for row in rows if not row.endswith(",grey")))
+    told = report(folder, tmp_path / "model.safetensors", "--test", test, "--epochs", 1)
+    assert told["test"]["class_accuracy"]["grey"] is None
+    assert told["test"]["confusion"][1] == [0, 0, 0]
+
+
+def test_a_class_that_only_the_test_file_holds_is_a_class(folder, tmp_path):
+    test = write(tmp_path / "test.csv", "image,label", "059.png,unseen")
+    told = report(folder, tmp_path / "model.safetensors", "--test", test, "--epochs", 1)
+    assert told["classes"] == ["dark", "grey", "light", "unseen"]
+
+
+def test_the_table_for_people_goes_to_stderr(folder, tmp_path):
+    ended = dfal(
+        "train", "--images", folder / "images", "--labels", folder / "labels.csv", "--test", folder / "test.csv",
+        "--out", tmp_path / "model.safetensors", "--device", "cpu", "--epochs", 1,
+    )  # fmt: skip
+    assert ended.stdout == f"{tmp_path / 'model.safetensors'}\n"
+    assert "epoch 1: loss" in ended.stderr
+    assert "of 18 right" in ended.stderr

@@ -1,0 +1,74 @@
+"""Splitting labelled images into training and validation."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfal_cli.examples import Examples
+from dfal_cli.training import SMALLEST_SPLIT, split_images
+
+LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60)
+FRACTIONS = st.floats(0, 1)
+SEEDS = st.integers(0, 1000)
+ENOUGH_TO_SPLIT = st.lists(st.integers(0, 4), min_size=25, max_size=60)
+
+
+def split(labels, fraction, seed):
+    return split_images(torch.tensor(labels), fraction, torch.Generator().manual_seed(seed))
+
+
+@settings(deadline=None)
+@given(ENOUGH_TO_SPLIT, st.floats(0.4, 1), SEEDS, st.data())
+def test_a_twin_is_always_on_the_side_of_its_image_and_nothing_is_lost(labels, fraction, seed, data):
+    count = len(labels)
+    twin_of = torch.tensor(data.draw(st.lists(st.integers(0, count - 1), max_size=20)), dtype=torch.int64)
+    names = torch.arange(count)  # each image's pixel is its own number, each twin's that of its image
+    examples = Examples(
+        names.to(torch.uint8)[:, None, None, None],
+        torch.tensor(labels),
+        twin_of.float()[:, None, None, None],
+        twin_of,
+    )
+    chosen = split(labels, fraction, seed)
+    sides = examples.of_images(~chosen), examples.of_images(chosen)
+    assert all(len(side.labels) for side in sides)
+    images = [side.images.flatten().tolist() for side in sides]
+    assert sorted(images[0] + images[1]) == names.tolist()
+    assert sum(len(side.twin_of) for side in sides) == len(twin_of)
+    for side in sides:
+        assert [side.images.flatten()[owner] for owner in side.twin_of] == side.twins.flatten().tolist()
+        assert side.labels.tolist() == [labels[name] for name in side.images.flatten().tolist()]
+
+
+@settings(deadline=None)
+@given(LABELS, FRACTIONS, SEEDS)
+def test_the_last_training_image_of_a_class_is_never_split_off(labels, fraction, seed):
+    chosen = split(labels, fraction, seed)
+    assert set(torch.tensor(labels)[~chosen].tolist()) == set(labels)
+
+
+@settings(deadline=None)
+@given(LABELS, FRACTIONS, SEEDS)
+def test_no_more_than_the_fraction_is_split_off_and_none_where_it_would_say_nothing(labels, fraction, seed):
+    chosen = int(split(labels, fraction, seed).sum())
+    wanted = int(len(labels) * fraction)
+    possible = len(labels) - len(set(labels))
+    assert chosen == (min(wanted, possible) if wanted >= SMALLEST_SPLIT else 0)
+
+
+@settings(deadline=None)
+@given(LABELS, FRACTIONS, SEEDS)
+def test_the_same_seed_splits_the_same_way(labels, fraction, seed):
+    assert torch.equal(split(labels, fraction, seed), split(labels, fraction, seed))
+
+
+def test_batches_of_examples_hold_the_images_and_twins_asked_for():
+    examples = Examples(
+        torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None],
+        torch.tensor([3, 4]),
+        torch.tensor([0.25])[:, None, None, None],
+        torch.tensor([1]),
+    )
+    images, labels = examples.batch(torch.tensor([2, 1, 0]), torch.device("cpu"))
+    assert images.flatten().tolist() == [0.25, 1.0, 0.0]
+    assert labels.tolist() == [4, 4, 3]

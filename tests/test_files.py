@@ -1,0 +1,179 @@
+"""Whole files or none, locks and fingerprints."""
+
+import os
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from dfal_cli.errors import TryAgainError, UsageError
+from dfal_cli.files import (
+    atomic_output,
+    beside,
+    canonical_json,
+    fingerprint,
+    locked,
+    must_end_with,
+    must_exist,
+    relative_to_file,
+    sha256_of,
+    stat_of,
+)
+
+
+class Killed(BaseException):
+    """Like KeyboardInterrupt: no ordinary error."""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_an_output_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
+    with atomic_output(tmp_path / "new" / "a.csv") as temporary:
+        temporary.write_text("whole")
+        assert names(tmp_path / "new") == [temporary.name]
+    assert (tmp_path / "new" / "a.csv").read_text() == "whole"
+    assert names(tmp_path / "new") == ["a.csv"]
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit, Killed])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    with pytest.raises(error), atomic_output(tmp_path / "a.csv") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert (tmp_path / "a.csv").read_text() == "old"
+    assert names(tmp_path) == ["a.csv"]
+
+
+def test_a_failure_before_anything_was_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), atomic_output(tmp_path / "a.csv"):
+        raise ValueError
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_a_replaced_file_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    (tmp_path / "a.csv").chmod(mode)
+    with atomic_output(tmp_path / "a.csv") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == mode
+
+
+def test_a_new_file_has_the_permissions_of_any_other_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with atomic_output(tmp_path / "a.csv") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.csv").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_an_output_that_is_a_link_stays_a_link_to_the_new_contents(tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    with atomic_output(tmp_path / "link.csv") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a[1]*?.csv"])
+def test_what_a_killed_command_left_behind_is_removed_by_the_next(tmp_path: Path, name: str) -> None:
+    with atomic_output(tmp_path / name) as temporary:
+        temporary.write_text("")
+        leftover = temporary.name.replace(str(os.getpid()), "99999999")
+    for other in (leftover, f".other{leftover}", "mine.tmp", f"{name}.tmp"):
+        (tmp_path / other).write_text("")
+    with locked(tmp_path / name):
+        assert names(tmp_path) == sorted([f".other{leftover}", "mine.tmp", f"{name}.tmp", name])
+
+
+def test_a_held_lock_means_try_again_and_a_released_one_does_not(tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".a.csv.lock"), pytest.raises(TryAgainError, match=r"a\.csv"), locked(tmp_path / "a.csv"):
+        pytest.fail("two commands write the same file")
+    with locked(tmp_path / "a.csv"), locked(tmp_path / "b.csv"):
+        pass
+    with locked(tmp_path / "a.csv"):
+        pass
+
+
+def test_a_lock_is_released_when_its_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(Killed), locked(tmp_path / "a.csv"):
+        raise Killed
+    with locked(tmp_path / "a.csv"):
+        pass
+
+
+def test_fingerprints_differ_exactly_when_what_they_are_of_differs() -> None:
+    values = [
+        {},
+        {"a": 1},
+        {"a": "1"},
+        {"a": None},
+        {"a": 1.0, "b": 2},
+        ["a", "b"],
+        ["ab"],
+        "ab",
+        Path("a/b"),
+        0.1,
+        True,
+    ]
+    prints = [fingerprint(value) for value in values]
+    assert len(set(prints)) == len(values)
+    assert prints == [fingerprint(value) for value in values]
+    assert fingerprint("a", "b") != fingerprint("ab") != fingerprint(["a", "b"])
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint(("a",)) == fingerprint(["a"])
+
+
+def test_canonical_json_is_one_text_for_equal_values() -> None:
+    value = {"b": ("é", Path("x/y")), "a": None}
+    assert canonical_json(value) == '{"a":null,"b":["é","x/y"]}'
+
+
+def test_a_files_sha256_is_that_of_its_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_changed_file_is_seen_by_size_or_time(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    before = stat_of(tmp_path / "a")
+    os.utime(tmp_path / "a", ns=(0, 5))
+    assert stat_of(tmp_path / "a") == (3, 5) != before
+
+
+def test_what_is_missing_or_of_the_wrong_kind_is_named_with_its_option(tmp_path: Path) -> None:
+    (tmp_path / "file.csv").write_text("")
+    assert must_exist(tmp_path / "file.csv", "--labels") == tmp_path / "file.csv"
+    assert must_exist(tmp_path, "--images", folder=True) == tmp_path
+    for path, folder, reason in (
+        ("none", False, "none: no such file"),
+        ("none", True, "none: no such folder"),
+        (".", False, "is a folder, not a file"),
+        ("file.csv", True, "is not a folder"),
+    ):
+        with pytest.raises(UsageError, match=rf"{reason} \(--option\)"):
+            must_exist(tmp_path / path, "--option", folder=folder)
+
+
+def test_a_wrong_suffix_is_refused_naming_the_right_ones() -> None:
+    assert must_end_with(Path("a.CSV"), (".csv",), "--out") == Path("a.CSV")
+    with pytest.raises(UsageError, match=r"a\.txt: --out must end in \.parquet or \.csv"):
+        must_end_with(Path("a.txt"), (".parquet", ".csv"), "--out")
+
+
+@pytest.mark.parametrize(
+    ("target", "file", "relative"),
+    [("t/a.npy", "l.csv", "t/a.npy"), ("t/a.npy", "x/y/l.csv", "../../t/a.npy"), ("x/a.npy", "x/l.csv", "a.npy")],
+)
+def test_paths_are_written_as_seen_from_the_file_that_holds_them(
+    in_tmp: Path, target: str, file: str, relative: str
+) -> None:
+    assert relative_to_file(Path(target), Path(file)) == relative
+    assert relative_to_file(in_tmp / target, Path(file)) == relative
+
+
+def test_a_companion_stands_beside_its_file() -> None:
+    assert beside(Path("a/b.csv"), ".meta.json") == Path("a/b.csv.meta.json")
