@@ -93,9 +93,25 @@ def read_checkpoint_metadata(path: Path) -> dict[str, Any]:
     must_exist(path, "--checkpoint")
     try:
         with safe_open(path, framework="pt") as stored:
-            metadata: dict[str, Any] = json.loads((stored.metadata() or {})[METADATA_KEY])
+            metadata = json.loads((stored.metadata() or {})[METADATA_KEY])
     except (SafetensorError, KeyError, ValueError, OSError):
-        raise DataError(f"{path}: not a checkpoint of dfal; `dfal train` writes one") from None
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise DataError(f"{path}: not a checkpoint of dfal; `dfal train` writes one")
     if metadata.get("contract") != CONTRACT:
         raise DataError(f"{path}: from another version of dfal (contract {metadata.get('contract')}); train again")
+    if not _tells_a_network(metadata):
+        raise DataError(f"{path}: its metadata are damaged: they tell no network; train again")
     return metadata
+
+
+def _tells_a_network(metadata: dict[str, Any]) -> bool:
+    """Whether the metadata hold what rebuilds a network; a file from elsewhere may hold anything."""
+    match metadata:
+        case {
+            "architecture": {"name": str()},
+            "classes": [str(), str(), *more],
+            "input_shape": [int(c), int(h), int(w)],
+        }:
+            return all(isinstance(name, str) for name in more) and c in (1, 3) and min(h, w) > 0
+    return False

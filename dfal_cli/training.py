@@ -120,7 +120,7 @@ def fit(
                 since_best = 0
             if since_best >= schedule.patience:
                 break
-    if not best[1]:
+    if not best[1] or not all(value.isfinite().all() for value in best[1].values()):
         raise UsageError(f"training diverged: the loss is not finite at any epoch; try an --lr below {schedule.lr:g}")
     model.load_state_dict(best[1])
     model.eval()
@@ -179,9 +179,6 @@ def _epoch(
 
 
 def _shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """All items in random order, in batches; none is left over alone, on which batch normalisation could not train."""
-    batches = list(torch.split(torch.randperm(count, generator=generator), batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    for items in batches:
+    """All items in random order, in batches. A lone one is doubled: batch normalisation cannot train on it."""
+    for items in torch.split(torch.randperm(count, generator=generator), batch_size):
         yield items if len(items) > 1 else items.repeat(2)

@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from dfal_cli.margins.gradients import logits_of
+
 ROUNDING_UNITS = 32
 """A lead of fewer rounding units of the logits may be gone when the network is computed in other batches."""
 
-LENGTHENINGS = (0.0, 1e-3, 8e-3, 0.064, 0.5, 4.0, 32.0)
+LENGTHENINGS = (0.0, 1e-3, 8e-3, 0.064, 0.5, 4.0, 32.0, 256.0)
 """Shares by which the perturbation is made longer, until it suffices. The large ones are for perturbations so small
 that pixels round them away; an image further from the boundary crosses at the first ones or not at all."""
 
@@ -18,12 +20,12 @@ def clearly_across(model: nn.Module, images: Tensor, adversarial: Tensor, *, cli
     classified differently from its image, by a clear lead.
     """
     with torch.no_grad():
-        predicted = model(images).argmax(1, keepdim=True)  # (B, 1)
+        predicted = logits_of(model, images).argmax(1, keepdim=True)  # (B, 1)
         twins, across = adversarial, torch.zeros(len(images), dtype=torch.bool, device=images.device)
         for share in LENGTHENINGS:
             longer = images + (1 + share) * (adversarial - images) if share else adversarial
             twins = twins.where(across[:, None, None, None], longer.clamp(0, 1) if clip else longer)
-            logits = model(twins)
+            logits = logits_of(model, twins)
             lead = logits.amax(1) - logits.gather(1, predicted).squeeze(1)
             across = lead > ROUNDING_UNITS * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
             if across.all():

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dfal_cli.margins.crossing import Crossing
-from dfal_cli.margins.gradients import gradient_of, pixel_gradients, traced_logits
+from dfal_cli.margins.gradients import gradient_of, logits_of, pixel_gradients, traced_logits
 from dfal_cli.margins.norms import NORMS, Norm, per_image
 
 
@@ -46,7 +46,7 @@ def deepfool(
         adversarial = start.clone()
         perturbation = torch.zeros_like(start)  # before overshoot
         with torch.no_grad():
-            clean = model(start)  # (B, K)
+            clean = logits_of(model, start)  # (B, K)
         predicted = clean.argmax(1)  # (B,)
         rivals = nearest_rivals(clean, predicted, classes)  # (B, R)
         crossing_class = torch.full_like(predicted, -1)
@@ -70,7 +70,7 @@ def deepfool(
             adversarial[walking] = points
             iterations[walking] += 1
             with torch.no_grad():
-                logits = model(points)
+                logits = logits_of(model, points)
             finite, now = logits.isfinite().all(1), logits.argmax(1)
             crossed = finite & (now != predicted[walking])
             crossing_class[walking[crossed]] = now[crossed]

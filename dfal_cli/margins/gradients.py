@@ -28,13 +28,16 @@ def pixel_gradients(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def traced_logits(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the points as a leaf (B, C, H, W) and the logits (B, K) computed from it.
+def logits_of(model: nn.Module, points: Tensor) -> Tensor:
+    """Logits (B, K) of points (B, C, H, W). The network sees a copy: its first layer may work in place."""
+    logits: Tensor = model(points.clone())
+    return logits
 
-    The network sees a copy: its first layer may work in place, which a leaf forbids.
-    """
+
+def traced_logits(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the points as a leaf (B, C, H, W) and the logits (B, K) computed from it."""
     leaf = points.detach().requires_grad_()
-    return leaf, model(leaf.clone())
+    return leaf, logits_of(model, leaf)
 
 
 def gradient_of(value: Tensor, leaf: Tensor, *, more_to_come: bool) -> Tensor:

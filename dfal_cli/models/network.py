@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -145,7 +146,8 @@ def _check_logits(network: Network, architecture: str, num_classes: int, input_s
 def _shape_problem(architecture: str, num_classes: int, input_shape: Shape) -> Exception | None:
     """What the network says to images of this shape. The meta device computes shapes only, at no cost."""
     try:
-        with torch.device("meta"), torch.no_grad():
+        with torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that layers come out empty is what we are here to see
             _build_known(architecture, num_classes, input_shape).eval()(torch.zeros(2, *input_shape))
     except NotImplementedError:  # a constructor that reads values (RegNet's) needs a real device to be tried on
         return None

@@ -42,7 +42,7 @@ CASES: list[tuple[tuple[str, ...], tuple[str, ...], int, str]] = [
     (TRAIN, ("--images", "labels.csv"), 2, "not a folder"),
     (TRAIN, ("--labels", "none.csv"), 2, "none.csv: no such file"),
     (TRAIN, ("--labels", "empty.csv"), 3, "empty.csv: empty"),
-    (TRAIN, ("--labels", "blank.csv"), 3, "needs at least two classes"),
+    (TRAIN, ("--labels", "blank.csv"), 3, "no image has a label yet"),
     (TRAIN, ("--labels", "one.csv"), 3, "only 'dark'"),
     (TRAIN, ("--labels", "twice.csv"), 3, "twice.csv, line 3"),
     (TRAIN, ("--labels", "escape.csv"), 3, "escape.csv, line 3"),
