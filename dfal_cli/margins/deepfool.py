@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from dfal_cli.margins.boundary import Linearisation, boundary_step
 from dfal_cli.margins.crossing import Crossing
-from dfal_cli.margins.gradients import gradient_of, logits_of, pixel_gradients, traced_logits
-from dfal_cli.margins.norms import NORMS, Norm, per_image
+from dfal_cli.margins.gradients import logits_of, pixel_gradients
+from dfal_cli.margins.norms import NORMS
+from dfal_cli.margins.thin import thin_convolutions
 
 
 def deepfool(
@@ -41,27 +43,34 @@ def deepfool(
         KeyError: the norm is unknown.
     """
     measured_in = NORMS[norm]
-    with pixel_gradients(model):
+    with pixel_gradients(model), thin_convolutions(model):
         start = images.detach().clone()
         adversarial = start.clone()
         perturbation = torch.zeros_like(start)  # before overshoot
-        with torch.no_grad():
-            clean = logits_of(model, start)  # (B, K)
+        here = Linearisation.at(model, start)
+        clean = here.logits.detach()  # (B, K)
         predicted = clean.argmax(1)  # (B,)
         rivals = nearest_rivals(clean, predicted, classes)  # (B, R)
+        steepness = torch.zeros_like(rivals, dtype=start.dtype)  # (B, R), as last seen
         crossing_class = torch.full_like(predicted, -1)
         iterations = torch.zeros_like(predicted)
         # Indices of the images still walking. Logits that are not finite say nothing about a boundary.
-        walking = clean.isfinite().all(1).nonzero().squeeze(1)
+        walking = torch.arange(len(start), device=start.device)
+        finite, crossed = clean.isfinite().all(1), torch.zeros_like(predicted, dtype=torch.bool)
 
-        for _ in range(max_iterations):
-            points = adversarial[walking]
-            step, has_gradient = boundary_step(
-                model, points, predicted[walking], rivals[walking], measured_in, clip=clip
-            )
-            walking, step = walking[has_gradient], step[has_gradient]
-            if not len(walking):
+        for iteration in range(max_iterations + 1):
+            leaving = crossed | ~finite
+            walking = walking[~leaving]
+            if not len(walking) or iteration == max_iterations:
                 break
+            if iteration or leaving.any():
+                here = Linearisation.at(model, adversarial[walking])
+            steep = steepness[walking]
+            step, has_gradient = boundary_step(
+                model, here, predicted[walking], rivals[walking], steep, measured_in, clip=clip
+            )
+            steepness[walking] = steep
+            walking, step = walking[has_gradient], step[has_gradient]
             perturbation[walking] += step
             points = start[walking] + (1 + overshoot) * perturbation[walking]
             if clip:
@@ -69,14 +78,11 @@ def deepfool(
                 perturbation[walking] = (points - start[walking]) / (1 + overshoot)
             adversarial[walking] = points
             iterations[walking] += 1
-            with torch.no_grad():
+            with torch.no_grad():  # cheaper than to differentiate images that have crossed
                 logits = logits_of(model, points)
             finite, now = logits.isfinite().all(1), logits.argmax(1)
             crossed = finite & (now != predicted[walking])
             crossing_class[walking[crossed]] = now[crossed]
-            walking = walking[finite & ~crossed]
-            if not len(walking):
-                break
 
         crossed = crossing_class >= 0
         margin = measured_in.length(adversarial - start)
@@ -91,36 +97,3 @@ def nearest_rivals(logits: Tensor, predicted: Tensor, classes: int | None) -> Te
     others = logits.scatter(1, predicted[:, None], -torch.inf)
     count = min(classes or logits.shape[1], logits.shape[1]) - 1
     return others.topk(max(count, 0), dim=1).indices
-
-
-def boundary_step(
-    model: nn.Module, points: Tensor, predicted: Tensor, rivals: Tensor, norm: Norm, *, clip: bool
-) -> tuple[Tensor, Tensor]:
-    """The step from each point to the nearest of its linearised boundaries.
-
-    points: (B, C, H, W); predicted: (B,); rivals: (B, R)
-    -> step (B, C, H, W), and has_gradient (B,) bool: false where no class gives a direction to go.
-    """
-    leaf, logits = traced_logits(model, points)
-    gaps = logits.gather(1, predicted[:, None]) - logits.gather(1, rivals)  # (B, R), f_p - f_k
-    # On the boundary itself the gap may be nothing but rounding, even 0. One rounding unit more gets over it, without
-    # harm to the invariance to the scale of the logits that an absolute constant would break.
-    rounding = torch.finfo(logits.dtype).eps * logits.detach().abs().amax(1)  # (B,)
-    nearest = torch.full_like(rounding, torch.inf)
-    gradient_there = torch.zeros_like(points)
-    for k in range(rivals.shape[1]):
-        gap = gaps[:, k].detach().abs().maximum(rounding)
-        w = -gradient_of(gaps[:, k], leaf, more_to_come=k + 1 < rivals.shape[1])  # grad f_k - grad f_p
-        if clip:
-            w = w.masked_fill(blocked_by_box(points, w), 0)
-        distance = gap / norm.dual(w)  # inf where there is no gradient; nan compares as not nearer
-        nearer = distance < nearest
-        nearest = distance.where(nearer, nearest)
-        gradient_there = w.where(per_image(nearer), gradient_there)
-    has_gradient = nearest.isfinite()
-    return norm.direction(gradient_there) * per_image(nearest), has_gradient
-
-
-def blocked_by_box(points: Tensor, direction: Tensor) -> Tensor:
-    """The pixels at 0 or 1 that a step along `direction` would push out of the box; shaped like points."""
-    return ((points <= 0) & (direction < 0)) | ((points >= 1) & (direction > 0))
