@@ -18,6 +18,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Say something a person may want to know."""
 
+    def detail(self, text: str) -> None:
+        """Say one of many such things, of which a log needs only some."""
+
     def warn(self, text: str) -> None:
         """Say something a person should know; it is kept for the summary as well."""
 
@@ -37,6 +40,9 @@ class Silent:
     def note(self, text: str) -> None:
         """Show nothing."""
 
+    def detail(self, text: str) -> None:
+        """Show nothing."""
+
     def warn(self, text: str) -> None:
         """Keep the warning."""
         self.warnings.append(text)
@@ -53,9 +59,19 @@ class Silent:
 class Log(Silent):
     """Plain lines, for cron and pipes: dated progress now and then."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_line = time.monotonic()
+
     def note(self, text: str) -> None:
         """Print the line."""
         print(text, file=sys.stderr, flush=True)
+
+    def detail(self, text: str) -> None:
+        """Print the line with its date, at most every half minute."""
+        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self.note(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
     def warn(self, text: str) -> None:
         """Print the warning and keep it."""
@@ -73,19 +89,15 @@ class Log(Silent):
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str) -> Iterator[Advance]:
         """Print a dated line at most every half minute."""
-        started = last = time.monotonic()
+        started = time.monotonic()
         done = 0
 
         def advance(count: int) -> None:
-            nonlocal done, last
+            nonlocal done
             done += count
-            now = time.monotonic()
-            if now - last >= SECONDS_BETWEEN_LINES:
-                last = now
-                rate = done / (now - started)
-                left = _duration((total - done) / rate) if rate else "?"
-                stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-                self.note(f"{stamp} {what}: {done} of {total} {unit}, {rate:.1f} {unit}/s, {left} left")
+            rate = done / max(1e-9, time.monotonic() - started)
+            left = _duration((total - done) / rate) if rate else "?"
+            self.detail(f"{what}: {done} of {total} {unit}, {rate:.1f} {unit}/s, {left} left")
 
         yield advance
 
@@ -102,6 +114,10 @@ class Terminal(Log):
     def note(self, text: str) -> None:
         """Print the line."""
         self._console.print(text, markup=False)
+
+    def detail(self, text: str) -> None:
+        """Print the line."""
+        self.note(text)
 
     def warn(self, text: str) -> None:
         """Print the warning in yellow and keep it."""

@@ -19,6 +19,8 @@ class Result:
     status: str = "done"
 
 
-def up_to_date(outputs: list[Path], details: dict[str, Any] | None = None) -> Result:
+def up_to_date(
+    outputs: list[Path], counts: dict[str, int] | None = None, details: dict[str, Any] | None = None
+) -> Result:
     """The result of a step whose output has been made from the same inputs before."""
-    return Result(outputs, f"{outputs[0]}: up to date", details=details or {}, status="up to date")
+    return Result(outputs, f"{outputs[0]}: up to date", counts or {}, details or {}, "up to date")

@@ -22,7 +22,8 @@ SCORES_COLUMNS = {
     "iterations": "int32",
     TWIN: "string",
 }
-CROSSED, UNCROSSED = "crossed", "uncrossed"
+CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
+"""Outcomes: skipped is an image that was not examined, because it cannot be among the nearest."""
 
 # queries.csv
 QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)

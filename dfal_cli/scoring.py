@@ -1,5 +1,8 @@
 """From a stream of images to rows of measures, and to twins."""
 
+import copy
+import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -7,20 +10,26 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Reporter
-from dfal_cli.device import FittingBatches
+from dfal_cli.device import FittingBatches, is_out_of_memory
 from dfal_cli.images import Decoded
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
 from dfal_cli.margins.across import clearly_across
 from dfal_cli.measures import probabilities
-from dfal_cli.schemas import CROSSED, IMAGE, TWIN, UNCROSSED
+from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
 
 Stream = Callable[[Sequence[str]], Iterator[Decoded]]
 """Reads the named images, in order, as decoded batches."""
+
+NEAR = 2**-8
+"""Below this share of the largest logit, the rounding of a logit gap in float32 may exceed 1e-3 of it."""
+
+Columns = list[list[Any]]
+"""Measures, each a list over the images of a batch."""
 
 
 class MarginSettings(NamedTuple):
@@ -49,27 +58,41 @@ class Scorer:
         self._margins = margins
         self._stream = stream
         self._batches = batches
-        self._reporter = reporter
+        self.reporter = reporter
 
-    def rows_of(self, images: Sequence[str]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-        """Score the images in a stream: rows of the scores table in their order, and (image, reason) of the rest."""
+    def rows_of(
+        self, images: Sequence[str], *, with_margins: bool
+    ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+        """Score the images in a stream: rows of the scores table in their order, and (image, reason) of the rest.
+
+        Without margins the outcome is `skipped`; `logit_gap` tells in which order to look at them.
+        """
         rows: list[dict[str, Any]] = []
         unreadable: list[tuple[str, str]] = []
-        with self._reporter.progress("scoring", len(images), "images") as advance:
+        with self.reporter.progress("scoring", len(images), "images") as advance:
             for decoded in self._stream(images):
                 unreadable += decoded.unreadable
-                names = iter(decoded.images)
-                for columns in self._batches.apply(self._measure, self._floats(decoded.pixels)):
-                    rows += _rows(names, self._network.classes, columns)
+                floats = self._floats(decoded.pixels)
+                columns = _joined(self._batches.apply(self._measure, floats))
+                new = _rows(decoded.images, self._network.classes, columns)
+                if with_margins:
+                    self._fill_margins(new, floats)
+                rows += new
                 advance(len(decoded.images) + len(decoded.unreadable))
         return rows, unreadable
+
+    def add_margins(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Read the images of `rows` again and fill in their margins."""
+        row_of = {row[IMAGE]: row for row in rows}
+        for decoded in self._stream(list(row_of)):
+            self._fill_margins([row_of[image] for image in decoded.images], self._floats(decoded.pixels))
 
     def twins_of(self, images: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
         """Yield each image with its twin, (C, H, W), less those that do not lie clearly across the boundary.
 
         They are computed again, rather than held in memory while a pool streams by.
         """
-        with self._reporter.progress("twins", len(images), "images") as advance:
+        with self.reporter.progress("twins", len(images), "images") as advance:
             for decoded in self._stream(images):
                 names = iter(decoded.images)
                 for twins, across in self._batches.apply(self._twins, self._floats(decoded.pixels)):
@@ -81,18 +104,57 @@ class Scorer:
         return torch.from_numpy(pixels).to(self._network.device).float() / 255
 
     def _cross(self, images: Tensor) -> Crossing:
-        estimator, *_ = self._margins
-        settings = self._margins._asdict()
-        del settings["estimator"]
-        return ESTIMATORS[estimator](self._network.model, images, **settings)
-
-    def _measure(self, images: Tensor) -> list[list[Any]]:
-        """The probability measures, then margin, crossing class and iterations, each as a list over the images."""
+        """Estimate the margins; images so near the boundary that float32 rounds theirs away are computed in float64."""
         with torch.no_grad():
-            measured = probabilities(self._network.model(images))
+            logits = self._network.model(images)
+        top = logits.topk(2, dim=1).values
+        near = (top[:, 0] - top[:, 1] < NEAR * logits.abs().amax(1)).nonzero().squeeze(1)
+        crossing = self._estimate(self._network.model, images)
+        if not len(near):
+            return crossing
+        try:
+            exact = self._estimate(self._exact_model, images[near].double())
+        except RuntimeError as error:  # a network of the user's own may be tied to float32
+            if is_out_of_memory(error):
+                raise
+            self._say_once("the network does not compute in float64: margins below 1e-5 or so are rounded")
+            return crossing
+        return Crossing(
+            *(some.index_copy(0, near, more.to(some.dtype)) for some, more in zip(crossing, exact, strict=True))
+        )
+
+    @functools.cache  # noqa: B019 - it lives as long as the run
+    def _say_once(self, text: str) -> None:
+        self.reporter.warn(text)
+
+    def _estimate(self, model: nn.Module, images: Tensor) -> Crossing:
+        settings = self._margins._asdict()
+        return ESTIMATORS[settings.pop("estimator")](model, images, **settings)
+
+    @functools.cached_property
+    def _exact_model(self) -> nn.Module:
+        return copy.deepcopy(self._network.model).double()
+
+    def _measure(self, images: Tensor) -> Columns:
+        """The probability measures and the gap of the two largest logits."""
+        with torch.no_grad():
+            logits = self._network.model(images)
+        top = logits.topk(2, dim=1).values
+        return [values.tolist() for values in (*probabilities(logits), top[:, 0] - top[:, 1])]
+
+    def _fill_margins(self, rows: Sequence[dict[str, Any]], images: Tensor) -> None:
+        for row, margin, other, iterations in zip(
+            rows, *_joined(self._batches.apply(self._margins_of, images)), strict=True
+        ):
+            crossed = math.isfinite(margin)
+            row["outcome"] = CROSSED if crossed else UNCROSSED
+            row["margin"] = _finite(margin)
+            row["crossing_class"] = self._network.classes[other] if crossed else None
+            row["iterations"] = iterations
+
+    def _margins_of(self, images: Tensor) -> Columns:
         crossing = self._cross(images)
-        values = (*measured, crossing.margin, crossing.crossing_class, crossing.iterations)
-        return [column.tolist() for column in values]
+        return [values.tolist() for values in (crossing.margin, crossing.crossing_class, crossing.iterations)]
 
     def _twins(self, images: Tensor) -> tuple[npt.NDArray[np.float32], list[bool]]:
         adversarial = self._cross(images).adversarial
@@ -100,22 +162,28 @@ class Scorer:
         return twins.cpu().numpy(), across.tolist()
 
 
-def _rows(names: Iterator[str], classes: tuple[str, ...], columns: list[list[Any]]) -> list[dict[str, Any]]:
-    """Rows of the scores table; None is a null, and stands wherever there is no finite number."""
+def _joined(parts: Sequence[Columns]) -> Columns:
+    """The columns of the parts of a batch, one after the other."""
+    return [list(itertools.chain.from_iterable(column)) for column in zip(*parts, strict=True)]
+
+
+def _rows(images: Sequence[str], classes: tuple[str, ...], columns: Columns) -> list[dict[str, Any]]:
+    """Rows of the scores table without margins; None is a null, and stands wherever there is no finite number."""
     return [
         {
-            IMAGE: next(names),
+            IMAGE: image,
             "predicted": classes[predicted] if math.isfinite(confidence) else None,
             "confidence": _finite(confidence),
             "probability_gap": _finite(gap),
             "entropy": _finite(entropy),
-            "outcome": CROSSED if math.isfinite(margin) else UNCROSSED,
-            "margin": _finite(margin),
-            "crossing_class": classes[other] if math.isfinite(margin) else None,
-            "iterations": iterations,
+            "logit_gap": _finite(logit_gap),
+            "outcome": SKIPPED,
+            "margin": None,
+            "crossing_class": None,
+            "iterations": 0,
             TWIN: None,
         }
-        for predicted, confidence, gap, entropy, margin, other, iterations in zip(*columns, strict=True)
+        for image, predicted, confidence, gap, entropy, logit_gap in zip(images, *columns, strict=True)
     ]
 
 

@@ -10,13 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfal_cli.augment import augmented
-from dfal_cli.errors import UsageError
 from dfal_cli.examples import Examples
 from dfal_cli.models import seeded
 
 EVALUATION_BATCH = 256
 
 SMALLEST_SPLIT = 10
+
+
+class Diverged(Exception):  # noqa: N818 - it is what happened
+    """Training came to nothing."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def fit(
     """Train with Adam on cross-entropy until the decisive loss has not fallen for `patience` epochs.
 
     The model, on its device, is left with the weights of its best epoch, in eval mode; `on_epoch` is told of each.
-    Returns the epochs. Raises UsageError if the loss is never finite.
+    Returns the epochs. Raises Diverged if the loss or the weights are not finite.
     """
     device = next(model.parameters()).device
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr)
@@ -121,7 +124,7 @@ def fit(
             if since_best >= schedule.patience:
                 break
     if not best[1] or not all(value.isfinite().all() for value in best[1].values()):
-        raise UsageError(f"training diverged: the loss is not finite at any epoch; try an --lr below {schedule.lr:g}")
+        raise Diverged
     model.load_state_dict(best[1])
     model.eval()
     return history

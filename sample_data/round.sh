@@ -3,9 +3,10 @@
 #
 #   bash sample_data/round.sh          plays three rounds on the sample data; oracle.csv plays the person
 #
-# For your own images copy it, set the five paths below and leave ORACLE empty. Then put it into cron:
-#   15 2 * * *  cd /data/birds && bash round.sh --quiet 2>&1
-# Run it as often as you like: a step whose output is there already says "up to date" and ends at once.
+# For your own images copy it, change the settings below and leave ORACLE empty. Then put it into cron:
+#   15 2 * * *  cd /data/birds && PATH="/opt/dfal/.venv/bin:$PATH" bash round.sh --quiet
+# Run it as often as you like: a step whose output is there already says "up to date". Options that every command of
+# dfal has (--quiet) may follow; the exit code is that of the command that could not do its work.
 #
 # Every round has its own numbered folder, and nothing in it changes once the next one has begun:
 #   rounds/000/queries.csv                       a random first list: nothing is trained yet
@@ -14,20 +15,36 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-IMAGES=${IMAGES:-$here/images}     # the image root
-TEST=${TEST:-$here/test.csv}       # image,label: measures the network, is never asked about or trained on
-ROUNDS=${ROUNDS:-$here/rounds}     # where the numbered folders go
-ORACLE=${ORACLE-$here/oracle.csv}  # answers by itself; empty: a person fills in rounds/NNN/queries.csv
-LABELS=${LABELS-}                  # labels to begin with, if there are any; empty: start from none
+IMAGES=${IMAGES-$here/images}     # the image root
+TEST=${TEST-$here/test.csv}       # image,label: measures the network, is never asked about; empty: there is none
+ROUNDS=${ROUNDS-$here/rounds}     # where the numbered folders go
+ORACLE=${ORACLE-$here/oracle.csv} # answers by itself; empty: a person fills in rounds/NNN/queries.csv
+LABELS=${LABELS-}                 # labels to begin with, if there are any; empty: start from none
+NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: an answer may name a class that no label has had yet
 
-COUNT=${COUNT:-40}                 # labels a round
-LAST=${LAST:-3}                    # stop after training in this round
-DFAL=${DFAL:-dfal}                 # or: python3 -m dfal_cli
+COUNT=${COUNT-40}                 # labels a round
+LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: go on
+DFAL=${DFAL-dfal}                 # or: python3 -m dfal_cli
+
+options=("$@")
+measured=(${TEST:+--test "$TEST"})
+outside=(${TEST:+--exclude "$TEST"})
 
 folder() { printf '%s/%03d' "$ROUNDS" "$1"; }
 
-# Read one number out of dfal's JSON: number KEY [KEY ...] < json
-number() { python3 -c 'import functools, json, sys; print(functools.reduce(dict.get, sys.argv[1:], json.load(sys.stdin)))' "$@"; }
+# Read one number out of dfal's JSON: number JSON KEY [KEY ...]
+number() {
+    python3 -c 'import functools, json, sys; print(functools.reduce(dict.get, sys.argv[2:], json.loads(sys.argv[1])))' "$@"
+}
+
+# Train on a round's labels, from scratch, best of five by validation loss, as in the paper; say how good it is.
+train() {
+    local now json
+    now=$(folder "$1")
+    json=$($DFAL train --images "$IMAGES" --labels "$now/labels.csv" "${measured[@]}" --restarts 5 --seed "$1" \
+        --out "$now/model.safetensors" --json "${options[@]}")
+    echo "round $1: $(number "$json" counts labelled) labels${TEST:+, test accuracy $(number "$json" test accuracy)}"
+}
 
 # The oracle writes its labels into a query list, as a person would in a spreadsheet.
 answer() {
@@ -43,15 +60,6 @@ with open(path, "w", newline="", encoding="utf-8") as file:
 PYTHON
 }
 
-# Train on a round's labels, from scratch, best of five by validation loss, as in the paper; print the test accuracy.
-train() {
-    local now; now=$(folder "$1")
-    $DFAL train --images "$IMAGES" --labels "$now/labels.csv" --test "$TEST" --restarts 5 --seed "$1" \
-        --out "$now/model.safetensors" --json "${options[@]}" | number test accuracy
-}
-
-options=("$@")
-
 if [ -n "$LABELS" ] && [ ! -e "$(folder 1)/labels.csv" ]; then
     $DFAL merge --queries "$LABELS" --labels "$(folder 1)/labels.csv" "${options[@]}"
 fi
@@ -64,15 +72,15 @@ while true; do
     now=$(folder "$round")
     next=$(folder $((round + 1)))
     if [ "$round" -eq 0 ]; then
-        $DFAL select --images "$IMAGES" --exclude "$TEST" --strategy random --count "$COUNT" \
+        $DFAL select --images "$IMAGES" "${outside[@]}" --strategy random --count "$COUNT" \
             --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
     else
-        accuracy=$(train "$round")
-        if [ "$round" -ge "$LAST" ]; then
+        trained=$(train "$round")
+        if [ -n "$LAST" ] && [ "$round" -ge "$LAST" ]; then
             break
         fi
-        $DFAL score --images "$IMAGES" --labels "$now/labels.csv" --exclude "$TEST" \
-            --checkpoint "$now/model.safetensors" --twins "$COUNT" --out "$now/scores.parquet" "${options[@]}"
+        $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" --nearest "$COUNT" --twins "$COUNT" \
+            --checkpoint "$now/model.safetensors" --out "$now/scores.parquet" "${options[@]}"
         $DFAL select --scores "$now/scores.parquet" --count "$COUNT" \
             --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
     fi
@@ -80,16 +88,16 @@ while true; do
     if [ -n "$ORACLE" ]; then
         answer "$now/queries.csv"
     fi
-    # A person's new class is more often a slip than a discovery; the oracle makes no slips.
-    merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" ${ORACLE:+--allow-new-classes} "${options[@]}")
-    left=$($DFAL "${merge[@]}" --dry-run --json | number counts left)
+    merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" ${NEW_CLASSES:+--allow-new-classes})
+    json=$($DFAL "${merge[@]}" --dry-run --json --quiet)
+    left=$(number "$json" counts left)
     if [ "$left" -gt 0 ]; then
         echo "waiting for $left answers in $now/queries.csv (look at $now/preview.html)"
         exit 0
     fi
-    $DFAL "${merge[@]}" --out "$next/labels.csv"
+    $DFAL "${merge[@]}" --out "$next/labels.csv" "${options[@]}"
     round=$((round + 1))
 done
 
-echo "before, round 1: test accuracy $(train 1)"
-echo "after,  round $round: test accuracy $accuracy"
+echo "before: $(train 1)"
+echo "after:  $trained (the last round: LAST=$LAST)"

@@ -25,16 +25,16 @@ def _spelling(parameter) -> str:
 
 
 def _help(parameter) -> str:
-    return parameter.help.split(" [default: ")[0]
+    return parameter.help
 
 
 def _default(parameter) -> str:
     if parameter.required:
         return "**required**"
-    if " [default: " in parameter.help:
-        return parameter.help.split(" [default: ")[1].rstrip("]")
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
     if parameter.secondary_opts:
         return {True: parameter.opts[0], False: parameter.secondary_opts[0], None: ""}[parameter.default]
-    if parameter.default in (None, False, []):
+    if parameter.default is None or parameter.default is False or parameter.default == []:
         return ""
     return f"{parameter.default:g}" if isinstance(parameter.default, float) else str(parameter.default)

@@ -1,12 +1,12 @@
 """The command line: every option and its help. A command's body is one lazy import and one call."""
 
 import sys
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import typer
 
-from dfal_cli import __version__
 from dfal_cli.cli.merge import merge
+from dfal_cli.cli.options import Version
 from dfal_cli.cli.score import score
 from dfal_cli.cli.select import select
 from dfal_cli.cli.simulate import simulate
@@ -27,17 +27,9 @@ for command in (train, score, select, merge, simulate):
     app.command()(command)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        print(f"dfal {__version__}")
-        raise typer.Exit
-
-
 @app.callback()
 def dfal(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
-    ] = False,
+    version: Version = False,
 ) -> None:
     """Choose which images to label next: train, score, select, label by hand, merge, and again."""
 

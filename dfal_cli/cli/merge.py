@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.cli.options import IN, OUT, Config, Force, Json, Quiet, option
+from dfal_cli.cli.options import IN, OUT, Config, Force, Json, Quiet, Version, option
 from dfal_cli.cli.run import running
 
 
@@ -37,6 +37,7 @@ def merge(
         bool, option("--dry-run", help="Print what would change, and change nothing.", panel=OUT)
     ] = False,
     config: Config = None,
+    version: Version = False,
     quiet: Quiet = False,
     json: Json = False,
     force: Force = False,

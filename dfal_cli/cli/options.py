@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from dfal_cli import __version__
 from dfal_cli.config import Key, read_config
 from dfal_cli.errors import UsageError
 
@@ -16,12 +17,27 @@ def option(
     *spellings: str,
     help: str,
     panel: str,
+    default: str | None = None,
     metavar: str | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> object:
-    """Declare an option."""
-    return typer.Option(*spellings, help=help, rich_help_panel=panel, metavar=metavar, min=minimum, max=maximum)
+    """Declare an option; `default` is shown where the value itself says nothing."""
+    return typer.Option(
+        *spellings,
+        help=help,
+        rich_help_panel=panel,
+        show_default=default or True,
+        metavar=metavar,
+        min=minimum,
+        max=maximum,
+    )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"dfal {__version__}")
+        raise typer.Exit
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -58,8 +74,8 @@ Arch = Annotated[
     str | None,
     option(
         "--arch",
-        help="lenet5, vgg8, a torchvision network, or package.module:function. [default: lenet5 up to 64 pixels, "
-        "else resnet18]",
+        help="lenet5, vgg8, a torchvision network, or package.module:function.",
+        default="lenet5 up to 64 pixels, else resnet18",
         panel=NETWORK,
         metavar="NAME",
     ),
@@ -72,12 +88,13 @@ ImageSize = Annotated[
     int | None,
     option(
         "--image-size",
-        help="Side of the square input in pixels. [default: as the images, else 224]",
+        help="Side of the square input in pixels.",
+        default="as the images, else 224",
         panel=NETWORK,
         minimum=1,
     ),
 ]
-Grey = Annotated[bool | None, option("--gray/--color", help="Kind of input. [default: as the images]", panel=NETWORK)]
+Grey = Annotated[bool | None, option("--gray/--color", help="Kind of input.", default="as the images", panel=NETWORK)]
 Epochs = Annotated[int, option("--epochs", help="At most so many.", panel=TRAINING, minimum=1)]
 Patience = Annotated[
     int,
@@ -91,13 +108,30 @@ BatchSize = Annotated[int, option("--batch-size", help="Images a step.", panel=T
 Augment = Annotated[str, option("--augment", help="none, shift, flip or photo.", panel=TRAINING, metavar="NAME")]
 Candidates = Annotated[
     int | None,
-    option("--candidates", help="Score a random so many of the pool. [default: all]", panel=IN, minimum=1),
+    option("--candidates", help="Score a random so many of the pool.", default="all", panel=IN, minimum=1),
+]
+ValidationFraction = Annotated[
+    float,
+    option(
+        "--validation-fraction",
+        help="Share of the labelled images split off.",
+        metavar="F",
+        panel=TRAINING,
+        minimum=0,
+        maximum=0.9,
+    ),
 ]
 Seed = Annotated[int, option("--seed", help="Seed of everything random.", panel=RUNNING, minimum=0)]
 Device = Annotated[str, option("--device", help="auto, cpu, cuda or cuda:N.", panel=RUNNING, metavar="NAME")]
 Workers = Annotated[
     int | None,
-    option("--workers", help="Decoding threads. [default: one per core, up to 8]", panel=RUNNING, minimum=0),
+    option("--workers", help="Decoding threads.", default="one per core, up to 8", panel=RUNNING, minimum=0),
+]
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", help="Show the version and exit.", rich_help_panel=RUNNING, callback=_show_version, is_eager=True
+    ),
 ]
 Quiet = Annotated[bool, option("--quiet", "-q", help="Only warnings and errors on stderr.", panel=RUNNING)]
 Json = Annotated[bool, option("--json", help="One JSON object on stdout instead of paths.", panel=OUT)]

@@ -21,6 +21,7 @@ from dfal_cli.cli.options import (
     Quiet,
     Seed,
     TrustCode,
+    Version,
     Workers,
     option,
 )
@@ -42,7 +43,7 @@ def score(
     classes: Annotated[
         int | None,
         option(
-            "--classes", help="Consider only the so many most probable classes. [default: all]", panel=MARGIN, minimum=2
+            "--classes", help="Consider only the so many most probable classes.", default="all", panel=MARGIN, minimum=2
         ),
     ] = None,
     max_iterations: Annotated[
@@ -53,6 +54,16 @@ def score(
         option("--overshoot", help="Lengthen the perturbation by this share.", metavar="F", panel=MARGIN, minimum=0),
     ] = 0.02,
     clip: Annotated[bool, option("--clip", help="Keep adversarial images within [0, 1].", panel=MARGIN)] = False,
+    nearest: Annotated[
+        int | None,
+        option(
+            "--nearest",
+            help="Compute only the margins that can be among the so many smallest.",
+            default="all",
+            panel=MARGIN,
+            minimum=1,
+        ),
+    ] = None,
     preset: Annotated[
         str | None,
         option(
@@ -67,7 +78,7 @@ def score(
         option("--twins", help="Keep the adversarial images of the so many smallest margins.", panel=OUT, minimum=0),
     ] = 0,
     twins_dir: Annotated[
-        Path | None, option("--twins-dir", help="Folder for them. [default: <out>.twins]", panel=OUT, metavar="DIR")
+        Path | None, option("--twins-dir", help="Folder for them.", default="<out>.twins", panel=OUT, metavar="DIR")
     ] = None,
     max_unreadable: Annotated[
         float,
@@ -85,10 +96,11 @@ def score(
     device: Device = "auto",
     batch_size: Annotated[
         int | None,
-        option("--batch-size", help="Images at a time. [default: found automatically]", panel=RUNNING, minimum=1),
+        option("--batch-size", help="Images at a time.", default="found automatically", panel=RUNNING, minimum=1),
     ] = None,
     workers: Workers = None,
     config: Config = None,
+    version: Version = False,
     quiet: Quiet = False,
     json: Json = False,
     force: Force = False,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.cli.options import IN, OUT, Config, Exclude, Force, Json, Labels, Quiet, Seed, option
+from dfal_cli.cli.options import IN, OUT, Config, Exclude, Force, Json, Labels, Quiet, Seed, Version, option
 from dfal_cli.cli.run import running
 
 
@@ -34,6 +34,7 @@ def select(
     ] = False,
     seed: Seed = 0,
     config: Config = None,
+    version: Version = False,
     quiet: Quiet = False,
     json: Json = False,
     force: Force = False,

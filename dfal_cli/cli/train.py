@@ -28,6 +28,8 @@ from dfal_cli.cli.options import (
     Restarts,
     Seed,
     TrustCode,
+    ValidationFraction,
+    Version,
     Workers,
     option,
 )
@@ -50,7 +52,8 @@ def train(
         str | None,
         typer.Option(
             "--class-names",
-            help="All classes, a,b,c. [default: those of the labels]",
+            help="All classes, a,b,c.",
+            show_default="those of the labels",
             rich_help_panel=IN,
             metavar="A,B,C",
             callback=lambda names: names and [name.strip() for name in names.split(",")],
@@ -76,17 +79,7 @@ def train(
     restarts: Restarts = 1,
     lr: LearningRate = 1e-3,
     batch_size: BatchSize = 32,
-    validation_fraction: Annotated[
-        float,
-        option(
-            "--validation-fraction",
-            help="Share of the labelled images split off.",
-            metavar="F",
-            panel=TRAINING,
-            minimum=0,
-            maximum=0.9,
-        ),
-    ] = 0.2,
+    validation_fraction: ValidationFraction = 0.2,
     augment: Augment = "none",
     twins: Annotated[
         bool, option("--twins/--no-twins", help="Train on the adversarial twins too.", panel=TRAINING)
@@ -98,6 +91,7 @@ def train(
     device: Device = "auto",
     workers: Workers = None,
     config: Config = None,
+    version: Version = False,
     quiet: Quiet = False,
     json: Json = False,
     force: Force = False,

@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from dfal_cli.margins.boundary import rounding_of
 from dfal_cli.margins.gradients import logits_of
-
-ROUNDING_UNITS = 32
-"""A lead of fewer rounding units of the logits may be gone when the network is computed in other batches."""
 
 LENGTHENINGS = (0.0, 1e-3, 8e-3, 0.064, 0.5, 4.0, 32.0, 256.0)
 """Shares by which the perturbation is made longer, until it suffices. The large ones are for perturbations so small
@@ -27,7 +25,7 @@ def clearly_across(model: nn.Module, images: Tensor, adversarial: Tensor, *, cli
             twins = twins.where(across[:, None, None, None], longer.clamp(0, 1) if clip else longer)
             logits = logits_of(model, twins)
             lead = logits.amax(1) - logits.gather(1, predicted).squeeze(1)
-            across = lead > ROUNDING_UNITS * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
+            across = lead > 2 * rounding_of(logits)
             if across.all():
                 break
     return twins, across

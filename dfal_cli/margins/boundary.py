@@ -8,14 +8,12 @@ from torch import Tensor, nn
 from dfal_cli.margins.gradients import gradient_of, traced_logits
 from dfal_cli.margins.norms import Norm, per_image
 
-UNSEEN_STEEPNESS = 4.0
-"""A class whose gradient has not been seen is taken to be at most so many times steeper than the steepest one seen on
-the same image. On MNIST's LeNet5 and a ResNet-18 a factor of 2.5 changed no margin, on a LeNet5 for 16 x 16 pixels 2
-made 15 % of them longer, 3 made 0.25 % and 4 made 0.12 %."""
-
 SEEN_STEEPNESS = 2.0
-"""A class whose gradient was seen at an earlier step is taken to be at most so many times steeper now. On the same
-three networks this changed no margin, and 1.5 half a per cent of them by up to 3 %."""
+"""A class whose gradient was seen at an earlier step is taken to be at most so many times steeper now. On two LeNet5
+and a ResNet-18 this changed no margin, and 1.5 half a per cent of them by up to 3 %."""
+
+ROUNDING_UNITS = 16
+"""A gap of fewer rounding units of the logits is none: another batch size may turn it round."""
 
 WORTH_TRACING_AGAIN = 0.6
 """Below this share of images that still need a gradient, a new forward pass of those alone is cheaper than a backward
@@ -53,16 +51,17 @@ def boundary_step(
     """The step from each point to the nearest of its linearised boundaries.
 
     The distance to class k is its gap over its steepness, the dual norm of w_k = grad f_k - grad f_p. A gap costs
-    nothing and a steepness a backward pass, so classes are taken in the order of the least distance they can have, and
-    an image is done when no other class can be nearer than the best so far. What bounds an image is its own: batch
-    mates change nothing.
+    nothing and a steepness a backward pass. So the first step looks at every class; a later one takes the classes in
+    the order of the least distance they can have by now, and is done with an image when no other can be nearer than the
+    best so far. On a linear model that is exact. What bounds an image is its own: batch mates change nothing.
 
     predicted: (A,); rivals: (A, R) classes; steepness: (A, R), that of the last step, 0 where unseen, updated in place
     -> step (A, C, H, W), and has_gradient (A,) bool: false where no class gives a direction to go.
     """
     points, traced, place = here.leaf.detach(), here, torch.arange(len(predicted), device=predicted.device)
     gaps = traced.gaps(predicted, rivals)  # (images traced, R)
-    gap = _above_rounding(gaps.detach(), here.logits.detach()).to(points.dtype)  # (A, R)
+    # On the boundary itself a gap may be nothing but rounding, even 0. A few rounding units more get clearly over it.
+    gap = gaps.detach().abs().maximum(rounding_of(here.logits)[:, None]).to(points.dtype)  # (A, R)
     nearest = torch.full_like(gap[:, 0], torch.inf)
     gradient_there = torch.zeros_like(points)
     unexamined = torch.ones_like(gap, dtype=torch.bool)
@@ -97,20 +96,15 @@ def blocked_by_box(points: Tensor, direction: Tensor) -> Tensor:
     return ((points <= 0) & (direction < 0)) | ((points >= 1) & (direction > 0))
 
 
-def _above_rounding(gaps: Tensor, logits: Tensor) -> Tensor:
-    """The gaps' sizes, (A, R), at least a rounding unit.
+def rounding_of(logits: Tensor) -> Tensor:
+    """The difference of two logits, (A, K) -> (A,), that is within rounding.
 
-    On the boundary itself a gap may be nothing but rounding, even 0. One rounding unit more gets over it, without harm
-    to the invariance to the scale of the logits that an absolute constant would break.
+    It scales with the logits: an absolute constant would break the invariance to their scale.
     """
-    rounding = torch.finfo(logits.dtype).eps * logits.abs().amax(1, keepdim=True)
-    return gaps.abs().maximum(rounding)
+    return ROUNDING_UNITS * torch.finfo(logits.dtype).eps * logits.detach().abs().amax(1)
 
 
 def _least_distance(gap: Tensor, steepness: Tensor, unexamined: Tensor) -> Tensor:
-    """The least distance that the boundary of each class can have, (A, R); inf for those examined at this step."""
-    steepest = UNSEEN_STEEPNESS * steepness.amax(1, keepdim=True)
-    bound = torch.where(steepness > 0, SEEN_STEEPNESS * steepness, steepest)
-    # Where no class has been seen yet, the smallest gap is the best guess.
-    least = torch.where(bound > 0, gap / bound, gap)
+    """The least distance that the boundary of each class can have, (A, R): 0 where unseen, inf if examined just now."""
+    least = torch.where(steepness > 0, gap / (SEEN_STEEPNESS * steepness), 0)
     return least.where(unexamined, torch.inf)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.boundary import Linearisation, boundary_step
+from dfal_cli.margins.boundary import Linearisation, boundary_step, rounding_of
 from dfal_cli.margins.crossing import Crossing
 from dfal_cli.margins.gradients import logits_of, pixel_gradients
 from dfal_cli.margins.norms import NORMS
@@ -23,7 +23,8 @@ def deepfool(
 
     With p the class of the clean image, step towards the other class k whose linearised boundary is nearest, that is of
     smallest |f_k - f_p| / ||w_k|| with w_k = grad f_k - grad f_p and the dual norm, until the prediction is not p.
-    On a linear model one step is exact. An image leaves the batch as soon as it has crossed.
+    On a linear model one step is exact. An image leaves the batch as soon as it has crossed, which takes a lead of the
+    other class that is more than rounding: a crossing must be one at any batch size.
 
     Args:
         model: float images in [0, 1], (B, C, H, W) -> logits (B, K). Its mode, requires_grad and .grad are left as
@@ -80,8 +81,9 @@ def deepfool(
             iterations[walking] += 1
             with torch.no_grad():  # cheaper than to differentiate images that have crossed
                 logits = logits_of(model, points)
-            finite, now = logits.isfinite().all(1), logits.argmax(1)
-            crossed = finite & (now != predicted[walking])
+            finite, (largest, now) = logits.isfinite().all(1), logits.max(1)
+            lead = largest - logits.gather(1, predicted[walking, None]).squeeze(1)
+            crossed = finite & (lead > rounding_of(logits) / 2)
             crossing_class[walking[crossed]] = now[crossed]
 
         crossed = crossing_class >= 0

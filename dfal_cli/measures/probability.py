@@ -23,8 +23,8 @@ def probabilities(logits: Tensor) -> Probabilities:
 
     Entropy is taken from log-probabilities: with p = 0 a naive p log p is nan and the most certain images rank first.
     """
-    log_p = logits.log_softmax(1)  # (B, K), finite for finite logits, so p log p is 0 where p underflows
+    log_p = logits.log_softmax(1)  # (B, K)
     p = log_p.exp()
     top = p.topk(2, dim=1).values  # (B, 2)
-    entropy = -(p * log_p).sum(1)
+    entropy = -(p * log_p).where(p != 0, 0.0).sum(1)
     return Probabilities(logits.argmax(1), top[:, 0], top[:, 0] - top[:, 1], entropy)

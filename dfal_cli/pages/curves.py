@@ -30,7 +30,7 @@ def write_curves(path: Path, results: pd.DataFrame) -> None:
         title=f"mean of {trials} trials, shaded from worst to best" if trials > 1 else "one trial",
     )  # fmt: skip
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     with atomic_output(path) as temporary:
         FigureCanvasAgg(figure)
         figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -42,8 +42,11 @@ class Card:
 def write_preview(
     page: Path, queries_file: Path, queries: pd.DataFrame, predicted: list[str] | None, metadata: dict[str, Any],
     strategy: str,
-) -> None:  # fmt: skip
-    """Write the page for a query list; `metadata` is the scores file's (image root, input shape, norm)."""
+) -> int:  # fmt: skip
+    """Write the page for a query list; `metadata` is the scores file's (image root, input shape, norm).
+
+    Returns how many images could not be read.
+    """
     rows = queries.to_dict("records")
     guesses = predicted or [""] * len(rows)
     cards = [_card(row, guess, queries_file.parent, metadata) for row, guess in zip(rows, guesses, strict=True)]
@@ -56,6 +59,7 @@ def write_preview(
     )
     with atomic_output(page) as temporary:
         temporary.write_text(html, encoding="utf-8")
+    return sum(bool(card.problem) for card in cards)
 
 
 def _card(row: dict[Any, str], guess: str, folder: Path, metadata: dict[str, Any]) -> Card:

@@ -116,29 +116,40 @@ def _check_classes(options: MergeOptions, answers: pd.DataFrame, labels: pd.Data
     classes = set(labelled_rows(labels)[LABEL].unique())
     answered = answers.loc[answers[LABEL] != SKIP, LABEL]
     for label in dict.fromkeys(answered):
-        others = (classes or set(answered) - {label}) | {SKIP}
-        hint = _near_miss(label, others)
         if label in classes:
             continue
+        first = int(str(answered.index[answered == label][0]))
+        where = f"{options.queries}, line {line_of(options.queries, first)}"
+        if _folded(label) == _folded(SKIP):
+            raise DataError(f"{where}: {label!r}: did you mean {SKIP!r}? It is spelt exactly so")
         if classes and not options.allow_new_classes:
-            line = line_of(options.queries, int(str(answered.index[answered == label][0])))
+            known = _near_miss(label, classes) or f" beside {_listed(classes)}"
             raise DataError(
-                f"{options.queries}, line {line}: {label!r} is a new class{hint or f' beside {_listed(classes)}'}; "
-                "correct it, or allow it with --allow-new-classes"
+                f"{where}: {label!r} is a new class{known}; correct it, or allow it with --allow-new-classes"
             )
-        if hint:
-            reporter.warn(f"new class {label!r}{hint}")
+        double = _same_but_for_blanks_or_case(label, (classes or set(answered)) - {label})
+        if double:
+            reporter.warn(f"new class {label!r}{double}")
+
+
+def _same_but_for_blanks_or_case(label: str, classes: Iterable[str]) -> str:
+    """How the label differs from a class that a person would take for the same; "" if there is none."""
+    for other in sorted(classes):
+        if label.strip() == other.strip():
+            return f" that differs from {other!r} only in blanks"
+        if _folded(label) == _folded(other):
+            return f" that differs from {other!r} only in upper and lower case"
+    return ""
 
 
 def _near_miss(label: str, classes: Iterable[str]) -> str:
     """What the label may have been meant to be."""
-    for other in sorted(classes):
-        if label.strip() == other.strip():
-            return f" that differs from {other!r} only in blanks"
-        if label.strip().casefold() == other.strip().casefold():
-            return f" that differs from {other!r} only in upper and lower case"
-    near = difflib.get_close_matches(label, sorted(classes), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(label, [*sorted(classes), SKIP], n=1)
+    return _same_but_for_blanks_or_case(label, classes) or (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _folded(label: str) -> str:
+    return label.strip().casefold()
 
 
 def _check_conflicts(

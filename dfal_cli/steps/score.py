@@ -1,7 +1,8 @@
 """score: measures of every image in the pool, the margin first of all."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dfal_cli.files import (
     fingerprint,
     locked,
     must_end_with,
+    must_exist,
     settings_of,
     sha256_of,
     stat_of,
@@ -24,9 +26,10 @@ from dfal_cli.files import (
 from dfal_cli.images import Decoded, ImageReader, read_batches, read_from_disk
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
+from dfal_cli.nearest import Audit, walk_nearest
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.schemas import CROSSED, IMAGE, SCORES_COLUMNS, TWIN, UNCROSSED, UNREADABLE_COLUMNS
+from dfal_cli.schemas import CROSSED, IMAGE, SCORES_COLUMNS, SKIPPED, TWIN, UNCROSSED, UNREADABLE_COLUMNS
 from dfal_cli.scoring import MarginSettings, Scorer
 from dfal_cli.tables import read_scores_metadata, write_rows, write_scores
 from dfal_cli.tables.scores import SUFFIXES
@@ -60,6 +63,7 @@ class ScoreOptions:
     max_iterations: int = 50
     overshoot: float = 0.02
     clip: bool = False
+    nearest: int | None = None
     twins: int = 0
     twins_dir: Path | None = None
     max_unreadable: float = 0.05
@@ -79,12 +83,12 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
     """
     _check(options)
     device = choose_device(options.device)
-    network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
     with locked(options.out):
         pool = find_pool(options.images, options.labels, options.exclude)
         made_from = _fingerprint(options, pool)
         if options.out.exists() and not options.force:
             return _already_there(options, made_from)
+        network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
         candidates = _draw(pool, options.candidates, options.seed)
         batches = FittingBatches(options.batch_size or first_batch_size(device, network.input_shape), reporter)
         reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device.type}, batch {batches.size}")
@@ -98,25 +102,30 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
             options.estimator, options.norm, options.max_iterations, options.overshoot, options.classes, options.clip
         )
         scorer = Scorer(network, margins, stream, batches, reporter)
-        rows, unreadable = scorer.rows_of(candidates)
+        rows, unreadable = scorer.rows_of(candidates, with_margins=options.nearest is None)
         outputs = _report_unreadable(options, unreadable, len(candidates), reporter)
+        audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
         kept = _keep_twins(options, scorer, rows, reporter)
         columns = {name: [row[name] for row in rows] for name in SCORES_COLUMNS}
-        write_scores(options.out, columns, _metadata(options, network, made_from))
-    crossed = sum(row["outcome"] == CROSSED for row in rows)
-    counts = {
-        "pool": len(pool), "scored": len(rows), CROSSED: crossed, UNCROSSED: len(rows) - crossed,
-        "unreadable": len(unreadable), "twins": kept,
-    }  # fmt: skip
-    summary = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return Result([options.out, *outputs], summary, counts, {"device": device.type, "batch_size": batches.size})
+        write_scores(options.out, columns, _metadata(options, network, made_from, audit))
+    outcomes = Counter(row["outcome"] for row in rows)
+    counts = {"pool": len(pool), "scored": len(rows)}
+    counts |= {outcome: outcomes[outcome] for outcome in (CROSSED, UNCROSSED, *((SKIPPED,) if audit else ()))}
+    counts |= {"unreadable": len(unreadable), "twins": kept}
+    details = {"device": device.type, "batch_size": batches.size, "audit": audit and asdict(audit)}
+    return Result([options.out, *outputs], _summary(counts, audit), counts, details)
 
 
 def _check(options: ScoreOptions) -> None:
     must_end_with(options.out, SUFFIXES, "--out")
+    must_exist(options.checkpoint, "--checkpoint")
     for name, value, table in (("estimator", options.estimator, ESTIMATORS), ("norm", options.norm, NORMS)):
         if value not in table:
             raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    if options.nearest is not None and options.twins > options.nearest:
+        raise UsageError(
+            f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"
+        )
     if options.classes is not None and options.classes < 2:
         raise UsageError("--classes: at least 2, the predicted class and one other")
 
@@ -177,8 +186,20 @@ def _report_unreadable(
     return [listing]
 
 
-def _metadata(options: ScoreOptions, network: LoadedNetwork, made_from: str) -> dict[str, Any]:
+def _summary(counts: dict[str, int], audit: Audit | None) -> str:
+    summary = ", ".join(f"{count} {name}" for name, count in counts.items())
+    if audit is None:
+        return summary
+    return (
+        f"{summary}; an audit of {audit.audited} skipped images found none of the nearest, "
+        f"so at most {audit.missed_at_most:.2%} of the others are (95 % confidence)"
+    )
+
+
+def _metadata(options: ScoreOptions, network: LoadedNetwork, made_from: str, audit: Audit | None) -> dict[str, Any]:
     return {
+        "nearest": options.nearest,
+        "audit": audit and asdict(audit),
         "image_root": str(options.images.absolute()),
         "input_shape": network.input_shape,
         "classes": network.classes,

@@ -58,10 +58,10 @@ def select(options: SelectOptions, reporter: Reporter) -> Result:
     with locked(options.out):
         outputs = [options.out, *([options.preview] if options.preview else [])]
         if not _may_write(options, queries):
-            _write_preview(options, queries, picked, scored)
+            _write_preview(options, queries, picked, scored, reporter)
             return up_to_date(outputs)
         write_csv(options.out, queries)
-        _write_preview(options, queries, picked, scored)
+        _write_preview(options, queries, picked, scored, reporter)
     counts = {"pool": len(scored.table), "queries": len(queries), "without_twin": int((queries[TWIN] == "").sum())}
     return Result(outputs, _summary(options, queries, picked, counts), counts, {"strategy": options.strategy})
 
@@ -89,12 +89,27 @@ def _scored_pool(options: SelectOptions) -> ScoresFile:
         pool = find_pool(options.images, options.labels, options.exclude)
         return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())})
     must_exist(options.scores, "--scores")
-    table, metadata = read_scores(options.scores)
+    scored = read_scores(options.scores)
     taken = settled_images(read_labels_files(options.labels)) | read_excluded(options.exclude)
-    table = table[[image not in taken for image in table[IMAGE]]].reset_index(drop=True)
+    table = scored.table[[image not in taken for image in scored.table[IMAGE]]].reset_index(drop=True)
     if table.empty:
         raise DataError(f"{options.scores}: no image is left to ask about: all are labelled or excluded")
-    return ScoresFile(table, metadata)
+    _check_certain(options, scored, table)
+    return ScoresFile(table, scored.metadata)
+
+
+def _check_certain(options: SelectOptions, scored: ScoresFile, left: pd.DataFrame) -> None:
+    """Beyond the `score --nearest` images that were made certain, the smallest margins are not known."""
+    nearest = scored.metadata.get("nearest")
+    if nearest is None or not STRATEGIES[options.strategy].needs_margins:
+        return
+    certain = scored.table.nsmallest(nearest, "margin")[IMAGE]
+    still = int(certain.isin(left[IMAGE]).sum())
+    if options.count > still and len(certain) == nearest:
+        raise UsageError(
+            f"--count {options.count}: {options.scores} is certain of {still} nearest images only; "
+            f"score with --nearest {options.count}, or without it"
+        )
 
 
 def _as_queries(options: SelectOptions, picked: pd.DataFrame) -> pd.DataFrame:
@@ -131,13 +146,18 @@ def _may_write(options: SelectOptions, queries: pd.DataFrame) -> bool:
     return True
 
 
-def _write_preview(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, scored: ScoresFile) -> None:
+def _write_preview(
+    options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, scored: ScoresFile, reporter: Reporter
+) -> None:
     if options.preview is None:
         return
     from dfal_cli.pages.preview import write_preview
 
     predicted = list(picked[PREDICTED]) if options.with_predictions and PREDICTED in picked else None
-    write_preview(options.preview, options.out, queries, predicted, scored.metadata, options.strategy)
+    unread = write_preview(options.preview, options.out, queries, predicted, scored.metadata, options.strategy)
+    if unread:
+        root = scored.metadata["image_root"]
+        reporter.warn(f"{options.preview}: {unread} of {len(queries)} images cannot be read; they were under {root}")
 
 
 def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, counts: dict[str, int]) -> str:

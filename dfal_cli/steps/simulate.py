@@ -14,6 +14,7 @@ import pandas as pd
 from dfal_cli import __version__
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.errors import DataError, UsageError
+from dfal_cli.examples import settle_input_shape
 from dfal_cli.files import atomic_output, fingerprint, locked, must_exist, settings_of, sha256_of, stat_of
 from dfal_cli.images import ImageReader, MemoryReader, list_images
 from dfal_cli.pages.curves import write_curves
@@ -67,6 +68,7 @@ class SimulateOptions:
     batch_size: int = 32
     lr: float = 1e-3
     augment: str = "none"
+    validation_fraction: float = 0.2
     candidates: int | None = None
     seed: int = 0
     device: str = "auto"
@@ -102,15 +104,14 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         with reporter.progress("simulating", total, "rounds") as advance:
             for trial, name in itertools.product(range(1, options.trials + 1), names):
                 for simulated in simulation.rounds_of(name, trial):
+                    simulation.tell_warnings(reporter)
                     done.append(simulated)
                     reporter.note(_line(simulated))
                     advance(1)
         _write(options.out, outputs, done, made_from)
         shutil.rmtree(rounds)
     counts = {"rounds": len(done), "trials": options.trials, "oracle": len(oracle)}
-    final = {row.result[0]: float(row.result[4]) for row in done}
-    summary = "accuracy at the end: " + ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in final.items())
-    return Result(outputs, summary, counts)
+    return Result(outputs, _summary(done), counts)
 
 
 def _check(options: SimulateOptions) -> list[str]:
@@ -120,6 +121,10 @@ def _check(options: SimulateOptions) -> list[str]:
             raise UsageError(f"--strategies {name}: use some of {', '.join(CONTENDERS)}")
     if options.budget < options.initial:
         raise UsageError(f"--budget {options.budget}: counts the {options.initial} initial labels, so it must be more")
+    if options.candidates is not None and options.candidates < options.count:
+        raise UsageError(
+            f"--candidates {options.candidates}: fewer than the {options.count} queries of a round (--count)"
+        )
     must_exist(options.images, "--images", folder=True)
     return list(dict.fromkeys(names))
 
@@ -163,6 +168,9 @@ class Simulation:
         self._rounds = rounds
         self._budget = min(options.budget, len(oracle))
         self._reader: ImageReader = MemoryReader()
+        # Settled once: a round whose labels happen to be all grey must not train another network than the next.
+        self._shape = settle_input_shape(options.images, oracle, options.image_size, options.grey)
+        self._steps = Silent()
         # The pool is the oracle's images; whatever else lies under the image root is left out.
         self._outside = rounds / "outside.csv"
         outside = [(image,) for image in list_images(options.images) if image not in self._answers]
@@ -172,6 +180,12 @@ class Simulation:
     def rounds_each(self) -> int:
         """Rounds of each strategy in each trial."""
         return 1 + -(-(self._budget - min(self._options.initial, self._budget)) // self._options.count)
+
+    def tell_warnings(self, reporter: Reporter) -> None:
+        """Pass on what the steps of the last round have warned of."""
+        for warning in self._steps.warnings:
+            reporter.warn(warning)
+        self._steps.warnings.clear()
 
     def rounds_of(self, name: str, trial: int) -> Iterator[Simulated]:
         """Run one strategy in one trial. All strategies share a trial's initial labels, candidates and seeds."""
@@ -209,10 +223,11 @@ class Simulation:
                 images=options.images, labels=[labels], out=out, test=options.test, class_names=self._classes,
                 arch=options.arch, image_size=options.image_size, grey=options.grey, epochs=options.epochs,
                 patience=options.patience, restarts=options.restarts, batch_size=options.batch_size, lr=options.lr,
-                augment=options.augment, twins=contender.twins, seed=seed, device=options.device,
+                validation_fraction=options.validation_fraction, augment=options.augment,
+                twins=contender.twins, seed=seed, device=options.device,
                 workers=options.workers, trust_code=True,
             ),
-            Silent(), self._reader,
+            self._steps, self._reader, self._shape,
         )  # fmt: skip
         labelled = labelled_rows(read_labels_files([labels]))[LABEL]
         return out, {**result.details["test"], "labelled": labelled}
@@ -227,20 +242,21 @@ class Simulation:
             exclude=[self._outside], strategy=contender.strategy, seed=seed,
         )  # fmt: skip
         if contender.strategy == "random" or checkpoint is None:
-            select(replace(picking, images=options.images), Silent())
+            select(replace(picking, images=options.images), self._steps)
         else:
             scores = here / "scores.parquet"
             score(
                 ScoreOptions(
                     images=options.images, checkpoint=checkpoint, out=scores, labels=picking.labels,
-                    exclude=picking.exclude, candidates=options.candidates, twins=count if contender.twins else 0,
+                    exclude=picking.exclude, candidates=options.candidates,
+                    nearest=count, twins=count if contender.twins else 0,
                     seed=seed, device=options.device, workers=options.workers, trust_code=True,
                 ),
-                Silent(), self._reader,
+                self._steps, self._reader,
             )  # fmt: skip
-            select(replace(picking, scores=scores), Silent())
+            select(replace(picking, scores=scores), self._steps)
         self._answer(picking.out)
-        merged = merge(MergeOptions(queries=picking.out, labels=labels, allow_new_classes=True), Silent())
+        merged = merge(MergeOptions(queries=picking.out, labels=labels, allow_new_classes=True), self._steps)
         return merged.counts["merged"]
 
     def _answer(self, queries: Path) -> None:
@@ -253,6 +269,14 @@ def _entropy(labels: "pd.Series[str]") -> float:
     """Entropy in nats of how the labels are spread over classes: low where a strategy asks about few of them."""
     shares = labels.value_counts(normalize=True).to_numpy()
     return float(-(shares * np.log(shares)).sum())
+
+
+def _summary(done: list[Simulated]) -> str:
+    """Accuracy at the end of each strategy, mean over the trials."""
+    table = pd.DataFrame([row.result for row in done], columns=list(RESULTS_COLUMNS))
+    last = table.groupby(["strategy", "trial"], sort=False).tail(1).astype({"accuracy": float})
+    means = last.groupby("strategy", sort=False)["accuracy"].mean()
+    return "mean accuracy at the end: " + ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in means.items())
 
 
 def _line(simulated: Simulated) -> str:

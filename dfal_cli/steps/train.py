@@ -24,7 +24,7 @@ from dfal_cli.models.weights import read_pretrained, read_weights
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, TWIN
 from dfal_cli.tables import labelled_rows, read_labels_files
-from dfal_cli.training import Epoch, Schedule, fit, split_images
+from dfal_cli.training import Diverged, Epoch, Schedule, fit, split_images
 
 WITHOUT_EFFECT = ("out", "device", "workers", "force")
 """Options that do not shape the checkpoint."""
@@ -62,9 +62,15 @@ class TrainOptions:
     force: bool = False
 
 
-def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_from_disk) -> Result:
+def train(
+    options: TrainOptions,
+    reporter: Reporter,
+    reader: ImageReader = read_from_disk,
+    input_shape: Shape | None = None,
+) -> Result:
     """Train a network and write it as a checkpoint, the best epoch of the best restart.
 
+    `input_shape` (C, H, W) stands in for what the labelled images look like.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
@@ -72,12 +78,13 @@ def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_
         name: labelled_rows(read_labels_files(getattr(options, name))) for name in ("labels", "validation", "test")
     }
     _check_labelled(tables, options)
+    _warn_of_overlap(tables, reporter)
     classes = settle_classes(list(tables.values()), options.class_names)
     with locked(options.out):
-        made_from = _fingerprint(options, tables)
+        made_from = _fingerprint(options, tables, input_shape)
         if options.out.exists() and not options.force:
             return _already_there(options.out, made_from)
-        shape, arch, before = _settle_network(options, tables["labels"], classes, reporter)
+        shape, arch, before = _settle_network(options, tables["labels"], classes, input_shape, reporter)
         device = choose_device(options.device)
 
         def load(name: str, with_twins: bool) -> Examples:
@@ -97,15 +104,15 @@ def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_
             "epochs": sum(map(len, histories)),
             **metrics_of(model, histories[chosen], classes, validation=validation, test=test),
         }
+        counts = {"labelled": len(labelled.labels), "twins": len(labelled.twin_of), "training": len(training.labels)}
         save_checkpoint(
             options.out, model, architecture=arch, classes=classes, input_shape=shape,
             further={
                 "seed": options.seed, "labels_sha256": [sha256_of(path) for path in options.labels],
-                "metrics": metrics, "made_from": made_from, "dfal": __version__,
+                "metrics": metrics, "counts": counts, "made_from": made_from, "dfal": __version__,
             },
         )  # fmt: skip
     show_metrics(metrics, classes, reporter)
-    counts = {"labelled": len(labelled.labels), "twins": len(labelled.twin_of), "training": len(training.labels)}
     history = [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(histories, 1) for epoch in epochs]
     return Result([options.out], summary_of(metrics), counts, {**metrics, "classes": classes, "history": history})
 
@@ -113,6 +120,9 @@ def train(options: TrainOptions, reporter: Reporter, reader: ImageReader = read_
 def _check(options: TrainOptions) -> None:
     must_exist(options.images, "--images", folder=True)
     must_end_with(options.out, (".safetensors",), "--out")
+    for path, option in ((options.init, "--init"), (options.weights, "--weights")):
+        if path:
+            must_exist(path, option)
     if not options.labels:
         raise UsageError("--labels: name at least one labels file")
     if options.augment not in AUGMENTATIONS:
@@ -131,7 +141,17 @@ def _check_labelled(tables: dict[str, pd.DataFrame], options: TrainOptions) -> N
             raise DataError(f"{files[0]}: no image has a label, so there is nothing to measure on (--{name})")
 
 
-def _fingerprint(options: TrainOptions, tables: dict[str, pd.DataFrame]) -> str:
+def _warn_of_overlap(tables: dict[str, pd.DataFrame], reporter: Reporter) -> None:
+    """What is measured on images that were trained on says nothing."""
+    for name in ("validation", "test"):
+        both = len(set(tables["labels"][IMAGE]) & set(tables[name][IMAGE]))
+        if both:
+            reporter.warn(
+                f"{both} images are both in --labels and in --{name}: its accuracy says nothing of new images"
+            )
+
+
+def _fingerprint(options: TrainOptions, tables: dict[str, pd.DataFrame], shape: Shape | None) -> str:
     """What the checkpoint is made from: the settings, and the contents of every file that is read.
 
     Contents, not modification times, so that equal inputs give equal bytes wherever they lie.
@@ -141,9 +161,9 @@ def _fingerprint(options: TrainOptions, tables: dict[str, pd.DataFrame]) -> str:
         for table in tables.values()
         for row in table.to_dict("records")
     ]
-    starts = [sha256_of(must_exist(path, "--init or --weights")) for path in (options.init, options.weights) if path]
+    starts = [sha256_of(path) for path in (options.init, options.weights) if path]
     paths = ("images", "labels", "validation", "test", "init", "weights")
-    return fingerprint(settings_of(options, without=(*WITHOUT_EFFECT, *paths)), contents, starts, __version__)
+    return fingerprint(settings_of(options, without=(*WITHOUT_EFFECT, *paths)), contents, starts, shape, __version__)
 
 
 def _sha256_if_there(path: Path) -> str:
@@ -154,11 +174,11 @@ def _already_there(out: Path, made_from: str) -> Result:
     metadata = read_checkpoint_metadata(out)
     if metadata.get("made_from") != made_from:
         raise UsageError(f"{out}: exists, and was made from other options, labels or images; --force replaces it")
-    return up_to_date([out], {**metadata["metrics"], "classes": metadata["classes"]})
+    return up_to_date([out], metadata["counts"], {**metadata["metrics"], "classes": metadata["classes"]})
 
 
 def _settle_network(
-    options: TrainOptions, table: pd.DataFrame, classes: tuple[str, ...], reporter: Reporter
+    options: TrainOptions, table: pd.DataFrame, classes: tuple[str, ...], shape: Shape | None, reporter: Reporter
 ) -> tuple[Shape, str, LoadedNetwork | None]:
     """Input shape, architecture, and the network of --init; what was not given is said."""
     before = None
@@ -170,7 +190,7 @@ def _settle_network(
         if before.classes != classes:
             reporter.note(f"{options.init} knows other classes ({', '.join(before.classes)}); the head starts anew")
         return before.input_shape, arch, before
-    shape = settle_input_shape(options.images, table, options.image_size, options.grey)
+    shape = shape or settle_input_shape(options.images, table, options.image_size, options.grey)
     if options.image_size is None or options.grey is None:
         kind = "grey" if shape[0] == 1 else "colour"
         reporter.note(f"input: {shape[2]}x{shape[1]} {kind}, by the labelled images (--image-size, --gray, --color)")
@@ -210,7 +230,7 @@ def _best_restart(
     with reporter.progress("training", options.epochs * options.restarts, "epochs") as advance:
 
         def on_epoch(epoch: Epoch) -> None:
-            reporter.note(str(epoch))
+            reporter.detail(str(epoch))
             advance(1)
 
         for restart, seed in enumerate(seeds):
@@ -221,6 +241,10 @@ def _best_restart(
             )
             try:
                 histories.append(fit(model, training, validation, schedule, seed, on_epoch))
+            except Diverged:
+                reporter.warn(f"training {restart + 1} of {options.restarts} diverged")
+                histories.append([])
+                continue
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise TryAgainError(f"out of memory; try --batch-size {max(1, options.batch_size // 2)}") from None
@@ -229,7 +253,8 @@ def _best_restart(
             loss = min(epoch.decisive_loss for epoch in histories[-1])
             if loss < best[0]:
                 best = (loss, model, restart)
-    assert best[1] is not None  # fit has raised if no loss was finite
+    if best[1] is None:
+        raise UsageError(f"training diverged: no loss was finite; try an --lr below {options.lr:g}")
     return best[1], histories, best[2]
 
 

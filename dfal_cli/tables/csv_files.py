@@ -38,13 +38,16 @@ def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise DataError(f"{path}: empty; its first line must name the columns {', '.join(required)}") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise DataError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as CSV UTF-8"
+        ) from None
     except pd.errors.ParserError as error:
         raise DataError(_what_is_wrong(path, error)) from None
     table = table.fillna("")  # rows that are shorter than the others
     header = list(table.iloc[0])
     table = table.iloc[1:].reset_index(drop=True)
     table.columns = pd.Index(header)
+    table = table[~_all_blank(table)].reset_index(drop=True)
     _check_header(path, header, required)
     return _check_paths(path, _unescape(table))
 
@@ -87,7 +90,7 @@ def _rows_with_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(handle, delimiter=_separator(path))
         begins = 1
         for cells in reader:
-            if len(cells) > 1 or any(cell.strip() for cell in cells):
+            if any(cell.strip() for cell in cells):
                 yield begins, cells
             begins = reader.line_num + 1
 
@@ -112,10 +115,22 @@ def _what_is_wrong(path: Path, error: pd.errors.ParserError) -> str:
     return f"{path}: not a table: {error}"
 
 
+def _all_blank(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Rows without a single filled cell, as spreadsheets leave them at the end."""
+    blank = pd.Series(True, index=table.index)
+    for _, column in table.items():
+        blank &= column.str.strip() == ""
+    return blank
+
+
 def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
     missing = [column for column in required if column not in header]
     if missing:
-        raise DataError(f"{path}, line 1: no column {' and '.join(missing)}; it has {', '.join(header)}")
+        found = f"it has {', '.join(header)}" if len(header) > 1 else f"it begins {header[0]!r}"
+        raise DataError(
+            f"{path}, line 1: no column {' and '.join(missing)}; {found}. "
+            "Columns are spelt in small letters and parted by commas or semicolons"
+        )
     twice = sorted({column for column in header if header.count(column) > 1})
     if twice:
         raise DataError(f"{path}, line 1: column {' and '.join(twice)} stands there more than once")
@@ -128,7 +143,8 @@ def _check_paths(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     images = table[IMAGE]
     for problem, wrong in (
         ("no image is named there", images == ""),
-        ("paths are relative to the image root, with no .. in them", images.str.contains(r"^/|(?:^|/)\.\.(?:/|$)")),
+        ("an absolute path; name images relative to the image root", images.str.startswith("/")),
+        ("leaves the image root; name images without ..", images.str.contains(r"(?:^|/)\.\.(?:/|$)")),
     ):
         if wrong.any():
             row = int(wrong.to_numpy().argmax())

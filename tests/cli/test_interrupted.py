@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.conftest import dfal
 
 
 def interrupt_training(root: Path, number: signal.Signals) -> tuple[int, str, str]:
-    """Start a training that would take hours, send it a signal after its first epoch, and return how it ended."""
+    """Start a training that would take hours, send it a signal in the midst of it, and return how it ended."""
     arguments = ["--images", root / "images", "--labels", root / "labels.csv", "--out", "m.safetensors"]
     long = ["--epochs", "1000000", "--patience", "1000000", "--device", "cpu", "--force"]
     process = subprocess.Popen(
@@ -23,8 +24,9 @@ def interrupt_training(root: Path, number: signal.Signals) -> tuple[int, str, st
     try:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("epoch 2"):
+            if line.startswith("training"):
                 break
+        time.sleep(1)  # for some epochs
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
     finally:
