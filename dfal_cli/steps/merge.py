@@ -25,6 +25,9 @@ from dfal_cli.tables import (
 
 ON_CONFLICT = ("error", "keep", "replace")
 
+NEAR, VERY_NEAR = 0.6, 0.85
+"""How alike (difflib's ratio) a new class and a known one must be for a hint; two new ones, to be worth a warning."""
+
 
 @dataclass(frozen=True)
 class MergeOptions:
@@ -123,29 +126,24 @@ def _check_classes(options: MergeOptions, answers: pd.DataFrame, labels: pd.Data
         if _folded(label) == _folded(SKIP):
             raise DataError(f"{where}: {label!r}: did you mean {SKIP!r}? It is spelt exactly so")
         if classes and not options.allow_new_classes:
-            known = _near_miss(label, classes) or f" beside {_listed(classes)}"
+            known = _near_miss(label, {*classes, SKIP}, NEAR) or f" beside {_listed(classes)}"
             raise DataError(
                 f"{where}: {label!r} is a new class{known}; correct it, or allow it with --allow-new-classes"
             )
-        double = _same_but_for_blanks_or_case(label, (classes or set(answered)) - {label})
+        double = _near_miss(label, (classes or set(answered)) - {label}, VERY_NEAR)
         if double:
             reporter.warn(f"new class {label!r}{double}")
 
 
-def _same_but_for_blanks_or_case(label: str, classes: Iterable[str]) -> str:
-    """How the label differs from a class that a person would take for the same; "" if there is none."""
+def _near_miss(label: str, classes: Iterable[str], likeness: float) -> str:
+    """How the label differs from a class that it may have been meant to be; "" if there is none."""
     for other in sorted(classes):
         if label.strip() == other.strip():
             return f" that differs from {other!r} only in blanks"
         if _folded(label) == _folded(other):
             return f" that differs from {other!r} only in upper and lower case"
-    return ""
-
-
-def _near_miss(label: str, classes: Iterable[str]) -> str:
-    """What the label may have been meant to be."""
-    near = difflib.get_close_matches(label, [*sorted(classes), SKIP], n=1)
-    return _same_but_for_blanks_or_case(label, classes) or (f"; did you mean {near[0]!r}?" if near else "")
+    near = difflib.get_close_matches(label, sorted(classes), n=1, cutoff=likeness)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _folded(label: str) -> str:

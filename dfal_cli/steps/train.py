@@ -120,9 +120,6 @@ def train(
 def _check(options: TrainOptions) -> None:
     must_exist(options.images, "--images", folder=True)
     must_end_with(options.out, (".safetensors",), "--out")
-    for path, option in ((options.init, "--init"), (options.weights, "--weights")):
-        if path:
-            must_exist(path, option)
     if not options.labels:
         raise UsageError("--labels: name at least one labels file")
     if options.augment not in AUGMENTATIONS:
@@ -131,6 +128,9 @@ def _check(options: TrainOptions) -> None:
         raise UsageError("--pretrained and --weights: choose one")
     if options.init and (options.pretrained or options.weights):
         raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
+    for path, option in ((options.init, "--init"), (options.weights, "--weights")):
+        if path:
+            must_exist(path, option)
 
 
 def _check_labelled(tables: dict[str, pd.DataFrame], options: TrainOptions) -> None:

@@ -90,7 +90,7 @@ def _rows_with_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(handle, delimiter=_separator(path))
         begins = 1
         for cells in reader:
-            if any(cell.strip() for cell in cells):
+            if any(cells if len(cells) > 1 else (cell.strip() for cell in cells)):
                 yield begins, cells
             begins = reader.line_num + 1
 
@@ -119,7 +119,7 @@ def _all_blank(table: pd.DataFrame) -> "pd.Series[bool]":
     """Rows without a single filled cell, as spreadsheets leave them at the end."""
     blank = pd.Series(True, index=table.index)
     for _, column in table.items():
-        blank &= column.str.strip() == ""
+        blank &= column == ""
     return blank
 
 

@@ -26,7 +26,7 @@ PAIRS = [
     (train, TrainOptions), (score, ScoreOptions), (select, SelectOptions), (merge, MergeOptions),
     (simulate, SimulateOptions),
 ]  # fmt: skip
-NOT_THE_STEPS = {"context", "quiet", "json", "config", "preset"}
+NOT_THE_STEPS = {"context", "quiet", "json", "config", "preset", "version"}
 
 
 @pytest.mark.parametrize(("command", "options"), PAIRS, ids=COMMANDS)

@@ -122,7 +122,6 @@ def test_skip_against_a_label_is_a_conflict(house: Path) -> None:
         ("cat ", "differs from 'cat' only in blanks"),
         ("Cat", "differs from 'cat' only in upper and lower case"),
         ("__skip_", "__skip__"),
-        ("__SKIP__", "__skip__"),
     ],
 )
 def test_a_new_class_is_asked_back_with_a_hint_and_merged_only_if_allowed(house: Path, answer: str, hint: str) -> None:
@@ -134,6 +133,15 @@ def test_a_new_class_is_asked_back_with_a_hint_and_merged_only_if_allowed(house:
         assert part in ended.stderr
     assert merge("--allow-new-classes").code == 0
     assert f",d.png,{answer},," in text()
+
+
+@pytest.mark.parametrize("slip", ["__SKIP__", "__skip__ "])
+def test_a_slip_in_skip_never_becomes_a_class(house: Path, slip: str) -> None:
+    write(house / "q.csv", "image,label", f"d.png,{slip}")
+    before = text()
+    ended = merge("--allow-new-classes")
+    assert (ended.code, text()) == (3, before)
+    assert "did you mean '__skip__'" in ended.stderr
 
 
 @pytest.mark.parametrize(("one", "other"), [("cat", "Cat"), ("cat", "cat "), ("aeroplane", "areoplane")])

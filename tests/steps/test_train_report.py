@@ -127,5 +127,5 @@ def test_the_table_for_people_goes_to_stderr(folder, tmp_path):
         "--out", tmp_path / "model.safetensors", "--device", "cpu", "--epochs", 1,
     )  # fmt: skip
     assert ended.stdout == f"{tmp_path / 'model.safetensors'}\n"
-    assert "epoch 1: loss" in ended.stderr
+    assert "best of 1 epochs: 1" in ended.stderr
     assert "of 18 right" in ended.stderr

@@ -1,0 +1,122 @@
+"""score --nearest: the N smallest margins, the same as when all are computed, for a part of the work."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfal_cli.console import Silent
+from dfal_cli.nearest import CHUNK, FIRST_FACTOR, walk_nearest
+from dfal_cli.tables import read_scores
+from tests.conftest import SAMPLE_DATA, dfal, write
+
+CHECKPOINT = Path(__file__).parent / "data" / "lenet5_16px.safetensors"
+
+
+class KnownMargins:
+    """Stands where a Scorer does, with a margin for each row: its logit gap over a known slope."""
+
+    def __init__(self, slopes: np.ndarray, gaps: np.ndarray) -> None:
+        self.reporter = Silent()
+        self.margins = {
+            f"{number:05d}.png": gap / slope for number, (gap, slope) in enumerate(zip(gaps, slopes, strict=True))
+        }
+        self.rows = [
+            {"image": image, "logit_gap": float(gap), "margin": None, "outcome": "skipped"}
+            for image, gap in zip(self.margins, gaps, strict=True)
+        ]
+
+    def add_margins(self, rows: list[dict]) -> None:
+        for row in rows:
+            row["margin"], row["outcome"] = self.margins[row["image"]], "crossed"
+
+    def found(self, count: int) -> set[str]:
+        known = [row for row in self.rows if row["margin"] is not None]
+        return {row["image"] for row in sorted(known, key=lambda row: row["margin"])[:count]}
+
+    def true(self, count: int) -> set[str]:
+        return set(sorted(self.margins, key=self.margins.__getitem__)[:count])
+
+
+@pytest.mark.parametrize("wanted", [1, 50, 2000])
+def test_the_walk_finds_the_nearest_and_leaves_most_of_the_pool_alone(wanted):
+    generator = np.random.default_rng(0)
+    pool = KnownMargins(generator.uniform(1, 1.9, 20_000), generator.exponential(5, 20_000))
+    audit = walk_nearest(pool, pool.rows, wanted, seed=0)
+    assert pool.found(wanted) == pool.true(wanted)
+    assert (audit.missed, audit.factor) == (0, FIRST_FACTOR)
+    assert audit.examined == sum(row["outcome"] == "crossed" for row in pool.rows)
+    assert audit.examined <= 6 * wanted + 2 * CHUNK + audit.audited
+    assert 0 < audit.missed_at_most < 0.05
+
+
+def test_an_audit_that_finds_a_missed_image_raises_the_factor_and_the_walk_goes_on():
+    # A third of the images with large gaps are far steeper than any that the walk meets at first.
+    generator = np.random.default_rng(0)
+    gaps = np.sort(generator.uniform(0.1, 10, 5_000))
+    slopes = np.where((gaps > 5) & (generator.random(5_000) < 0.3), 200.0, 1.0)
+    pool = KnownMargins(slopes, gaps)
+    audit = walk_nearest(pool, pool.rows, 300, seed=0)
+    assert audit.missed > 0
+    assert audit.factor > FIRST_FACTOR
+    assert pool.found(300) == pool.true(300)
+
+
+def test_a_pool_smaller_than_what_is_wanted_is_examined_whole():
+    pool = KnownMargins(np.ones(10), np.arange(1.0, 11.0))
+    audit = walk_nearest(pool, pool.rows, 50, seed=0)
+    assert (audit.examined, audit.audited, audit.missed_at_most) == (10, 0, 0.0)
+
+
+def score(out: str, *options: object):
+    return dfal(
+        "score", "--images", SAMPLE_DATA / "images", "--exclude", SAMPLE_DATA / "test.csv",
+        "--checkpoint", CHECKPOINT, "--out", out, *options,
+    )  # fmt: skip
+
+
+def queries(scores: str, count: int) -> list[str]:
+    out = f"{scores}.{count}.csv"
+    ended = dfal("select", "--scores", scores, "--count", count, "--out", out, "--quiet")
+    assert ended.code == 0, ended.stderr
+    return [line.split(",")[1] for line in Path(out).read_text().splitlines()[1:]]
+
+
+def test_queries_are_those_of_scoring_everything_whatever_the_batch_size(in_tmp):
+    assert score("all.parquet").code == 0
+    for batch_size in (1, 50, 600):
+        assert score(f"{batch_size}.parquet", "--nearest", 20, "--batch-size", batch_size).code == 0
+        assert queries(f"{batch_size}.parquet", 20) == queries("all.parquet", 20)
+
+
+def test_what_was_not_examined_is_skipped_and_the_audit_stands_in_the_metadata(in_tmp):
+    told = score("s.parquet", "--nearest", 5, "--json").json
+    table, metadata = read_scores(Path("s.parquet"))
+    skipped = table[table["outcome"] == "skipped"]
+    assert len(skipped) == told["counts"]["skipped"] > 0
+    assert skipped["margin"].isna().all()
+    assert (skipped["crossing_class"] == "").all()
+    assert skipped["entropy"].notna().all()
+    assert metadata["nearest"] == 5
+    assert metadata["audit"] == told["audit"]
+
+
+def test_select_refuses_more_than_was_made_certain(in_tmp):
+    score("s.parquet", "--nearest", 5)
+    refused = dfal("select", "--scores", "s.parquet", "--count", 6, "--out", "q.csv")
+    assert refused.code == 2
+    assert "certain of 5" in refused.stderr
+    by_entropy = dfal("select", "--scores", "s.parquet", "--count", 6, "--out", "q.csv", "--strategy", "entropy")
+    assert by_entropy.code == 0
+
+
+def test_an_image_labelled_since_then_is_one_less_to_be_certain_of(in_tmp):
+    score("s.parquet", "--nearest", 5)
+    write(in_tmp / "done.csv", "image,label", f"{queries('s.parquet', 1)[0]},circle")
+    ended = dfal("select", "--scores", "s.parquet", "--labels", "done.csv", "--count", 5, "--out", "q.csv")
+    assert (ended.code, "certain of 4" in ended.stderr) == (2, True)
+
+
+def test_twins_are_kept_of_the_nearest_only(in_tmp):
+    assert score("s.parquet", "--nearest", 5, "--twins", 6).code == 2
+    assert score("s.parquet", "--nearest", 5, "--twins", 5, "--json").json["counts"]["twins"] == 5
