@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Reporter
-from dfal_cli.device import FittingBatches, is_out_of_memory
+from dfal_cli.device import FittingBatches
 from dfal_cli.images import Decoded
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
@@ -24,9 +24,6 @@ from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
 
 Stream = Callable[[Sequence[str]], Iterator[Decoded]]
 """Reads the named images, in order, as decoded batches."""
-
-NEAR = 2**-8
-"""Below this share of the largest logit, the rounding of a logit gap in float32 may exceed 1e-3 of it."""
 
 Columns = list[list[Any]]
 """Measures, each a list over the images of a batch."""
@@ -81,11 +78,12 @@ class Scorer:
                 advance(len(decoded.images) + len(decoded.unreadable))
         return rows, unreadable
 
-    def add_margins(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Read the images of `rows` again and fill in their margins."""
+    def add_margins(self, rows: Sequence[dict[str, Any]], *, exact: bool = False) -> None:
+        """Read the images of `rows` again and fill in their margins; `exact`: computed in float64."""
         row_of = {row[IMAGE]: row for row in rows}
         for decoded in self._stream(list(row_of)):
-            self._fill_margins([row_of[image] for image in decoded.images], self._floats(decoded.pixels))
+            floats = self._floats(decoded.pixels)
+            self._fill_margins([row_of[image] for image in decoded.images], floats, exact=exact)
 
     def twins_of(self, images: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
         """Yield each image with its twin, (C, H, W), less those that do not lie clearly across the boundary.
@@ -103,37 +101,26 @@ class Scorer:
     def _floats(self, pixels: Pixels) -> Tensor:
         return torch.from_numpy(pixels).to(self._network.device).float() / 255
 
-    def _cross(self, images: Tensor) -> Crossing:
-        """Estimate the margins; images so near the boundary that float32 rounds theirs away are computed in float64."""
-        with torch.no_grad():
-            logits = self._network.model(images)
-        top = logits.topk(2, dim=1).values
-        near = (top[:, 0] - top[:, 1] < NEAR * logits.abs().amax(1)).nonzero().squeeze(1)
-        crossing = self._estimate(self._network.model, images)
-        if not len(near):
-            return crossing
-        try:
-            exact = self._estimate(self._exact_model, images[near].double())
-        except RuntimeError as error:  # a network of the user's own may be tied to float32
-            if is_out_of_memory(error):
-                raise
-            self._say_once("the network does not compute in float64: margins below 1e-5 or so are rounded")
-            return crossing
-        return Crossing(
-            *(some.index_copy(0, near, more.to(some.dtype)) for some, more in zip(crossing, exact, strict=True))
-        )
-
-    @functools.cache  # noqa: B019 - it lives as long as the run
-    def _say_once(self, text: str) -> None:
-        self.reporter.warn(text)
+    def _cross(self, images: Tensor, *, exact: bool = False) -> Crossing:
+        if exact and self._exact_model is not None:
+            return self._estimate(self._exact_model, images.double())
+        return self._estimate(self._network.model, images)
 
     def _estimate(self, model: nn.Module, images: Tensor) -> Crossing:
         settings = self._margins._asdict()
         return ESTIMATORS[settings.pop("estimator")](model, images, **settings)
 
     @functools.cached_property
-    def _exact_model(self) -> nn.Module:
-        return copy.deepcopy(self._network.model).double()
+    def _exact_model(self) -> nn.Module | None:
+        """The network in float64; None if it does not compute in that: one of the user's own may be tied to float32."""
+        model = copy.deepcopy(self._network.model).double()
+        try:
+            with torch.no_grad():
+                model(torch.zeros(1, *self._network.input_shape, dtype=torch.float64, device=self._network.device))
+        except RuntimeError:
+            self.reporter.warn("the network does not compute in float64: the order of nearly equal margins is not sure")
+            return None
+        return model
 
     def _measure(self, images: Tensor) -> Columns:
         """The probability measures and the gap of the two largest logits."""
@@ -142,19 +129,18 @@ class Scorer:
         top = logits.topk(2, dim=1).values
         return [values.tolist() for values in (*probabilities(logits), top[:, 0] - top[:, 1])]
 
-    def _fill_margins(self, rows: Sequence[dict[str, Any]], images: Tensor) -> None:
-        for row, margin, other, iterations in zip(
-            rows, *_joined(self._batches.apply(self._margins_of, images)), strict=True
-        ):
+    def _fill_margins(self, rows: Sequence[dict[str, Any]], images: Tensor, *, exact: bool = False) -> None:
+        def margins_of(part: Tensor) -> Columns:
+            crossing = self._cross(part, exact=exact)
+            return [values.tolist() for values in (crossing.margin, crossing.crossing_class, crossing.iterations)]
+
+        columns = _joined(self._batches.apply(margins_of, images))
+        for row, margin, other, iterations in zip(rows, *columns, strict=True):
             crossed = math.isfinite(margin)
             row["outcome"] = CROSSED if crossed else UNCROSSED
             row["margin"] = _finite(margin)
             row["crossing_class"] = self._network.classes[other] if crossed else None
             row["iterations"] = iterations
-
-    def _margins_of(self, images: Tensor) -> Columns:
-        crossing = self._cross(images)
-        return [values.tolist() for values in (crossing.margin, crossing.crossing_class, crossing.iterations)]
 
     def _twins(self, images: Tensor) -> tuple[npt.NDArray[np.float32], list[bool]]:
         adversarial = self._cross(images).adversarial

@@ -26,7 +26,7 @@ from dfal_cli.files import (
 from dfal_cli.images import Decoded, ImageReader, read_batches, read_from_disk
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
-from dfal_cli.nearest import Audit, walk_nearest
+from dfal_cli.nearest import Audit, settle_order, walk_nearest
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import CROSSED, IMAGE, SCORES_COLUMNS, SKIPPED, TWIN, UNCROSSED, UNREADABLE_COLUMNS
@@ -105,6 +105,7 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
         rows, unreadable = scorer.rows_of(candidates, with_margins=options.nearest is None)
         outputs = _report_unreadable(options, unreadable, len(candidates), reporter)
         audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
+        settle_order(scorer, rows, options.nearest)
         kept = _keep_twins(options, scorer, rows, reporter)
         columns = {name: [row[name] for row in rows] for name in SCORES_COLUMNS}
         write_scores(options.out, columns, _metadata(options, network, made_from, audit))
