@@ -49,8 +49,8 @@ class Evaluation(NamedTuple):
     @property
     def class_accuracy(self) -> list[float | None]:
         """The same for each class; None for a class without examples."""
-        counts = self.confusion.sum(1)
-        return [float(self.confusion[k, k] / counts[k]) if counts[k] else None for k in range(len(counts))]
+        rights, counts = self.confusion.diagonal().tolist(), self.confusion.sum(1).tolist()
+        return [right / count if count else None for right, count in zip(rights, counts, strict=True)]
 
 
 class Epoch(NamedTuple):

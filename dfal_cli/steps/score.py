@@ -38,6 +38,8 @@ from dfal_cli.twins import TwinStore
 WITHOUT_EFFECT = ("out", "device", "workers", "batch_size", "force", "trust_code")
 """Options that do not shape the scores."""
 
+UNREADABLE_SUFFIX = ".unreadable.csv"
+
 PRESETS: dict[str, dict[str, Any]] = {
     # The authors' settings (arXiv:1802.09841 and their code).
     "paper": {
@@ -143,7 +145,8 @@ def _already_there(options: ScoreOptions, made_from: str) -> Result:
         raise UsageError(
             f"{options.out}: exists, and was made from other options, images or checkpoint; --force replaces it"
         )
-    return up_to_date([options.out])
+    listing = beside(options.out, UNREADABLE_SUFFIX)
+    return up_to_date([options.out, listing] if listing.exists() else [options.out])
 
 
 def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
@@ -175,7 +178,7 @@ def _report_unreadable(
     options: ScoreOptions, unreadable: list[tuple[str, str]], total: int, reporter: Reporter
 ) -> list[Path]:
     """List the images that could not be read beside the output. Raises DataError if they are too many."""
-    listing = beside(options.out, ".unreadable.csv")
+    listing = beside(options.out, UNREADABLE_SUFFIX)
     listing.unlink(missing_ok=True)
     if not unreadable:
         return []
