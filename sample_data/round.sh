@@ -13,6 +13,7 @@
 #   rounds/001/labels.csv model.safetensors scores.parquet queries.csv preview.html
 #   rounds/002/labels.csv ...                    the labels of round 1 and the answers to its list; and so on
 set -euo pipefail
+shopt -s inherit_errexit # a command that fails inside $(...) ends the script too, with its own exit code
 
 here=$(cd "$(dirname "$0")" && pwd)
 IMAGES=${IMAGES-$here/images}     # the image root
