@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from dfal_cli import __version__
 from dfal_cli.augment import AUGMENTATIONS
@@ -258,6 +259,14 @@ def _best_restart(
     return best[1], histories, best[2]
 
 
+def _without_head(state: dict[str, Tensor], arch: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
+    """The weights that do not depend on the number of classes: the head's mean the classes they were made for."""
+    with seeded(0, torch.device("cpu")):
+        wider = build_network(arch, num_classes + 1, shape).body.state_dict()
+        own = build_network(arch, num_classes, shape).body.state_dict()
+    return {name: value for name, value in state.items() if name in own and own[name].shape == wider[name].shape}
+
+
 def _start(
     options: TrainOptions,
     arch: str,
@@ -272,6 +281,8 @@ def _start(
         model = build_network(arch, len(classes), shape)
     if before is not None:
         state, source = copy.deepcopy(before.model.body.state_dict()), str(options.init)
+        if before.classes != classes:
+            state = _without_head(state, arch, len(classes), shape)
     elif options.weights:
         state, source = read_weights(options.weights), str(options.weights)
     elif options.pretrained:

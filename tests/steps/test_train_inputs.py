@@ -192,3 +192,12 @@ def test_an_output_of_another_suffix_is_refused(folder, tmp_path):
 def test_an_image_root_or_labels_file_that_is_not_there_is_a_usage_error(folder, out, tmp_path):
     assert_refused(train(folder, out, labels="absent.csv"), 2, out, "absent.csv")
     assert_refused(train(tmp_path / "nowhere", out, labels=folder / "labels.csv"), 2, out, "--images")
+
+
+def test_a_head_made_for_other_classes_is_not_taken_over_though_it_would_fit(folder, out, tmp_path):
+    assert train(folder, out, "--class-names", "dark,light").code == 0
+    swapped = train(folder, tmp_path / "b.safetensors", "--init", out, "--class-names", "light,dark", "--lr", 0)
+    assert swapped.code == 0, swapped.stderr
+    before, after = (load_checkpoint(path).model.body for path in (out, tmp_path / "b.safetensors"))
+    assert torch.equal(before[0].weight, after[0].weight)
+    assert not torch.equal(before[-1].weight, after[-1].weight)
