@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     assert ended.code == 0, ended.stderr
     return root
-
-
-Run = Callable[..., Ended]
 
 
 def write_margins(path: Path, root: Path, margins: dict[str, float | None], **columns: list[Any]) -> Path:

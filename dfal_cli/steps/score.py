@@ -133,11 +133,15 @@ def _check(options: ScoreOptions) -> None:
         raise UsageError("--classes: at least 2, the predicted class and one other")
 
 
+def _settings(options: ScoreOptions) -> dict[str, Any]:
+    """The options that shape the scores, less the files they are made from."""
+    return settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude"))
+
+
 def _fingerprint(options: ScoreOptions, pool: Sequence[str]) -> str:
     """What the scores are made from. Of the images, path, size and time: a pool is too large to be read twice."""
-    settings = settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude"))
     images = [(image, *stat_of(options.images / image)) for image in pool]
-    return fingerprint(settings, sha256_of(options.checkpoint), images, __version__)
+    return fingerprint(_settings(options), sha256_of(options.checkpoint), images, __version__)
 
 
 def _already_there(options: ScoreOptions, made_from: str) -> Result:
@@ -209,7 +213,7 @@ def _metadata(options: ScoreOptions, network: LoadedNetwork, made_from: str, aud
         "classes": network.classes,
         "checkpoint_sha256": sha256_of(options.checkpoint),
         "estimator": options.estimator,
-        "settings": settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude")),
+        "settings": _settings(options),
         "norm": options.norm,
         "seed": options.seed,
         "made_from": made_from,
