@@ -1,16 +1,20 @@
 """The nearest of a point's linearised decision boundaries, found with as few gradients as may be."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.gradients import gradient_of, traced_logits
+from dfal_cli.margins.gradients import gradient_of, traced_logits, traced_with_head
 from dfal_cli.margins.norms import Norm, per_image
 
 SEEN_STEEPNESS = 2.0
 """A class whose gradient was seen at an earlier step is taken to be at most so many times steeper now. On two LeNet5
 and a ResNet-18 this changed no margin, and 1.5 half a per cent of them by up to 3 %."""
+
+UNSEEN_STEEPNESS = 3.0
+"""A class whose gradient was not seen is taken to be at most so many times steeper than the steepest seen class of the
+same image would be with its weights in the last layer."""
 
 ROUNDING_UNITS = 16
 """A gap of fewer rounding units of the logits is none: another batch size may turn it round."""
@@ -20,73 +24,129 @@ WORTH_TRACING_AGAIN = 0.6
 pass of all."""
 
 
-class Linearisation(NamedTuple):
-    """The network around a batch of A points."""
+@dataclass(frozen=True)
+class Linearisation:
+    """The network around a batch of A points, which are some or all of the T points of a trace."""
 
     leaf: Tensor
-    """(A, C, H, W): the points, to be differentiated to."""
-    logits: Tensor
-    """(A, K), traced back to the leaf."""
+    """(T, C, H, W): the points traced, to be differentiated to."""
+    traced: Tensor
+    """Their logits (T, K), traced back to the leaf."""
+    rows: Tensor
+    """(A,): which of them are meant."""
 
     @classmethod
     def at(cls, model: nn.Module, points: Tensor) -> "Linearisation":
         """Run the network forward, keeping what differentiation needs."""
-        return cls(*traced_logits(model, points))
+        return cls(*traced_logits(model, points), torch.arange(len(points), device=points.device))
 
-    def gaps(self, predicted: Tensor, rivals: Tensor) -> Tensor:
-        """f_p - f_k for each of the rivals, (A, R)."""
-        return self.logits.gather(1, predicted[:, None]) - self.logits.gather(1, rivals)
+    @classmethod
+    def with_head(cls, model: nn.Module, points: Tensor) -> tuple["Linearisation", nn.Linear | None]:
+        """`at`, and the linear layer that the logits came out of, if there is one."""
+        leaf, logits, head = traced_with_head(model, points)
+        return cls(leaf, logits, torch.arange(len(points), device=points.device)), head
+
+    def narrowed(self, model: nn.Module, wanted: Tensor) -> "Linearisation":
+        """Around the points with `wanted`, (A,) bool: in the same trace, or in a new one if that is cheaper."""
+        rows = self.rows[wanted]
+        if len(rows) < WORTH_TRACING_AGAIN * len(self.leaf):
+            return Linearisation.at(model, self.leaf.detach()[rows])
+        return Linearisation(self.leaf, self.traced, rows)
+
+    @property
+    def points(self) -> Tensor:
+        """(A, C, H, W)."""
+        return self.leaf.detach()[self.rows]
+
+    @property
+    def logits(self) -> Tensor:
+        """(A, K), for their values only."""
+        return self.traced.detach()[self.rows]
+
+    def slope(self, predicted: Tensor, towards: Tensor) -> Tensor:
+        """w_k = grad f_k - grad f_p for the classes k in `towards`, (A,): (A, C, H, W)."""
+        weights = torch.zeros_like(self.traced)
+        weights[self.rows, towards] = 1
+        weights[self.rows, predicted] = -1
+        return gradient_of(self.traced, self.leaf, weights)[self.rows]
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The other classes that A images might cross to, and what is known of the way there. Rows are images."""
+
+    classes: Tensor
+    """(A, R) indices, those of the largest clean logits first."""
+    contrast: Tensor
+    """(A, R): how much their weights in the last layer differ from those of the predicted class; inf if unknown."""
+    steepness: Tensor
+    """(A, R): dual norm of w_k at the last step where it was computed; 0 as long as it never was."""
+
+    @classmethod
+    def of(cls, logits: Tensor, predicted: Tensor, count: int | None, head: nn.Linear | None, norm: Norm) -> "Rivals":
+        """The `count` most probable classes (None: all), the predicted one included; logits (A, K), predicted (A,)."""
+        others = logits.scatter(1, predicted[:, None], -torch.inf)
+        number = max(min(count or logits.shape[1], logits.shape[1]) - 1, 0)
+        classes = others.topk(number, dim=1).indices
+        contrast = torch.full(classes.shape, torch.inf, dtype=logits.dtype, device=logits.device)
+        if head is not None:
+            for one in set(predicted.tolist()):
+                difference = (head.weight - head.weight[one])[:, :, None, None]  # (K, features, 1, 1)
+                here = predicted == one
+                contrast[here] = norm.dual(difference).to(logits.dtype)[classes[here]]
+        return cls(classes, contrast, torch.zeros_like(contrast))
+
+    def __getitem__(self, images: Tensor) -> "Rivals":
+        return Rivals(self.classes[images], self.contrast[images], self.steepness[images])
+
+    def least_distance(self, gap: Tensor, unexamined: Tensor) -> Tensor:
+        """The least distance that the boundary of each class can have; inf if examined just now. All are (A, R)."""
+        reach = (self.steepness / self.contrast).amax(1, keepdim=True)  # of the weights' difference into the pixels
+        unseen = torch.where(reach > 0, UNSEEN_STEEPNESS * reach * self.contrast, torch.inf)
+        steepest = torch.where(self.steepness > 0, SEEN_STEEPNESS * self.steepness, unseen)
+        return (gap / steepest).where(unexamined, torch.inf)
 
 
 def boundary_step(
-    model: nn.Module,
-    here: Linearisation,
-    predicted: Tensor,
-    rivals: Tensor,
-    steepness: Tensor,
-    norm: Norm,
-    *,
-    clip: bool,
+    model: nn.Module, here: Linearisation, predicted: Tensor, rivals: Rivals, norm: Norm, *, clip: bool
 ) -> tuple[Tensor, Tensor]:
     """The step from each point to the nearest of its linearised boundaries.
 
-    The distance to class k is its gap over its steepness, the dual norm of w_k = grad f_k - grad f_p. A gap costs
-    nothing and a steepness a backward pass. So the first step looks at every class; a later one takes the classes in
-    the order of the least distance they can have by now, and is done with an image when no other can be nearer than the
-    best so far. On a linear model that is exact. What bounds an image is its own: batch mates change nothing.
+    The distance to class k is its gap |f_k - f_p| over its steepness, the dual norm of w_k. A gap costs nothing and a
+    steepness a backward pass. So classes are taken in the order of the least distance they can have, and an image is
+    done when no other class can be nearer than the best so far. What a class can have is bounded by what it had a step
+    ago, or, if it was never looked at, by its weights in the last layer and by how far such a difference of weights has
+    reached into the pixels of this very image. On a linear model that is exact, and where the logits come out of
+    something else every class is looked at once. What bounds an image is its own: batch mates change nothing.
 
-    predicted: (A,); rivals: (A, R) classes; steepness: (A, R), that of the last step, 0 where unseen, updated in place
+    predicted: (A,); rivals: the steepness of those examined is written into them
     -> step (A, C, H, W), and has_gradient (A,) bool: false where no class gives a direction to go.
     """
-    points, traced, place = here.leaf.detach(), here, torch.arange(len(predicted), device=predicted.device)
-    gaps = traced.gaps(predicted, rivals)  # (images traced, R)
+    points, logits = here.points, here.logits
+    gap = (logits.gather(1, predicted[:, None]) - logits.gather(1, rivals.classes)).abs()  # (A, R)
     # On the boundary itself a gap may be nothing but rounding, even 0. A few rounding units more get clearly over it.
-    gap = gaps.detach().abs().maximum(rounding_of(here.logits)[:, None]).to(points.dtype)  # (A, R)
+    gap = gap.maximum(rounding_of(logits)[:, None]).to(points.dtype)
     nearest = torch.full_like(gap[:, 0], torch.inf)
     gradient_there = torch.zeros_like(points)
     unexamined = torch.ones_like(gap, dtype=torch.bool)
-    for more_to_come in reversed(range(rivals.shape[1])):
-        least, k = _least_distance(gap, steepness, unexamined).min(1)  # (A,)
-        needing = least < nearest
+    traced, place = here, torch.arange(len(points), device=points.device)  # place: (images in `traced`,)
+    for _ in range(rivals.classes.shape[1]):
+        least, k = rivals.least_distance(gap, unexamined).min(1)  # (A,)
+        needing = (least < nearest)[place]
         if not needing.any():
             break
-        if needing.sum() < WORTH_TRACING_AGAIN * len(place):
-            place = needing.nonzero().squeeze(1)
-            traced = Linearisation.at(model, points[place])
-            gaps = traced.gaps(predicted[place], rivals[place])
-        wanted = needing[place]
-        images, classes = place[wanted], k[place][wanted]
-        gaps_wanted = gaps[wanted.nonzero().squeeze(1), classes]
-        w = -gradient_of(gaps_wanted, traced.leaf, more_to_come=bool(more_to_come))[wanted]  # grad f_k - grad f_p
+        traced, place = traced.narrowed(model, needing), place[needing]
+        k = k[place]
+        w = traced.slope(predicted[place], rivals.classes[place, k])
         if clip:
-            w = w.masked_fill(blocked_by_box(points[images], w), 0)
-        steepness[images, classes] = norm.dual(w)
-        unexamined[images, classes] = False
+            w = w.masked_fill(blocked_by_box(points[place], w), 0)
+        rivals.steepness[place, k] = norm.dual(w)
+        unexamined[place, k] = False
         # inf where there is no gradient; nan compares as not nearer
-        distance = gap[images, classes] / steepness[images, classes]
-        nearer = distance < nearest[images]
-        nearest[images[nearer]] = distance[nearer]
-        gradient_there[images[nearer]] = w[nearer]
+        distance = gap[place, k] / rivals.steepness[place, k]
+        nearer = distance < nearest[place]
+        nearest[place[nearer]] = distance[nearer]
+        gradient_there[place[nearer]] = w[nearer]
     has_gradient = nearest.isfinite()
     return norm.direction(gradient_there) * per_image(nearest), has_gradient
 
@@ -96,15 +156,14 @@ def blocked_by_box(points: Tensor, direction: Tensor) -> Tensor:
     return ((points <= 0) & (direction < 0)) | ((points >= 1) & (direction > 0))
 
 
+def lead_of(logits: Tensor, predicted: Tensor) -> Tensor:
+    """By how much another class leads over the predicted one, (A, K), (A,) -> (A,); 0 if none does."""
+    return logits.amax(1) - logits.gather(1, predicted[:, None]).squeeze(1)
+
+
 def rounding_of(logits: Tensor) -> Tensor:
     """The difference of two logits, (A, K) -> (A,), that is within rounding.
 
     It scales with the logits: an absolute constant would break the invariance to their scale.
     """
     return ROUNDING_UNITS * torch.finfo(logits.dtype).eps * logits.detach().abs().amax(1)
-
-
-def _least_distance(gap: Tensor, steepness: Tensor, unexamined: Tensor) -> Tensor:
-    """The least distance that the boundary of each class can have, (A, R): 0 where unseen, inf if examined just now."""
-    least = torch.where(steepness > 0, gap / (SEEN_STEEPNESS * steepness), 0)
-    return least.where(unexamined, torch.inf)

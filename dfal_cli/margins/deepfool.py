@@ -1,11 +1,13 @@
 """DeepFool (Moosavi-Dezfooli, Fawzi, Frossard, arXiv:1511.04599), multi-class, as DFAL uses it (arXiv:1802.09841)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.boundary import Linearisation, boundary_step, rounding_of
+from dfal_cli.margins.boundary import Linearisation, Rivals, boundary_step, lead_of, rounding_of
 from dfal_cli.margins.crossing import Crossing
-from dfal_cli.margins.gradients import logits_of, pixel_gradients
+from dfal_cli.margins.gradients import pixel_gradients
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.margins.thin import thin_convolutions
 
@@ -18,6 +20,7 @@ def deepfool(
     overshoot: float = 0.02,
     classes: int | None = None,
     clip: bool = False,
+    give_up_beyond: float = math.inf,
 ) -> Crossing:
     """Walk each image over the nearest decision boundary, by repeated linearisation of the logits.
 
@@ -36,6 +39,7 @@ def deepfool(
         classes: consider only this many most probable classes (largest clean logits, the predicted one included);
             None = all.
         clip: keep the adversarial images in the box [0, 1].
+        give_up_beyond: an image whose perturbation has become longer than this is given up: it has not crossed.
 
     Returns:
         A Crossing; lengths are in units of the pixel range [0, 1].
@@ -48,29 +52,25 @@ def deepfool(
         start = images.detach().clone()
         adversarial = start.clone()
         perturbation = torch.zeros_like(start)  # before overshoot
-        here = Linearisation.at(model, start)
-        clean = here.logits.detach()  # (B, K)
-        predicted = clean.argmax(1)  # (B,)
-        rivals = nearest_rivals(clean, predicted, classes)  # (B, R)
-        steepness = torch.zeros_like(rivals, dtype=start.dtype)  # (B, R), as last seen
+        here, head = Linearisation.with_head(model, start)
+        predicted = here.logits.argmax(1)  # (B,)
+        rivals = Rivals.of(here.logits.to(start.dtype), predicted, classes, head, measured_in)
         crossing_class = torch.full_like(predicted, -1)
         iterations = torch.zeros_like(predicted)
-        # Indices of the images still walking. Logits that are not finite say nothing about a boundary.
-        walking = torch.arange(len(start), device=start.device)
-        finite, crossed = clean.isfinite().all(1), torch.zeros_like(predicted, dtype=torch.bool)
+        walking = torch.arange(len(start), device=start.device)  # indices of the images still walking
 
         for iteration in range(max_iterations + 1):
-            leaving = crossed | ~finite
-            walking = walking[~leaving]
+            logits = here.logits
+            finite = logits.isfinite().all(1)  # others say nothing about a boundary
+            crossed = finite & (lead_of(logits, predicted[walking]) > rounding_of(logits) / 2)
+            crossing_class[walking[crossed]] = logits[crossed].argmax(1)
+            going_on = finite & ~crossed
+            walking = walking[going_on]
             if not len(walking) or iteration == max_iterations:
                 break
-            if iteration or leaving.any():
-                here = Linearisation.at(model, adversarial[walking])
-            steep = steepness[walking]
-            step, has_gradient = boundary_step(
-                model, here, predicted[walking], rivals[walking], steep, measured_in, clip=clip
-            )
-            steepness[walking] = steep
+            here, known = here.narrowed(model, going_on), rivals[walking]
+            step, has_gradient = boundary_step(model, here, predicted[walking], known, measured_in, clip=clip)
+            rivals.steepness[walking] = known.steepness
             walking, step = walking[has_gradient], step[has_gradient]
             perturbation[walking] += step
             points = start[walking] + (1 + overshoot) * perturbation[walking]
@@ -79,23 +79,9 @@ def deepfool(
                 perturbation[walking] = (points - start[walking]) / (1 + overshoot)
             adversarial[walking] = points
             iterations[walking] += 1
-            with torch.no_grad():  # cheaper than to differentiate images that have crossed
-                logits = logits_of(model, points)
-            finite, (largest, now) = logits.isfinite().all(1), logits.max(1)
-            lead = largest - logits.gather(1, predicted[walking, None]).squeeze(1)
-            crossed = finite & (lead > rounding_of(logits) / 2)
-            crossing_class[walking[crossed]] = now[crossed]
+            walking = walking[measured_in.length(points - start[walking]) <= give_up_beyond]
+            here = Linearisation.at(model, adversarial[walking])
 
         crossed = crossing_class >= 0
         margin = measured_in.length(adversarial - start)
         return Crossing(adversarial, margin.where(crossed, torch.nan), crossed, crossing_class, iterations)
-
-
-def nearest_rivals(logits: Tensor, predicted: Tensor, classes: int | None) -> Tensor:
-    """The other classes an image might cross to, those of largest logit first.
-
-    logits: (B, K); predicted: (B,) -> (B, R) class indices, R = min(classes or K, K) - 1.
-    """
-    others = logits.scatter(1, predicted[:, None], -torch.inf)
-    count = min(classes or logits.shape[1], logits.shape[1]) - 1
-    return others.topk(max(count, 0), dim=1).indices

@@ -40,9 +40,29 @@ def traced_logits(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor]:
     return leaf, logits_of(model, leaf)
 
 
-def gradient_of(value: Tensor, leaf: Tensor, *, more_to_come: bool) -> Tensor:
-    """d(sum of value) / d(leaf), shaped like leaf: zeros where the value does not depend on the pixels."""
-    if not value.requires_grad:
+def traced_with_head(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor, nn.Linear | None]:
+    """`traced_logits`, and the linear layer that the logits came out of; None if they came out of something else."""
+    last: list[tuple[nn.Linear, Tensor]] = []
+
+    def remember(layer: nn.Module, _: object, output: Tensor) -> None:
+        last[:] = [(layer, output)]  # type: ignore[list-item]  # only hung on nn.Linear
+
+    hooks = [layer.register_forward_hook(remember) for layer in model.modules() if type(layer) is nn.Linear]
+    try:
+        leaf, logits = traced_logits(model, points)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    head = next((layer for layer, output in last if output is logits), None)
+    return leaf, logits, head
+
+
+def gradient_of(logits: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
+    """d(sum of weights * logits) / d(leaf), shaped like leaf: zeros where the logits do not depend on the pixels.
+
+    logits, weights: (B, K). The trace is kept for the next one.
+    """
+    if not logits.requires_grad:
         return torch.zeros_like(leaf)
-    (gradient,) = torch.autograd.grad(value.sum(), leaf, retain_graph=more_to_come, allow_unused=True)
+    (gradient,) = torch.autograd.grad(logits, leaf, weights, retain_graph=True, allow_unused=True)
     return torch.zeros_like(leaf) if gradient is None else gradient

@@ -2,7 +2,7 @@
 
 Differentiating a convolution of one or three input channels to its input is what CPU libraries are worst at: it took
 most of the time of a DeepFool on LeNet5. As a matrix product, whose columns are then folded into the image, it is two
-to four times faster than torch's own, and the same to rounding.
+to six times faster than torch's own, and the same to rounding.
 """
 
 import contextlib
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 THIN = 4
 """Up to so many input channels a convolution is thin."""
 
+ENOUGH_ROWS = 24
+"""A matrix product over fewer rows than this takes hardly less time than one over so many."""
+
 
 class _ThinConvolution(torch.autograd.Function):
     """conv2d, differentiable to its input alone."""
@@ -24,16 +27,69 @@ class _ThinConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, layer: nn.Conv2d) -> Tensor:
         ctx.layer, ctx.size = layer, images.shape[2:]
-        return F.conv2d(images, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation)
+        return F.conv2d(images, layer.weight, layer.bias, layer.stride, layer.padding)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        layer, (gradient,) = ctx.layer, gradients
-        columns = layer.weight.flatten(1).t() @ gradient.flatten(2)  # (B, C * kernel, places)
-        folded = F.fold(
-            columns, ctx.size, layer.kernel_size, dilation=layer.dilation, padding=layer.padding, stride=layer.stride
-        )
-        return folded, None
+        return gradient_to_input(ctx.layer, gradients[0], ctx.size), None
+
+
+def gradient_to_input(layer: nn.Conv2d, gradient: Tensor, size: tuple[int, int]) -> Tensor:
+    """From the gradient to a convolution's output, (B, O, h, w), to that to its input, (B, C, H, W); size = (H, W).
+
+    Of few output channels, blocks of s x s neighbouring places are taken together, as s * s times as many channels:
+    the blocks' patches overlap less than the places' do, so that less is left to be added up.
+    """
+    block = next(s for s in range(1, ENOUGH_ROWS) if layer.out_channels * s * s >= ENOUGH_ROWS)
+    weight = _weight_of_blocks(layer, block)  # (C, m, y, n, x, O * s * s), of patches m * y high and n * x wide
+    blocks = _blocks(gradient, block)  # (B, O * s * s, down, across)
+    columns = weight.flatten(0, 4) @ blocks.flatten(2)
+    patches = columns.view(len(gradient), *weight.shape[:5], *blocks.shape[2:])
+    added = _added_up(patches)
+    padding: tuple[int, int] = layer.padding  # type: ignore[assignment]  # not a string, see _is_thin
+    (top, left), (height, width) = padding, size
+    bottom, right = top + height - added.shape[2], left + width - added.shape[3]  # a stride may leave out the edge
+    return F.pad(added, (-left, right, -top, bottom))
+
+
+def _weight_of_blocks(layer: nn.Conv2d, block: int) -> Tensor:
+    """The layer's weight at each of the s x s places of a block, within the patch that all of them see.
+
+    (C, m, y, n, x, O * s * s): the patch is m times as high and n times as wide as the step (y, x) to the next one.
+    """
+    weight = layer.weight.permute(1, 2, 3, 0)  # (C, k, l, O)
+    channels, *kernel, outputs = weight.shape
+    step = [block * stride for stride in layer.stride]
+    seen = [stride * (block - 1) + side for stride, side in zip(layer.stride, kernel, strict=True)]
+    m, n = (-(-side // one) for side, one in zip(seen, step, strict=True))
+    placed = weight.new_zeros(channels, m * step[0], n * step[1], outputs, block, block)
+    for row in range(block):
+        for column in range(block):
+            top, left = row * layer.stride[0], column * layer.stride[1]
+            placed[:, top : top + kernel[0], left : left + kernel[1], :, row, column] = weight
+    return placed.view(channels, m, step[0], n, step[1], -1)
+
+
+def _blocks(gradient: Tensor, block: int) -> Tensor:
+    """(B, O, h, w) -> (B, O * s * s, h / s, w / s), padded with zeros to whole blocks."""
+    if block == 1:
+        return gradient
+    height, width = gradient.shape[2:]
+    padded = F.pad(gradient, (0, -width % block, 0, -height % block))
+    # pixel_unshuffle by hand, which takes half its time
+    down, across = (-(-side // block) for side in (height, width))
+    split = padded.reshape(*gradient.shape[:2], down, block, across, block)
+    return split.permute(0, 1, 3, 5, 2, 4).reshape(len(gradient), -1, down, across)
+
+
+def _added_up(patches: Tensor) -> Tensor:
+    """Overlapping patches, (B, C, m, y, n, x, down, across), to the image they cover, (B, C, height, width)."""
+    images, channels, m, y, n, x, down, across = patches.shape
+    covered = patches.new_zeros(images, channels, y, x, down + m - 1, across + n - 1)
+    for row in range(m):
+        for column in range(n):
+            covered[..., row : row + down, column : column + across] += patches[:, :, row, :, column]
+    return covered.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
 
 
 @contextlib.contextmanager
@@ -60,6 +116,7 @@ def _is_thin(layer: nn.Conv2d) -> bool:
         and "forward" not in vars(layer)
         and layer.in_channels <= THIN
         and layer.groups == 1
+        and layer.dilation == (1, 1)
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
         and layer.weight.device.type == "cpu"

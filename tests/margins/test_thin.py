@@ -7,7 +7,9 @@ from torch import nn
 from dfal_cli.margins.thin import thin_convolutions
 
 
-@pytest.mark.parametrize("settings", [{}, {"stride": 2, "padding": 3}, {"dilation": 2, "padding": 1}, {"bias": False}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"stride": 2, "padding": 3}, {"dilation": 2, "padding": 1}, {"stride": (3, 2), "bias": False}]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gradient_to_the_pixels_is_the_one_of_torch(channels, settings):
     generator = torch.Generator().manual_seed(0)
