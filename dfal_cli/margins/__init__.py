@@ -6,9 +6,11 @@ receive labels cannot leak them. To add one: write it in this package, give it a
 
 from dfal_cli.margins.crossing import Crossing, Estimator
 from dfal_cli.margins.deepfool import deepfool
+from dfal_cli.margins.refined import refined
 
 ESTIMATORS: dict[str, Estimator] = {
     "deepfool": deepfool,
+    "refined": refined,
 }
 
-__all__ = ["ESTIMATORS", "Crossing", "Estimator", "deepfool"]
+__all__ = ["ESTIMATORS", "Crossing", "Estimator", "deepfool", "refined"]

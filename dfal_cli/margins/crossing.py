@@ -33,5 +33,6 @@ class Estimator(Protocol):
         overshoot: float = ...,
         classes: int | None = ...,
         clip: bool = ...,
+        give_up_beyond: float = ...,
     ) -> Crossing:
         """Estimate the margins of `images`, (B, C, H, W)."""

@@ -7,6 +7,7 @@ from torch import nn
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
 from tests.margins.networks import Then, convolutional_network, fill, linear_margins, linear_network, random_images
+from tests.margins.test_linear import LENGTHENED_BY_OVERSHOOT
 
 COMBINATIONS = [(name, norm) for name in ESTIMATORS for norm in ("l2", "linf")]
 
@@ -131,8 +132,11 @@ def test_only_the_classes_of_the_largest_clean_logits_are_walked_to(name, norm, 
     expected = torch.stack(
         [narrowed_margin(model, image, row, norm, classes) for image, row in zip(images, logits, strict=True)]
     )
-    # A step towards the nearest of these classes may end in one that is not considered: never nearer by its own right.
-    torch.testing.assert_close(crossing.margin / 1.02, expected, rtol=1e-4, atol=1e-5)
+    if name in LENGTHENED_BY_OVERSHOOT:
+        # A step towards the nearest of these classes may end in another one: never nearer by its own right.
+        torch.testing.assert_close(crossing.margin / 1.02, expected, rtol=1e-4, atol=1e-5)
+    else:  # walked to, but then drawn back to whatever boundary is on the way
+        assert (crossing.margin <= 1.0001 * expected).all()
     if classes == 2:
         assert not torch.allclose(expected, linear_margins(model, images, norm), rtol=1e-3)
 

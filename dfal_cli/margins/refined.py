@@ -1,0 +1,176 @@
+"""DeepFool's crossing, drawn back to the boundary and along it towards the image: margins as tight as strong attacks.
+
+DeepFool stops where it happens to cross. The nearest point of the boundary is where the way from the image meets it at
+a right angle (in the norm's sense). So from the crossing go back along the ray to the boundary, and then, again and
+again, to where the boundary, were it flat, would be nearest: a projected gradient method with a step of its own for
+each image, that costs one forward and one backward pass a round.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dfal_cli.margins.boundary import blocked_by_box, rounding_of
+from dfal_cli.margins.crossing import Crossing
+from dfal_cli.margins.deepfool import deepfool
+from dfal_cli.margins.gradients import gradient_of, logits_of, pixel_gradients, traced_logits
+from dfal_cli.margins.norms import NORMS, Norm, per_image
+from dfal_cli.margins.thin import thin_convolutions
+
+ROUNDS = 12
+"""Projections along the boundary."""
+
+GROWTH, SHRINKAGE = 1.5, 3.0
+"""A step that made the way shorter is followed by a longer one, up to the whole way; one that did not, by a shorter."""
+
+NEAR_ENOUGH = 1.5
+"""A linearisation tells where the boundary is on a ray only if it is not further than this factor, out or in."""
+
+PUSHES = (1.0, 1.00005, 1.001, 1.01, 1.05)
+"""The last point is on the boundary but for its curvature. If it has not crossed, it is pushed out by so much."""
+
+BACK = 0.99
+"""The share of the way to the adversarial image at which the prediction is still the old one."""
+
+LONGER = 2.0
+"""DeepFool's way is taken to be at most so many times longer than the margin, when images are given up."""
+
+
+def refined(
+    model: nn.Module,
+    images: Tensor,
+    norm: str = "l2",
+    max_iterations: int = 50,
+    overshoot: float = 0.02,
+    classes: int | None = None,
+    clip: bool = False,
+    give_up_beyond: float = math.inf,
+) -> Crossing:
+    """Estimate margins by DeepFool, and shorten them; arguments and answer are those of `deepfool`.
+
+    A margin is never larger than DeepFool's. The adversarial image has crossed, and 0.99 of the way to it has not: the
+    overshoot only serves DeepFool. `iterations` are DeepFool's.
+
+    Raises:
+        KeyError: the norm is unknown.
+    """
+    measured_in = NORMS[norm]
+    first = deepfool(model, images, norm, max_iterations, overshoot, classes, clip, LONGER * give_up_beyond)
+    chosen = first.crossed.nonzero().squeeze(1)
+    if not len(chosen):
+        return first
+    with pixel_gradients(model), thin_convolutions(model):
+        first = Crossing(*(values.clone() for values in first))  # those made in inference mode cannot be written to
+        search = _Search(model, images.detach()[chosen], Crossing(*(v[chosen] for v in first)), measured_in, clip=clip)
+        search.settle(search.go_along_the_boundary())
+    for values, shorter in zip(first[:4], search.shortest[:4], strict=True):
+        values[chosen] = shorter
+    return first
+
+
+class _OnBoundary(NamedTuple):
+    """Perturbations that end on the boundary, but for its curvature."""
+
+    perturbation: Tensor
+    """(B, C, H, W)."""
+    length: Tensor
+    """(B,)."""
+    slope: Tensor
+    """(B, C, H, W): the gradient of the other class's lead."""
+    near: Tensor
+    """(B,) bool: near enough to where the network was linearised to be believed."""
+
+
+class _Search:
+    """The shortest crossings known, of B images, and the search for shorter ones. Perturbations are (B, C, H, W)."""
+
+    def __init__(self, model: nn.Module, start: Tensor, crossing: Crossing, norm: Norm, *, clip: bool) -> None:
+        self._model, self._norm, self._clip = model, norm, clip
+        self._start = start  # (B, C, H, W)
+        self.shortest = crossing
+        self._everyone = torch.arange(len(start), device=start.device)
+        clean = logits_of(model, start).detach()  # (B, K)
+        self._predicted = clean.argmax(1)  # (B,)
+        self._clear = rounding_of(clean)  # (B,): aimed at, for on the boundary itself a lead is luck
+
+    def go_along_the_boundary(self) -> Tensor:
+        """Move to where the linearised boundary is nearest, as long as that makes the way shorter; (B, C, H, W)."""
+        here = self._linearise(self.shortest.adversarial - self._start)
+        step = torch.ones_like(here.length)
+        for _ in range(ROUNDS):
+            slope = here.slope
+            if self._clip:
+                slope = slope.masked_fill(blocked_by_box(self._start + here.perturbation, slope), 0)
+            height = (slope * here.perturbation).flatten(1).sum(1)  # of the boundary over the image, in logits
+            nearest = self._norm.direction(slope) * per_image(height / self._norm.dual(slope))
+            stride = per_image(step.where(here.near, 0))  # first of all to the boundary, along the ray
+            there = self._linearise(here.perturbation + stride * (nearest - here.perturbation).nan_to_num())
+            better = ~here.near | (there.near & (there.length < here.length))
+            step = torch.where(better, (GROWTH * step).clamp(max=1), step / SHRINKAGE)
+            here = _OnBoundary(*(new.where(_like(better, new), old) for new, old in zip(there, here, strict=True)))
+        return here.perturbation
+
+    def settle(self, perturbation: Tensor) -> None:
+        """Make sure of the crossing of `perturbation`, and that 0.99 of the way to the shortest one does not cross."""
+        unsure = self._everyone
+        for push in PUSHES:
+            unsure = unsure[self._look(push * perturbation[unsure], unsure) <= 0]
+        unsure, back = self._everyone, torch.full_like(self.shortest.margin, BACK)
+        while len(unsure):  # ever further back as long as that still crosses
+            perturbation = per_image(back[unsure]) * (self.shortest.adversarial - self._start)[unsure]
+            crossed = self._look(perturbation, unsure) > 0
+            done = ~crossed & (back[unsure] == BACK)
+            back[unsure] = torch.where(crossed, back[unsure].square(), BACK)
+            unsure = unsure[~done & (back[unsure] > 0)]
+
+    def _look(self, perturbation: Tensor, images: Tensor) -> Tensor:
+        """The lead of other classes there, (A,), positive if it is a clear one; a shorter crossing is remembered.
+
+        perturbation: (A, C, H, W); images: (A,) of which ones.
+        """
+        points = self._points(perturbation, images)
+        return self._remember(points, logits_of(self._model, points).detach(), images)
+
+    def _linearise(self, perturbation: Tensor) -> "_OnBoundary":
+        """Where the ray of each perturbation meets the boundary, as the network's linearisation there has it."""
+        leaf, traced = traced_logits(self._model, self._points(perturbation, self._everyone))
+        lead = self._remember(leaf.detach(), traced.detach(), self._everyone)
+        weights = torch.zeros_like(traced)
+        weights[self._everyone, self._others(traced.detach(), self._everyone).argmax(1)] = 1
+        weights[self._everyone, self._predicted] = -1
+        slope = gradient_of(traced, leaf, weights)
+        perturbation = leaf.detach() - self._start
+        factor = 1 - (lead - self._clear) / (slope * perturbation).flatten(1).sum(1)
+        near = (factor > 1 / NEAR_ENOUGH) & (factor < NEAR_ENOUGH)
+        factor = factor.nan_to_num(1).clamp(1 / NEAR_ENOUGH, NEAR_ENOUGH)
+        return _OnBoundary(per_image(factor) * perturbation, factor * self._norm.length(perturbation), slope, near)
+
+    def _remember(self, points: Tensor, logits: Tensor, images: Tensor) -> Tensor:
+        """Keep the points (A, C, H, W) that are shorter crossings, by their logits (A, K); returns their leads (A,)."""
+        length = self._norm.length(points - self._start[images])
+        lead = self._lead(logits, images)
+        shorter = (lead > 0) & logits.isfinite().all(1) & (length < self.shortest.margin[images])
+        known = images[shorter]
+        self.shortest.adversarial[known] = points[shorter]
+        self.shortest.margin[known] = length[shorter]
+        self.shortest.crossing_class[known] = logits[shorter].argmax(1)
+        return lead
+
+    def _points(self, perturbation: Tensor, images: Tensor) -> Tensor:
+        points = self._start[images] + perturbation
+        return points.clamp(0, 1) if self._clip else points
+
+    def _others(self, logits: Tensor, images: Tensor) -> Tensor:
+        return logits.scatter(1, self._predicted[images, None], -torch.inf)
+
+    def _lead(self, logits: Tensor, images: Tensor) -> Tensor:
+        """By how much the best other class leads more clearly than by rounding, (A, K) -> (A,); may be negative."""
+        lead = self._others(logits, images).amax(1) - logits.gather(1, self._predicted[images, None]).squeeze(1)
+        return lead - rounding_of(logits) / 2
+
+
+def _like(mask: Tensor, values: Tensor) -> Tensor:
+    """(B,) to be used with values of (B,) or (B, C, H, W)."""
+    return mask.view(-1, *[1] * (values.dim() - 1))
