@@ -32,6 +32,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def on_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The CPU tensor on `device`. To a GPU it goes through pinned memory, so that nobody waits for the copy to end."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)  # torch reuses that memory only when the copy has ended
+
+
 def first_batch_size(device: torch.device, input_shape: tuple[int, int, int]) -> int:
     """A batch size to begin with for images of this shape; `FittingBatches` halves it where it is too much."""
     return max(1, min(LARGEST_BATCH[device.type], VALUES_PER_BATCH[device.type] // math.prod(input_shape)))

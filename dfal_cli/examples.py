@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dfal_cli.console import Reporter
+from dfal_cli.device import on_device
 from dfal_cli.errors import DataError
 from dfal_cli.images import ImageError, ImageReader, Probe, probe_image, read_batches
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
@@ -44,7 +45,7 @@ class Examples(NamedTuple):
         images[~plain] = self.twins[items[~plain] - count]
         owners = items.clone()
         owners[~plain] = self.twin_of[items[~plain] - count]
-        return images.to(device, non_blocking=True), self.labels[owners].to(device, non_blocking=True)
+        return on_device(images, device), on_device(self.labels[owners], device)
 
     def of_images(self, chosen: Tensor) -> "Examples":
         """The chosen images, (N,) bool, together with their twins."""

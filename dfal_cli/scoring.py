@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Reporter
-from dfal_cli.device import FittingBatches
+from dfal_cli.device import FittingBatches, on_device
 from dfal_cli.images import Decoded
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
@@ -99,7 +99,7 @@ class Scorer:
                 advance(len(decoded.images))
 
     def _floats(self, pixels: Pixels) -> Tensor:
-        return torch.from_numpy(pixels).to(self._network.device).float() / 255
+        return on_device(torch.from_numpy(pixels), self._network.device).float() / 255
 
     def _cross(self, images: Tensor, *, exact: bool = False) -> Crossing:
         if exact and self._exact_model is not None:

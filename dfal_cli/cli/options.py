@@ -127,6 +127,13 @@ Workers = Annotated[
     int | None,
     option("--workers", help="Decoding threads.", default="one per core, up to 8", panel=RUNNING, minimum=0),
 ]
+Cache = Annotated[
+    Path | None,
+    option("--cache", help="Keep decoded images in this folder, for the next command.", panel=RUNNING, metavar="DIR"),
+]
+CacheLimit = Annotated[
+    str, option("--cache-limit", help="Let it grow to so much (kB, MB, GB, TB).", panel=RUNNING, metavar="SIZE")
+]
 Version = Annotated[
     bool,
     typer.Option(

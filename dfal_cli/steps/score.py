@@ -23,7 +23,7 @@ from dfal_cli.files import (
     sha256_of,
     stat_of,
 )
-from dfal_cli.images import Decoded, ImageReader, read_batches, read_from_disk
+from dfal_cli.images import Decoded, ImageReader, cached, read_batches, read_from_disk
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.nearest import Audit, settle_order, walk_nearest
@@ -35,7 +35,7 @@ from dfal_cli.tables import read_scores_metadata, write_rows, write_scores
 from dfal_cli.tables.scores import SUFFIXES
 from dfal_cli.twins import TwinStore
 
-WITHOUT_EFFECT = ("out", "device", "workers", "batch_size", "force", "trust_code")
+WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_size", "force", "trust_code")
 """Options that do not shape the scores."""
 
 UNREADABLE_SUFFIX = ".unreadable.csv"
@@ -75,6 +75,8 @@ class ScoreOptions:
     device: str = "auto"
     batch_size: int | None = None
     workers: int | None = None
+    cache: Path | None = None
+    cache_limit: str = "10GB"
     force: bool = False
 
 
@@ -85,7 +87,7 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
     """
     _check(options)
     device = choose_device(options.device)
-    with locked(options.out):
+    with cached(options.cache, options.cache_limit, reader, reporter) as reading, locked(options.out):
         pool = find_pool(options.images, options.labels, options.exclude)
         made_from = _fingerprint(options, pool)
         if options.out.exists() and not options.force:
@@ -97,7 +99,7 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
 
         def stream(images: Sequence[str]) -> Iterator[Decoded]:
             return read_batches(
-                options.images, images, network.input_shape, batches.size, options.workers, reader
+                options.images, images, network.input_shape, batches.size, options.workers, reading
             )  # fmt: skip
 
         margins = MarginSettings(

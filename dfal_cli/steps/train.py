@@ -18,7 +18,7 @@ from dfal_cli.device import choose_device, is_out_of_memory
 from dfal_cli.errors import DataError, TryAgainError, UsageError
 from dfal_cli.examples import Examples, Shape, load_examples, settle_classes, settle_input_shape
 from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, settings_of, sha256_of
-from dfal_cli.images import ImageReader, read_from_disk
+from dfal_cli.images import ImageReader, cached, read_from_disk
 from dfal_cli.metrics import metrics_of, show_metrics, summary_of
 from dfal_cli.models import Network, build_network, default_architecture, fit_weights, seeded
 from dfal_cli.models.weights import read_pretrained, read_weights
@@ -27,7 +27,7 @@ from dfal_cli.schemas import IMAGE, TWIN
 from dfal_cli.tables import labelled_rows, read_labels_files
 from dfal_cli.training import Diverged, Epoch, Schedule, fit, split_images
 
-WITHOUT_EFFECT = ("out", "device", "workers", "force")
+WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "force")
 """Options that do not shape the checkpoint."""
 
 
@@ -60,6 +60,8 @@ class TrainOptions:
     seed: int = 0
     device: str = "auto"
     workers: int | None = None
+    cache: Path | None = None
+    cache_limit: str = "10GB"
     force: bool = False
 
 
@@ -81,7 +83,7 @@ def train(
     _check_labelled(tables, options)
     _warn_of_overlap(tables, reporter)
     classes = settle_classes(list(tables.values()), options.class_names)
-    with locked(options.out):
+    with cached(options.cache, options.cache_limit, reader, reporter) as reading, locked(options.out):
         made_from = _fingerprint(options, tables, input_shape)
         if options.out.exists() and not options.force:
             return _already_there(options.out, made_from)
@@ -91,7 +93,7 @@ def train(
         def load(name: str, with_twins: bool) -> Examples:
             return load_examples(
                 options.images, tables[name], classes, shape,
-                with_twins=with_twins, workers=options.workers, reader=reader, reporter=reporter,
+                with_twins=with_twins, workers=options.workers, reader=reading, reporter=reporter,
             )  # fmt: skip
 
         labelled = load("labels", options.twins)

@@ -1,0 +1,90 @@
+"""Segments: files of decoded images that are written once, whole, and never changed; reading one needs no lock.
+
+A segment is the pixels of N images, uint8 (N, C, H, W); then, as JSON, for each of them the path, size and modification
+time of its file and a checksum of its pixels; then TRAILER, by which a file that is cut short or of another kind is
+known.
+"""
+
+import json
+import mmap
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dfal_cli.images.decode import Pixels
+
+SUFFIX = ".pixels"
+
+TRAILER = struct.Struct("<QI8s")
+"""Length of the index in bytes, its CRC-32, MAGIC."""
+
+MAGIC = b"dfal-px1"
+
+
+class SegmentError(Exception):
+    """The file is not a whole segment."""
+
+
+class Key(NamedTuple):
+    """An image file as it was when it was decoded."""
+
+    path: str
+    size: int
+    time: int
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """What the index of a segment says of its N images, less their paths."""
+
+    file: Path
+    sizes: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+    checksums: npt.NDArray[np.int64]
+
+
+def segment_bytes(images: Iterable[tuple[Key, Pixels]]) -> bytes:
+    """The contents of a segment of these images."""
+    keys, pixels = zip(*images, strict=True)
+    parts = [np.ascontiguousarray(each).data for each in pixels]
+    columns = [list(column) for column in zip(*keys, strict=True)]
+    index = json.dumps([*columns, [zlib.crc32(part) for part in parts]], separators=(",", ":")).encode()
+    return b"".join([*parts, index, TRAILER.pack(len(index), zlib.crc32(index), MAGIC)])
+
+
+def read_segment(file: Path, shape: Sequence[int]) -> tuple[list[str], Segment]:
+    """Read the index of a segment of images of `shape`: the paths, and the rest. Raises SegmentError or OSError."""
+    with file.open("rb") as handle:
+        length = handle.seek(0, 2)
+        if length < TRAILER.size:
+            raise SegmentError
+        handle.seek(-TRAILER.size, 2)
+        index_length, checksum, magic = TRAILER.unpack(handle.read())
+        pixels_length = length - TRAILER.size - index_length
+        if magic != MAGIC or pixels_length < 0:
+            raise SegmentError
+        handle.seek(pixels_length)
+        index = handle.read(index_length)
+    if zlib.crc32(index) != checksum:
+        raise SegmentError
+    paths, sizes, times, checksums = json.loads(index)
+    if len(paths) * np.prod(shape, dtype=np.int64) != pixels_length:
+        raise SegmentError
+    return paths, Segment(file, *(np.array(column, np.int64) for column in (sizes, times, checksums)))
+
+
+def map_pixels(segment: Segment, shape: Sequence[int]) -> Pixels:
+    """The pixels of a segment, (N, C, H, W), read-only and mapped: they stay valid when the file is removed.
+
+    Raises OSError or ValueError if the file is not there any more, or too short.
+    """
+    count = len(segment.sizes)
+    with segment.file.open("rb") as handle:
+        mapped = mmap.mmap(handle.fileno(), int(count * np.prod(shape, dtype=np.int64)), access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, np.uint8).reshape(count, *shape)
