@@ -25,11 +25,13 @@ NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: an answer may name a class that
 
 COUNT=${COUNT-40}                 # labels a round
 LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: go on
+CACHE=${CACHE-}                   # a folder that keeps decoded images from night to night; empty: decode them anew
 DFAL=${DFAL-dfal}                 # or: python3 -m dfal_cli
 
 options=("$@")
 measured=(${TEST:+--test "$TEST"})
 outside=(${TEST:+--exclude "$TEST"})
+cached=(${CACHE:+--cache "$CACHE"})
 
 folder() { printf '%s/%03d' "$ROUNDS" "$1"; }
 
@@ -43,7 +45,7 @@ train() {
     local now json
     now=$(folder "$1")
     json=$($DFAL train --images "$IMAGES" --labels "$now/labels.csv" "${measured[@]}" --restarts 5 --seed "$1" \
-        --out "$now/model.safetensors" --json "${options[@]}")
+        --out "$now/model.safetensors" --json "${cached[@]}" "${options[@]}")
     echo "round $1: $(number "$json" counts labelled) labels${TEST:+, test accuracy $(number "$json" test accuracy)}"
 }
 
@@ -81,7 +83,7 @@ while true; do
             break
         fi
         $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" --nearest "$COUNT" --twins "$COUNT" \
-            --checkpoint "$now/model.safetensors" --out "$now/scores.parquet" "${options[@]}"
+            --checkpoint "$now/model.safetensors" --out "$now/scores.parquet" "${cached[@]}" "${options[@]}"
         $DFAL select --scores "$now/scores.parquet" --count "$COUNT" \
             --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
     fi
