@@ -141,7 +141,7 @@ class _Shelf:
         # Another Pillow may bring another decoder, and other pixels.
         self._folder = folder / f"{'x'.join(map(str, shape))}-{DECODING}-pillow{PIL.__version__}"
         self._shape = shape
-        self._map = functools.lru_cache(SEGMENTS_MAPPED)(self._map_and_mark_used)
+        self._map = functools.lru_cache(SEGMENTS_MAPPED)(functools.partial(_map_and_mark_used, shape=shape))
         self._places: dict[str, tuple[Segment, int]] = {}
         self.fresh: dict[str, tuple[Key, Pixels]] = {}
         """Those that are in no segment yet."""
@@ -187,11 +187,6 @@ class _Shelf:
         else:
             self._places |= {path: (segment, row) for row, path in enumerate(paths)}
 
-    def _map_and_mark_used(self, segment: Segment) -> Pixels:
-        with contextlib.suppress(OSError):  # a cache that may only be read
-            os.utime(segment.file)
-        return map_pixels(segment, self._shape)
-
 
 def _key_of(path: str) -> Key | None:
     """The state of an image's file; None if it is not there."""
@@ -200,6 +195,12 @@ def _key_of(path: str) -> Key | None:
     except (OSError, ValueError):
         return None
     return Key(path, status.st_size, status.st_mtime_ns)
+
+
+def _map_and_mark_used(segment: Segment, shape: Shape) -> Pixels:
+    with contextlib.suppress(OSError):  # a cache that may only be read
+        os.utime(segment.file)
+    return map_pixels(segment, shape)
 
 
 def _remove(file: Path) -> None:
