@@ -2,23 +2,24 @@
 
 A margin is at least the logit gap over the steepest slope by which the gap can be closed. So where the next gap, at the
 steepest slope met so far times a safety factor, leads beyond the N-th smallest margin, no later image can be among the
-N nearest, and most of the pool needs no gradient at all. As that bound is empirical, every walk audits itself on images
-it has left out, and goes on with a larger factor if it finds one that it should not have.
+N nearest, and most of the pool needs no gradient at all. An image that is begun is given up as soon as its perturbation
+is longer than that margin, times the same factor. As both bounds are empirical, every walk audits itself on images it
+has left out or given up, and goes on with a larger factor if it finds one that it should not have.
 """
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from dfal_cli.schemas import IMAGE
-from dfal_cli.scoring import Scorer
+from dfal_cli.schemas import IMAGE, SKIPPED
+from dfal_cli.scoring import Row, Scorer
 
-CHUNK = 256
-"""Images between two looks at the threshold; fixed, so that the batch size changes nothing."""
+CHUNKS = (32, 1024)
+"""Least and largest number of images between two looks at the threshold: half as many as are wanted. It is not the
+batch size, which changes nothing."""
 
 FIRST_FACTOR = 2.0
 RAISED_BY = 1.5
@@ -36,37 +37,39 @@ class Audit:
     """How a walk went, and how sure its outcome is."""
 
     examined: int
-    """Images whose margin was computed, those of the audits included."""
+    """Images begun, those of the audits included."""
+    given_up: int
+    """Of those, not finished, because they were going too far."""
     factor: float
     """The safety factor that held."""
     audited: int
-    """Images left out that the last audit scored after all."""
+    """Images left out or given up that the last audit scored after all."""
     missed: int
     """Images that earlier audits, at lower factors, found to be among the N nearest; they are no longer left out."""
     missed_at_most: float
     """Upper confidence limit (95 %) of the share of the images still left out that are among the N nearest."""
 
 
-def walk_nearest(scorer: Scorer, rows: Sequence[dict[str, Any]], nearest: int, seed: int) -> Audit:
+def walk_nearest(scorer: Scorer, rows: Sequence[Row], nearest: int, seed: int) -> Audit:
     """Compute the margins that can be among the `nearest` smallest, and write them into `rows`.
 
     rows: as `Scorer.rows_of` gives them without margins; those not examined stay `skipped`.
     """
     walk = _Walk(scorer, rows, nearest)
     generator = np.random.default_rng(seed)
-    factor, missed = FIRST_FACTOR, 0
+    missed = 0
     while True:
-        walk.go_on(factor)
+        walk.go_on()
         audited, found = walk.audit(generator)
         if not found:
             break
         missed += found
-        factor *= RAISED_BY
+        walk.raise_factor()
     unsure = 1 - (1 - CONFIDENCE) ** (1 / audited) if audited else 0.0
-    return Audit(walk.examined, factor, audited, missed, unsure)
+    return Audit(walk.examined, len(walk.given_up), walk.factor, audited, missed, unsure)
 
 
-def settle_order(scorer: Scorer, rows: Sequence[dict[str, Any]], nearest: int | None) -> None:
+def settle_order(scorer: Scorer, rows: Sequence[Row], nearest: int | None) -> None:
     """Compute the smallest margins once more, in float64: the `nearest` ones, or 1,000, and a quarter more.
 
     In float32 a margin near 0 is mostly rounding, which another batch size rounds otherwise, and of two that nearly tie
@@ -80,45 +83,59 @@ def settle_order(scorer: Scorer, rows: Sequence[dict[str, Any]], nearest: int | 
 class _Walk:
     """Where the walk has come to."""
 
-    def __init__(self, scorer: Scorer, rows: Sequence[dict[str, Any]], nearest: int) -> None:
+    def __init__(self, scorer: Scorer, rows: Sequence[Row], nearest: int) -> None:
         self._scorer = scorer
-        finite = (row for row in rows if row["logit_gap"] is not None)
-        self._ahead = sorted(finite, key=lambda row: (row["logit_gap"], row[IMAGE]))
+        self._ahead = _by_gap(row for row in rows if row["logit_gap"] is not None)
         self._nearest = nearest
+        self._chunk = min(max(nearest // 2, CHUNKS[0]), CHUNKS[1])
         self._smallest: list[float] = []  # the N smallest margins so far, negated: a heap has its least in front
         self._steepest = 0.0  # largest logit gap closed per length of margin
-        self.examined = 0
+        self.factor = FIRST_FACTOR
+        self.given_up: list[Row] = []
+        self._total = len(self._ahead)
 
-    def go_on(self, factor: float) -> None:
+    @property
+    def examined(self) -> int:
+        """Number of images begun."""
+        return self._total - len(self._ahead)
+
+    def go_on(self) -> None:
         """Examine chunk after chunk, until no image ahead can come below the threshold."""
         with self._scorer.reporter.progress("nearest", len(self._ahead), "images") as advance:
-            while self._ahead and self._may_be_nearest(self._ahead[0]["logit_gap"], factor):
-                chunk, self._ahead = self._ahead[:CHUNK], self._ahead[CHUNK:]
-                self._examine(chunk)
+            while self._ahead and self._may_be_nearest(self._ahead[0]["logit_gap"]):
+                chunk, self._ahead = self._ahead[: self._chunk], self._ahead[self._chunk :]
+                self._examine(chunk, give_up_beyond=self.factor * self._threshold())
+                self.given_up += [row for row in chunk if row["outcome"] == SKIPPED]
                 advance(len(chunk))
 
     def audit(self, generator: np.random.Generator) -> tuple[int, int]:
         """Score a random part of the images left out; returns how many, and how many were below the threshold."""
-        count = min(len(self._ahead), max(LEAST_AUDITED, round(AUDITED_SHARE * len(self._ahead))))
-        drawn = np.zeros(len(self._ahead), bool)
-        drawn[generator.choice(len(drawn), count, replace=False)] = True
-        chosen = [row for row, taken in zip(self._ahead, drawn, strict=True) if taken]
-        self._ahead = [row for row, taken in zip(self._ahead, drawn, strict=True) if not taken]
+        left_out = self._ahead + self.given_up
+        count = min(len(left_out), max(LEAST_AUDITED, round(AUDITED_SHARE * len(left_out))))
+        drawn = set(generator.choice(len(left_out), count, replace=False).tolist())
+        chosen = [left_out[place] for place in sorted(drawn)]
+        begun = len(self._ahead)
+        self._ahead = [row for place, row in enumerate(left_out[:begun]) if place not in drawn]
+        self.given_up = [row for place, row in enumerate(left_out[begun:], begun) if place not in drawn]
         threshold = self._threshold()
         self._examine(chosen)
         return count, sum(row["margin"] is not None and row["margin"] < threshold for row in chosen)
+
+    def raise_factor(self) -> None:
+        """Be more careful from here on; what was given up lies ahead again."""
+        self.factor *= RAISED_BY
+        self._ahead, self.given_up = _by_gap([*self.given_up, *self._ahead]), []
 
     def _threshold(self) -> float:
         """The N-th smallest margin so far; inf as long as there are fewer."""
         return -self._smallest[0] if len(self._smallest) == self._nearest else math.inf
 
-    def _may_be_nearest(self, gap: float, factor: float) -> bool:
+    def _may_be_nearest(self, gap: float) -> bool:
         threshold = self._threshold()
-        return math.isinf(threshold) or gap <= factor * self._steepest * threshold
+        return math.isinf(threshold) or gap <= self.factor * self._steepest * threshold
 
-    def _examine(self, rows: list[dict[str, Any]]) -> None:
-        self._scorer.add_margins(rows)
-        self.examined += len(rows)
+    def _examine(self, rows: list[Row], give_up_beyond: float = math.inf) -> None:
+        self._scorer.add_margins(rows, give_up_beyond=give_up_beyond)
         for row in rows:
             margin = row["margin"]
             if margin is None:
@@ -128,3 +145,7 @@ class _Walk:
             heapq.heappush(self._smallest, -margin)
             if len(self._smallest) > self._nearest:
                 heapq.heappop(self._smallest)
+
+
+def _by_gap(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row["logit_gap"], row[IMAGE]))

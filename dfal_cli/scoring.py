@@ -19,11 +19,15 @@ from dfal_cli.images import Decoded
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
 from dfal_cli.margins.across import clearly_across
+from dfal_cli.margins.norms import NORMS
 from dfal_cli.measures import probabilities
 from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
 
 Stream = Callable[[Sequence[str]], Iterator[Decoded]]
 """Reads the named images, in order, as decoded batches."""
+
+Row = dict[str, Any]
+"""A row of the scores table, with the `logit_gap` besides."""
 
 Columns = list[list[Any]]
 """Measures, each a list over the images of a batch."""
@@ -57,14 +61,12 @@ class Scorer:
         self._batches = batches
         self.reporter = reporter
 
-    def rows_of(
-        self, images: Sequence[str], *, with_margins: bool
-    ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    def rows_of(self, images: Sequence[str], *, with_margins: bool) -> tuple[list[Row], list[tuple[str, str]]]:
         """Score the images in a stream: rows of the scores table in their order, and (image, reason) of the rest.
 
         Without margins the outcome is `skipped`; `logit_gap` tells in which order to look at them.
         """
-        rows: list[dict[str, Any]] = []
+        rows: list[Row] = []
         unreadable: list[tuple[str, str]] = []
         with self.reporter.progress("scoring", len(images), "images") as advance:
             for decoded in self._stream(images):
@@ -78,12 +80,16 @@ class Scorer:
                 advance(len(decoded.images) + len(decoded.unreadable))
         return rows, unreadable
 
-    def add_margins(self, rows: Sequence[dict[str, Any]], *, exact: bool = False) -> None:
-        """Read the images of `rows` again and fill in their margins; `exact`: computed in float64."""
+    def add_margins(self, rows: Sequence[Row], *, give_up_beyond: float = math.inf, exact: bool = False) -> None:
+        """Read the images of `rows` again and fill in their margins; `exact`: computed in float64.
+
+        Images given up because they would go beyond so far stay `skipped`.
+        """
         row_of = {row[IMAGE]: row for row in rows}
         for decoded in self._stream(list(row_of)):
             floats = self._floats(decoded.pixels)
-            self._fill_margins([row_of[image] for image in decoded.images], floats, exact=exact)
+            chosen = [row_of[image] for image in decoded.images]
+            self._fill_margins(chosen, floats, give_up_beyond=give_up_beyond, exact=exact)
 
     def twins_of(self, images: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
         """Yield each image with its twin, (C, H, W), less those that do not lie clearly across the boundary.
@@ -101,14 +107,13 @@ class Scorer:
     def _floats(self, pixels: Pixels) -> Tensor:
         return on_device(torch.from_numpy(pixels), self._network.device).float() / 255
 
-    def _cross(self, images: Tensor, *, exact: bool = False) -> Crossing:
-        if exact and self._exact_model is not None:
-            return self._estimate(self._exact_model, images.double())
-        return self._estimate(self._network.model, images)
-
-    def _estimate(self, model: nn.Module, images: Tensor) -> Crossing:
+    def _cross(self, images: Tensor, *, give_up_beyond: float = math.inf, exact: bool = False) -> Crossing:
         settings = self._margins._asdict()
-        return ESTIMATORS[settings.pop("estimator")](model, images, **settings)
+        estimator = ESTIMATORS[settings.pop("estimator")]
+        model = self._network.model
+        if exact and self._exact_model is not None:
+            model, images = self._exact_model, images.double()
+        return estimator(model, images, **settings, give_up_beyond=give_up_beyond)
 
     @functools.cached_property
     def _exact_model(self) -> nn.Module | None:
@@ -129,15 +134,18 @@ class Scorer:
         top = logits.topk(2, dim=1).values
         return [values.tolist() for values in (*probabilities(logits), top[:, 0] - top[:, 1])]
 
-    def _fill_margins(self, rows: Sequence[dict[str, Any]], images: Tensor, *, exact: bool = False) -> None:
+    def _fill_margins(
+        self, rows: Sequence[Row], images: Tensor, *, give_up_beyond: float = math.inf, exact: bool = False
+    ) -> None:
         def margins_of(part: Tensor) -> Columns:
-            crossing = self._cross(part, exact=exact)
-            return [values.tolist() for values in (crossing.margin, crossing.crossing_class, crossing.iterations)]
+            crossing = self._cross(part, give_up_beyond=give_up_beyond, exact=exact)
+            gone = NORMS[self._margins.norm].length(crossing.adversarial - part)
+            return [values.tolist() for values in (crossing.margin, crossing.crossing_class, crossing.iterations, gone)]
 
         columns = _joined(self._batches.apply(margins_of, images))
-        for row, margin, other, iterations in zip(rows, *columns, strict=True):
+        for row, margin, other, iterations, gone in zip(rows, *columns, strict=True):
             crossed = math.isfinite(margin)
-            row["outcome"] = CROSSED if crossed else UNCROSSED
+            row["outcome"] = CROSSED if crossed else SKIPPED if gone > give_up_beyond else UNCROSSED
             row["margin"] = _finite(margin)
             row["crossing_class"] = self._network.classes[other] if crossed else None
             row["iterations"] = iterations
@@ -153,7 +161,7 @@ def _joined(parts: Sequence[Columns]) -> Columns:
     return [list(itertools.chain.from_iterable(column)) for column in zip(*parts, strict=True)]
 
 
-def _rows(images: Sequence[str], classes: tuple[str, ...], columns: Columns) -> list[dict[str, Any]]:
+def _rows(images: Sequence[str], classes: tuple[str, ...], columns: Columns) -> list[Row]:
     """Rows of the scores table without margins; None is a null, and stands wherever there is no finite number."""
     return [
         {

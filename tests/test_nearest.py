@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dfal_cli.console import Silent
-from dfal_cli.nearest import CHUNK, FIRST_FACTOR, walk_nearest
+from dfal_cli.nearest import CHUNKS, FIRST_FACTOR, walk_nearest
 from dfal_cli.tables import read_scores
 from tests.conftest import SAMPLE_DATA, dfal, write
 
@@ -18,6 +18,7 @@ class KnownMargins:
 
     def __init__(self, slopes: np.ndarray, gaps: np.ndarray) -> None:
         self.reporter = Silent()
+        self.detours: dict[str, float] = {}
         self.margins = {
             f"{number:05d}.png": gap / slope for number, (gap, slope) in enumerate(zip(gaps, slopes, strict=True))
         }
@@ -26,9 +27,12 @@ class KnownMargins:
             for image, gap in zip(self.margins, gaps, strict=True)
         ]
 
-    def add_margins(self, rows: list[dict]) -> None:
+    def add_margins(self, rows: list[dict], *, give_up_beyond: float) -> None:
+        """An image in `detours` goes so many times too far before it comes back to its margin."""
         for row in rows:
-            row["margin"], row["outcome"] = self.margins[row["image"]], "crossed"
+            margin = self.margins[row["image"]]
+            given_up = margin * self.detours.get(row["image"], 1) > give_up_beyond
+            row["margin"], row["outcome"] = (None, "skipped") if given_up else (margin, "crossed")
 
     def found(self, count: int) -> set[str]:
         known = [row for row in self.rows if row["margin"] is not None]
@@ -45,8 +49,8 @@ def test_the_walk_finds_the_nearest_and_leaves_most_of_the_pool_alone(wanted):
     audit = walk_nearest(pool, pool.rows, wanted, seed=0)
     assert pool.found(wanted) == pool.true(wanted)
     assert (audit.missed, audit.factor) == (0, FIRST_FACTOR)
-    assert audit.examined == sum(row["outcome"] == "crossed" for row in pool.rows)
-    assert audit.examined <= 6 * wanted + 2 * CHUNK + audit.audited
+    assert audit.examined == sum(row["outcome"] == "crossed" for row in pool.rows) + audit.given_up
+    assert audit.examined <= 6 * wanted + 2 * CHUNKS[0] + audit.audited
     assert 0 < audit.missed_at_most < 0.05
 
 
@@ -60,6 +64,26 @@ def test_an_audit_that_finds_a_missed_image_raises_the_factor_and_the_walk_goes_
     assert audit.missed > 0
     assert audit.factor > FIRST_FACTOR
     assert pool.found(300) == pool.true(300)
+
+
+def test_an_audit_that_finds_an_image_given_up_too_early_has_it_finished():
+    # Half of the images go three times too far before they come back.
+    generator = np.random.default_rng(0)
+    pool = KnownMargins(generator.uniform(1, 1.9, 5_000), generator.exponential(5, 5_000))
+    pool.detours = dict.fromkeys(list(pool.margins)[::2], 3.0)
+    audit = walk_nearest(pool, pool.rows, 500, seed=0)
+    assert audit.missed > 0
+    assert audit.factor > FIRST_FACTOR
+    assert pool.found(500) == pool.true(500)
+
+
+def test_images_that_go_too_far_are_given_up_and_have_no_margin():
+    generator = np.random.default_rng(0)
+    pool = KnownMargins(generator.uniform(1, 10, 5_000), generator.exponential(5, 5_000))
+    audit = walk_nearest(pool, pool.rows, 50, seed=0)
+    given_up = [row for row in pool.rows if row["outcome"] == "skipped" and row["margin"] is None]
+    assert 0 < audit.given_up <= len(given_up)
+    assert pool.found(50) == pool.true(50)
 
 
 def test_a_pool_smaller_than_what_is_wanted_is_examined_whole():
