@@ -110,7 +110,7 @@ class Scorer:
     def _cross(self, images: Tensor, *, give_up_beyond: float = math.inf, exact: bool = False) -> Crossing:
         settings = self._margins._asdict()
         estimator = ESTIMATORS[settings.pop("estimator")]
-        model = self._network.model
+        model: nn.Module = self._network.model
         if exact and self._exact_model is not None:
             model, images = self._exact_model, images.double()
         return estimator(model, images, **settings, give_up_beyond=give_up_beyond)
