@@ -20,10 +20,13 @@ from dfal_cli.margins.norms import NORMS, Norm, per_image
 from dfal_cli.margins.thin import thin_convolutions
 
 ROUNDS = 12
-"""Projections along the boundary."""
+"""Projections along the boundary, at most."""
 
 GROWTH, SHRINKAGE = 1.5, 3.0
 """A step that made the way shorter is followed by a longer one, up to the whole way; one that did not, by a shorter."""
+
+WORTH_A_ROUND = 0.003
+"""An image is done when, were the boundary flat, another round would shorten its margin by less than this share."""
 
 NEAR_ENOUGH = 1.5
 """A linearisation tells where the boundary is on a ray only if it is not further than this factor, out or in."""
@@ -82,6 +85,10 @@ class _OnBoundary(NamedTuple):
     near: Tensor
     """(B,) bool: near enough to where the network was linearised to be believed."""
 
+    def of(self, images: Tensor) -> "_OnBoundary":
+        """The rows of some of the images, by index or mask."""
+        return _OnBoundary(*(values[images] for values in self))
+
 
 class _Search:
     """The shortest crossings known, of B images, and the search for shorter ones. Perturbations are (B, C, H, W)."""
@@ -97,20 +104,31 @@ class _Search:
 
     def go_along_the_boundary(self) -> Tensor:
         """Move to where the linearised boundary is nearest, as long as that makes the way shorter; (B, C, H, W)."""
-        here = self._linearise(self.shortest.adversarial - self._start)
-        step = torch.ones_like(here.length)
+        found = self._linearise(self.shortest.adversarial - self._start, self._everyone)
+        step, moving = torch.ones_like(found.length), self._everyone
         for _ in range(ROUNDS):
-            slope = here.slope
-            if self._clip:
-                slope = slope.masked_fill(blocked_by_box(self._start + here.perturbation, slope), 0)
-            height = (slope * here.perturbation).flatten(1).sum(1)  # of the boundary over the image, in logits
-            nearest = self._norm.direction(slope) * per_image(height / self._norm.dual(slope))
-            stride = per_image(step.where(here.near, 0))  # first of all to the boundary, along the ray
-            there = self._linearise(here.perturbation + stride * (nearest - here.perturbation).nan_to_num())
+            here = found.of(moving)
+            nearest = self._nearest_of(here, moving)
+            gain = step[moving] * (1 - self._norm.length(nearest) / here.length)
+            worth = ~here.near | (gain > WORTH_A_ROUND)
+            moving, here, nearest = moving[worth], here.of(worth), nearest[worth]
+            if not len(moving):
+                break
+            stride = per_image(step[moving].where(here.near, 0))  # first of all to the boundary, along the ray
+            there = self._linearise(here.perturbation + stride * (nearest - here.perturbation).nan_to_num(), moving)
             better = ~here.near | (there.near & (there.length < here.length))
-            step = torch.where(better, (GROWTH * step).clamp(max=1), step / SHRINKAGE)
-            here = _OnBoundary(*(new.where(_like(better, new), old) for new, old in zip(there, here, strict=True)))
-        return here.perturbation
+            step[moving] = torch.where(better, (GROWTH * step[moving]).clamp(max=1), step[moving] / SHRINKAGE)
+            for values, new in zip(found, there, strict=True):
+                values[moving[better]] = new[better]
+        return found.perturbation
+
+    def _nearest_of(self, here: "_OnBoundary", images: Tensor) -> Tensor:
+        """The shortest perturbations that reach the linearised boundaries, (A, C, H, W)."""
+        slope = here.slope
+        if self._clip:
+            slope = slope.masked_fill(blocked_by_box(self._start[images] + here.perturbation, slope), 0)
+        height = (slope * here.perturbation).flatten(1).sum(1)  # of the boundary over the image, in logits
+        return self._norm.direction(slope) * per_image(height / self._norm.dual(slope))
 
     def settle(self, perturbation: Tensor) -> None:
         """Make sure of the crossing of `perturbation`, and that 0.99 of the way to the shortest one does not cross."""
@@ -133,16 +151,17 @@ class _Search:
         points = self._points(perturbation, images)
         return self._remember(points, logits_of(self._model, points).detach(), images)
 
-    def _linearise(self, perturbation: Tensor) -> "_OnBoundary":
+    def _linearise(self, perturbation: Tensor, images: Tensor) -> "_OnBoundary":
         """Where the ray of each perturbation meets the boundary, as the network's linearisation there has it."""
-        leaf, traced = traced_logits(self._model, self._points(perturbation, self._everyone))
-        lead = self._remember(leaf.detach(), traced.detach(), self._everyone)
-        weights = torch.zeros_like(traced)
-        weights[self._everyone, self._others(traced.detach(), self._everyone).argmax(1)] = 1
-        weights[self._everyone, self._predicted] = -1
+        leaf, traced = traced_logits(self._model, self._points(perturbation, images))
+        logits = traced.detach()
+        lead = self._remember(leaf.detach(), logits, images)
+        weights = torch.zeros_like(logits)
+        weights.scatter_(1, self._others(logits, images).argmax(1, keepdim=True), 1)
+        weights.scatter_(1, self._predicted[images, None], -1)
         slope = gradient_of(traced, leaf, weights)
-        perturbation = leaf.detach() - self._start
-        factor = 1 - (lead - self._clear) / (slope * perturbation).flatten(1).sum(1)
+        perturbation = leaf.detach() - self._start[images]
+        factor = 1 - (lead - self._clear[images]) / (slope * perturbation).flatten(1).sum(1)
         near = (factor > 1 / NEAR_ENOUGH) & (factor < NEAR_ENOUGH)
         factor = factor.nan_to_num(1).clamp(1 / NEAR_ENOUGH, NEAR_ENOUGH)
         return _OnBoundary(per_image(factor) * perturbation, factor * self._norm.length(perturbation), slope, near)
@@ -169,8 +188,3 @@ class _Search:
         """By how much the best other class leads more clearly than by rounding, (A, K) -> (A,); may be negative."""
         lead = self._others(logits, images).amax(1) - logits.gather(1, self._predicted[images, None]).squeeze(1)
         return lead - rounding_of(logits) / 2
-
-
-def _like(mask: Tensor, values: Tensor) -> Tensor:
-    """(B,) to be used with values of (B,) or (B, C, H, W)."""
-    return mask.view(-1, *[1] * (values.dim() - 1))
