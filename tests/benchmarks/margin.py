@@ -1,102 +1,197 @@
-"""What a margin costs, ours and foolbox's (extra `test`), side by side: python tests/benchmarks/margin.py
+"""Margins, ours and other implementations', in one run: python tests/benchmarks/margin.py [--keep DIR] [--device cuda]
 
-The unit is the forward equivalent: CPU time of the method over CPU time of one plain forward pass over the same images
-in the same batches. The networks are a LeNet5 and a ResNet-18 (64 pixels, colour) trained here for a minute on the
-sample data, so that anyone can run it.
+Prints the tables of tests/benchmarks/README.md, which says what their columns mean.
 """
 
+import argparse
+import platform
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from comparison.agreement import median_excess, overlap, spearman, verified_lengths
+from comparison.class_gradients import WAYS
+from comparison.methods import PEERS, Method, is_installed, our_methods
+from comparison.reference import near_exact, strong_attacks
+from comparison.subjects import SUBJECTS, Subject, Trained, kept, prepare
+from comparison.timing import Cost, cost_of
+from comparison.walk import score_in_memory
+from torch import Tensor
 
-from dfal_cli.images import decode_image
-from dfal_cli.margins import deepfool
-from dfal_cli.models import build_network
-from dfal_cli.tables import read_labels
+NEAREST = (0.01, 0.1)
 
-SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
-NETWORKS = (("lenet5", (1, 28, 28), 512, 256, 40), ("resnet18", (3, 64, 64), 64, 32, 2))
-"""Architecture, input shape, images measured, batch, epochs of training."""
-
-REPEATS = 3
-
-
-def load(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    """The pool of the sample data: images (N, C, H, W) in [0, 1] and classes (N,)."""
-    table = read_labels(SAMPLE_DATA / "oracle.csv")
-    pixels = np.stack([decode_image(SAMPLE_DATA / "images" / image, shape) for image in table["image"]])
-    _, labels = np.unique(table["label"].to_numpy(str), return_inverse=True)
-    return torch.from_numpy(pixels).float() / 255, torch.from_numpy(labels)
+ESTIMATOR_COLUMNS = (
+    "method", "images", "images/s", "fwd. eq.", "crossed", "median", "mean", "median excess", "Spearman", "top 1 %",
+    "top 10 %",
+)  # fmt: skip
 
 
-def train(model: nn.Module, images: Tensor, labels: Tensor, epochs: int) -> None:
-    """Adam on cross-entropy."""
-    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
-    generator = torch.Generator().manual_seed(0)
-    model.train()
-    for _ in range(epochs):
-        for batch in torch.split(torch.randperm(len(images), generator=generator), 32):
-            optimiser.zero_grad()
-            F.cross_entropy(model(images[batch]), labels[batch]).backward()
-            optimiser.step()
-    model.eval()
+def compare_estimators(subject: Subject, trained: Trained, keep: Path, device: torch.device, *, peers: bool) -> None:
+    """Print a row for each method: its cost, and how near its margins are to the reference."""
+    images = _floats(trained.pool[: subject.measured], device)
+    parts = images.split(trained.batch)
+    points: dict[str, list[Tensor]] = {}
+    costs: dict[str, Cost] = {}
+    absent: list[str] = []
+    for name, method in our_methods(trained.model).items():
+        costs[name], points[name] = _run(method, trained, parts)
+    for name, peer in PEERS.items() if peers else ():
+        if not is_installed(peer):
+            absent.append(name)
+            continue
+        some = images[: subject.few if peer.slow else None].split(trained.batch)
+        costs[name], points[name] = _run(peer.make(trained.model, len(trained.classes)), trained, some)
+    lengths = {name: verified_lengths(trained.model, parts, _filled(found, parts)) for name, found in points.items()}
+    stored = kept(
+        keep / f"{trained.stem}-{subject.measured}-reference.pt",
+        lambda: _reference(subject, trained, parts, points),
+    ).numpy()
+    reference = np.fmin.reduce([stored, *lengths.values()])
+    print(f"Reference: median {np.median(reference):.4f}, mean {reference.mean():.4f}\n")
+    _table(
+        ESTIMATOR_COLUMNS,
+        [_row(name, costs[name], lengths[name][: _count(points[name])], reference) for name in points]
+        + [(name, "not installed", *[""] * 9) for name in absent],
+    )
 
 
-def foolbox_deepfool(model: nn.Module, candidates: int | None) -> Callable[[Tensor], Tensor]:
-    """foolbox's L2DeepFool, unclipped, as a function from images to margins."""
-    import foolbox
+def compare_walks(trained: Trained, device: torch.device) -> None:
+    """Print what `score --nearest` costs, and whether it finds what scoring everything finds."""
+    parts = _floats(trained.pool, device).split(trained.batch)
+    count = len(trained.pool)
 
-    attack = foolbox.attacks.L2DeepFoolAttack(steps=50, candidates=candidates, overshoot=0.02)
-    wrapped = foolbox.PyTorchModel(model, bounds=(-100, 100), device="cpu")
+    def measured(nearest: int | None) -> tuple[Cost, object]:
+        scored = []
+        cost = cost_of(lambda: scored.append(score_in_memory(trained, nearest, device)), trained.model, parts)
+        return cost, scored[-1]
 
-    def margins(images: Tensor) -> Tensor:
-        predicted = model(images).argmax(1)
-        _, adversarial, crossed = attack(wrapped, images, predicted, epsilons=None)
-        return (adversarial - images).flatten(1).norm(dim=1).where(crossed, torch.nan)
+    cost, everything = measured(None)
+    rows = [("everything", count, f"{cost.forward_equivalents:.1f}", count, 0, "")]
+    for share in NEAREST:
+        nearest = round(share * count)
+        cost, walked = measured(nearest)
+        same = walked.smallest(nearest) == everything.smallest(nearest)
+        rows.append(
+            (f"nearest {share:.0%}", count, f"{cost.forward_equivalents:.1f}", walked.examined, walked.given_up, same)
+        )
+    _table(("wanted", "pool", "fwd. eq.", "examined", "given up", "same set"), rows)
 
-    return margins
+
+def compare_gradients(subject: Subject, trained: Trained, device: torch.device) -> None:
+    """Print what each way to the class gradients costs, and that they agree."""
+    parts = _floats(trained.pool[: subject.measured], device).split(trained.batch)
+    with torch.no_grad():
+        predicted = [trained.model(part).argmax(1) for part in parts]
+    expected = WAYS["loop with retain_graph"](trained.model, parts[0], predicted[0])
+    rows = []
+    for name, way in WAYS.items():
+        difference = (way(trained.model, parts[0], predicted[0]) - expected).abs().max() / expected.abs().max()
+
+        def run(way: Callable[..., Tensor] = way) -> None:
+            for part, classes in zip(parts, predicted, strict=True):
+                way(trained.model, part, classes)
+
+        rows.append((name, f"{cost_of(run, trained.model, parts).forward_equivalents:.1f}", f"{difference:.0e}"))
+    _table((f"{len(trained.classes) - 1} gradients", "fwd. eq.", "largest difference"), rows)
 
 
-def cpu_seconds(function: Callable[[Tensor], Tensor], images: Tensor, batch: int) -> tuple[float, Tensor]:
-    """The least CPU time of a few runs, and what the function returned."""
-    times = []
-    for _ in range(REPEATS):
-        started = time.process_time()
-        answers = torch.cat([function(part) for part in images.split(batch)])
-        times.append(time.process_time() - started)
-    return min(times), answers
+def _run(method: Method, trained: Trained, parts: Sequence[Tensor]) -> tuple[Cost, list[Tensor]]:
+    """The cost of a method, and the points it found."""
+    found: list[Tensor] = []
+
+    def run() -> None:
+        found[:] = [method(part).detach() for part in parts]
+
+    return cost_of(run, trained.model, parts), found
+
+
+def _reference(subject: Subject, trained: Trained, parts: Sequence[Tensor], points: dict[str, list[Tensor]]) -> Tensor:
+    """The near-exact norms (N,), from the strong attacks and whatever has been found so far."""
+    started = time.perf_counter()
+    attacks = strong_attacks(trained.model, subject.targets) if is_installed(PEERS["foolbox DDN, 100 steps"]) else []
+    found = [_filled(part, parts) for part in points.values()]
+    lengths = [
+        near_exact(trained.model, part, [*(attack(part).detach() for attack in attacks), *(each[i] for each in found)])
+        for i, part in enumerate(parts)
+    ]
+    print(f"(the reference took {time.perf_counter() - started:.0f} s)\n")
+    return torch.cat(lengths).cpu()
+
+
+def _filled(found: Sequence[Tensor], parts: Sequence[Tensor]) -> list[Tensor]:
+    """A method's points as batches of all the images; where it was not run the images, which do not cross."""
+    together = torch.cat(list(found))
+    return list(torch.cat([together, torch.cat(list(parts))[len(together) :]]).split(len(parts[0])))
+
+
+def _count(found: Sequence[Tensor]) -> int:
+    return sum(len(part) for part in found)
+
+
+def _row(name: str, cost: Cost, lengths: np.ndarray, reference: np.ndarray) -> tuple[object, ...]:
+    reference = reference[: len(lengths)]
+    return (
+        name,
+        len(lengths),
+        f"{len(lengths) / cost.seconds:,.0f}" if len(lengths) > cost.seconds else f"{len(lengths) / cost.seconds:.1f}",
+        f"{cost.forward_equivalents:,.1f}",
+        f"{np.isfinite(lengths).mean():.3f}",
+        f"{np.nanmedian(lengths):.4f}",
+        f"{np.nanmean(lengths):.4f}",
+        f"{median_excess(lengths, reference):.2%}",
+        f"{spearman(lengths, reference):.4f}",
+        *(f"{overlap(lengths, reference, share):.2f}" for share in NEAREST),
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table."""
+    for row in (columns, ["---"] * len(columns), *rows):
+        print("|", " | ".join(map(str, row)), "|", flush=True)
+    print()
+
+
+def _floats(pixels: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(pixels).to(device).float() / 255
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep data, networks and reference for the next run")
+    parser.add_argument("--device", default="cpu", type=torch.device, metavar="NAME", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--networks", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
+    sections = ["estimators", "nearest", "gradients"]
+    parser.add_argument("--sections", nargs="+", choices=sections, default=sections)
+    parser.add_argument("--without-peers", action="store_true", help="measure only dfal's own estimators")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Print a line for each network and method."""
+    """Print the tables asked for."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    print(f"{'':26} forward eq.  images/s  crossed  median   mean")
-    for name, shape, count, batch, epochs in NETWORKS:
-        images, labels = load(shape)
-        model = build_network(name, 4, shape)
-        train(model, images, labels, epochs)
-        methods = {
-            "dfal deepfool": lambda part, model=model: deepfool(model, part).margin,
-            "foolbox, all classes": foolbox_deepfool(model, None),
-            "foolbox, 3 candidates": foolbox_deepfool(model, 3),
-        }
-        with torch.no_grad():
-            forward, _ = cpu_seconds(model, images[:count], batch)
-        for method, function in methods.items():
-            seconds, margins = cpu_seconds(function, images[:count], batch)
-            known = margins[margins.isfinite()]
-            print(
-                f"{name}: {method:24.24} {seconds / forward:7.1f} {count / seconds:9.0f} {len(known) / count:8.3f} "
-                f"{known.median():8.4f} {known.mean():7.4f}"
-            )
+    options = _arguments()
+    device = options.device
+    chip = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU, one thread"
+    print(f"{chip}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        keep = options.keep or Path(folder)
+        keep.mkdir(parents=True, exist_ok=True)
+        for name in options.networks:
+            subject = SUBJECTS[name]
+            trained = prepare(subject, keep, device)
+            side = "x".join(map(str, subject.shape))
+            print(f"## {name}, {trained.data}, {side}, accuracy {trained.accuracy:.3f}, batch {trained.batch}\n")
+            if "estimators" in options.sections:
+                compare_estimators(subject, trained, keep, device, peers=not options.without_peers)
+            if "nearest" in options.sections:
+                compare_walks(trained, device)
+            if "gradients" in options.sections:
+                compare_gradients(subject, trained, device)
 
 
 if __name__ == "__main__":

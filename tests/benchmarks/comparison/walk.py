@@ -1,0 +1,61 @@
+"""`score --nearest` over images in memory: all that the command does, less reading images and writing the table."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from dfal_cli.checkpoint import LoadedNetwork
+from dfal_cli.console import Silent
+from dfal_cli.device import FittingBatches
+from dfal_cli.images import Decoded
+from dfal_cli.nearest import settle_order, walk_nearest
+from dfal_cli.schemas import IMAGE, SKIPPED
+from dfal_cli.scoring import MarginSettings, Scorer
+
+from .subjects import Trained
+
+DEEPFOOL = MarginSettings("deepfool", "l2", 50, 0.02, None, False)
+
+
+class Scored(NamedTuple):
+    """The rows that `score` would write, and how it came to them."""
+
+    rows: list[dict[str, Any]]
+    examined: int
+    """Images whose margin was begun."""
+
+    @property
+    def given_up(self) -> int:
+        """Images that were walked a part of the way."""
+        return sum(row["outcome"] == SKIPPED and row["iterations"] > 0 for row in self.rows)
+
+    def smallest(self, count: int) -> set[str]:
+        """The images of the `count` smallest margins, as `select` would rank them."""
+        known = [row for row in self.rows if row["margin"] is not None]
+        return {row[IMAGE] for row in sorted(known, key=lambda row: (row["margin"], row[IMAGE]))[:count]}
+
+
+def score_in_memory(trained: Trained, nearest: int | None, device: torch.device) -> Scored:
+    """Score the pool of a trained network, all of it or only what can be among the `nearest`."""
+    names = [f"{number:06d}" for number in range(len(trained.pool))]
+    scorer = _scorer(trained, names, device)
+    rows, _ = scorer.rows_of(names, with_margins=nearest is None)
+    examined = walk_nearest(scorer, rows, nearest, seed=0).examined if nearest else len(rows)
+    settle_order(scorer, rows, nearest)
+    return Scored(rows, examined)
+
+
+def _scorer(trained: Trained, names: Sequence[str], device: torch.device) -> Scorer:
+    """A Scorer whose stream takes the images from memory."""
+    place = {name: number for number, name in enumerate(names)}
+
+    def stream(images: Sequence[str]) -> Iterator[Decoded]:
+        for start in range(0, len(images), trained.batch):
+            part = list(images[start : start + trained.batch])
+            yield Decoded(part, trained.pool[np.array([place[name] for name in part])], [])
+
+    shape: tuple[int, int, int] = tuple(trained.pool.shape[1:])
+    network = LoadedNetwork(trained.model, trained.classes, shape, device, {})
+    return Scorer(network, DEEPFOOL, stream, FittingBatches(trained.batch, Silent()), Silent())
