@@ -91,7 +91,7 @@ def test_every_way_to_the_class_gradients_gives_the_same(name: str) -> None:
 def test_the_walk_in_memory_finds_what_scoring_everything_finds() -> None:
     pool = np.random.default_rng(0).integers(0, 256, (300, 1, 16, 16), dtype=np.uint8)
     trained = Trained(small_network(), pool, ("a", "b", "c", "d"), "noise", 0.0, "noise", 64)
-    everything = score_in_memory(trained, None, torch.device("cpu"))
-    walked = score_in_memory(trained, 5, torch.device("cpu"))
+    everything = score_in_memory(trained, 5, torch.device("cpu"), everything=True)
+    walked = score_in_memory(trained, 5, torch.device("cpu"), everything=False)
     assert len(everything.rows) == everything.examined == 300
     assert walked.smallest(5) == everything.smallest(5)

@@ -5,6 +5,7 @@ Prints the tables of tests/benchmarks/README.md, which says what their columns m
 
 import argparse
 import platform
+import sys
 import tempfile
 import time
 import warnings
@@ -19,7 +20,7 @@ from comparison.methods import PEERS, Method, is_installed, our_methods
 from comparison.reference import near_exact, strong_attacks
 from comparison.subjects import SUBJECTS, Subject, Trained, kept, prepare
 from comparison.timing import Cost, cost_of
-from comparison.walk import score_in_memory
+from comparison.walk import Scored, score_in_memory
 from torch import Tensor
 
 NEAREST = (0.01, 0.1)
@@ -38,13 +39,14 @@ def compare_estimators(subject: Subject, trained: Trained, keep: Path, device: t
     costs: dict[str, Cost] = {}
     absent: list[str] = []
     for name, method in our_methods(trained.model).items():
-        costs[name], points[name] = _run(method, trained, parts)
+        costs[name], points[name] = _run(name, method, trained, parts)
     for name, peer in PEERS.items() if peers else ():
         if not is_installed(peer):
             absent.append(name)
             continue
         some = images[: subject.few if peer.slow else None].split(trained.batch)
-        costs[name], points[name] = _run(peer.make(trained.model, len(trained.classes)), trained, some)
+        method = peer.make(trained.model, len(trained.classes))
+        costs[name], points[name] = _run(name, method, trained, some)
     lengths = {name: verified_lengths(trained.model, parts, _filled(found, parts)) for name, found in points.items()}
     stored = kept(
         keep / f"{trained.stem}-{subject.measured}-reference.pt",
@@ -64,20 +66,23 @@ def compare_walks(trained: Trained, device: torch.device) -> None:
     parts = _floats(trained.pool, device).split(trained.batch)
     count = len(trained.pool)
 
-    def measured(nearest: int | None) -> tuple[Cost, object]:
-        scored = []
-        cost = cost_of(lambda: scored.append(score_in_memory(trained, nearest, device)), trained.model, parts)
-        return cost, scored[-1]
-
-    cost, everything = measured(None)
-    rows = [("everything", count, f"{cost.forward_equivalents:.1f}", count, 0, "")]
-    for share in NEAREST:
-        nearest = round(share * count)
-        cost, walked = measured(nearest)
-        same = walked.smallest(nearest) == everything.smallest(nearest)
-        rows.append(
-            (f"nearest {share:.0%}", count, f"{cost.forward_equivalents:.1f}", walked.examined, walked.given_up, same)
+    def measured(nearest: int, *, everything: bool = False) -> tuple[str, Scored]:
+        scored: list[Scored] = []
+        cost = cost_of(
+            lambda: scored.append(score_in_memory(trained, nearest, device, everything=everything)),
+            trained.model,
+            parts,
         )
+        _say(f"{'everything' if everything else f'nearest {nearest}'}: {cost.seconds:.1f} s")
+        return f"{cost.forward_equivalents:.1f}", scored[-1]
+
+    wanted = [round(share * count) for share in NEAREST]
+    cost, every = measured(wanted[-1], everything=True)
+    rows: list[tuple[object, ...]] = [("everything", count, cost, count, 0, "")]
+    for nearest in wanted:
+        cost, walked = measured(nearest)
+        same = "yes" if walked.smallest(nearest) == every.smallest(nearest) else "NO"
+        rows.append((f"nearest {nearest}", count, cost, walked.examined, walked.given_up, same))
     _table(("wanted", "pool", "fwd. eq.", "examined", "given up", "same set"), rows)
 
 
@@ -99,26 +104,32 @@ def compare_gradients(subject: Subject, trained: Trained, device: torch.device) 
     _table((f"{len(trained.classes) - 1} gradients", "fwd. eq.", "largest difference"), rows)
 
 
-def _run(method: Method, trained: Trained, parts: Sequence[Tensor]) -> tuple[Cost, list[Tensor]]:
+def _run(name: str, method: Method, trained: Trained, parts: Sequence[Tensor]) -> tuple[Cost, list[Tensor]]:
     """The cost of a method, and the points it found."""
     found: list[Tensor] = []
 
     def run() -> None:
         found[:] = [method(part).detach() for part in parts]
 
-    return cost_of(run, trained.model, parts), found
+    cost = cost_of(run, trained.model, parts)
+    _say(f"{name}: {cost.seconds:.1f} s")
+    return cost, found
 
 
 def _reference(subject: Subject, trained: Trained, parts: Sequence[Tensor], points: dict[str, list[Tensor]]) -> Tensor:
     """The near-exact norms (N,), from the strong attacks and whatever has been found so far."""
     started = time.perf_counter()
-    attacks = strong_attacks(trained.model, subject.targets) if is_installed(PEERS["foolbox DDN, 100 steps"]) else []
+    attacks = (
+        strong_attacks(trained.model, subject.targets, subject.steps)
+        if is_installed(PEERS["foolbox DDN, 100 steps"])
+        else []
+    )
     found = [_filled(part, parts) for part in points.values()]
     lengths = [
         near_exact(trained.model, part, [*(attack(part).detach() for attack in attacks), *(each[i] for each in found)])
         for i, part in enumerate(parts)
     ]
-    print(f"(the reference took {time.perf_counter() - started:.0f} s)\n")
+    _say(f"reference: {time.perf_counter() - started:.0f} s")
     return torch.cat(lengths).cpu()
 
 
@@ -153,6 +164,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in (columns, ["---"] * len(columns), *rows):
         print("|", " | ".join(map(str, row)), "|", flush=True)
     print()
+
+
+def _say(text: str) -> None:
+    """Tell how far the run has come; the tables alone go to stdout."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _floats(pixels: np.ndarray, device: torch.device) -> Tensor:

@@ -28,7 +28,7 @@ LABELLED = 1_000
 POOLS = (1_000, 10_000, 60_000)
 NEAREST_SHARE = 0.01
 FLOORS = Path(__file__).with_name("floors.py")
-COLUMNS = ("process", "images", "s", "CPU s", "images/s", "peak MiB", "x floor")
+COLUMNS = ("process", "images", "s", "CPU s", "images/s", "peak MiB", "x floor", "x floor, CPU")
 
 
 class Ran(NamedTuple):
@@ -156,6 +156,7 @@ def show(what: str, pool: Pool, ran: Ran, floor: Ran) -> None:
     cells = (
         what, f"{pool.count:,}", f"{ran.seconds:.1f}", f"{ran.cpu_seconds:.1f}", f"{pool.count / ran.seconds:,.0f}",
         f"{ran.mebibytes:,.0f}", f"{ran.seconds / floor.seconds:.2f}",
+        f"{ran.cpu_seconds / floor.cpu_seconds:.2f}",
     )  # fmt: skip
     print("|", " | ".join(cells), "|", flush=True)
 

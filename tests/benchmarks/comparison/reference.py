@@ -14,61 +14,72 @@ from .methods import Method, foolbox_attack, foolbox_targeted_ddn
 STARTS = 3
 """So many of an image's shortest crossings are polished, as boundaries curve: the shortest need not end shortest."""
 
-ROUNDS = 60
+ROUGH_ROUNDS, FINE_ROUNDS = 25, 40
 SECANTS = 6
+STRAIGHT = 1e-7
+"""A way whose cosine with the boundary's normal is that near to 1 has nothing left to gain."""
+
+ACROSS_BY = 1e-4
+"""What float32 finds on the boundary is taken so much further, for float64 to find it across."""
+
 FIRST_TURN, LONGER_TURN, SHORTER_TURN = 0.5, 1.5, 3.0
 LEAST_TURN = 1e-4
 
 
-def strong_attacks(model: nn.Module, targets: int) -> list[Method]:
-    """DDN from a far and a near first radius, and towards each of the `targets` most probable other classes."""
+def strong_attacks(model: nn.Module, targets: int, steps: int) -> list[Method]:
+    """DDN of so many steps, half as many from near by, a fifth towards each of the `targets` most probable others."""
     untargeted = [
-        foolbox_attack(model, "DDNAttack", steps=1000, init_epsilon=1.0, gamma=0.05),
-        foolbox_attack(model, "DDNAttack", steps=500, init_epsilon=0.1, gamma=0.02),
+        foolbox_attack(model, "DDNAttack", steps=steps, init_epsilon=1.0, gamma=0.05),
+        foolbox_attack(model, "DDNAttack", steps=steps // 2, init_epsilon=0.1, gamma=0.02),
     ]
-    return untargeted + [foolbox_targeted_ddn(model, 200, _of_rank(rank)) for rank in range(1, targets + 1)]
+    return untargeted + [foolbox_targeted_ddn(model, steps // 5, _of_rank(rank)) for rank in range(1, targets + 1)]
 
 
 def near_exact(model: nn.Module, images: Tensor, starts: Sequence[Tensor]) -> Tensor:
     """The shortest way out of the predicted class that can be found from any of the `starts`: norms (B,), float64.
 
     images and each of starts: (B, C, H, W). A start that is not across is none; without any, the norm is inf.
+    The shortest starts are polished roughly in the dtype given, and the best of what comes of them in float64.
     """
-    exact = copy.deepcopy(model).double()
-    images = images.double()
-    predicted = _logits(exact, images).argmax(1)
-    points = torch.stack([start.double() for start in starts])  # (S, B, C, H, W)
-    lengths = torch.stack([_crossing_length(exact, images, start, predicted) for start in points])  # (S, B)
-    best = torch.full_like(lengths[0], torch.inf)
-    for rank in range(min(STARTS, len(starts))):
-        chosen = lengths.argsort(0)[rank]  # (B,)
-        here = torch.arange(len(images), device=images.device)
-        usable = lengths[chosen, here].isfinite()
-        found = polish(exact, images[usable], points[chosen, here][usable], predicted[usable])
-        best[usable] = best[usable].minimum(_length(found - images[usable]))
-    return best
+    exact, place = copy.deepcopy(model).double(), images.double()
+    with torch.no_grad():
+        predicted = exact(place).argmax(1)
+    points = torch.stack(list(starts))  # (S, B, C, H, W)
+    lengths = torch.stack([_crossing_length(exact, place, start.double(), predicted) for start in points])  # (S, B)
+    order, here = lengths.argsort(0), torch.arange(len(images), device=images.device)
+    best, shortest = points[order[0], here].double(), lengths.amin(0)
+    for chosen in order[:STARTS]:
+        rough = polish(model, images, points[chosen, here], predicted, ROUGH_ROUNDS)
+        found = place + (1 + ACROSS_BY) * (rough.double() - place)
+        length = _crossing_length(exact, place, found, predicted)
+        best = found.where(_column(length < shortest), best)
+        shortest = length.minimum(shortest)
+    fine = polish(exact, place, best, predicted, FINE_ROUNDS)
+    return _length(fine - place).where(shortest.isfinite(), torch.inf)
 
 
-def polish(model: nn.Module, images: Tensor, points: Tensor, predicted: Tensor) -> Tensor:
+def polish(model: nn.Module, images: Tensor, points: Tensor, predicted: Tensor, rounds: int) -> Tensor:
     """Move points that are across along the boundary towards their images; returns points across, never further off.
 
     At the nearest boundary point, the way there is the boundary's normal. So turn the way towards the normal, at the
     same length; where that ends across the boundary, some of the length can be saved, and the next turn be larger.
-    All tensors float64; images, points: (B, C, H, W); predicted: (B,).
+    images, points: (B, C, H, W); predicted: (B,).
     """
     points = _onto_boundary(model, images, points, predicted)
     turn = torch.full_like(images[:, 0, 0, 0], FIRST_TURN)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         turning = (turn > LEAST_TURN).nonzero().squeeze(1)
         if not len(turning):
             break
-        start, end, classes, share = images[turning], points[turning], predicted[turning], _column(turn[turning])
-        way, length = end - start, _column(_length(end - start))
-        turned = (1 - share) * way / length + share * _normal(model, end, classes)
+        start, end, classes, share = images[turning], points[turning], predicted[turning], turn[turning]
+        length = _column(_length(end - start))
+        way, normal = (end - start) / length, _normal(model, end, classes)
+        turned = way + _column(share) * (normal - way)
         tried = start + length * turned / _column(_length(turned))
         across = _lead(model, tried, classes) > 0
-        turn[turning] = torch.where(across, (turn[turning] * LONGER_TURN).clamp(max=1), turn[turning] / SHORTER_TURN)
         points[turning[across]] = _onto_boundary(model, start[across], tried[across], classes[across])
+        share = torch.where(across, (share * LONGER_TURN).clamp(max=1), share / SHORTER_TURN)
+        turn[turning] = share.where((way * normal).flatten(1).sum(1) < 1 - STRAIGHT, 0)
     return points
 
 
@@ -112,11 +123,6 @@ def _normal(model: nn.Module, points: Tensor, predicted: Tensor) -> Tensor:
         leaf = points.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(_lead_of(model(leaf), predicted).sum(), leaf)
     return gradient / _column(_length(gradient)).clamp(min=torch.finfo(gradient.dtype).tiny)
-
-
-def _logits(model: nn.Module, points: Tensor) -> Tensor:
-    with torch.no_grad():
-        return model(points)
 
 
 def _of_rank(rank: int) -> Callable[[Tensor], Tensor]:

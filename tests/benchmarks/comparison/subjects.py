@@ -32,14 +32,16 @@ class Subject(NamedTuple):
     few: int
     """Of those: the slow peers are measured on these."""
     targets: int
-    """So many classes are targeted one by one for the reference."""
+    """For the reference, so many classes are targeted one by one."""
+    steps: int
+    """Of the longest attack for the reference."""
 
 
 SUBJECTS = {
     subject.architecture: subject
     for subject in (
-        Subject("lenet5", "mnist", (1, 28, 28), 10_000, 4, pool=5_000, measured=1_024, few=128, targets=9),
-        Subject("resnet18", "clothing10", (3, 64, 64), 887, 6, pool=1_000, measured=256, few=32, targets=3),
+        Subject("lenet5", "mnist", (1, 28, 28), 10_000, 4, pool=5_000, measured=1_024, few=128, targets=9, steps=1_000),
+        Subject("resnet18", "clothing10", (3, 64, 64), 887, 6, pool=1_000, measured=128, few=32, targets=3, steps=200),
     )
 }
 

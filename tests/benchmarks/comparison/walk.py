@@ -37,12 +37,15 @@ class Scored(NamedTuple):
         return {row[IMAGE] for row in sorted(known, key=lambda row: (row["margin"], row[IMAGE]))[:count]}
 
 
-def score_in_memory(trained: Trained, nearest: int | None, device: torch.device) -> Scored:
-    """Score the pool of a trained network, all of it or only what can be among the `nearest`."""
+def score_in_memory(trained: Trained, nearest: int, device: torch.device, *, everything: bool) -> Scored:
+    """Score the pool of a trained network, everything or only what can be among the `nearest`.
+
+    Either way the nearest are computed once more in float64, as the command does.
+    """
     names = [f"{number:06d}" for number in range(len(trained.pool))]
     scorer = _scorer(trained, names, device)
-    rows, _ = scorer.rows_of(names, with_margins=nearest is None)
-    examined = walk_nearest(scorer, rows, nearest, seed=0).examined if nearest else len(rows)
+    rows, _ = scorer.rows_of(names, with_margins=everything)
+    examined = len(rows) if everything else walk_nearest(scorer, rows, nearest, seed=0).examined
     settle_order(scorer, rows, nearest)
     return Scored(rows, examined)
 
