@@ -1,11 +1,15 @@
 """The parts of the benchmarks that others' numbers hang on."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from dfal_cli.models import build_network, seeded
+from dfal_cli.tables import read_labels
+from tests.benchmarks.comparison import folders
 from tests.benchmarks.comparison.agreement import median_excess, overlap, spearman, verified_lengths
 from tests.benchmarks.comparison.class_gradients import WAYS
 from tests.benchmarks.comparison.reference import near_exact
@@ -95,3 +99,11 @@ def test_the_walk_in_memory_finds_what_scoring_everything_finds() -> None:
     walked = score_in_memory(trained, 5, torch.device("cpu"), everything=False)
     assert len(everything.rows) == everything.examined == 300
     assert walked.smallest(5) == everything.smallest(5)
+
+
+def test_without_the_real_data_sketches_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "REAL_DATA", tmp_path / "absent")
+    folder = folders.image_folder("mnist", tmp_path, 5)
+    images = list(read_labels(folder.labels)["image"])
+    assert len(images) == 5
+    assert all((folder.root / image).is_file() for image in images)
