@@ -25,6 +25,9 @@ from torch import Tensor
 
 NEAREST = (0.01, 0.1)
 
+TIGHT = PEERS["foolbox DDN, 100 steps"]
+"""The attack that the reference begins with."""
+
 ESTIMATOR_COLUMNS = (
     "method", "images", "images/s", "fwd. eq.", "crossed", "median", "mean", "median excess", "Spearman", "top 1 %",
     "top 10 %",
@@ -48,9 +51,9 @@ def compare_estimators(subject: Subject, trained: Trained, keep: Path, device: t
         method = peer.make(trained.model, len(trained.classes))
         costs[name], points[name] = _run(name, method, trained, some)
     lengths = {name: verified_lengths(trained.model, parts, _filled(found, parts)) for name, found in points.items()}
+    kind = "reference" if is_installed(TIGHT) else "weak-reference"
     stored = kept(
-        keep / f"{trained.stem}-{subject.measured}-reference.pt",
-        lambda: _reference(subject, trained, parts, points),
+        keep / f"{trained.stem}-{subject.measured}-{kind}.pt", lambda: _reference(subject, trained, parts, points)
     ).numpy()
     reference = np.fmin.reduce([stored, *lengths.values()])
     print(f"Reference: median {np.median(reference):.4f}, mean {reference.mean():.4f}\n")
@@ -119,11 +122,7 @@ def _run(name: str, method: Method, trained: Trained, parts: Sequence[Tensor]) -
 def _reference(subject: Subject, trained: Trained, parts: Sequence[Tensor], points: dict[str, list[Tensor]]) -> Tensor:
     """The near-exact norms (N,), from the strong attacks and whatever has been found so far."""
     started = time.perf_counter()
-    attacks = (
-        strong_attacks(trained.model, subject.targets, subject.steps)
-        if is_installed(PEERS["foolbox DDN, 100 steps"])
-        else []
-    )
+    attacks = strong_attacks(trained.model, subject.targets, subject.steps) if is_installed(TIGHT) else []
     found = [_filled(part, parts) for part in points.values()]
     lengths = [
         near_exact(trained.model, part, [*(attack(part).detach() for attack in attacks), *(each[i] for each in found)])
@@ -148,7 +147,7 @@ def _row(name: str, cost: Cost, lengths: np.ndarray, reference: np.ndarray) -> t
     return (
         name,
         len(lengths),
-        f"{len(lengths) / cost.seconds:,.0f}" if len(lengths) > cost.seconds else f"{len(lengths) / cost.seconds:.1f}",
+        f"{len(lengths) / cost.seconds:,.1f}",
         f"{cost.forward_equivalents:,.1f}",
         f"{np.isfinite(lengths).mean():.3f}",
         f"{np.nanmedian(lengths):.4f}",

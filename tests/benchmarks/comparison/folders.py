@@ -27,10 +27,10 @@ def image_folder(name: str, keep: Path, sketches: int) -> ImageFolder:
 
     The real data are a script beside the checkout, `shared/data/make_folder.py`.
     """
-    if not (REAL_DATA / "make_folder.py").exists():
-        return _sketched(keep / f"sketches-{sketches}", sketches)
     root = keep / name
     if not (root / "labels.csv").exists():
+        if not (REAL_DATA / "make_folder.py").exists():
+            return _sketched(keep / f"sketches-{sketches}", sketches)
         command = [sys.executable, str(REAL_DATA / "make_folder.py"), name, str(root), "--split", "all"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return ImageFolder(root, root / "labels.csv", name)

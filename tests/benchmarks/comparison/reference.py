@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .methods import Method, foolbox_attack, foolbox_targeted_ddn
 
-STARTS = 3
+STARTS = 6
 """So many of an image's shortest crossings are polished, as boundaries curve: the shortest need not end shortest."""
 
 ROUGH_ROUNDS, FINE_ROUNDS = 25, 40
