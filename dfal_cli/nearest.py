@@ -11,6 +11,7 @@ import heapq
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,15 +22,19 @@ CHUNKS = (32, 1024)
 """Least and largest number of images between two looks at the threshold: half as many as are wanted. It is not the
 batch size, which changes nothing."""
 
-FIRST_FACTOR = 2.0
+FIRST_FACTOR = 1.5
 RAISED_BY = 1.5
 
 AUDITED_SHARE = 0.005
-LEAST_AUDITED = 64
+LEAST_AUDITED = 32
+"""Of the images never begun, and of those given up, so many or such a share are scored after all."""
+
 CONFIDENCE = 0.95
 
 SETTLED = 1000
-RECOMPUTED = 1.25
+DOUBTFUL = 2e-4, 1e-5
+"""Margins nearer to each other than this share of them, or this length, may be in the wrong order. On a LeNet5 rounding
+changed a margin by at most a tenth of that."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +70,32 @@ def walk_nearest(scorer: Scorer, rows: Sequence[Row], nearest: int, seed: int) -
             break
         missed += found
         walk.raise_factor()
-    unsure = 1 - (1 - CONFIDENCE) ** (1 / audited) if audited else 0.0
-    return Audit(walk.examined, len(walk.given_up), walk.factor, audited, missed, unsure)
+    left = len(walk.ahead), len(walk.given_up)
+    return Audit(walk.examined, left[1], walk.factor, sum(audited), missed, _missed_at_most(left, audited))
+
+
+def _missed_at_most(left: Sequence[int], audited: Sequence[int]) -> float:
+    """The share of the images left that may be among the nearest although none of those audited was.
+
+    If more than a share u of them were, n audited ones would find none with probability below (1 - u) ** n.
+    """
+    groups = [(remaining, drawn) for remaining, drawn in zip(left, audited, strict=True) if remaining]
+    missed = sum(remaining * (1 - ((1 - CONFIDENCE) / len(groups)) ** (1 / drawn)) for remaining, drawn in groups)
+    return missed / sum(left) if groups else 0.0
 
 
 def settle_order(scorer: Scorer, rows: Sequence[Row], nearest: int | None) -> None:
-    """Compute the smallest margins once more, in float64: the `nearest` ones, or 1,000, and a quarter more.
+    """Compute those of the smallest margins (the `nearest` ones, or 1,000) once more, in float64, that nearly tie.
 
     In float32 a margin near 0 is mostly rounding, which another batch size rounds otherwise, and of two that nearly tie
     now one and now the other is the smaller. What people are asked about must not hang on that.
     """
-    crossed = [row for row in rows if row["margin"] is not None]
-    count = round(RECOMPUTED * (nearest or SETTLED))
-    scorer.add_margins(heapq.nsmallest(count, crossed, key=lambda row: (row["margin"], row[IMAGE])), exact=True)
+    crossed = (row for row in rows if row["margin"] is not None)
+    smallest = heapq.nsmallest((nearest or SETTLED) + 1, crossed, key=lambda row: (row["margin"], row[IMAGE]))
+    share, length = DOUBTFUL
+    near_next = [after["margin"] - row["margin"] < share * row["margin"] + length for row, after in pairwise(smallest)]
+    doubtful = [row for place, row in enumerate(smallest) if any(near_next[max(place - 1, 0) : place + 1])]
+    scorer.add_margins(doubtful, exact=True)
 
 
 class _Walk:
@@ -85,46 +103,45 @@ class _Walk:
 
     def __init__(self, scorer: Scorer, rows: Sequence[Row], nearest: int) -> None:
         self._scorer = scorer
-        self._ahead = _by_gap(row for row in rows if row["logit_gap"] is not None)
+        self.ahead = _by_gap(row for row in rows if row["logit_gap"] is not None)
         self._nearest = nearest
         self._chunk = min(max(nearest // 2, CHUNKS[0]), CHUNKS[1])
         self._smallest: list[float] = []  # the N smallest margins so far, negated: a heap has its least in front
         self._steepest = 0.0  # largest logit gap closed per length of margin
         self.factor = FIRST_FACTOR
         self.given_up: list[Row] = []
-        self._total = len(self._ahead)
+        self._total = len(self.ahead)
 
     @property
     def examined(self) -> int:
         """Number of images begun."""
-        return self._total - len(self._ahead)
+        return self._total - len(self.ahead)
 
     def go_on(self) -> None:
         """Examine chunk after chunk, until no image ahead can come below the threshold."""
-        with self._scorer.reporter.progress("nearest", len(self._ahead), "images") as advance:
-            while self._ahead and self._may_be_nearest(self._ahead[0]["logit_gap"]):
-                chunk, self._ahead = self._ahead[: self._chunk], self._ahead[self._chunk :]
+        with self._scorer.reporter.progress("nearest", len(self.ahead), "images") as advance:
+            while self.ahead and self._may_be_nearest(self.ahead[0]["logit_gap"]):
+                chunk, self.ahead = self.ahead[: self._chunk], self.ahead[self._chunk :]
                 self._examine(chunk, give_up_beyond=self.factor * self._threshold())
                 self.given_up += [row for row in chunk if row["outcome"] == SKIPPED]
                 advance(len(chunk))
 
-    def audit(self, generator: np.random.Generator) -> tuple[int, int]:
-        """Score a random part of the images left out; returns how many, and how many were below the threshold."""
-        left_out = self._ahead + self.given_up
-        count = min(len(left_out), max(LEAST_AUDITED, round(AUDITED_SHARE * len(left_out))))
-        drawn = set(generator.choice(len(left_out), count, replace=False).tolist())
-        chosen = [left_out[place] for place in sorted(drawn)]
-        begun = len(self._ahead)
-        self._ahead = [row for place, row in enumerate(left_out[:begun]) if place not in drawn]
-        self.given_up = [row for place, row in enumerate(left_out[begun:], begun) if place not in drawn]
-        threshold = self._threshold()
-        self._examine(chosen)
-        return count, sum(row["margin"] is not None and row["margin"] < threshold for row in chosen)
+    def audit(self, generator: np.random.Generator) -> tuple[tuple[int, int], int]:
+        """Score a random part of the images never begun, and of those given up.
+
+        Returns how many of each, and how many of all were below the threshold.
+        """
+        self.ahead, skipped = _divided(self.ahead, generator)
+        self.given_up, abandoned = _divided(self.given_up, generator)
+        threshold, audited = self._threshold(), skipped + abandoned
+        self._examine(audited)
+        found = sum(row["margin"] is not None and row["margin"] < threshold for row in audited)
+        return (len(skipped), len(abandoned)), found
 
     def raise_factor(self) -> None:
         """Be more careful from here on; what was given up lies ahead again."""
         self.factor *= RAISED_BY
-        self._ahead, self.given_up = _by_gap([*self.given_up, *self._ahead]), []
+        self.ahead, self.given_up = _by_gap([*self.given_up, *self.ahead]), []
 
     def _threshold(self) -> float:
         """The N-th smallest margin so far; inf as long as there are fewer."""
@@ -149,3 +166,10 @@ class _Walk:
 
 def _by_gap(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["logit_gap"], row[IMAGE]))
+
+
+def _divided(rows: list[Row], generator: np.random.Generator) -> tuple[list[Row], list[Row]]:
+    """Rows that are left alone, and rows drawn to be audited."""
+    count = min(len(rows), max(LEAST_AUDITED, round(AUDITED_SHARE * len(rows))))
+    drawn = set(generator.choice(len(rows), count, replace=False).tolist()) if count else set()
+    return [row for place, row in enumerate(rows) if place not in drawn], [rows[place] for place in sorted(drawn)]

@@ -101,14 +101,29 @@ class Rivals:
 
     def least_distance(self, gap: Tensor, unexamined: Tensor) -> Tensor:
         """The least distance that the boundary of each class can have; inf if examined just now. All are (A, R)."""
-        reach = (self.steepness / self.contrast).amax(1, keepdim=True)  # of the weights' difference into the pixels
-        unseen = torch.where(reach > 0, UNSEEN_STEEPNESS * reach * self.contrast, torch.inf)
-        steepest = torch.where(self.steepness > 0, SEEN_STEEPNESS * self.steepness, unseen)
+        steepest = self._steepness(seen_times=SEEN_STEEPNESS, unseen_times=UNSEEN_STEEPNESS)
         return (gap / steepest).where(unexamined, torch.inf)
+
+    def likely_distance(self, gap: Tensor) -> Tensor:
+        """To the nearest boundary, (A,): 0 where nothing is known of some class."""
+        return (gap / self._steepness(seen_times=1, unseen_times=1)).amin(1)
+
+    def _steepness(self, *, seen_times: float, unseen_times: float) -> Tensor:
+        """What is known of it, times a factor, (A, R); inf where nothing is known."""
+        reach = (self.steepness / self.contrast).amax(1, keepdim=True)  # of the weights' difference into the pixels
+        unseen = torch.where(reach > 0, unseen_times * reach * self.contrast, torch.inf)
+        return torch.where(self.steepness > 0, seen_times * self.steepness, unseen)
 
 
 def boundary_step(
-    model: nn.Module, here: Linearisation, predicted: Tensor, rivals: Rivals, norm: Norm, *, clip: bool
+    model: nn.Module,
+    here: Linearisation,
+    predicted: Tensor,
+    rivals: Rivals,
+    norm: Norm,
+    *,
+    clip: bool,
+    give_up_beyond: float,
 ) -> tuple[Tensor, Tensor]:
     """The step from each point to the nearest of its linearised boundaries.
 
@@ -118,6 +133,7 @@ def boundary_step(
     ago, or, if it was never looked at, by its weights in the last layer and by how far such a difference of weights has
     reached into the pixels of this very image. On a linear model that is exact, and where the logits come out of
     something else every class is looked at once. What bounds an image is its own: batch mates change nothing.
+    Where all boundaries are likely to be further than `give_up_beyond`, it does not matter which is the nearest.
 
     predicted: (A,); rivals: the steepness of those examined is written into them
     -> step (A, C, H, W), and has_gradient (A,) bool: false where no class gives a direction to go.
@@ -132,7 +148,7 @@ def boundary_step(
     traced, place = here, torch.arange(len(points), device=points.device)  # place: (images in `traced`,)
     for _ in range(rivals.classes.shape[1]):
         least, k = rivals.least_distance(gap, unexamined).min(1)  # (A,)
-        needing = (least < nearest)[place]
+        needing = ((least < nearest) & (rivals.likely_distance(gap) <= give_up_beyond))[place]
         if not needing.any():
             break
         traced, place = traced.narrowed(model, needing), place[needing]

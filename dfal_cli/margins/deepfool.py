@@ -69,7 +69,9 @@ def deepfool(
             if not len(walking) or iteration == max_iterations:
                 break
             here, known = here.narrowed(model, going_on), rivals[walking]
-            step, has_gradient = boundary_step(model, here, predicted[walking], known, measured_in, clip=clip)
+            step, has_gradient = boundary_step(
+                model, here, predicted[walking], known, measured_in, clip=clip, give_up_beyond=give_up_beyond
+            )
             rivals.steepness[walking] = known.steepness
             walking, step = walking[has_gradient], step[has_gradient]
             perturbation[walking] += step
