@@ -41,7 +41,9 @@ def score(
     exclude: Exclude = [],  # noqa: B006
     candidates: Candidates = None,
     norm: Annotated[str, option("--norm", help="l2 or linf.", panel=MARGIN, metavar="NAME")] = "l2",
-    estimator: Annotated[str, option("--estimator", help="deepfool.", panel=MARGIN, metavar="NAME")] = "deepfool",
+    estimator: Annotated[
+        str, option("--estimator", help="deepfool (the paper's), or refined: tighter.", panel=MARGIN, metavar="NAME")
+    ] = "deepfool",
     classes: Annotated[
         int | None,
         option(

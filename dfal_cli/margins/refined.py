@@ -25,7 +25,7 @@ ROUNDS = 12
 GROWTH, SHRINKAGE = 1.5, 3.0
 """A step that made the way shorter is followed by a longer one, up to the whole way; one that did not, by a shorter."""
 
-WORTH_A_ROUND = 0.003
+WORTH_A_ROUND = 0.001
 """An image is done when, were the boundary flat, another round would shorten its margin by less than this share."""
 
 NEAR_ENOUGH = 1.5

@@ -200,8 +200,9 @@ def _summary(counts: dict[str, int], audit: Audit | None) -> str:
     summary = ", ".join(f"{count} {name}" for name, count in counts.items())
     if audit is None:
         return summary
+    earlier = f" ({audit.missed} found by earlier audits are not left out any more)" if audit.missed else ""
     return (
-        f"{summary}; an audit of {audit.audited} skipped images found none of the nearest, "
+        f"{summary}; an audit of {audit.audited} skipped images found none of the nearest{earlier}, "
         f"so at most {audit.missed_at_most:.2%} of the others are (95 % confidence)"
     )
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from dfal_cli.cli.score import score
 from dfal_cli.cli.select import select
 from dfal_cli.cli.simulate import simulate
 from dfal_cli.cli.train import train
+from dfal_cli.margins import ESTIMATORS
+from dfal_cli.margins.norms import NORMS
 from dfal_cli.steps.merge import MergeOptions
 from dfal_cli.steps.score import ScoreOptions
 from dfal_cli.steps.select import SelectOptions
@@ -135,3 +138,9 @@ def test_the_module_is_the_same_program(in_tmp: Path) -> None:
     ended = dfal_process("merge", "--queries", "none.csv", "--labels", "labels.csv")
     assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr == "dfal merge: none.csv: no such file (--queries)\n"
+
+
+def test_help_names_every_margin_estimator_and_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in (*ESTIMATORS, *NORMS):
+        assert re.search(rf"\b{name}\b", dfal("score", "--help").stdout)
