@@ -1,7 +1,8 @@
 """The device that computes, and batches that fit into its memory."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
@@ -37,6 +38,17 @@ def on_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)  # torch reuses that memory only when the copy has ended
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """In the block a GPU convolves in float32: the 10 bits of TF32, its default, would reorder the smallest margins."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def first_batch_size(device: torch.device, input_shape: tuple[int, int, int]) -> int:

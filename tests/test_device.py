@@ -1,14 +1,22 @@
-"""Pixels on their way to the device."""
+"""The device, and pixels on their way to it."""
 
 import pytest
 import torch
 
-from dfal_cli.device import on_device
+from dfal_cli.device import full_precision, on_device
 
 
 def test_on_the_cpu_pixels_are_not_copied() -> None:
     pixels = torch.arange(6, dtype=torch.uint8)
     assert on_device(pixels, torch.device("cpu")) is pixels
+
+
+def test_full_precision_ends_with_the_block_that_asked_for_it() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with pytest.raises(ZeroDivisionError), full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+        raise ZeroDivisionError
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: copies through pinned memory")

@@ -11,7 +11,7 @@ import numpy as np
 from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter
-from dfal_cli.device import FittingBatches, choose_device, first_batch_size
+from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import (
     beside,
@@ -106,11 +106,12 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
             options.estimator, options.norm, options.max_iterations, options.overshoot, options.classes, options.clip
         )
         scorer = Scorer(network, margins, stream, batches, reporter)
-        rows, unreadable = scorer.rows_of(candidates, with_margins=options.nearest is None)
-        outputs = _report_unreadable(options, unreadable, len(candidates), reporter)
-        audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
-        settle_order(scorer, rows, options.nearest)
-        kept = _keep_twins(options, scorer, rows, reporter)
+        with full_precision():
+            rows, unreadable = scorer.rows_of(candidates, with_margins=options.nearest is None)
+            outputs = _report_unreadable(options, unreadable, len(candidates), reporter)
+            audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
+            settle_order(scorer, rows, options.nearest)
+            kept = _keep_twins(options, scorer, rows, reporter)
         columns = {name: [row[name] for row in rows] for name in SCORES_COLUMNS}
         write_scores(options.out, columns, _metadata(options, network, made_from, audit))
     outcomes = Counter(row["outcome"] for row in rows)
