@@ -14,7 +14,8 @@ and a ResNet-18 this changed no margin, and 1.5 half a per cent of them by up to
 
 UNSEEN_STEEPNESS = 4.0
 """A class whose gradient was not seen is taken to be at most so many times steeper than the steepest seen class of the
-same image would be with its weights in the last layer."""
+same image would be with its weights in the last layer. On seven small networks, trained on 100 to 10,000 images or not
+at all, 4 changed no margin in L2 (and one of 5,000 in L-infinity, by 1 %), and 3 one of 5,000 in L2, by 4 %."""
 
 ROUNDING_UNITS = 16
 """A gap of fewer rounding units of the logits is none: another batch size may turn it round."""

@@ -31,8 +31,11 @@ WORTH_A_ROUND = 0.001
 NEAR_ENOUGH = 1.5
 """A linearisation tells where the boundary is on a ray only if it is not further than this factor, out or in."""
 
-PUSHES = (1.0, 1.00005, 1.001, 1.01, 1.05)
-"""The last point is on the boundary but for its curvature. If it has not crossed, it is pushed out by so much."""
+SECANTS = 2
+"""The last point is on the boundary but for its curvature. That is mended along its ray."""
+
+PUSHES = (1.00005, 1.001, 1.01, 1.05)
+"""If the point has then not crossed, it is pushed out by so much."""
 
 BACK = 0.99
 """The share of the way to the adversarial image at which the prediction is still the old one."""
@@ -102,8 +105,8 @@ class _Search:
         self._predicted = clean.argmax(1)  # (B,)
         self._clear = rounding_of(clean)  # (B,): aimed at, for on the boundary itself a lead is luck
 
-    def go_along_the_boundary(self) -> Tensor:
-        """Move to where the linearised boundary is nearest, as long as that makes the way shorter; (B, C, H, W)."""
+    def go_along_the_boundary(self) -> "_OnBoundary":
+        """Move to where the linearised boundary is nearest, as long as that makes the way shorter."""
         found = self._linearise(self.shortest.adversarial - self._start, self._everyone)
         step, moving = torch.ones_like(found.length), self._everyone
         for _ in range(ROUNDS):
@@ -120,7 +123,7 @@ class _Search:
             step[moving] = torch.where(better, (GROWTH * step[moving]).clamp(max=1), step[moving] / SHRINKAGE)
             for values, new in zip(found, there, strict=True):
                 values[moving[better]] = new[better]
-        return found.perturbation
+        return found
 
     def _nearest_of(self, here: "_OnBoundary", images: Tensor) -> Tensor:
         """The shortest perturbations that reach the linearised boundaries, (A, C, H, W)."""
@@ -130,18 +133,28 @@ class _Search:
         height = (slope * here.perturbation).flatten(1).sum(1)  # of the boundary over the image, in logits
         return self._norm.direction(slope) * per_image(height / self._norm.dual(slope))
 
-    def settle(self, perturbation: Tensor) -> None:
-        """Make sure of the crossing of `perturbation`, and that 0.99 of the way to the shortest one does not cross."""
-        unsure = self._everyone
+    def settle(self, found: "_OnBoundary") -> None:
+        """Make sure of the crossing that was found, and that 0.99 of the way to the shortest one does not cross."""
+        ray = found.perturbation
+        rate = (found.slope * ray).flatten(1).sum(1)  # of the lead, by shares of the ray; (B,)
+        share, lead = torch.ones_like(rate), self._look(ray, self._everyone)
+        for _ in range(SECANTS):
+            closer = (share - (lead - self._clear) / rate).nan_to_num(1).clamp(1 / NEAR_ENOUGH, NEAR_ENOUGH)
+            lead_closer = self._look(per_image(closer) * ray, self._everyone)
+            secant = (lead_closer - lead) / (closer - share)
+            rate = secant.where(secant.isfinite() & (secant > 0), rate)
+            share, lead = closer, lead_closer
+        unsure = self._everyone[lead <= 0]
         for push in PUSHES:
-            unsure = unsure[self._look(push * perturbation[unsure], unsure) <= 0]
+            unsure = unsure[self._look(push * per_image(share[unsure]) * ray[unsure], unsure) <= 0]
         unsure, back = self._everyone, torch.full_like(self.shortest.margin, BACK)
-        while len(unsure):  # ever further back as long as that still crosses
-            perturbation = per_image(back[unsure]) * (self.shortest.adversarial - self._start)[unsure]
-            crossed = self._look(perturbation, unsure) > 0
-            done = ~crossed & (back[unsure] == BACK)
-            back[unsure] = torch.where(crossed, back[unsure].square(), BACK)
-            unsure = unsure[~done & (back[unsure] > 0)]
+        while len(unsure):  # ever further back as long as that makes the way shorter
+            margin = self.shortest.margin[unsure]
+            self._look(per_image(back[unsure]) * (self.shortest.adversarial - self._start)[unsure], unsure)
+            shorter = self.shortest.margin[unsure] < margin
+            done = ~shorter & (back[unsure] == BACK)
+            back[unsure] = torch.where(shorter, back[unsure].square(), BACK)
+            unsure = unsure[~done]
 
     def _look(self, perturbation: Tensor, images: Tensor) -> Tensor:
         """The lead of other classes there, (A,), positive if it is a clear one; a shorter crossing is remembered.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dfal_cli.margins import deepfool, refined
-from tests.margins.networks import convolutional_network, random_images
+from tests.margins.networks import Then, convolutional_network, random_images
 from tests.margins.test_curved import Sphere
 
 NORMS = ["l2", "linf"]
@@ -37,6 +37,16 @@ def test_the_distance_to_a_sphere_is_exact(distance):
     crossing = refined(Sphere(), images)
     assert crossing.crossed.all()
     torch.testing.assert_close(crossing.margin, torch.full_like(crossing.margin, abs(distance - 1)), rtol=2e-3, atol=0)
+
+
+def test_a_crossing_of_one_rounding_unit_of_a_pixel_cannot_be_shortened():
+    layer = torch.nn.Linear(4, 2)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.0, 0, 0, 0], [1e4, 0, 0, 0]]))
+        layer.bias.copy_(torch.tensor([0.0, -1e-4]))
+    model = Then(layer, before=lambda images: images.flatten(1) - 0.5)
+    crossing = refined(model, torch.full((3, 1, 2, 2), 0.5))
+    assert crossing.margin.tolist() == [2**-24] * 3
 
 
 def test_overshoot_does_not_lengthen_a_margin():
