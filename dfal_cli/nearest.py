@@ -25,7 +25,7 @@ batch size, which changes nothing."""
 FIRST_FACTOR = 1.5
 RAISED_BY = 1.5
 
-AUDITED_SHARE = 0.005
+AUDITED_SHARE = 0.01
 LEAST_AUDITED = 32
 """Of the images never begun, and of those given up, so many or such a share are scored after all."""
 
