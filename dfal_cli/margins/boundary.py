@@ -115,7 +115,8 @@ class Rivals:
 
     def _steepness(self, *, seen_times: float, unseen_times: float) -> Tensor:
         """What is known of it, times a factor, (A, R); inf where nothing is known."""
-        reach = (self.steepness / self.contrast).amax(1, keepdim=True)  # of the weights' difference into the pixels
+        # of the weights' difference into the pixels; where there is no difference it tells nothing
+        reach = torch.where(self.contrast > 0, self.steepness / self.contrast, 0).amax(1, keepdim=True)
         unseen = torch.where(reach > 0, unseen_times * reach * self.contrast, torch.inf)
         return torch.where(self.steepness > 0, seen_times * self.steepness, unseen)
 

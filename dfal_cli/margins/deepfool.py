@@ -82,6 +82,8 @@ def deepfool(
             adversarial[walking] = points
             iterations[walking] += 1
             walking = walking[measured_in.length(points - start[walking]) <= give_up_beyond]
+            if not len(walking):
+                break
             here = Linearisation.at(model, adversarial[walking])
 
         crossed = crossing_class >= 0

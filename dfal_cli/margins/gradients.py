@@ -1,6 +1,7 @@
 """Differentiating a network to its pixels, and to its pixels alone."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -19,7 +20,7 @@ def pixel_gradients(model: nn.Module) -> Iterator[None]:
         model.eval()
         for parameter in needing:
             parameter.requires_grad_(False)
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), _uncompiled():
             yield
     finally:
         for module, training in modes:
@@ -28,8 +29,26 @@ def pixel_gradients(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+@contextlib.contextmanager
+def _uncompiled() -> Iterator[None]:
+    """In the block, what torch.compile has compiled runs as it was written.
+
+    A compiled trace can be differentiated only once, and each new batch size would be compiled anew.
+    """
+    if "torch._dynamo" in sys.modules:  # importing it takes seconds, and without it nothing is compiled
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    else:
+        yield
+
+
 def logits_of(model: nn.Module, points: Tensor) -> Tensor:
-    """Logits (B, K) of points (B, C, H, W). The network sees a copy: its first layer may work in place."""
+    """Logits (B, K) of points (B, C, H, W). The network sees a copy: its first layer may work in place.
+
+    Nor does it see an empty batch: x.view(len(x), -1), as many a network has it, fails on that.
+    """
+    if not len(points):
+        return logits_of(model, points.new_zeros(1, *points.shape[1:]))[:0]
     logits: Tensor = model(points.clone())
     return logits
 
@@ -42,18 +61,22 @@ def traced_logits(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor]:
 
 def traced_with_head(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor, nn.Linear | None]:
     """`traced_logits`, and the linear layer that the logits came out of; None if they came out of something else."""
-    last: list[tuple[nn.Linear, Tensor]] = []
+    last: list[tuple[nn.Linear, Tensor, int]] = []
 
     def remember(layer: nn.Module, _: object, output: Tensor) -> None:
-        last[:] = [(layer, output)]  # type: ignore[list-item]  # only hung on nn.Linear
+        if output.requires_grad:
+            last[:] = [(layer, output, output._version)]  # type: ignore[list-item]  # only hung on nn.Linear
 
-    hooks = [layer.register_forward_hook(remember) for layer in model.modules() if type(layer) is nn.Linear]
+    # A layer whose forward was replaced may do anything, and so may other hooks: this one comes before them.
+    layers = [layer for layer in model.modules() if type(layer) is nn.Linear and "forward" not in vars(layer)]
+    hooks = [layer.register_forward_hook(remember, prepend=True) for layer in layers]
     try:
         leaf, logits = traced_logits(model, points)
     finally:
         for hook in hooks:
             hook.remove()
-    head = next((layer for layer, output in last if output is logits), None)
+    # the very tensor, and not written to since
+    head = next((layer for layer, output, was in last if output is logits and output._version == was), None)
     return leaf, logits, head
 
 

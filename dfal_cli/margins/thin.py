@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Pair = tuple[int, int]
+"""Down and across."""
+
 THIN = 4
 """Up to so many input channels a convolution is thin."""
 
@@ -22,50 +25,58 @@ ENOUGH_ROWS = 24
 
 
 class _ThinConvolution(torch.autograd.Function):
-    """conv2d, differentiable to its input alone."""
+    """conv2d, differentiable to its input alone; usable under torch.vmap too, as some ensembles need."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, layer: nn.Conv2d) -> Tensor:
-        ctx.layer, ctx.size = layer, images.shape[2:]
-        return F.conv2d(images, layer.weight, layer.bias, layer.stride, layer.padding)
+    def forward(images: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair) -> Tensor:
+        return F.conv2d(images, weight, bias, stride, padding)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradient_to_input(ctx.layer, gradients[0], ctx.size), None
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        images, weight, _, ctx.stride, ctx.padding = inputs
+        ctx.size = images.shape[2:]
+        ctx.save_for_backward(weight)  # the layer may have another one by the time of the backward pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (weight,) = ctx.saved_tensors
+        return gradient_to_input(weight, ctx.stride, ctx.padding, gradients[0], ctx.size), None, None, None, None
 
 
-def gradient_to_input(layer: nn.Conv2d, gradient: Tensor, size: tuple[int, int]) -> Tensor:
+def gradient_to_input(weight: Tensor, stride: Pair, padding: Pair, gradient: Tensor, size: Pair) -> Tensor:
     """From the gradient to a convolution's output, (B, O, h, w), to that to its input, (B, C, H, W); size = (H, W).
 
+    weight: (O, C, k, l).
     Of few output channels, blocks of s x s neighbouring places are taken together, as s * s times as many channels:
     the blocks' patches overlap less than the places' do, so that less is left to be added up.
     """
-    block = next(s for s in range(1, ENOUGH_ROWS) if layer.out_channels * s * s >= ENOUGH_ROWS)
-    weight = _weight_of_blocks(layer, block)  # (C, m, y, n, x, O * s * s), of patches m * y high and n * x wide
+    block = next(s for s in range(1, ENOUGH_ROWS) if len(weight) * s * s >= ENOUGH_ROWS)
+    weights = _weight_of_blocks(weight, stride, block)  # (C, m, y, n, x, O * s * s): patches m * y high, n * x wide
     blocks = _blocks(gradient, block)  # (B, O * s * s, down, across)
-    columns = weight.flatten(0, 4) @ blocks.flatten(2)
-    patches = columns.view(len(gradient), *weight.shape[:5], *blocks.shape[2:])
+    columns = weights.flatten(0, 4) @ blocks.flatten(2)
+    patches = columns.view(len(gradient), *weights.shape[:5], *blocks.shape[2:])
     added = _added_up(patches)
-    padding: tuple[int, int] = layer.padding  # type: ignore[assignment]  # not a string, see _is_thin
     (top, left), (height, width) = padding, size
     bottom, right = top + height - added.shape[2], left + width - added.shape[3]  # a stride may leave out the edge
     return F.pad(added, (-left, right, -top, bottom))
 
 
-def _weight_of_blocks(layer: nn.Conv2d, block: int) -> Tensor:
-    """The layer's weight at each of the s x s places of a block, within the patch that all of them see.
+def _weight_of_blocks(weight: Tensor, stride: Pair, block: int) -> Tensor:
+    """A convolution's weight at each of the s x s places of a block, within the patch that all of them see.
 
     (C, m, y, n, x, O * s * s): the patch is m times as high and n times as wide as the step (y, x) to the next one.
     """
-    weight = layer.weight.permute(1, 2, 3, 0)  # (C, k, l, O)
+    weight = weight.permute(1, 2, 3, 0)  # (C, k, l, O)
     channels, *kernel, outputs = weight.shape
-    step = [block * stride for stride in layer.stride]
-    seen = [stride * (block - 1) + side for stride, side in zip(layer.stride, kernel, strict=True)]
+    step = [block * one for one in stride]
+    seen = [one * (block - 1) + side for one, side in zip(stride, kernel, strict=True)]
     m, n = (-(-side // one) for side, one in zip(seen, step, strict=True))
     placed = weight.new_zeros(channels, m * step[0], n * step[1], outputs, block, block)
     for row in range(block):
         for column in range(block):
-            top, left = row * layer.stride[0], column * layer.stride[1]
+            top, left = row * stride[0], column * stride[1]
             placed[:, top : top + kernel[0], left : left + kernel[1], :, row, column] = weight
     return placed.view(channels, m, step[0], n, step[1], -1)
 
@@ -106,8 +117,25 @@ def thin_convolutions(model: nn.Module) -> Iterator[None]:
 
 
 def _forward(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    convolved: Tensor = _ThinConvolution.apply(images, layer)
+    if not _is_plain_call(layer, images):
+        return type(layer).forward(layer, images)
+    convolved: Tensor = _ThinConvolution.apply(images, layer.weight, layer.bias, layer.stride, layer.padding)
     return convolved
+
+
+def _is_plain_call(layer: nn.Conv2d, images: Tensor) -> bool:
+    """Whether it is a call on a batch of images in the layer's own precision, that weights need no gradient of.
+
+    A lone image has no batch dimension. In 16 bits torch adds up in more, and a matrix product may not. Weights that
+    need a gradient here are no parameters: they have been computed, maybe from the image.
+    """
+    return (
+        images.dim() == 4
+        and images.dtype == layer.weight.dtype
+        and images.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+        and not any(tensor is not None and tensor.requires_grad for tensor in (layer.weight, layer.bias))
+    )
 
 
 def _is_thin(layer: nn.Conv2d) -> bool:
