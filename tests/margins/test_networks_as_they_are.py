@@ -179,7 +179,6 @@ ODD_NETWORKS = {
     "weights from the image": WeightsFromTheImage,
     "vmap": Vmapped,
     "checkpointed": Checkpointed,
-    "no empty batch": Viewing,
     "weight norm": lambda: wrapped(nn.utils.parametrizations.weight_norm),
     "spectral norm": lambda: wrapped(nn.utils.parametrizations.spectral_norm),
     "scripted": lambda: torch.jit.script(small_network()),
@@ -195,6 +194,13 @@ ODD_NETWORKS = {
 @pytest.mark.parametrize("name", ODD_NETWORKS)
 def test_margins_are_the_plain_ones(name):
     assert_as_plain(ODD_NETWORKS[name](), random_images(8, seed=1))
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_network_that_takes_no_empty_batch_is_never_given_one(name):
+    crossing = ESTIMATORS[name](Viewing(), random_images(8, seed=1), give_up_beyond=1e-9)
+    assert not crossing.crossed.any()
+    assert ESTIMATORS[name](Viewing(), random_images(8, seed=1)).crossed.all()
 
 
 def test_margins_of_channels_last_images_are_the_plain_ones():
