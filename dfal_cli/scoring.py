@@ -118,11 +118,11 @@ class Scorer:
     @functools.cached_property
     def _exact_model(self) -> nn.Module | None:
         """The network in float64; None if it does not compute in that: one of the user's own may be tied to float32."""
-        model = copy.deepcopy(self._network.model).double()
         try:
+            model = copy.deepcopy(self._network.model).double()
             with torch.no_grad():
                 model(torch.zeros(1, *self._network.input_shape, dtype=torch.float64, device=self._network.device))
-        except RuntimeError:
+        except (RuntimeError, TypeError, NotImplementedError):  # it cannot be copied, or is tied to float32
             self.reporter.warn("the network does not compute in float64: the order of nearly equal margins is not sure")
             return None
         return model
