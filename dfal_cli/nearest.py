@@ -3,15 +3,17 @@
 A margin is at least the logit gap over the steepest slope by which the gap can be closed. So where the next gap, at the
 steepest slope met so far times a safety factor, leads beyond the N-th smallest margin, no later image can be among the
 N nearest, and most of the pool needs no gradient at all. An image that is begun is given up as soon as its perturbation
-is longer than that margin, times the same factor. As both bounds are empirical, every walk audits itself on images it
-has left out or given up, and goes on with a larger factor if it finds one that it should not have.
+is clearly longer than that margin. As both bounds are empirical, every walk audits itself on images it has left out or
+given up, and goes on with a larger factor if it finds one that it should not have.
 """
 
+import bisect
 import heapq
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -24,6 +26,9 @@ batch size, which changes nothing."""
 
 FIRST_FACTOR = 1.5
 RAISED_BY = 1.5
+
+DETOUR = 4 / 3
+"""A perturbation may for a while be longer than in the end: images are given up at so much more than the factor."""
 
 AUDITED_SHARE = 0.01
 LEAST_AUDITED = 32
@@ -53,6 +58,8 @@ class Audit:
     """Images that earlier audits, at lower factors, found to be among the N nearest; they are no longer left out."""
     missed_at_most: float
     """Upper confidence limit (95 %) of the share of the images still left out that are among the N nearest."""
+    missing_at_most: int
+    """The same in images; N says no more than that the audit was too small to tell."""
 
 
 def walk_nearest(scorer: Scorer, rows: Sequence[Row], nearest: int, seed: int) -> Audit:
@@ -66,12 +73,15 @@ def walk_nearest(scorer: Scorer, rows: Sequence[Row], nearest: int, seed: int) -
     while True:
         walk.go_on()
         audited, found = walk.audit(generator)
-        if not found:
-            break
         missed += found
-        walk.raise_factor()
+        if found:
+            walk.raise_factor()
+        elif not walk.candidates():  # an audit may also have met a steeper slope
+            break
     left = len(walk.ahead), len(walk.given_up)
-    return Audit(walk.examined, left[1], walk.factor, sum(audited), missed, _missed_at_most(left, audited))
+    at_most = _missed_at_most(left, audited)
+    missing = min(nearest, math.floor(at_most * sum(left)))
+    return Audit(walk.examined, left[1], walk.factor, sum(audited), missed, at_most, missing)
 
 
 def _missed_at_most(left: Sequence[int], audited: Sequence[int]) -> float:
@@ -90,12 +100,15 @@ def settle_order(scorer: Scorer, rows: Sequence[Row], nearest: int | None) -> No
     In float32 a margin near 0 is mostly rounding, which another batch size rounds otherwise, and of two that nearly tie
     now one and now the other is the smaller. What people are asked about must not hang on that.
     """
-    crossed = (row for row in rows if row["margin"] is not None)
-    smallest = heapq.nsmallest((nearest or SETTLED) + 1, crossed, key=lambda row: (row["margin"], row[IMAGE]))
-    share, length = DOUBTFUL
-    near_next = [after["margin"] - row["margin"] < share * row["margin"] + length for row, after in pairwise(smallest)]
-    doubtful = [row for place, row in enumerate(smallest) if any(near_next[max(place - 1, 0) : place + 1])]
-    scorer.add_margins(doubtful, exact=True)
+    ranked = sorted((row for row in rows if row["margin"] is not None), key=lambda row: (row["margin"], row[IMAGE]))
+    doubtful: dict[str, Row] = {}
+    for place, (row, after) in enumerate(pairwise(ranked)):
+        tied = after["margin"] - row["margin"] < DOUBTFUL[0] * row["margin"] + DOUBTFUL[1]
+        if place >= (nearest or SETTLED) and not tied:  # all that tie with the last one belong to it
+            break
+        if tied:
+            doubtful |= {row[IMAGE]: row, after[IMAGE]: after}
+    scorer.add_margins(list(doubtful.values()), exact=True)
 
 
 class _Walk:
@@ -119,12 +132,22 @@ class _Walk:
 
     def go_on(self) -> None:
         """Examine chunk after chunk, until no image ahead can come below the threshold."""
-        with self._scorer.reporter.progress("nearest", len(self.ahead), "images") as advance:
-            while self.ahead and self._may_be_nearest(self.ahead[0]["logit_gap"]):
-                chunk, self.ahead = self.ahead[: self._chunk], self.ahead[self._chunk :]
-                self._examine(chunk, give_up_beyond=self.factor * self._threshold())
-                self.given_up += [row for row in chunk if row["outcome"] == SKIPPED]
-                advance(len(chunk))
+        while expected := self.candidates():
+            with self._scorer.reporter.progress("nearest", expected, "images") as advance:
+                for _ in range(0, expected, self._chunk):
+                    if not self.candidates():
+                        break
+                    chunk, self.ahead = self.ahead[: self._chunk], self.ahead[self._chunk :]
+                    self._examine(chunk, give_up_beyond=DETOUR * self.factor * self._threshold())
+                    self.given_up += [row for row in chunk if row["outcome"] == SKIPPED]
+                    advance(len(chunk))
+
+    def candidates(self) -> int:
+        """How many of the images ahead have to be examined, as far as is known by now."""
+        threshold = self._threshold()
+        if math.isinf(threshold):
+            return min(len(self.ahead), self._nearest)
+        return bisect.bisect_right(self.ahead, self.factor * self._steepest * threshold, key=itemgetter("logit_gap"))
 
     def audit(self, generator: np.random.Generator) -> tuple[tuple[int, int], int]:
         """Score a random part of the images never begun, and of those given up.
@@ -146,10 +169,6 @@ class _Walk:
     def _threshold(self) -> float:
         """The N-th smallest margin so far; inf as long as there are fewer."""
         return -self._smallest[0] if len(self._smallest) == self._nearest else math.inf
-
-    def _may_be_nearest(self, gap: float) -> bool:
-        threshold = self._threshold()
-        return math.isinf(threshold) or gap <= self.factor * self._steepest * threshold
 
     def _examine(self, rows: list[Row], give_up_beyond: float = math.inf) -> None:
         self._scorer.add_margins(rows, give_up_beyond=give_up_beyond)

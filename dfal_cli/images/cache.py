@@ -101,7 +101,7 @@ class DecodedCache:
             self._filling = False
         hits, misses = next(self._hits), next(self._misses)
         if hits + misses:
-            self._reporter.note(f"{hits} of {hits + misses} images came from the cache {self._folder}")
+            self._reporter.note(f"{hits} of {hits + misses} readings of images came from the cache {self._folder}")
 
     def _open(self, shape: Shape) -> "_Shelf":
         with self._lock:

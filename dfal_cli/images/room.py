@@ -17,6 +17,9 @@ from dfal_cli.images.segments import SUFFIX
 
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
+SHELVES = "*x*x*-*-pillow*"
+"""The folders within a cache that are its own; nothing else is ever removed."""
+
 KEPT_SECONDS = 2 * 86_400
 
 DISK_RESERVE = 10**9
@@ -36,6 +39,10 @@ def bytes_of(size: str) -> int:
 
 def make_folder(folder: Path) -> None:
     """Make the cache folder. Raises UsageError if it can be none."""
+    if folder == Path():
+        raise UsageError("--cache: name a folder of its own, not the working directory")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file, not a folder (--cache)")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,13 +63,13 @@ def make_room(folder: Path, wanted: int, limit: int) -> bool:
         file.unlink(missing_ok=True)
         total -= size
     if wanted > shutil.disk_usage(folder).free - DISK_RESERVE:
-        raise OSError(errno.ENOSPC, "its disk is nearly full")
+        raise OSError(errno.ENOSPC, "less than 1 GB of its disk would be left free")
     return total + wanted <= limit
 
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed commands were writing."""
-    for file in listed(folder, f"*/.*{SUFFIX}.*.tmp"):
+    for file in listed(folder, f"{SHELVES}/.*{SUFFIX}.*.tmp"):
         with contextlib.suppress(OSError):
             if file.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
                 file.unlink()
@@ -79,7 +86,7 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 def _segments(folder: Path) -> list[tuple[float, int, Path]]:
     """When each segment was last used, its size, its path."""
     segments = []
-    for file in listed(folder, f"*/*{SUFFIX}"):
+    for file in listed(folder, f"{SHELVES}/*{SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):  # another command has removed it
             status = file.stat()
             segments.append((status.st_mtime, status.st_size, file))

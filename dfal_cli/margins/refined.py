@@ -19,13 +19,13 @@ from dfal_cli.margins.gradients import gradient_of, logits_of, pixel_gradients, 
 from dfal_cli.margins.norms import NORMS, Norm, per_image
 from dfal_cli.margins.thin import thin_convolutions
 
-ROUNDS = 12
+ROUNDS = 10
 """Projections along the boundary, at most."""
 
 GROWTH, SHRINKAGE = 1.5, 3.0
 """A step that made the way shorter is followed by a longer one, up to the whole way; one that did not, by a shorter."""
 
-WORTH_A_ROUND = 0.001
+WORTH_A_ROUND = 0.003
 """An image is done when, were the boundary flat, another round would shorten its margin by less than this share."""
 
 NEAR_ENOUGH = 1.5

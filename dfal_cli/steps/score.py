@@ -119,7 +119,7 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
     counts |= {outcome: outcomes[outcome] for outcome in (CROSSED, UNCROSSED, *((SKIPPED,) if audit else ()))}
     counts |= {"unreadable": len(unreadable), "twins": kept}
     details = {"device": device.type, "batch_size": batches.size, "audit": audit and asdict(audit)}
-    return Result([options.out, *outputs], _summary(counts, audit), counts, details)
+    return Result([options.out, *outputs], _summary(counts, audit, options.nearest), counts, details)
 
 
 def _check(options: ScoreOptions) -> None:
@@ -197,15 +197,16 @@ def _report_unreadable(
     return [listing]
 
 
-def _summary(counts: dict[str, int], audit: Audit | None) -> str:
+def _summary(counts: dict[str, int], audit: Audit | None, nearest: int | None) -> str:
     summary = ", ".join(f"{count} {name}" for name, count in counts.items())
-    if audit is None:
+    if audit is None or not audit.audited:
         return summary
-    earlier = f" ({audit.missed} found by earlier audits are not left out any more)" if audit.missed else ""
-    return (
-        f"{summary}; an audit of {audit.audited} skipped images found none of the nearest{earlier}, "
-        f"so at most {audit.missed_at_most:.2%} of the others are (95 % confidence)"
-    )
+    summary += f"; an audit of {audit.audited} skipped images found none of the {nearest} nearest"
+    if audit.missed:
+        summary += f" ({audit.missed} that earlier ones found are skipped no more)"
+    if audit.missing_at_most < (nearest or 0):
+        summary += f": at most {audit.missing_at_most} are missing (95 % confidence)"
+    return summary
 
 
 def _metadata(options: ScoreOptions, network: LoadedNetwork, made_from: str, audit: Audit | None) -> dict[str, Any]:

@@ -273,7 +273,7 @@ def test_a_nearly_full_disk_is_left_to_others(house: Path, monkeypatch: pytest.M
     reporter = Silent()
     assert read(reporter=reporter) == names()[10:]
     assert reporter.warnings == [
-        "the cache cache cannot be filled: its disk is nearly full; images are decoded each time"
+        "the cache cache cannot be filled: less than 1 GB of its disk would be left free; images are decoded each time"
     ]
 
 
@@ -298,10 +298,21 @@ def test_a_disk_that_fills_up_while_the_cache_is_written_costs_a_warning_and_lea
     assert read() == []
 
 
-@pytest.mark.parametrize("folder", ["oracle.csv", "oracle.csv/cache"])
-def test_a_folder_that_can_be_none_is_a_slip(house: Path, folder: str) -> None:
-    with pytest.raises(UsageError, match=rf"{folder}: cannot be made: .* \(--cache\)"):
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [("oracle.csv", "oracle.csv: is a file"), ("oracle.csv/cache", "cannot be made"), ("", "a folder of its own")],
+)
+def test_a_folder_that_can_be_none_is_a_slip(house: Path, folder: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
         read(folder=folder)
+
+
+def test_files_of_others_in_the_folder_are_left_alone(house: Path) -> None:
+    stranger = Path("cache") / "holiday" / "beach.pixels"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_bytes(bytes(50_000))
+    with cached(Path("cache"), "1kB", read_from_disk, Silent()):
+        assert stranger.exists()
 
 
 FILLING = """

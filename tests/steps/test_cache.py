@@ -51,13 +51,17 @@ def test_outputs_are_the_same_bytes_without_a_cache_and_with_an_empty_a_full_and
 
 
 def test_train_and_score_share_a_cache(house: Path) -> None:
-    assert "0 of 28 images came from the cache c" in train("m.safetensors", "--cache", "c").stderr
-    assert "28 of 28 images came from the cache c" in train("m.safetensors", "--cache", "c", "--force").stderr
+    assert "0 of 28 readings of images came from the cache c" in train("m.safetensors", "--cache", "c").stderr
+    assert (
+        "28 of 28 readings of images came from the cache c" in train("m.safetensors", "--cache", "c", "--force").stderr
+    )
     labelled = ("--labels", "labels.csv", "--labels", "validation.csv")
     without_margins = dfal(
         "score", *FILES, *labelled, "--checkpoint", "m.safetensors", "--out", "s.csv", "--cache", "c"
     )
-    assert "6 of 17 images came from the cache c" in without_margins.stderr  # of the pool, those of test.csv
+    assert (
+        "6 of 17 readings of images came from the cache c" in without_margins.stderr
+    )  # of the pool, those of test.csv
 
 
 def test_the_cache_decides_nothing_about_what_is_up_to_date(house: Path) -> None:
@@ -78,7 +82,7 @@ def test_the_cache_may_stand_in_the_config_file(house: Path) -> None:
     [
         (("--cache", "c", "--cache-limit", "10XB"), "10XB: use a number and kB, MB, GB or TB, such as 10GB"),
         (("--cache-limit", "much"), "--cache-limit much: use a number"),
-        (("--cache", "labels.csv"), "labels.csv: cannot be made: File exists (--cache)"),
+        (("--cache", "labels.csv"), "labels.csv: is a file, not a folder (--cache)"),
     ],
 )  # fmt: skip
 def test_a_slip_is_told_in_one_line_before_any_work(house: Path, arguments: tuple[str, ...], message: str) -> None:
