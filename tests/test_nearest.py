@@ -1,5 +1,6 @@
 """score --nearest: the N smallest margins, the same as when all are computed, for a part of the work."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,20 @@ def test_images_given_up_too_early_are_found_by_audits_but_for_the_share_that_th
     assert len(pool.true(500) - pool.found(500)) <= audit.missed_at_most * left
 
 
+def test_the_walk_goes_on_when_an_audit_has_met_a_steeper_slope():
+    # Every tenth image beyond the first thousand is four times as steep as all before, and yet too far to be wanted.
+    gaps = np.linspace(1, 100, 5_000)
+    slopes = np.where((np.arange(5_000) > 1_000) & (np.arange(5_000) % 10 == 0), 4.0, 1.0)
+    pool = KnownMargins(slopes, gaps)
+    audit = walk_nearest(pool, pool.rows, 20, seed=0)
+    examined = [row for row in pool.rows if row["margin"] is not None]
+    steepest = max(row["logit_gap"] / row["margin"] for row in examined)
+    threshold = sorted(row["margin"] for row in examined)[19]
+    assert (audit.missed, steepest) == (0, 4.0)
+    never_begun = pool.rows[audit.examined :] and [row for row in pool.rows if row["margin"] is None]
+    assert sum(row["logit_gap"] <= audit.factor * steepest * threshold for row in never_begun) <= audit.given_up
+
+
 def test_images_that_go_too_far_are_given_up_and_have_no_margin():
     generator = np.random.default_rng(0)
     pool = KnownMargins(generator.uniform(1, 10, 5_000), generator.exponential(5, 5_000))
@@ -118,6 +133,23 @@ def test_queries_are_those_of_scoring_everything_whatever_the_batch_size(in_tmp,
         )  # fmt: skip
         assert ended.code == 0
         assert queries(f"{batch_size}.parquet", 20) == queries("all.parquet", 20)
+
+
+def test_of_many_copies_of_an_image_the_first_paths_are_asked_about_whatever_the_batch_size(in_tmp):
+    score("all.parquet")
+    tied = queries("all.parquet", 10)[9]  # of the pool below, at ranks 10 to 49
+    for number in range(40):
+        shutil.copy(SAMPLE_DATA / "images" / tied, in_tmp / f"copy{number:02d}.png")
+    for name in queries("all.parquet", 9):
+        shutil.copy(SAMPLE_DATA / "images" / name, in_tmp / name)
+    for batch_size in (1, 7, 64):
+        out = f"copies{batch_size}.parquet"
+        ended = dfal(
+            "score", "--images", in_tmp, "--checkpoint", CHECKPOINT, "--out", out, "--nearest", 20,
+            "--batch-size", batch_size,
+        )  # fmt: skip
+        assert ended.code == 0
+        assert queries(out, 20)[9:] == [f"copy{number:02d}.png" for number in range(11)]
 
 
 def test_what_was_not_examined_is_skipped_and_the_audit_stands_in_the_metadata(in_tmp):
