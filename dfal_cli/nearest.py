@@ -101,14 +101,21 @@ def settle_order(scorer: Scorer, rows: Sequence[Row], nearest: int | None) -> No
     now one and now the other is the smaller. What people are asked about must not hang on that.
     """
     ranked = sorted((row for row in rows if row["margin"] is not None), key=lambda row: (row["margin"], row[IMAGE]))
-    doubtful: dict[str, Row] = {}
-    for place, (row, after) in enumerate(pairwise(ranked)):
-        tied = after["margin"] - row["margin"] < DOUBTFUL[0] * row["margin"] + DOUBTFUL[1]
-        if place >= (nearest or SETTLED) and not tied:  # all that tie with the last one belong to it
-            break
-        if tied:
-            doubtful |= {row[IMAGE]: row, after[IMAGE]: after}
+    last = max((row["margin"] for row in ranked[: nearest or SETTLED]), default=0.0)
+    considered = [row for row in ranked if row["margin"] <= _doubtful_up_to(last)]
+    doubtful = {
+        row[IMAGE]: row
+        for pair in pairwise(considered)
+        for row in pair
+        if pair[1]["margin"] < _doubtful_up_to(pair[0]["margin"])
+    }
     scorer.add_margins(list(doubtful.values()), exact=True)
+
+
+def _doubtful_up_to(margin: float) -> float:
+    """The largest margin that may in truth be smaller than this one."""
+    share, length = DOUBTFUL
+    return margin * (1 + share) + length
 
 
 class _Walk:

@@ -8,7 +8,7 @@ import pytest
 
 from dfal_cli.console import Silent
 from dfal_cli.margins import ESTIMATORS
-from dfal_cli.nearest import CHUNKS, FIRST_FACTOR, walk_nearest
+from dfal_cli.nearest import CHUNKS, FIRST_FACTOR, settle_order, walk_nearest
 from dfal_cli.tables import read_scores
 from tests.conftest import SAMPLE_DATA, dfal, write
 
@@ -29,7 +29,7 @@ class KnownMargins:
             for image, gap in zip(self.margins, gaps, strict=True)
         ]
 
-    def add_margins(self, rows: list[dict], *, give_up_beyond: float) -> None:
+    def add_margins(self, rows: list[dict], *, give_up_beyond: float = np.inf, exact: bool = False) -> None:
         """An image in `detours` goes so many times too far before it comes back to its margin."""
         for row in rows:
             margin = self.margins[row["image"]]
@@ -93,6 +93,13 @@ def test_the_walk_goes_on_when_an_audit_has_met_a_steeper_slope():
     assert (audit.missed, steepest) == (0, 4.0)
     never_begun = pool.rows[audit.examined :] and [row for row in pool.rows if row["margin"] is None]
     assert sum(row["logit_gap"] <= audit.factor * steepest * threshold for row in never_begun) <= audit.given_up
+
+
+@pytest.mark.parametrize("nearest", [None, 3])
+def test_where_nothing_has_crossed_there_is_nothing_to_settle(nearest):
+    pool = KnownMargins(np.ones(10), np.arange(1.0, 11.0))
+    settle_order(pool, pool.rows, nearest)
+    assert all(row["margin"] is None for row in pool.rows)
 
 
 def test_images_that_go_too_far_are_given_up_and_have_no_margin():
