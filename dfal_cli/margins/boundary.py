@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from dfal_cli.margins.gradients import gradient_of, traced_logits, traced_with_head
 from dfal_cli.margins.norms import Norm, per_image
 
-SEEN_STEEPNESS = 3.0
-"""A class whose gradient was seen at an earlier step is taken to be at most so many times steeper now. On two LeNet5
-and a ResNet-18 2 changed no margin, but on small random networks one of 200, by 9 %."""
+SEEN_STEEPNESS = 2.0
+"""A class whose gradient was seen at an earlier step is taken to be at most so many times steeper now. On 13 trained
+networks this changed none of 19,500 margins, on small random ones one of 200, by 9 %; 1.5 changed half a per cent."""
 
 UNSEEN_STEEPNESS = 4.0
 """A class whose gradient was not seen is taken to be at most so many times steeper than the steepest seen class of the
