@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.boundary import rounding_of
+from dfal_cli.margins.boundary import lead_of, rounding_of
 from dfal_cli.margins.gradients import logits_of
 
 LENGTHENINGS = (0.0, 1e-3, 8e-3, 0.064, 0.5, 4.0, 32.0, 256.0)
@@ -18,14 +18,13 @@ def clearly_across(model: nn.Module, images: Tensor, adversarial: Tensor, *, cli
     classified differently from its image, by a clear lead.
     """
     with torch.no_grad():
-        predicted = logits_of(model, images).argmax(1, keepdim=True)  # (B, 1)
+        predicted = logits_of(model, images).argmax(1)  # (B,)
         twins, across = adversarial, torch.zeros(len(images), dtype=torch.bool, device=images.device)
         for share in LENGTHENINGS:
             longer = images + (1 + share) * (adversarial - images) if share else adversarial
             twins = twins.where(across[:, None, None, None], longer.clamp(0, 1) if clip else longer)
             logits = logits_of(model, twins)
-            lead = logits.amax(1) - logits.gather(1, predicted).squeeze(1)
-            across = lead > 2 * rounding_of(logits)
+            across = lead_of(logits, predicted) > 2 * rounding_of(logits)
             if across.all():
                 break
     return twins, across

@@ -94,9 +94,8 @@ class Rivals:
     @classmethod
     def of(cls, logits: Tensor, predicted: Tensor, count: int | None, head: nn.Linear | None, norm: Norm) -> "Rivals":
         """The `count` most probable classes (None: all), the predicted one included; logits (A, K), predicted (A,)."""
-        others = logits.scatter(1, predicted[:, None], -torch.inf)
         number = max(min(count or logits.shape[1], logits.shape[1]) - 1, 0)
-        classes = others.topk(number, dim=1).indices
+        classes = others_of(logits, predicted).topk(number, dim=1).indices
         contrast = torch.full(classes.shape, torch.inf, dtype=logits.dtype, device=logits.device)
         if head is not None and head.in_features >= min(head.out_features, WIDE_ENOUGH):
             for one in set(predicted.tolist()):
@@ -181,6 +180,11 @@ def boundary_step(
 def blocked_by_box(points: Tensor, direction: Tensor) -> Tensor:
     """The pixels at 0 or 1 that a step along `direction` would push out of the box; shaped like points."""
     return ((points <= 0) & (direction < 0)) | ((points >= 1) & (direction > 0))
+
+
+def others_of(logits: Tensor, predicted: Tensor) -> Tensor:
+    """The logits of the other classes: (A, K) with -inf in place of the predicted one, (A,)."""
+    return logits.scatter(1, predicted[:, None], -torch.inf)
 
 
 def lead_of(logits: Tensor, predicted: Tensor) -> Tensor:

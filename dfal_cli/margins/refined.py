@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.boundary import blocked_by_box, rounding_of
+from dfal_cli.margins.boundary import Linearisation, blocked_by_box, others_of, rounding_of
 from dfal_cli.margins.crossing import Crossing
 from dfal_cli.margins.deepfool import deepfool
-from dfal_cli.margins.gradients import gradient_of, logits_of, pixel_gradients, traced_logits
+from dfal_cli.margins.gradients import logits_of, pixel_gradients
 from dfal_cli.margins.norms import NORMS, Norm, per_image
 from dfal_cli.margins.thin import thin_convolutions
 
@@ -166,14 +166,12 @@ class _Search:
 
     def _linearise(self, perturbation: Tensor, images: Tensor) -> "_OnBoundary":
         """Where the ray of each perturbation meets the boundary, as the network's linearisation there has it."""
-        leaf, traced = traced_logits(self._model, self._points(perturbation, images))
-        logits = traced.detach()
-        lead = self._remember(leaf.detach(), logits, images)
-        weights = torch.zeros_like(logits)
-        weights.scatter_(1, self._others(logits, images).argmax(1, keepdim=True), 1)
-        weights.scatter_(1, self._predicted[images, None], -1)
-        slope = gradient_of(traced, leaf, weights)
-        perturbation = leaf.detach() - self._start[images]
+        points, predicted = self._points(perturbation, images), self._predicted[images]
+        here = Linearisation.at(self._model, points)
+        logits = here.logits
+        lead = self._remember(points, logits, images)
+        slope = here.slope(predicted, towards=others_of(logits, predicted).argmax(1))
+        perturbation = points - self._start[images]
         factor = 1 - (lead - self._clear[images]) / (slope * perturbation).flatten(1).sum(1)
         near = (factor > 1 / NEAR_ENOUGH) & (factor < NEAR_ENOUGH)
         factor = factor.nan_to_num(1).clamp(1 / NEAR_ENOUGH, NEAR_ENOUGH)
@@ -194,10 +192,8 @@ class _Search:
         points = self._start[images] + perturbation
         return points.clamp(0, 1) if self._clip else points
 
-    def _others(self, logits: Tensor, images: Tensor) -> Tensor:
-        return logits.scatter(1, self._predicted[images, None], -torch.inf)
-
     def _lead(self, logits: Tensor, images: Tensor) -> Tensor:
         """By how much the best other class leads more clearly than by rounding, (A, K) -> (A,); may be negative."""
-        lead = self._others(logits, images).amax(1) - logits.gather(1, self._predicted[images, None]).squeeze(1)
+        predicted = self._predicted[images]
+        lead = others_of(logits, predicted).amax(1) - logits.gather(1, predicted[:, None]).squeeze(1)
         return lead - rounding_of(logits) / 2
