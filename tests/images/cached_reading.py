@@ -1,0 +1,63 @@
+"""Reading images through a cache, with every pixel checked."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dfal_cli.console import Silent
+from dfal_cli.images import cached, decode_image, read_batches, read_from_disk
+
+SHAPE = (1, 16, 16)
+BYTES = 256
+
+
+def names(root: Path = Path("images")) -> list[str]:
+    return sorted(path.name for path in root.iterdir())
+
+
+class Counting:
+    """Decodes, and notes what."""
+
+    def __init__(self) -> None:
+        self.decoded: list[str] = []
+
+    def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> np.ndarray:
+        pixels = read_from_disk(root, image, input_shape)
+        self.decoded.append(image)
+        return pixels
+
+
+def read(
+    images: list[str] | None = None,
+    *,
+    limit: str = "1GB",
+    reporter: Silent | None = None,
+    root: str = "images",
+    shape: tuple[int, int, int] = SHAPE,
+    folder: str = "cache",
+) -> list[str]:
+    """Read images through the cache, check every pixel of them, and return those that were decoded."""
+    counting = Counting()
+    images = names(Path(root)) if images is None else images
+    with cached(Path(folder), limit, counting, reporter or Silent()) as reader:
+        for batch in read_batches(Path(root), images, shape, 7, 3, reader):
+            assert not batch.unreadable
+            for image, pixels in zip(batch.images, batch.pixels, strict=True):
+                np.testing.assert_array_equal(pixels, decode_image(Path(root, image), shape))
+    return sorted(counting.decoded)
+
+
+def segments() -> list[Path]:
+    return sorted(Path("cache").glob("*/*.pixels"))
+
+
+def size_of_cache() -> int:
+    return sum(path.stat().st_size for path in segments())
+
+
+def age(seconds: float) -> None:
+    """Make all segments that much older."""
+    for path in segments():
+        os.utime(path, times=(time.time() - seconds,) * 2)

@@ -1,0 +1,86 @@
+"""A cache that several commands fill at once, or are killed filling."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfal_cli.images.room import LEFTOVER_SECONDS
+from tests.images.cached_reading import names, read, segments, size_of_cache
+
+FILLING = """
+import sys
+from pathlib import Path
+from dfal_cli.console import Silent
+from dfal_cli.images import cached, list_images, read_batches, read_from_disk
+root = Path("images")
+with cached(Path("cache"), "100kB", read_from_disk, Silent()) as reader:
+    for _ in range(int(sys.argv[1])):
+        for side in range(24, 40):
+            for batch in read_batches(root, list_images(root), (1, side, side), 5, 8, reader):
+                assert len(batch.images) == 5
+            print(side, flush=True)
+"""
+
+
+@pytest.fixture
+def fillers() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that are ended with the test."""
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def start_filling(fillers: list[subprocess.Popen[str]], times: int) -> subprocess.Popen[str]:
+    fillers.append(
+        subprocess.Popen(
+            [sys.executable, "-c", FILLING, str(times)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    )
+    return fillers[-1]
+
+
+def test_two_commands_may_fill_one_cache_at_once(house: Path, fillers: list[subprocess.Popen[str]]) -> None:
+    start_filling(fillers, 2)
+    start_filling(fillers, 2)
+    for process in fillers:
+        _, stderr = process.communicate(timeout=120)
+        assert (process.returncode, stderr) == (0, "")
+    assert 80_000 < size_of_cache() <= 100_000 + 20_000  # one segment more, if both publish at the same moment
+    assert len(read(shape=(1, 24, 24))) < 20, "whole segments of what both began with are there"
+    assert read(shape=(1, 24, 24)) == []
+    assert {path.suffix for path in Path("cache").glob("*/*")} == {".pixels"}
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_command_killed_at_any_moment_leaves_a_usable_cache(
+    house: Path, fillers: list[subprocess.Popen[str]], moment: int
+) -> None:
+    process = start_filling(fillers, 1000)
+    assert process.stdout is not None
+    for _ in range(moment + 1):
+        process.stdout.readline()
+    time.sleep(0.001 * moment)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = len(names()) - len(read(shape=(1, 24, 24)))
+    assert kept > 0, "what was published before is there"
+    assert read(shape=(1, 24, 24)) == []
+
+
+def test_what_a_killed_command_was_writing_is_removed_when_nobody_can_be_writing_it(house: Path) -> None:
+    read()
+    (segment,) = segments()
+    for age_in_seconds, name in ((LEFTOVER_SECONDS + 10, "old"), (0, "new")):
+        leftover = segment.with_name(f".{name}.pixels.1234.tmp")
+        leftover.write_bytes(b"half")
+        os.utime(leftover, times=(time.time() - age_in_seconds,) * 2)
+    read()
+    assert sorted(path.name for path in segment.parent.glob(".*")) == [".new.pixels.1234.tmp"]
