@@ -53,6 +53,14 @@ class Examples(NamedTuple):
         kept = chosen[self.twin_of]
         return Examples(self.images[chosen], self.labels[chosen], self.twins[kept], place[self.twin_of[kept]])
 
+    def followed_by(self, others: "Examples") -> "Examples":
+        """These images and then the others, and their twins likewise."""
+        if not len(others):
+            return self
+        owners = others.twin_of + len(self.labels)
+        joined = zip(self, others._replace(twin_of=owners), strict=True)
+        return Examples(*(torch.cat(pair) for pair in joined))
+
 
 def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) -> tuple[str, ...]:
     """The class names: those `named`, or the sorted union over the tables of labelled rows.
