@@ -57,9 +57,12 @@ class Examples(NamedTuple):
         """These images and then the others, and their twins likewise."""
         if not len(others):
             return self
-        owners = others.twin_of + len(self.labels)
-        joined = zip(self, others._replace(twin_of=owners), strict=True)
-        return Examples(*(torch.cat(pair) for pair in joined))
+        return Examples(
+            torch.cat([self.images, others.images]),
+            torch.cat([self.labels, others.labels]),
+            torch.cat([self.twins, others.twins]),
+            torch.cat([self.twin_of, others.twin_of + len(self.labels)]),
+        )
 
 
 def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) -> tuple[str, ...]:

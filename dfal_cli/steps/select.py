@@ -145,8 +145,7 @@ def _labelled_embeddings(
     if (known[EMBEDDING].map(len) != length).any():
         raise DataError(f"{before}: embeddings of another network than in {scores}; score again")
     vectors: npt.NDArray[np.float32] = np.array(known[EMBEDDING].to_list(), np.float32).reshape(-1, length)
-    finite: npt.NDArray[np.bool_] = np.isfinite(vectors).all(1)
-    return vectors[finite]
+    return vectors[np.flatnonzero(np.isfinite(vectors).all(1))]
 
 
 def _check_certain(options: SelectOptions, scored: ScoresFile, left: pd.DataFrame) -> None:
