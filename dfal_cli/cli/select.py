@@ -35,7 +35,7 @@ def select(
         int,
         option(
             "--round",
-            help="Rounds so far: what ceal calls certain, and gives a pseudo-label, gets stricter with each.",
+            help="Rounds so far: ceal gives pseudo-labels below an entropy of 0.05 - 0.0033 N nats.",
             panel=IN,
             minimum=0,
         ),
