@@ -53,7 +53,8 @@ class Ratio(NamedTuple):
     low: float
     high: float
     bound: str
-    """"at most" where the other strategy has not got there in some trial, "at least" where this one has not."""
+    """"at most" where the other strategy has not got there in some trial (low is 0 then), "at least" where this one
+    has not (high is infinite)."""
     clear: bool
 
 
@@ -69,6 +70,13 @@ def baseline_of(results: pd.DataFrame) -> str:
     """What the others are compared to: random, or the first strategy if random has not been simulated."""
     strategies = strategies_of(results)
     return BASELINE if BASELINE in strategies else strategies[0]
+
+
+def ranked_strategies(results: pd.DataFrame) -> list[str]:
+    """The strategies by their mean accuracy at the end of the curve, the best first."""
+    curves = mean_curves(results).sort_values("annotations", kind="stable")
+    last = curves.groupby("strategy", sort=False)["mean"].last().reindex(strategies_of(results))
+    return list(last.sort_values(ascending=False, kind="stable").index)
 
 
 def mean_curves(results: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +134,7 @@ def difference(per_trial: pd.DataFrame, strategy: str, baseline: str) -> Differe
     if not len(values):
         return Difference(math.nan, math.nan, math.nan, 0, False)
     low, high = bootstrap_interval(values)
-    return Difference(float(values.mean()), low, high, len(values), _is_clear((low, high), values))
+    return Difference(float(values.mean()), low, high, len(values), _is_clear((low, high), student_interval(values)))
 
 
 def ratio(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline: str) -> Ratio:
@@ -143,10 +151,14 @@ def ratio(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline:
         return UNKNOWN_RATIO
     own, other = own.fillna(spent[strategy]), other.fillna(spent[baseline])
     logarithms = np.log(own.to_numpy("float64") / other.to_numpy("float64"))
-    interval = bootstrap_interval(logarithms)
-    low, high = (math.exp(end) for end in interval)
+    intervals = [bootstrap_interval(logarithms), student_interval(logarithms)]
+    if own_open:
+        intervals = [(low, math.inf) for low, _ in intervals]
+    if other_open:
+        intervals = [(-math.inf, high) for _, high in intervals]
+    low, high = (math.exp(end) for end in intervals[0])
     bound = "at least" if own_open else "at most" if other_open else ""
-    return Ratio(math.exp(logarithms.mean()), low, high, bound, _is_clear(interval, logarithms))
+    return Ratio(math.exp(logarithms.mean()), low, high, bound, _is_clear(*intervals))
 
 
 def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:
@@ -166,8 +178,8 @@ def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:
     ).loc[strategies_of(timings)]
 
 
-def _is_clear(bootstrapped: Interval, values: Values) -> bool:
-    return all(low > 0 or high < 0 for low, high in (bootstrapped, student_interval(values)))
+def _is_clear(*intervals: Interval) -> bool:
+    return all(low > 0 or high < 0 for low, high in intervals)
 
 
 def _per_curve(results: pd.DataFrame, number: Callable[[Values, Values], float]) -> pd.DataFrame:

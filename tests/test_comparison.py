@@ -107,9 +107,22 @@ def test_the_ratio_is_the_geometric_mean_of_the_trials_ratios() -> None:
 
 def test_where_the_baseline_did_not_get_there_the_ratio_is_an_upper_bound_and_the_other_way_round() -> None:
     assert ratio(TWO, 0.9) == pytest.approx(
-        comparison.Ratio(math.sqrt(200 / 300 * 262.5 / 300), math.nan, math.nan, "at most", False), nan_ok=True
+        comparison.Ratio(math.sqrt(200 / 300 * 262.5 / 300), 0, math.nan, "at most", False), nan_ok=True
     )
     assert ratio(TWO, 0.9, "random", "dfal").bound == "at least"
+
+
+def test_a_bound_is_clear_only_from_its_own_side() -> None:
+    """Random did not get there once: with more rounds it may turn out slower, never faster, than it is counted here."""
+    slow = [(0.5, 0.52 + trial / 100, 0.9) for trial in range(5)]
+    fast = [(0.5, 0.9, 0.9)] * 4
+    behind = ratio(results(dfal=slow, random=[*fast, (0.5, 0.6, 0.7)]), 0.9)
+    assert (behind.bound, behind.low, behind.clear) == ("at most", 0, False)
+    ahead = ratio(results(dfal=[*fast, fast[0]], random=[(0.5, 0.6, 0.7), *slow[:4]]), 0.9)
+    assert (ahead.bound, ahead.clear) == ("at most", True)
+    assert ahead.high < 1
+    other_way = ratio(results(dfal=[*slow[:4], (0.5, 0.6, 0.7)], random=[*fast, fast[0]]), 0.9)
+    assert (other_way.bound, other_way.high, other_way.clear) == ("at least", math.inf, True)
 
 
 def test_a_ratio_that_nothing_bounds_is_unknown() -> None:
