@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,9 @@ EARLY = 0.3
 
 WASTED = 0.35
 """... if they would take more than this share of the height."""
+
+ROOM = 0.03
+"""Share of the height that stays empty below and above the curves."""
 
 MOST_MARKERS = 20
 """Along a curve: with more rounds, only some of them are marked."""
@@ -113,8 +117,8 @@ def _plot(axes: "Axes", curves: pd.DataFrame) -> None:
         axes.plot(rows["annotations"], rows["mean"], label=str(strategy), markersize=4.5, markevery=every, **look)
         axes.fill_between(rows["annotations"], rows["low"], rows["high"], color=look["color"], alpha=0.10, linewidth=0)
     lowest, highest = (min(curves["mean"].min(), curves["low"].min()), max(curves["mean"].max(), curves["high"].max()))
-    room = 0.03 * max(highest - lowest, 0.01)
-    axes.set_ylim(max(0.0, lowest - room), min(1.0, highest + room))
+    room = ROOM * max(highest - lowest, 0.01)
+    axes.set_ylim(max(0.0, lowest) - room, min(1.0, highest) + room)
     axes.yaxis.set_major_formatter(lambda accuracy, _: f"{round(100 * accuracy, 3):g} %")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.25)
@@ -136,9 +140,10 @@ def _cut(curves: pd.DataFrame) -> float | None:
     first, last = curves["annotations"].min(), curves["annotations"].max()
     later = curves.loc[curves["annotations"] > first + EARLY * (last - first)]
     lowest, highest = curves["mean"].min(), curves["mean"].max()
-    if later.empty or later["mean"].min() - lowest <= WASTED * (highest - lowest):
+    if later.empty:
         return None
-    return int(100 * min(later["mean"].min(), later["low"].min())) / 100
+    cut = min(later["mean"].min(), later["low"].min()) - ROOM * (highest - lowest)
+    return math.floor(100 * cut) / 100 if cut - lowest > WASTED * (highest - lowest) else None
 
 
 def _add_legend(figure: "Figure", axes: "Axes", results: pd.DataFrame, curves: pd.DataFrame) -> None:

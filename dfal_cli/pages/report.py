@@ -11,7 +11,7 @@ from dfal_cli import __version__, comparison
 from dfal_cli.files import settings_of
 from dfal_cli.intervals import FEWEST_TO_RESAMPLE, most_it_can_hold
 from dfal_cli.pages.curves import curves_svg
-from dfal_cli.pages.report_tables import difference_cell, needed_cell, percent, ratio_text, report_tables
+from dfal_cli.pages.report_tables import difference_cell, needed_cell, needed_text, percent, ratio_text, report_tables
 from dfal_cli.pages.template import write_page
 
 ENOUGH_TRIALS = 6
@@ -80,14 +80,14 @@ def _summary(results: pd.DataFrame) -> list[str]:
 
 
 def _summary_of_needed(per_trial: pd.DataFrame, spent: pd.DataFrame, level: float, baseline: str) -> list[str]:
-    means = {name: comparison.needed(per_trial, spent, name).mean for name in map(str, per_trial.columns)}
+    found = {name: comparison.needed(per_trial, spent, name) for name in map(str, per_trial.columns)}
     told = {}
-    for name in sorted(means.keys() - {baseline}, key=means.__getitem__):
-        cell = needed_cell(per_trial, spent, name, baseline)
+    for name in sorted(found.keys() - {baseline}, key=lambda name: (found[name].mean, name)):
+        mark = needed_cell(per_trial, spent, name, baseline).mark
         times = ratio_text(comparison.ratio(per_trial, spent, name, baseline))
-        told[name] = (cell.mark, f"{name} {cell.text}, {times}")
+        told[name] = (mark, f"{name} {needed_text(found[name])}, {times}")
     trials = _count(len(per_trial), "trial", "trials")
-    start = f"{percent(level)} accuracy took {baseline} {means[baseline]:,.0f} labels ({trials})"
+    start = f"{percent(level)} accuracy took {baseline} {needed_text(found[baseline])} labels ({trials})"
     explained = f"; × is how many times what {baseline} took in the same trial." if told else "."
     return [start + explained, *_verdicts(told, "fewer", "more", baseline)]
 

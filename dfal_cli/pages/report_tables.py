@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli import comparison
-from dfal_cli.comparison import Ratio
+from dfal_cli.comparison import Needed, Ratio
 from dfal_cli.intervals import Interval, Values, student_interval
 
 COUNTS_SHOWN = 6
@@ -65,16 +65,19 @@ def percent(share: float, digits: int = 1) -> str:
 def needed_cell(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline: str) -> Cell:
     """Annotations needed: the mean, its interval or how many trials got there, and the ratio to the baseline's."""
     needed = comparison.needed(per_trial, spent, strategy)
-    if not needed.reached:
-        return Cell("not reached", (f"in any of {needed.trials} trials",) if needed.trials > 1 else ())
-    open_end = needed.reached < needed.trials
-    text = f"{'> ' if open_end else ''}{needed.mean:,.0f}"
-    reached = f"in {needed.reached} of {needed.trials} trials" if open_end else ""
-    details = [reached or _ends((needed.low, needed.high), ",.0f")]
+    details = [_ends((needed.low, needed.high), ",.0f")]
+    if needed.reached < needed.trials:
+        details = [f"in {needed.reached or 'any'} of {needed.trials} trials"]
     ratio = comparison.ratio(per_trial, spent, strategy, baseline)
     if strategy != baseline:
         details.append(ratio_text(ratio))
+    text = needed_text(needed) if needed.reached else "not reached"
     return Cell(text, tuple(filter(None, details)), _mark(ratio.clear, ratio.mean < 1))
+
+
+def needed_text(needed: Needed) -> str:
+    """The annotations needed, or a lower bound of them."""
+    return f"{'> ' if needed.reached < needed.trials else ''}{needed.mean:,.0f}"
 
 
 def ratio_text(ratio: Ratio) -> str:
