@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli import __version__
+from dfal_cli.comparison import as_numbers
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.examples import settle_input_shape
 from dfal_cli.files import atomic_output, fingerprint, locked, must_exist, settings_of, sha256_of, stat_of
 from dfal_cli.images import ImageReader, MemoryReader, list_images
 from dfal_cli.pages.curves import write_curves
+from dfal_cli.pages.report import shown_settings, write_report
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.steps.merge import MergeOptions, merge
@@ -28,6 +30,7 @@ from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import labelled_rows, read_labels_files, read_queries, write_csv, write_rows
 
 WITHOUT_EFFECT = ("out", "device", "workers", "force", "images", "labels", "test")
+OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
 ROUNDS = ".rounds"
 MADE_FROM = ".made_from"
 
@@ -91,7 +94,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     names = _check(options)
     oracle = labelled_rows(read_labels_files(options.labels))
     _check_oracle(options, oracle)
-    outputs = [options.out / name for name in ("results.csv", "timings.csv", "curves.png")]
+    outputs = [options.out / name for name in OUTPUTS]
     with locked(options.out / "results.csv"):
         made_from = _fingerprint(options, oracle)
         if outputs[0].exists() and not options.force:
@@ -108,7 +111,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
                     done.append(simulated)
                     reporter.note(_line(simulated))
                     advance(1)
-        _write(options.out, outputs, done, made_from)
+        _write(options, outputs, done, made_from)
         shutil.rmtree(rounds)
     counts = {"rounds": len(done), "trials": options.trials, "oracle": len(oracle)}
     return Result(outputs, _summary(done), counts)
@@ -284,11 +287,13 @@ def _line(simulated: Simulated) -> str:
     return f"{name}, trial {trial}, round {round_number}: {annotations} annotations, accuracy {accuracy}"
 
 
-def _write(out: Path, outputs: Sequence[Path], done: list[Simulated], made_from: str) -> None:
-    results, timings, curves = outputs
+def _write(options: SimulateOptions, outputs: Sequence[Path], done: list[Simulated], made_from: str) -> None:
+    results, timings, curves, report = outputs
     write_rows(timings, TIMINGS_COLUMNS, [row.timing for row in done])
-    numbers = pd.DataFrame([row.result for row in done], columns=list(RESULTS_COLUMNS))
-    write_curves(curves, numbers.astype({"annotations": int, "accuracy": float}))
-    with atomic_output(out / MADE_FROM) as temporary:
+    numbers = as_numbers(RESULTS_COLUMNS, [row.result for row in done])
+    write_curves(curves, numbers)
+    seconds = as_numbers(TIMINGS_COLUMNS, [row.timing for row in done])
+    write_report(report, numbers, seconds, shown_settings(options, without=("out", "force")))
+    with atomic_output(options.out / MADE_FROM) as temporary:
         temporary.write_text(made_from + "\n")
     write_rows(results, RESULTS_COLUMNS, [row.result for row in done])  # last: its presence says that all is there
