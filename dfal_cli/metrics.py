@@ -17,11 +17,12 @@ def metrics_of(
     model: nn.Module, epochs: Sequence[Epoch], classes: Sequence[str], **examples: Examples | None
 ) -> dict[str, Any]:
     """The best of `epochs`, and loss, accuracy and confusion on each of the named examples that there are."""
+    device = next(model.parameters()).device
     best = min(epochs, key=lambda epoch: epoch.decisive_loss)
     metrics: dict[str, Any] = {"epoch": best.epoch, "training": {"loss": best.loss, "accuracy": best.accuracy}}
     for name, labelled in examples.items():
         if labelled is not None:
-            metrics[name] = _report(evaluate(model, labelled, len(classes)), classes)
+            metrics[name] = _report(evaluate(model, labelled.ready(device), len(classes)), classes)
     return metrics
 
 

@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfal_cli.augment import augmented
-from dfal_cli.examples import Examples
+from dfal_cli.device import first_batch_size
+from dfal_cli.examples import Examples, Ready
 from dfal_cli.models import seeded
-
-EVALUATION_BATCH = 256
 
 SMALLEST_SPLIT = 10
 
@@ -107,14 +106,17 @@ def fit(
     Returns the epochs. Raises Diverged if the loss or the weights are not finite.
     """
     device = next(model.parameters()).device
-    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr)
+    train_on, check_on = training.ready(device), validation and validation.ready(device)
+    # One pass over all weights, if they are of a kind that can be: a tenth of the time of training a small network.
+    fused = all(weight.is_floating_point() for weight in model.parameters())
+    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, fused=fused)
     generator = torch.Generator().manual_seed(seed)
     history: list[Epoch] = []
     best: tuple[float, dict[str, Tensor]] = (float("inf"), {})
     since_best = 0
     with seeded(seed, device):  # dropout and augmentation draw from the global generators
         for number in range(1, schedule.epochs + 1):
-            epoch = _epoch(model, number, training, validation, schedule, optimiser, generator)
+            epoch = _epoch(model, number, train_on, check_on, schedule, optimiser, generator)
             history.append(epoch)
             on_epoch(epoch)
             since_best += 1
@@ -130,37 +132,37 @@ def fit(
     return history
 
 
-def evaluate(model: nn.Module, examples: Examples, num_classes: int) -> Evaluation:
+def evaluate(model: nn.Module, examples: Ready, num_classes: int) -> Evaluation:
     """Mean cross-entropy and confusion table of a model over examples, twins included."""
-    device = next(model.parameters()).device
     model.eval()
-    loss = 0.0
-    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    loss = torch.zeros((), dtype=torch.float64, device=examples.device)
+    counts = torch.zeros(num_classes**2, dtype=torch.int64, device=examples.device)
     with torch.no_grad():
-        for items in torch.split(torch.arange(len(examples)), EVALUATION_BATCH):
-            images, labels = examples.batch(items, device)
+        everything = torch.arange(examples.number, device=examples.device)
+        for items in torch.split(everything, first_batch_size(examples.device, examples.shape)):
+            images, labels = examples.batch(items)
             logits = model(images)
-            loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            pairs = labels * num_classes + logits.argmax(1)
-            confusion += pairs.bincount(minlength=num_classes**2).reshape(num_classes, num_classes).cpu()
-    return Evaluation(loss / max(1, len(examples)), confusion)
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            counts += (labels * num_classes + logits.argmax(1)).bincount(minlength=num_classes**2)
+    return Evaluation(loss.item() / max(1, examples.number), counts.reshape(num_classes, num_classes).cpu())
 
 
 def _epoch(
     model: nn.Module,
     number: int,
-    training: Examples,
-    validation: Examples | None,
+    training: Ready,
+    validation: Ready | None,
     schedule: Schedule,
     optimiser: torch.optim.Optimizer,
     generator: torch.Generator,
 ) -> Epoch:
-    device = next(model.parameters()).device
+    device = training.device
     mixed = schedule.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
     model.train()
-    loss_sum = right = seen = 0.0
-    for items in _shuffled(len(training), schedule.batch_size, generator):
-        images, labels = training.batch(items, device)
+    loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # summed there: asking each time would wait for it
+    right, seen = torch.zeros((), dtype=torch.int64, device=device), 0
+    for items in _shuffled(training.number, schedule.batch_size, generator, device):
+        images, labels = training.batch(items)
         images = augmented(images, schedule.augment)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
             logits = model(images)
@@ -168,20 +170,20 @@ def _epoch(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        loss_sum += loss.item() * len(items)
-        right += (logits.argmax(1) == labels).sum().item()
+        loss_sum += loss.detach() * len(items)
+        right += (logits.argmax(1) == labels).sum()
         seen += len(items)
     checked = None if validation is None else evaluate(model, validation, logits.shape[1])
     return Epoch(
         number,
-        loss_sum / seen,
-        right / seen,
+        loss_sum.item() / seen,
+        right.item() / seen,
         None if checked is None else checked.loss,
         None if checked is None else checked.accuracy,
     )
 
 
-def _shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def _shuffled(count: int, batch_size: int, generator: torch.Generator, device: torch.device) -> Iterator[Tensor]:
     """All items in random order, in batches. A lone one is doubled: batch normalisation cannot train on it."""
-    for items in torch.split(torch.randperm(count, generator=generator), batch_size):
+    for items in torch.split(torch.randperm(count, generator=generator).to(device), batch_size):
         yield items if len(items) > 1 else items.repeat(2)

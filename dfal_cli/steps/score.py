@@ -21,9 +21,8 @@ from dfal_cli.files import (
     must_exist,
     settings_of,
     sha256_of,
-    stat_of,
 )
-from dfal_cli.images import Decoded, ImageReader, cached, read_batches, read_from_disk
+from dfal_cli.images import Decoded, ImageSource, opened
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.nearest import Audit, settle_order, walk_nearest
@@ -80,16 +79,21 @@ class ScoreOptions:
     force: bool = False
 
 
-def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_from_disk) -> Result:
+def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
     """Score the pool and write one row per image, and the twins of the nearest ones if asked for.
+
+    `images` stand in for the folder `options.images`.
 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
     device = choose_device(options.device)
-    with cached(options.cache, options.cache_limit, reader, reporter) as reading, locked(options.out):
-        pool = find_pool(options.images, options.labels, options.exclude)
-        made_from = _fingerprint(options, pool)
+    with (
+        opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
+        locked(options.out),
+    ):
+        pool = find_pool(source, options.labels, options.exclude)
+        made_from = _fingerprint(options, source, pool)
         if options.out.exists() and not options.force:
             return _already_there(options, made_from)
         network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
@@ -98,9 +102,7 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
         reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device.type}, batch {batches.size}")
 
         def stream(images: Sequence[str]) -> Iterator[Decoded]:
-            return read_batches(
-                options.images, images, network.input_shape, batches.size, options.workers, reading
-            )  # fmt: skip
+            return source.batches(images, network.input_shape, batches.size, options.workers)
 
         margins = MarginSettings(
             options.estimator, options.norm, options.max_iterations, options.overshoot, options.classes, options.clip
@@ -141,10 +143,10 @@ def _settings(options: ScoreOptions) -> dict[str, Any]:
     return settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude"))
 
 
-def _fingerprint(options: ScoreOptions, pool: Sequence[str]) -> str:
+def _fingerprint(options: ScoreOptions, images: ImageSource, pool: Sequence[str]) -> str:
     """What the scores are made from. Of the images, path, size and time: a pool is too large to be read twice."""
-    images = [(image, *stat_of(options.images / image)) for image in pool]
-    return fingerprint(_settings(options), sha256_of(options.checkpoint), images, __version__)
+    states = [(image, *images.state_of(image)) for image in pool]
+    return fingerprint(_settings(options), sha256_of(options.checkpoint), states, __version__)
 
 
 def _already_there(options: ScoreOptions, made_from: str) -> Result:

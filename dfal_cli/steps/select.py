@@ -8,6 +8,7 @@ import pandas as pd
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import CROSSED, IMAGE, LABEL, PREDICTED, TWIN
@@ -44,13 +45,13 @@ class SelectOptions:
     force: bool = False
 
 
-def select(options: SelectOptions, reporter: Reporter) -> Result:
-    """Write a query list, ranked, for a person to answer.
+def select(options: SelectOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
+    """Write a query list, ranked, for a person to answer; `images` stand in for the folder `options.images`.
 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
-    scored = _scored_pool(options)
+    scored = _scored_pool(options, images)
     if options.count > len(scored.table):
         reporter.warn(f"--count {options.count}: the pool has only {len(scored.table)} images, all are asked about")
     picked = pick_queries(scored.table, options.strategy, options.count, options.seed)
@@ -82,11 +83,11 @@ def _check(options: SelectOptions) -> None:
         raise UsageError(f"--strategy {options.strategy} needs --scores; only random can pick from --images alone")
 
 
-def _scored_pool(options: SelectOptions) -> ScoresFile:
+def _scored_pool(options: SelectOptions, images: ImageSource | None) -> ScoresFile:
     """The rows that may be picked: not labelled since they were scored, and not excluded."""
     if options.scores is None:
         assert options.images is not None  # _check has seen to it
-        pool = find_pool(options.images, options.labels, options.exclude)
+        pool = find_pool(images or ImageFolder(options.images), options.labels, options.exclude)
         return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())})
     must_exist(options.scores, "--scores")
     scored = read_scores(options.scores)

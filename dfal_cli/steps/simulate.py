@@ -14,9 +14,8 @@ import pandas as pd
 from dfal_cli import __version__
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.examples import settle_input_shape
 from dfal_cli.files import atomic_output, fingerprint, locked, must_exist, settings_of, sha256_of, stat_of
-from dfal_cli.images import ImageReader, MemoryReader, list_images
+from dfal_cli.images import ImageSource, list_images, prepare
 from dfal_cli.pages.curves import write_curves
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, RESULTS_COLUMNS, TIMINGS_COLUMNS
@@ -98,7 +97,12 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             return _already_there(options.out, outputs, made_from)
         rounds = options.out / ROUNDS
         shutil.rmtree(rounds, ignore_errors=True)
-        simulation = Simulation(options, oracle, rounds)
+        images = prepare(
+            options.images, oracle[IMAGE], labelled_rows(read_labels_files(options.test))[IMAGE],
+            image_size=options.image_size, grey=options.grey,
+            folder=rounds, workers=options.workers, reporter=reporter,
+        )  # fmt: skip
+        simulation = Simulation(options, oracle, images, rounds)
         done: list[Simulated] = []
         total = len(names) * options.trials * simulation.rounds_each
         with reporter.progress("simulating", total, "rounds") as advance:
@@ -161,20 +165,14 @@ def _already_there(out: Path, outputs: list[Path], made_from: str) -> Result:
 class Simulation:
     """The oracle, and the steps of a round as it calls them: the same ones that the commands call."""
 
-    def __init__(self, options: SimulateOptions, oracle: pd.DataFrame, rounds: Path) -> None:
+    def __init__(self, options: SimulateOptions, oracle: pd.DataFrame, images: ImageSource, rounds: Path) -> None:
         self._options = options
         self._answers = dict(zip(oracle[IMAGE], oracle[LABEL], strict=True))
         self._classes = tuple(sorted(set(oracle[LABEL])))
         self._rounds = rounds
         self._budget = min(options.budget, len(oracle))
-        self._reader: ImageReader = MemoryReader()
-        # Settled once: a round whose labels happen to be all grey must not train another network than the next.
-        self._shape = settle_input_shape(options.images, oracle, options.image_size, options.grey)
+        self._images = images
         self._steps = Silent()
-        # The pool is the oracle's images; whatever else lies under the image root is left out.
-        self._outside = rounds / "outside.csv"
-        outside = [(image,) for image in list_images(options.images) if image not in self._answers]
-        write_rows(self._outside, (IMAGE,), outside)
 
     @property
     def rounds_each(self) -> int:
@@ -227,7 +225,7 @@ class Simulation:
                 twins=contender.twins, seed=seed, device=options.device,
                 workers=options.workers, trust_code=True,
             ),
-            self._steps, self._reader, self._shape,
+            self._steps, self._images,
         )  # fmt: skip
         labelled = labelled_rows(read_labels_files([labels]))[LABEL]
         return out, {**result.details["test"], "labelled": labelled}
@@ -239,20 +237,20 @@ class Simulation:
         options = self._options
         picking = SelectOptions(
             count=count, out=here / "queries.csv", labels=[labels] if labels.exists() else [],
-            exclude=[self._outside], strategy=contender.strategy, seed=seed,
+            strategy=contender.strategy, seed=seed,
         )  # fmt: skip
         if contender.strategy == "random" or checkpoint is None:
-            select(replace(picking, images=options.images), self._steps)
+            select(replace(picking, images=options.images), self._steps, self._images)
         else:
             scores = here / "scores.parquet"
             score(
                 ScoreOptions(
                     images=options.images, checkpoint=checkpoint, out=scores, labels=picking.labels,
-                    exclude=picking.exclude, candidates=options.candidates,
+                    candidates=options.candidates,
                     nearest=count, twins=count if contender.twins else 0,
                     seed=seed, device=options.device, workers=options.workers, trust_code=True,
                 ),
-                self._steps, self._reader,
+                self._steps, self._images,
             )  # fmt: skip
             select(replace(picking, scores=scores), self._steps)
         self._answer(picking.out)

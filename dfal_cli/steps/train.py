@@ -16,9 +16,9 @@ from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device, is_out_of_memory
 from dfal_cli.errors import DataError, TryAgainError, UsageError
-from dfal_cli.examples import Examples, Shape, load_examples, settle_classes, settle_input_shape
+from dfal_cli.examples import Examples, load_examples, settle_classes, settle_input_shape
 from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, settings_of, sha256_of
-from dfal_cli.images import ImageReader, cached, read_from_disk
+from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.metrics import metrics_of, show_metrics, summary_of
 from dfal_cli.models import Network, build_network, default_architecture, fit_weights, seeded
 from dfal_cli.models.weights import read_pretrained, read_weights
@@ -65,15 +65,10 @@ class TrainOptions:
     force: bool = False
 
 
-def train(
-    options: TrainOptions,
-    reporter: Reporter,
-    reader: ImageReader = read_from_disk,
-    input_shape: Shape | None = None,
-) -> Result:
+def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
     """Train a network and write it as a checkpoint, the best epoch of the best restart.
 
-    `input_shape` (C, H, W) stands in for what the labelled images look like.
+    `images` stand in for the folder `options.images`.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
@@ -83,17 +78,20 @@ def train(
     _check_labelled(tables, options)
     _warn_of_overlap(tables, reporter)
     classes = settle_classes(list(tables.values()), options.class_names)
-    with cached(options.cache, options.cache_limit, reader, reporter) as reading, locked(options.out):
-        made_from = _fingerprint(options, tables, input_shape)
+    with (
+        opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
+        locked(options.out),
+    ):
+        made_from = _fingerprint(options, source, tables)
         if options.out.exists() and not options.force:
             return _already_there(options.out, made_from)
-        shape, arch, before = _settle_network(options, tables["labels"], classes, input_shape, reporter)
+        shape, arch, before = _settle_network(options, source, tables["labels"], classes, reporter)
         device = choose_device(options.device)
 
         def load(name: str, with_twins: bool) -> Examples:
             return load_examples(
-                options.images, tables[name], classes, shape,
-                with_twins=with_twins, workers=options.workers, reader=reading, reporter=reporter,
+                source, tables[name], classes, shape,
+                with_twins=with_twins, workers=options.workers, reporter=reporter,
             )  # fmt: skip
 
         labelled = load("labels", options.twins)
@@ -154,19 +152,19 @@ def _warn_of_overlap(tables: dict[str, pd.DataFrame], reporter: Reporter) -> Non
             )
 
 
-def _fingerprint(options: TrainOptions, tables: dict[str, pd.DataFrame], shape: Shape | None) -> str:
+def _fingerprint(options: TrainOptions, images: ImageSource, tables: dict[str, pd.DataFrame]) -> str:
     """What the checkpoint is made from: the settings, and the contents of every file that is read.
 
     Contents, not modification times, so that equal inputs give equal bytes wherever they lie.
     """
     contents = [
-        [row[IMAGE], row["label"], _sha256_if_there(options.images / row[IMAGE]), _sha256_if_there(Path(row[TWIN]))]
+        [row[IMAGE], row["label"], images.content_of(row[IMAGE]), _sha256_if_there(Path(row[TWIN]))]
         for table in tables.values()
         for row in table.to_dict("records")
     ]
     starts = [sha256_of(path) for path in (options.init, options.weights) if path]
     paths = ("images", "labels", "validation", "test", "init", "weights")
-    return fingerprint(settings_of(options, without=(*WITHOUT_EFFECT, *paths)), contents, starts, shape, __version__)
+    return fingerprint(settings_of(options, without=(*WITHOUT_EFFECT, *paths)), contents, starts, __version__)
 
 
 def _sha256_if_there(path: Path) -> str:
@@ -181,7 +179,7 @@ def _already_there(out: Path, made_from: str) -> Result:
 
 
 def _settle_network(
-    options: TrainOptions, table: pd.DataFrame, classes: tuple[str, ...], shape: Shape | None, reporter: Reporter
+    options: TrainOptions, images: ImageSource, table: pd.DataFrame, classes: tuple[str, ...], reporter: Reporter
 ) -> tuple[Shape, str, LoadedNetwork | None]:
     """Input shape, architecture, and the network of --init; what was not given is said."""
     before = None
@@ -193,7 +191,7 @@ def _settle_network(
         if before.classes != classes:
             reporter.note(f"{options.init} knows other classes ({', '.join(before.classes)}); the head starts anew")
         return before.input_shape, arch, before
-    shape = shape or settle_input_shape(options.images, table, options.image_size, options.grey)
+    shape = settle_input_shape(images, table, options.image_size, options.grey)
     if options.image_size is None or options.grey is None:
         kind = "grey" if shape[0] == 1 else "colour"
         reporter.note(f"input: {shape[2]}x{shape[1]} {kind}, by the labelled images (--image-size, --gray, --color)")
