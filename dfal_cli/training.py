@@ -1,7 +1,8 @@
 """Training a classifier on a few labelled images and their twins."""
 
 import copy
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ class Schedule:
     patience: int = 5
     augment: str = "none"
     mixed_precision: bool = True
+    monitor: str = "loss"
 
 
 class Evaluation(NamedTuple):
@@ -63,14 +65,32 @@ class Epoch(NamedTuple):
 
     @property
     def decisive_loss(self) -> float:
-        """The loss that early stopping and the choice among restarts go by."""
+        """Of the validation images; of the training images if there are none."""
         return self.loss if self.validation_loss is None else self.validation_loss
+
+    @property
+    def decisive_accuracy(self) -> float:
+        """Of the same images."""
+        return self.accuracy if self.validation_accuracy is None else self.validation_accuracy
 
     def __str__(self) -> str:
         line = f"epoch {self.epoch}: loss {self.loss:.4f}, accuracy {self.accuracy:.4f}"
         if self.validation_loss is None:
             return line
         return f"{line}; validation loss {self.validation_loss:.4f}, accuracy {self.validation_accuracy:.4f}"
+
+
+MONITORS: dict[str, Callable[[Epoch], float]] = {
+    "loss": lambda epoch: -epoch.decisive_loss,
+    "accuracy": lambda epoch: epoch.decisive_accuracy,
+}
+"""What decides which epoch is the best, when to stop, and which start to keep; the greater is the better."""
+
+
+def best_epoch(history: Sequence[Epoch], monitor: str) -> Epoch:
+    """The best epoch; the later one of those that tie, as accuracies often do."""
+    finite = [epoch for epoch in history if math.isfinite(epoch.decisive_loss)]
+    return max(finite, key=lambda epoch: (MONITORS[monitor](epoch), epoch.epoch))
 
 
 def split_images(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
@@ -100,7 +120,7 @@ def fit(
     seed: int,
     on_epoch: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train with Adam on cross-entropy until the decisive loss has not fallen for `patience` epochs.
+    """Train with Adam on cross-entropy until no epoch has been better than all before for `patience` epochs.
 
     The model, on its device, is left with the weights of its best epoch, in eval mode; `on_epoch` is told of each.
     Returns the epochs. Raises Diverged if the loss or the weights are not finite.
@@ -112,7 +132,7 @@ def fit(
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, fused=fused)
     generator = torch.Generator().manual_seed(seed)
     history: list[Epoch] = []
-    best: tuple[float, dict[str, Tensor]] = (float("inf"), {})
+    best: tuple[float, dict[str, Tensor]] = (-math.inf, {})
     since_best = 0
     with seeded(seed, device):  # dropout and augmentation draw from the global generators
         for number in range(1, schedule.epochs + 1):
@@ -120,9 +140,11 @@ def fit(
             history.append(epoch)
             on_epoch(epoch)
             since_best += 1
-            if epoch.decisive_loss < best[0]:
-                best = (epoch.decisive_loss, copy.deepcopy(model.state_dict()))
+            merit = MONITORS[schedule.monitor](epoch) if math.isfinite(epoch.decisive_loss) else -math.inf
+            if merit > best[0]:
                 since_best = 0
+            if merit > -math.inf and merit >= best[0]:
+                best = (merit, copy.deepcopy(model.state_dict()))
             if since_best >= schedule.patience:
                 break
     if not best[1] or not all(value.isfinite().all() for value in best[1].values()):

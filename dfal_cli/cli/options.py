@@ -98,7 +98,16 @@ Grey = Annotated[bool | None, option("--gray/--color", help="Kind of input.", de
 Epochs = Annotated[int, option("--epochs", help="At most so many.", panel=TRAINING, minimum=1)]
 Patience = Annotated[
     int,
-    option("--patience", help="Stop after so many epochs without a lower validation loss.", panel=TRAINING, minimum=1),
+    option("--patience", help="Stop after so many epochs without a better one.", panel=TRAINING, minimum=1),
+]
+Monitor = Annotated[
+    str,
+    option(
+        "--monitor",
+        help="Which epoch is better: loss or accuracy, of the validation images.",
+        panel=TRAINING,
+        metavar="NAME",
+    ),
 ]
 Restarts = Annotated[
     int, option("--restarts", help="Train so often and keep the best (the paper: 5).", panel=TRAINING, minimum=1)

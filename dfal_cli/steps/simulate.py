@@ -63,6 +63,7 @@ class SimulateOptions:
     grey: bool | None = None
     epochs: int = 100
     patience: int = 5
+    monitor: str = "loss"
     restarts: int = 1
     batch_size: int = 32
     lr: float = 1e-3
@@ -220,7 +221,8 @@ class Simulation:
             TrainOptions(
                 images=options.images, labels=[labels], out=out, test=options.test, class_names=self._classes,
                 arch=options.arch, image_size=options.image_size, grey=options.grey, epochs=options.epochs,
-                patience=options.patience, restarts=options.restarts, batch_size=options.batch_size, lr=options.lr,
+                patience=options.patience, monitor=options.monitor,
+                restarts=options.restarts, batch_size=options.batch_size, lr=options.lr,
                 validation_fraction=options.validation_fraction, augment=options.augment,
                 twins=contender.twins, seed=seed, device=options.device,
                 workers=options.workers, trust_code=True,

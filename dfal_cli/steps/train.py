@@ -1,6 +1,6 @@
 """train: a classifier from labelled images and their twins."""
 
-import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from dfal_cli import __version__
 from dfal_cli.augment import AUGMENTATIONS
@@ -20,12 +19,12 @@ from dfal_cli.examples import Examples, load_examples, settle_classes, settle_in
 from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, settings_of, sha256_of
 from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.metrics import metrics_of, show_metrics, summary_of
-from dfal_cli.models import Network, build_network, default_architecture, fit_weights, seeded
-from dfal_cli.models.weights import read_pretrained, read_weights
+from dfal_cli.models import Network, default_architecture
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, TWIN
+from dfal_cli.steps.starting import starting_network
 from dfal_cli.tables import labelled_rows, read_labels_files
-from dfal_cli.training import Diverged, Epoch, Schedule, fit, split_images
+from dfal_cli.training import MONITORS, Diverged, Epoch, Schedule, best_epoch, fit, split_images
 
 WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "force")
 """Options that do not shape the checkpoint."""
@@ -50,6 +49,7 @@ class TrainOptions:
     validation_fraction: float = 0.2
     test: list[Path] = field(default_factory=list)
     patience: int = 5
+    monitor: str = "loss"
     restarts: int = 1
     augment: str = "none"
     twins: bool = True
@@ -100,10 +100,11 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
             options, arch, classes, shape, before, training, validation, device, reporter
         )
         test = load("test", False) if options.test else None
+        best = best_epoch(histories[chosen], options.monitor)
         metrics = {
             "restart": chosen + 1,
             "epochs": sum(map(len, histories)),
-            **metrics_of(model, histories[chosen], classes, validation=validation, test=test),
+            **metrics_of(model, best, classes, validation=validation, test=test),
         }
         counts = {"labelled": len(labelled.labels), "twins": len(labelled.twin_of), "training": len(training.labels)}
         save_checkpoint(
@@ -125,6 +126,8 @@ def _check(options: TrainOptions) -> None:
         raise UsageError("--labels: name at least one labels file")
     if options.augment not in AUGMENTATIONS:
         raise UsageError(f"--augment {options.augment}: use one of {', '.join(AUGMENTATIONS)}")
+    if options.monitor not in MONITORS:
+        raise UsageError(f"--monitor {options.monitor}: use one of {', '.join(MONITORS)}")
     if options.pretrained and options.weights:
         raise UsageError("--pretrained and --weights: choose one")
     if options.init and (options.pretrained or options.weights):
@@ -221,12 +224,13 @@ def _best_restart(
     device: torch.device,
     reporter: Reporter,
 ) -> tuple[Network, list[list[Epoch]], int]:
-    """Train `restarts` times from different seeds; the network of the lowest decisive loss, all epochs, its place."""
+    """Train `restarts` times from different seeds; the best network, all epochs, its place."""
     schedule = Schedule(
-        options.epochs, options.lr, options.batch_size, options.patience, options.augment, options.mixed_precision
-    )
+        options.epochs, options.lr, options.batch_size, options.patience, options.augment, options.mixed_precision,
+        options.monitor,
+    )  # fmt: skip
     seeds = torch.randint(2**62, (options.restarts,), generator=torch.Generator().manual_seed(options.seed)).tolist()
-    best: tuple[float, Network | None, int] = (float("inf"), None, 0)
+    best: tuple[float, Network | None, int] = (-math.inf, None, 0)
     histories: list[list[Epoch]] = []
     with reporter.progress("training", options.epochs * options.restarts, "epochs") as advance:
 
@@ -235,7 +239,10 @@ def _best_restart(
             advance(1)
 
         for restart, seed in enumerate(seeds):
-            model = _start(options, arch, classes, shape, before, seed, reporter).to(device)
+            model = starting_network(
+                arch, classes, shape, seed, reporter,
+                init=options.init, before=before, weights=options.weights, pretrained=options.pretrained,
+            ).to(device)  # fmt: skip
             reporter.note(
                 f"training {arch} on {len(training.labels)} images and {len(training.twin_of)} twins, "
                 f"{len(classes)} classes, {device.type}, {restart + 1} of {options.restarts}"
@@ -251,45 +258,9 @@ def _best_restart(
                     raise TryAgainError(f"out of memory; try --batch-size {max(1, options.batch_size // 2)}") from None
                 raise
             advance(options.epochs - len(histories[-1]))
-            loss = min(epoch.decisive_loss for epoch in histories[-1])
-            if loss < best[0]:
-                best = (loss, model, restart)
+            merit = MONITORS[options.monitor](best_epoch(histories[-1], options.monitor))
+            if merit > best[0]:
+                best = (merit, model, restart)
     if best[1] is None:
         raise UsageError(f"training diverged: no loss was finite; try an --lr below {options.lr:g}")
     return best[1], histories, best[2]
-
-
-def _without_head(state: dict[str, Tensor], arch: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
-    """The weights that do not depend on the number of classes: the head's mean the classes they were made for."""
-    with seeded(0, torch.device("cpu")):
-        wider = build_network(arch, num_classes + 1, shape).body.state_dict()
-        own = build_network(arch, num_classes, shape).body.state_dict()
-    return {name: value for name, value in state.items() if name in own and own[name].shape == wider[name].shape}
-
-
-def _start(
-    options: TrainOptions,
-    arch: str,
-    classes: tuple[str, ...],
-    shape: Shape,
-    before: LoadedNetwork | None,
-    seed: int,
-    reporter: Reporter,
-) -> Network:
-    """A network to train: new under `seed` (the paper), or from the weights the user named."""
-    with seeded(seed, torch.device("cpu")):
-        model = build_network(arch, len(classes), shape)
-    if before is not None:
-        state, source = copy.deepcopy(before.model.body.state_dict()), str(options.init)
-        if before.classes != classes:
-            state = _without_head(state, arch, len(classes), shape)
-    elif options.weights:
-        state, source = read_weights(options.weights), str(options.weights)
-    elif options.pretrained:
-        state, source = read_pretrained(arch), f"the pretrained {arch}"
-    else:
-        return model
-    fresh = fit_weights(model, state, source)
-    if fresh:
-        reporter.note(f"{source}: all weights taken but {', '.join(fresh)}, which start anew")
-    return model
