@@ -26,7 +26,10 @@ class Strategy:
     help: str
     measure: str | None = None
     """The column it sorts by, shown in the query list."""
-    needs_margins: bool = False
+    needs: tuple[str, ...] = ()
+    """Further measures that `score` must have computed."""
+    nearest: int = 0
+    """Certain margins it needs for each query."""
 
 
 def by_measure(measure: str, *, descending: bool = False) -> Pick:
@@ -48,7 +51,7 @@ def at_random(scores: pd.DataFrame, count: int, generator: np.random.Generator) 
 
 STRATEGIES: dict[str, Strategy] = {
     "dfal": Strategy(
-        by_measure("margin"), "the smallest margins (Ducoffe and Precioso, arXiv:1802.09841)", "margin", True
+        by_measure("margin"), "the smallest margins (Ducoffe and Precioso, arXiv:1802.09841)", "margin", nearest=1
     ),
     "entropy": Strategy(by_measure("entropy", descending=True), "the highest entropy", "entropy"),
     "least-confidence": Strategy(by_measure("confidence"), "the lowest top probability", "confidence"),

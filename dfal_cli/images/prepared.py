@@ -17,7 +17,7 @@ import PIL
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
-from dfal_cli.files import atomic_output, canonical_json, fingerprint
+from dfal_cli.files import atomic_output, canonical_json, fingerprint, stat_if_there
 from dfal_cli.images.decode import DECODING, ImageError, Pixels, Probe, Shape, probe_and_decode, probe_image
 from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
@@ -92,7 +92,7 @@ def prepare(
     """
     listed = sorted(pool)
     images = [*listed, *sorted(set(others) - set(listed))]
-    states = [_state_of(f"{root}/{image}") for image in images]
+    states = [stat_if_there(f"{root}/{image}") for image in images]
     made_from = fingerprint(images, len(listed), states, image_size, grey, DECODING, PIL.__version__)[:16]
     file, settled = folder / f"images-{made_from}.npy", folder / f"images-{made_from}.json"
     places = {image: place for place, image in enumerate(images)}
@@ -192,12 +192,3 @@ def _decode_part(part: _Part) -> Iterator[tuple[int, list[Probe]]]:
 def _mapped(file: Path) -> Pixels:
     mapped: Pixels = np.load(file, mmap_mode="r")
     return mapped
-
-
-def _state_of(path: str) -> tuple[int, int] | None:
-    """Size and modification time of a file; None if it is not there: decoding says so."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - there may be a hundred thousand
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns

@@ -1,12 +1,12 @@
 """score: measures of every image in the pool, the margin first of all."""
 
+import hashlib
+import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
@@ -159,10 +159,14 @@ def _already_there(options: ScoreOptions, made_from: str) -> Result:
 
 
 def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
-    """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None."""
+    """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None.
+
+    Each image has its own lot, so that of two pools the images that both hold are drawn alike.
+    """
     if candidates is None or candidates >= len(pool):
         return pool
-    chosen = np.random.default_rng(seed).choice(len(pool), candidates, replace=False)
+    lots = [hashlib.blake2b(f"{seed}/{image}".encode(), digest_size=16).digest() for image in pool]
+    chosen = heapq.nsmallest(candidates, range(len(pool)), key=lots.__getitem__)
     return [pool[place] for place in sorted(chosen)]
 
 

@@ -102,7 +102,7 @@ def _scored_pool(options: SelectOptions, images: ImageSource | None) -> ScoresFi
 def _check_certain(options: SelectOptions, scored: ScoresFile, left: pd.DataFrame) -> None:
     """Beyond the `score --nearest` images that were made certain, the smallest margins are not known."""
     nearest = scored.metadata.get("nearest")
-    if nearest is None or not STRATEGIES[options.strategy].needs_margins:
+    if nearest is None or not STRATEGIES[options.strategy].nearest:
         return
     certain = scored.table.nsmallest(nearest, "margin")[IMAGE]
     still = int(certain.isin(left[IMAGE]).sum())
@@ -165,7 +165,7 @@ def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame
     parts = [f"{counts['queries']} queries from a pool of {counts['pool']} by {options.strategy}"]
     if options.scores is not None and (queries[TWIN] != "").any():
         parts.append(f"{counts['without_twin']} of {counts['queries']} queries have no twin")
-    if STRATEGIES[options.strategy].needs_margins:
+    if STRATEGIES[options.strategy].nearest:
         unknown = int((picked["outcome"] != CROSSED).sum())
         if unknown:
             parts.append(f"{unknown} of them have no known margin and come last")
