@@ -31,6 +31,10 @@ def side_by_side(
     many there are. Close the generator to end them; they also end when this process is killed.
     Raises what `work` raises, and TryAgainError if a process is killed.
     """
+    if min(jobs, len(tasks)) == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        for task in tasks:  # this process is such a one, and has been started
+            yield from work(task)
+        return
     waiting = deque(tasks)
     processes: dict[Connection, BaseProcess] = {}
     try:

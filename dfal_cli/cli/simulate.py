@@ -120,7 +120,7 @@ def simulate(
 ) -> None:
     """Play whole rounds with an oracle file, to see what a strategy is worth before paying for labels."""
     with running(context) as run:
-        from dfal_cli.steps.score import PRESETS
+        from dfal_cli.presets import PRESETS
         from dfal_cli.steps.simulate import simulate
         from dfal_cli.steps.simulation import SimulateOptions
 

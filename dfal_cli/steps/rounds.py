@@ -1,7 +1,7 @@
 """The rounds of one strategy in one trial of a simulation, which go on where they were when they were killed.
 
-A run's folder holds one for each round, with the labels as they are at its end, and `done.json` when that has come. A run
-that has ended is one file beside the others, and has no folder any more.
+A run's folder holds one for each round, with the labels as they are at its end, and `done.json` when that has come.
+A run that has ended is one file, and has no folder any more.
 """
 
 import json
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,9 @@ from dfal_cli.console import Silent
 from dfal_cli.files import atomic_output, canonical_json
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.merge import MergeOptions, merge
-from dfal_cli.steps.score import ScoreOptions, score
+from dfal_cli.steps.score import ScoreOptions, check_margin, score
 from dfal_cli.steps.select import SelectOptions, select
-from dfal_cli.steps.simulation import CONTENDERS, Contender, Simulation
+from dfal_cli.steps.simulation import CONTENDERS, Contender, Played, Run, SimulateOptions, Simulation, ended
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import labelled_rows, read_labels, read_queries, write_csv
@@ -31,38 +31,9 @@ LABELS, DONE, CHECKPOINT, QUERIES, SCORES = (
 )  # fmt: skip
 
 
-class Run(NamedTuple):
-    """One strategy in one trial."""
-
-    name: str
-    trial: int
-
-    @property
-    def title(self) -> str:
-        """Its name on disk."""
-        return f"{self.name}-{self.trial}"
-
-
-class Played(NamedTuple):
-    """One round: its rows of results.csv and timings.csv."""
-
-    result: tuple[str, ...]
-    timing: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
-    before: bool = False
-    """It was there already."""
-
-
-def played_before(folder: Path, run: Run) -> list[Played] | None:
-    """The rounds of a run that has ended; None if it has not."""
-    stored = _ended(folder, run)
-    if not stored.exists():
-        return None
-    return [Played(tuple(result), tuple(timing), before=True) for result, timing in json.loads(stored.read_text())]
-
-
 def play(simulation: Simulation, run: Run) -> Iterator[Played]:
     """Play the rounds of a run, those left of it, and yield all."""
+    _check(simulation.options)
     folder = simulation.folder / run.title
     labels = folder / "initial" / LABELS
     if not labels.exists():
@@ -81,8 +52,13 @@ def play(simulation: Simulation, run: Run) -> Iterator[Played]:
         yield played
         rounds.append(played)
         labels, before = here / LABELS, here
-    _store(_ended(simulation.folder, run), [played[:2] for played in rounds])
+    _store(ended(simulation.folder, run), [played[:2] for played in rounds])
     shutil.rmtree(folder)
+
+
+def _check(options: SimulateOptions) -> None:
+    """Before anything is trained, see to what only scoring would find. Raises UsageError."""
+    check_margin(options.norm, options.estimator)
 
 
 class _Round:
@@ -181,10 +157,6 @@ def _entropy(labels: "pd.Series[str]") -> float:
     """Entropy in nats of how the labels are spread over classes: low where a strategy asks about few of them."""
     shares = labels.value_counts(normalize=True).to_numpy()
     return float(-(shares * np.log(shares)).sum())
-
-
-def _ended(folder: Path, run: Run) -> Path:
-    return folder / f"{run.title}.json"
 
 
 def _stored(path: Path) -> Played | None:

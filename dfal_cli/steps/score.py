@@ -39,14 +39,6 @@ WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_siz
 
 UNREADABLE_SUFFIX = ".unreadable.csv"
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # The authors' settings (arXiv:1802.09841 and their code).
-    "paper": {
-        "candidates": 300, "max_iterations": 10, "overshoot": 0.0, "estimator": "deepfool", "norm": "l2",
-        "classes": None, "clip": False,
-    },
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class ScoreOptions:
@@ -127,15 +119,20 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
 def _check(options: ScoreOptions) -> None:
     must_end_with(options.out, SUFFIXES, "--out")
     must_exist(options.checkpoint, "--checkpoint")
-    for name, value, table in (("estimator", options.estimator, ESTIMATORS), ("norm", options.norm, NORMS)):
-        if value not in table:
-            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    check_margin(options.norm, options.estimator)
     if options.nearest is not None and options.twins > options.nearest:
         raise UsageError(
             f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"
         )
     if options.classes is not None and options.classes < 2:
         raise UsageError("--classes: at least 2, the predicted class and one other")
+
+
+def check_margin(norm: str, estimator: str) -> None:
+    """Raises UsageError if there is no such norm or estimator."""
+    for name, value, table in (("estimator", estimator, ESTIMATORS), ("norm", norm, NORMS)):
+        if value not in table:
+            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
 
 
 def _settings(options: ScoreOptions) -> dict[str, Any]:

@@ -5,14 +5,13 @@ import functools
 import itertools
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from dfal_cli import __version__
 from dfal_cli.console import Reporter
-from dfal_cli.device import choose_device
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import atomic_output, fingerprint, locked, must_exist, settings_of, sha256_of, stat_if_there
 from dfal_cli.images import list_images, prepare
@@ -20,8 +19,7 @@ from dfal_cli.pages.curves import write_curves
 from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, RESULTS_COLUMNS, TIMINGS_COLUMNS
-from dfal_cli.steps.rounds import Played, Run, play, played_before
-from dfal_cli.steps.simulation import CONTENDERS, SimulateOptions, Simulation
+from dfal_cli.steps.simulation import CONTENDERS, Played, Run, SimulateOptions, Simulation, played_before
 from dfal_cli.tables import labelled_rows, read_labels_files, to_csv, write_csv
 
 WITHOUT_EFFECT = ("out", "device", "workers", "jobs", "force", "images", "labels", "test", "strategies", "trials")
@@ -107,7 +105,7 @@ def _claim(options: SimulateOptions, made_from: str) -> None:
 
 
 def _holds_rounds(out: Path) -> bool:
-    ended = itertools.chain((out / ROUNDS).glob("*/*/done.json"), (out / ROUNDS).glob("[!i]*.json"))
+    ended = itertools.chain((out / ROUNDS).glob("*/*/done.json"), (out / ROUNDS).glob("*.rows.json"))
     return (out / "results.csv").exists() or any(ended)
 
 
@@ -126,7 +124,7 @@ def _play(
     jobs = options.jobs or _default_jobs(options)
     with (
         reporter.progress("simulating", total, "rounds") as advance,
-        contextlib.closing(side_by_side(functools.partial(play, simulation), runs, jobs)) as rounds,
+        contextlib.closing(side_by_side(functools.partial(_rounds_of, simulation), runs, jobs)) as rounds,
     ):
         for played in rounds:
             name, trial, *_ = played.result
@@ -141,8 +139,19 @@ def _play(
     return done
 
 
+def _rounds_of(simulation: Simulation, run: Run) -> Iterator[Played]:
+    """`play`, in a process that computes; the one that waits for it does without torch."""
+    from dfal_cli.steps.rounds import play
+
+    yield from play(simulation, run)
+
+
 def _default_jobs(options: SimulateOptions) -> int:
     """One for each core; of a GPU there is one."""
+    if options.device == "cpu":
+        return os.cpu_count() or 1
+    from dfal_cli.device import choose_device
+
     return 1 if choose_device(options.device).type == "cuda" else os.cpu_count() or 1
 
 

@@ -1,5 +1,6 @@
 """What all runs of a simulation have in common: its options, the strategies it knows, its oracle and its images."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -71,6 +72,28 @@ class SimulateOptions:
     force: bool = False
 
 
+class Run(NamedTuple):
+    """One strategy in one trial."""
+
+    name: str
+    trial: int
+
+    @property
+    def title(self) -> str:
+        """Its name on disk."""
+        return f"{self.name}-{self.trial}"
+
+
+class Played(NamedTuple):
+    """One round: its rows of results.csv and timings.csv."""
+
+    result: tuple[str, ...]
+    timing: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    before: bool = False
+    """It was there already."""
+
+
 @dataclass(frozen=True)
 class Simulation:
     """What a run needs to know."""
@@ -105,3 +128,16 @@ class Simulation:
     def seed(self, trial: int, round_number: int) -> int:
         """One for all strategies, so that they differ by nothing else."""
         return int(np.random.SeedSequence([self.options.seed, trial, round_number]).generate_state(1)[0])
+
+
+def played_before(folder: Path, run: Run) -> list[Played] | None:
+    """The rounds of a run that has ended; None if it has not."""
+    stored = ended(folder, run)
+    if not stored.exists():
+        return None
+    return [Played(tuple(result), tuple(timing), before=True) for result, timing in json.loads(stored.read_text())]
+
+
+def ended(folder: Path, run: Run) -> Path:
+    """The file of a run that has ended: the rows of its rounds."""
+    return folder / f"{run.title}.rows.json"
