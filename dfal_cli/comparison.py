@@ -5,7 +5,7 @@ labels, same seeds), so that strategies are compared within a trial first and on
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -61,10 +61,9 @@ class Ratio(NamedTuple):
 UNKNOWN_RATIO = Ratio(math.nan, math.nan, math.nan, "", False)
 
 
-def as_numbers(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> pd.DataFrame:
-    """Rows as they are written -> a table in which all but the strategy is a number, nan where nothing is written."""
-    table = pd.DataFrame(rows, columns=list(columns))
-    return table.assign(**{name: pd.to_numeric(table[name]) for name in columns if name != "strategy"})
+def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as it is written -> one in which all but the strategy is a number, nan where nothing is written."""
+    return table.assign(**{name: pd.to_numeric(table[name]) for name in table.columns if name != "strategy"})
 
 
 def strategies_of(results: pd.DataFrame) -> list[str]:

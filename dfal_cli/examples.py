@@ -1,6 +1,6 @@
 """Labelled images and their twins, in memory, ready to train on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +12,24 @@ from torch import Tensor
 from dfal_cli.console import Reporter
 from dfal_cli.device import on_device
 from dfal_cli.errors import DataError
-from dfal_cli.images import ImageError, ImageReader, Probe, probe_image, read_batches
+from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import line_of
 
-Shape = tuple[int, int, int]
-SIDE_WHEN_SIZES_DIFFER = 224
 DECODED_AT_ONCE = 64
+
+READY_BYTES = 10**9
+"""Examples that take no more than that as floats are kept ready on the device."""
+
+
+class Ready(NamedTuple):
+    """Examples on the device that computes."""
+
+    number: int
+    shape: Shape
+    device: torch.device
+    batch: Callable[[Tensor], tuple[Tensor, Tensor]]
+    """Items, on the device -> float images in [0, 1], (B, C, H, W), and labels (B,)."""
 
 
 class Examples(NamedTuple):
@@ -46,6 +57,14 @@ class Examples(NamedTuple):
         owners = items.clone()
         owners[~plain] = self.twin_of[items[~plain] - count]
         return on_device(images, device), on_device(self.labels[owners], device)
+
+    def ready(self, device: torch.device) -> "Ready":
+        """The same examples, as floats on `device` already if they are not too many."""
+        channels, height, width = self.images.shape[1:]
+        if 4 * len(self) * channels * height * width > READY_BYTES:
+            return Ready(len(self), (channels, height, width), device, lambda items: self.batch(items.cpu(), device))
+        images, labels = self.batch(torch.arange(len(self)), device)
+        return Ready(len(self), (channels, height, width), device, lambda items: (images[items], labels[items]))
 
     def of_images(self, chosen: Tensor) -> "Examples":
         """The chosen images, (N,) bool, together with their twins."""
@@ -82,30 +101,19 @@ def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) 
     return classes
 
 
-def settle_input_shape(root: Path, table: pd.DataFrame, image_size: int | None, grey: bool | None) -> Shape:
-    """(C, H, W) of the network's input: as told, or as the labelled images are.
-
-    Grey if every one of them is; their size if all have the same, else 224 x 224.
-    """
-    if grey is not None and image_size is not None:
-        return (1 if grey else 3, image_size, image_size)
-    probes = [_probe(root, row) for row in table.to_dict("records")]
-    channels = 1 if (all(probe.grey for probe in probes) if grey is None else grey) else 3
-    if image_size is not None:
-        return (channels, image_size, image_size)
-    sizes = {(probe.height, probe.width) for probe in probes}
-    return (channels, *(sizes.pop() if len(sizes) == 1 else (SIDE_WHEN_SIZES_DIFFER,) * 2))
+def settle_input_shape(images: ImageSource, table: pd.DataFrame, image_size: int | None, grey: bool | None) -> Shape:
+    """(C, H, W) of the network's input: as told, or as the labelled images are. Raises DataError."""
+    return common_shape((_probe(images, row) for row in table.to_dict("records")), image_size, grey)
 
 
 def load_examples(
-    root: Path,
+    images: ImageSource,
     table: pd.DataFrame,
     classes: tuple[str, ...],
     input_shape: Shape,
     *,
     with_twins: bool,
     workers: int | None,
-    reader: ImageReader,
     reporter: Reporter,
 ) -> Examples:
     """Decode the images of a table of labelled rows (as `read_labels_files` makes it) and load their twins.
@@ -116,7 +124,7 @@ def load_examples(
     pixels = np.empty((len(table), *input_shape), np.uint8)
     done = 0
     with reporter.progress("reading", len(table), "images") as advance:
-        for batch in read_batches(root, list(table[IMAGE]), input_shape, DECODED_AT_ONCE, workers, reader):
+        for batch in images.batches(list(table[IMAGE]), input_shape, DECODED_AT_ONCE, workers):
             if batch.unreadable:
                 image, reason = batch.unreadable[0]
                 raise _unreadable(table[table[IMAGE] == image].iloc[0], reason)
@@ -151,9 +159,9 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
     return twins, twin_of
 
 
-def _probe(root: Path, row: dict[Any, str]) -> Probe:
+def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
     try:
-        return probe_image(root / row[IMAGE])
+        return images.probe(row[IMAGE])
     except ImageError as error:
         raise _unreadable(row, str(error)) from None
 

@@ -95,6 +95,15 @@ def stat_of(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+def stat_if_there(path: str) -> tuple[int, int] | None:
+    """The same of a file that may be missing; of a plain path, as there may be a hundred thousand."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def fingerprint(*parts: Any) -> str:
     """SHA-256 of what an output is made from; equal fingerprints mean the output is up to date."""
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()

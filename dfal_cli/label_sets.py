@@ -10,6 +10,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.examples import settle_classes
 from dfal_cli.files import sha256_of
+from dfal_cli.images import ImageSource
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import labelled_rows, read_labels_files, read_pseudo_labels, settled_images
 
@@ -24,11 +25,11 @@ class LabelSets(NamedTuple):
     """What a network said of images that are in none of the others."""
     classes: tuple[str, ...]
 
-    def contents(self, root: Path) -> list[list[list[str]]]:
+    def contents(self, images: ImageSource) -> list[list[list[str]]]:
         """What the tables say and what is in the files they name; a missing file is ""."""
         return [
             [
-                [row[IMAGE], row[LABEL], _sha256_if_there(root / row[IMAGE]), _sha256_if_there(Path(row[TWIN]))]
+                [row[IMAGE], row[LABEL], images.content_of(row[IMAGE]), _sha256_if_there(Path(row[TWIN]))]
                 for row in table.to_dict("records")
             ]
             for table in (self.labels, self.validation, self.test, self.pseudo_labels)

@@ -13,15 +13,13 @@ MEASURED_ON = ("test", "validation")
 """The most independent examples first."""
 
 
-def metrics_of(
-    model: nn.Module, epochs: Sequence[Epoch], classes: Sequence[str], **examples: Examples | None
-) -> dict[str, Any]:
-    """The best of `epochs`, and loss, accuracy and confusion on each of the named examples that there are."""
-    best = min(epochs, key=lambda epoch: epoch.decisive_loss)
+def metrics_of(model: nn.Module, best: Epoch, classes: Sequence[str], **examples: Examples | None) -> dict[str, Any]:
+    """The epoch whose the model is, and its loss, accuracy and confusion on the examples named."""
+    device = next(model.parameters()).device
     metrics: dict[str, Any] = {"epoch": best.epoch, "training": {"loss": best.loss, "accuracy": best.accuracy}}
     for name, labelled in examples.items():
         if labelled is not None:
-            metrics[name] = _report(evaluate(model, labelled, len(classes)), classes)
+            metrics[name] = _report(evaluate(model, labelled.ready(device), len(classes)), classes)
     return metrics
 
 

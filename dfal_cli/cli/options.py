@@ -9,7 +9,7 @@ from dfal_cli import __version__
 from dfal_cli.config import Key, read_config
 from dfal_cli.errors import UsageError
 
-IN, NETWORK, TRAINING, OUT, RUNNING = "Input", "Network", "Training", "Output", "Running"
+IN, NETWORK, TRAINING, MARGIN, OUT, RUNNING = "Input", "Network", "Training", "Margin", "Output", "Running"
 """Headings under which help lists the options."""
 
 
@@ -98,7 +98,16 @@ Grey = Annotated[bool | None, option("--gray/--color", help="Kind of input.", de
 Epochs = Annotated[int, option("--epochs", help="At most so many.", panel=TRAINING, minimum=1)]
 Patience = Annotated[
     int,
-    option("--patience", help="Stop after so many epochs without a lower validation loss.", panel=TRAINING, minimum=1),
+    option("--patience", help="Stop after so many epochs without a better one.", panel=TRAINING, minimum=1),
+]
+Monitor = Annotated[
+    str,
+    option(
+        "--monitor",
+        help="Which epoch is better: loss or accuracy, of the validation images.",
+        panel=TRAINING,
+        metavar="NAME",
+    ),
 ]
 Restarts = Annotated[
     int, option("--restarts", help="Train so often and keep the best (the paper: 5).", panel=TRAINING, minimum=1)
@@ -109,6 +118,32 @@ Augment = Annotated[str, option("--augment", help="none, shift, flip or photo.",
 Candidates = Annotated[
     int | None,
     option("--candidates", help="Score a random so many of the pool.", default="all", panel=IN, minimum=1),
+]
+Norm = Annotated[str, option("--norm", help="l2 or linf.", panel=MARGIN, metavar="NAME")]
+Estimator = Annotated[
+    str, option("--estimator", help="deepfool (the paper's), or refined: tighter.", panel=MARGIN, metavar="NAME")
+]
+CandidateClasses = Annotated[
+    int | None,
+    option(
+        "--classes", help="Consider only the so many most probable classes.", default="all", panel=MARGIN, minimum=2
+    ),
+]
+MaxIterations = Annotated[
+    int, option("--max-iterations", help="Give an image up after so many steps.", panel=MARGIN, minimum=1)
+]
+Overshoot = Annotated[
+    float, option("--overshoot", help="Lengthen the perturbation by this share.", metavar="F", panel=MARGIN, minimum=0)
+]
+Clip = Annotated[bool, option("--clip", help="Keep adversarial images within [0, 1].", panel=MARGIN)]
+Preset = Annotated[
+    str | None,
+    option(
+        "--preset",
+        help="paper: 300 candidates, 10 iterations, no overshoot; flags win.",
+        panel=MARGIN,
+        metavar="NAME",
+    ),
 ]
 ValidationFraction = Annotated[
     float,

@@ -7,19 +7,27 @@ import typer
 
 from dfal_cli.cli.options import (
     IN,
+    MARGIN,
     OUT,
     RUNNING,
     Arch,
     Cache,
     CacheLimit,
+    CandidateClasses,
     Candidates,
+    Clip,
     Config,
     Device,
+    Estimator,
     Exclude,
     Force,
     Images,
     Json,
     Labels,
+    MaxIterations,
+    Norm,
+    Overshoot,
+    Preset,
     Quiet,
     Seed,
     TrustCode,
@@ -28,8 +36,6 @@ from dfal_cli.cli.options import (
     option,
 )
 from dfal_cli.cli.run import running
-
-MARGIN = "Margin"
 
 
 def score(
@@ -40,24 +46,12 @@ def score(
     labels: Labels = [],  # noqa: B006 - typer copies it
     exclude: Exclude = [],  # noqa: B006
     candidates: Candidates = None,
-    norm: Annotated[str, option("--norm", help="l2 or linf.", panel=MARGIN, metavar="NAME")] = "l2",
-    estimator: Annotated[
-        str, option("--estimator", help="deepfool (the paper's), or refined: tighter.", panel=MARGIN, metavar="NAME")
-    ] = "deepfool",
-    classes: Annotated[
-        int | None,
-        option(
-            "--classes", help="Consider only the so many most probable classes.", default="all", panel=MARGIN, minimum=2
-        ),
-    ] = None,
-    max_iterations: Annotated[
-        int, option("--max-iterations", help="Give an image up after so many steps.", panel=MARGIN, minimum=1)
-    ] = 50,
-    overshoot: Annotated[
-        float,
-        option("--overshoot", help="Lengthen the perturbation by this share.", metavar="F", panel=MARGIN, minimum=0),
-    ] = 0.02,
-    clip: Annotated[bool, option("--clip", help="Keep adversarial images within [0, 1].", panel=MARGIN)] = False,
+    norm: Norm = "l2",
+    estimator: Estimator = "deepfool",
+    classes: CandidateClasses = None,
+    max_iterations: MaxIterations = 50,
+    overshoot: Overshoot = 0.02,
+    clip: Clip = False,
     nearest: Annotated[
         int | None,
         option(
@@ -68,15 +62,7 @@ def score(
             minimum=1,
         ),
     ] = None,
-    preset: Annotated[
-        str | None,
-        option(
-            "--preset",
-            help="paper: 300 candidates, 10 iterations, no overshoot; flags win.",
-            panel=MARGIN,
-            metavar="NAME",
-        ),
-    ] = None,
+    preset: Preset = None,
     twins: Annotated[
         int,
         option("--twins", help="Keep the adversarial images of the so many smallest margins.", panel=OUT, minimum=0),
@@ -113,7 +99,8 @@ def score(
 ) -> None:
     """Measure every image of the pool: its margin, confidence and entropy."""
     with running(context) as run:
-        from dfal_cli.steps.score import PRESETS, ScoreOptions, score
+        from dfal_cli.presets import PRESETS
+        from dfal_cli.steps.score import ScoreOptions, score
 
         run.apply_preset(PRESETS)
         run.finish(score(run.options(ScoreOptions), run.reporter))

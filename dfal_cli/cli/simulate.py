@@ -7,21 +7,31 @@ import typer
 
 from dfal_cli.cli.options import (
     IN,
+    NETWORK,
     OUT,
+    RUNNING,
     Arch,
     Augment,
     BatchSize,
+    CandidateClasses,
     Candidates,
+    Clip,
     Config,
     Device,
     Epochs,
+    Estimator,
     Force,
     Grey,
     Images,
     ImageSize,
     Json,
     LearningRate,
+    MaxIterations,
+    Monitor,
+    Norm,
+    Overshoot,
     Patience,
+    Preset,
     Quiet,
     Restarts,
     Seed,
@@ -61,11 +71,29 @@ def simulate(
         int, option("--trials", help="Repetitions from other initial labels.", panel=ROUNDS, minimum=1)
     ] = 1,
     candidates: Candidates = None,
+    norm: Norm = "l2",
+    estimator: Estimator = "deepfool",
+    classes: CandidateClasses = None,
+    max_iterations: MaxIterations = 50,
+    overshoot: Overshoot = 0.02,
+    clip: Clip = False,
+    preset: Preset = None,
     arch: Arch = None,
+    train_arch: Annotated[
+        str | None,
+        option(
+            "--train-arch",
+            help="Measure this network, trained on the queries of --arch.",
+            panel=NETWORK,
+            default="the same",
+            metavar="NAME",
+        ),
+    ] = None,
     image_size: ImageSize = None,
     grey: Grey = None,
     epochs: Epochs = 100,
     patience: Patience = 5,
+    monitor: Monitor = "loss",
     restarts: Restarts = 1,
     lr: LearningRate = 1e-3,
     batch_size: BatchSize = 32,
@@ -73,6 +101,16 @@ def simulate(
     augment: Augment = "none",
     seed: Seed = 0,
     device: Device = "auto",
+    jobs: Annotated[
+        int | None,
+        option(
+            "--jobs",
+            help="Runs (a strategy in a trial) at a time.",
+            default="one per core; one on a GPU",
+            panel=RUNNING,
+            minimum=1,
+        ),
+    ] = None,
     workers: Workers = None,
     config: Config = None,
     version: Version = False,
@@ -82,6 +120,9 @@ def simulate(
 ) -> None:
     """Play whole rounds with an oracle file, to see what a strategy is worth before paying for labels."""
     with running(context) as run:
-        from dfal_cli.steps.simulate import SimulateOptions, simulate
+        from dfal_cli.presets import PRESETS
+        from dfal_cli.steps.simulate import simulate
+        from dfal_cli.steps.simulation import SimulateOptions
 
+        run.apply_preset(PRESETS)
         run.finish(simulate(run.options(SimulateOptions), run.reporter))

@@ -1,19 +1,28 @@
 """Image files: finding them under a folder, decoding them sensibly, reading them in a stream, keeping the pixels."""
 
 from dfal_cli.images.cache import cached
-from dfal_cli.images.decode import ImageError, Probe, decode_image, probe_image
+from dfal_cli.images.decode import ImageError, Probe, Shape, decode_image, probe_image
 from dfal_cli.images.folder import list_images
-from dfal_cli.images.stream import Decoded, ImageReader, MemoryReader, read_batches, read_from_disk
+from dfal_cli.images.prepared import PreparedImages, prepare
+from dfal_cli.images.shape import common_shape
+from dfal_cli.images.source import ImageFolder, ImageSource, opened
+from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
 
 __all__ = [
     "Decoded",
     "ImageError",
+    "ImageFolder",
     "ImageReader",
-    "MemoryReader",
+    "ImageSource",
+    "PreparedImages",
     "Probe",
+    "Shape",
     "cached",
+    "common_shape",
     "decode_image",
     "list_images",
+    "opened",
+    "prepare",
     "probe_image",
     "read_batches",
     "read_from_disk",

@@ -20,12 +20,10 @@ import PIL
 
 from dfal_cli.console import Reporter
 from dfal_cli.files import atomic_output
-from dfal_cli.images.decode import DECODING, Pixels
+from dfal_cli.images.decode import DECODING, Pixels, Shape
 from dfal_cli.images.room import bytes_of, clear_leftovers, listed, make_folder, make_room
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
-
-Shape = tuple[int, int, int]
 
 SEGMENT_BYTES = 16_000_000
 """What is decoded but not yet in a segment is lost when a command is killed, and takes memory."""

@@ -12,6 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = npt.NDArray[np.uint8]
 
+Shape = tuple[int, int, int]
+"""(C, H, W)"""
+
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
 WIDE_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
 EXIF_ORIENTATION = 0x0112
@@ -47,31 +50,45 @@ class Probe(NamedTuple):
 def probe_image(path: Path) -> Probe:
     """Read an image's kind and size without decoding it. Raises ImageError."""
     with _reading(path) as image:
-        if image.format == "TIFF":
-            image.load()  # Pillow turns these by itself
-        turned = image.format != "TIFF" and _orientation(image) in SIDEWAYS
-        width, height = reversed(image.size) if turned else image.size
-        return Probe(image.mode in GREY_MODES, height, width)
+        return _probed(image)
 
 
-def decode_image(path: Path, input_shape: tuple[int, int, int]) -> Pixels:
+def decode_image(path: Path, input_shape: Shape) -> Pixels:
     """Decode to (C, H, W) uint8, C = 1 (grey) or 3, resized to H x W (aspect ratio not kept: all of it is seen).
 
     EXIF rotation is applied, transparency laid over white, 16-bit and float pixels scaled to 8 bits, of an animation
     the first frame is taken, a large JPEG is decoded at a fraction of its size. Raises ImageError with the reason.
     """
-    channels, height, width = input_shape
     with _reading(path) as image:
-        orientation = _orientation(image)
-        scaled = _scaled(image, (height, width) if orientation in SIDEWAYS else (width, height))
-        upright = ImageOps.exif_transpose(scaled) if orientation else scaled
-        opaque = _opaque(_eight_bits(upright))
-        if opaque.mode == "LAB":
-            opaque = opaque.convert("RGB")  # there is no other way from it
-        converted = opaque.convert("L" if channels == 1 else "RGB")
-        if converted.size != (width, height):
-            converted = converted.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(converted)
+        return _decoded(image, input_shape)
+
+
+def probe_and_decode(path: Path, input_shape: Shape) -> tuple[Probe, Pixels]:
+    """Both, of a file that is opened once. Raises ImageError."""
+    with _reading(path) as image:
+        return _probed(image), _decoded(image, input_shape)
+
+
+def _probed(image: Image.Image) -> Probe:
+    if image.format == "TIFF":
+        image.load()  # Pillow turns these by itself
+    turned = image.format != "TIFF" and _orientation(image) in SIDEWAYS
+    width, height = reversed(image.size) if turned else image.size
+    return Probe(image.mode in GREY_MODES, height, width)
+
+
+def _decoded(image: Image.Image, input_shape: Shape) -> Pixels:
+    channels, height, width = input_shape
+    orientation = _orientation(image)
+    scaled = _scaled(image, (height, width) if orientation in SIDEWAYS else (width, height))
+    upright = ImageOps.exif_transpose(scaled) if orientation else scaled
+    opaque = _opaque(_eight_bits(upright))
+    if opaque.mode == "LAB":
+        opaque = opaque.convert("RGB")  # there is no other way from it
+    converted = opaque.convert("L" if channels == 1 else "RGB")
+    if converted.size != (width, height):
+        converted = converted.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(converted)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dfal_cli.images.decode import ImageError, Pixels, decode_image
+from dfal_cli.images.decode import ImageError, Pixels, Shape, decode_image
 
 MOST_WORKERS = 8
 
@@ -17,7 +17,7 @@ MOST_WORKERS = 8
 class ImageReader(Protocol):
     """Something that turns an image's path (relative to the image root) into (C, H, W) uint8 pixels."""
 
-    def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> Pixels:
+    def __call__(self, root: Path, image: str, input_shape: Shape) -> Pixels:
         """Raises ImageError."""
 
 
@@ -31,29 +31,15 @@ class Decoded(NamedTuple):
     """Path and reason."""
 
 
-def read_from_disk(root: Path, image: str, input_shape: tuple[int, int, int]) -> Pixels:
+def read_from_disk(root: Path, image: str, input_shape: Shape) -> Pixels:
     """The plain ImageReader."""
     return decode_image(root / image, input_shape)
-
-
-class MemoryReader:
-    """An ImageReader that decodes each image once and keeps it: for many rounds over the same small images."""
-
-    def __init__(self) -> None:
-        self._pixels: dict[tuple[Path, str, tuple[int, int, int]], Pixels] = {}
-
-    def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> Pixels:
-        """Read the image, from memory if it has been read before."""
-        key = (root, image, input_shape)
-        if key not in self._pixels:
-            self._pixels[key] = decode_image(root / image, input_shape)
-        return self._pixels[key]
 
 
 def read_batches(
     root: Path,
     images: Sequence[str],
-    input_shape: tuple[int, int, int],
+    input_shape: Shape,
     batch_size: int,
     workers: int | None = None,
     reader: ImageReader = read_from_disk,
@@ -84,7 +70,7 @@ def read_batches(
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _read_batch(root: Path, batch: Sequence[str], input_shape: tuple[int, int, int], reader: ImageReader) -> Decoded:
+def _read_batch(root: Path, batch: Sequence[str], input_shape: Shape, reader: ImageReader) -> Decoded:
     images, pixels, unreadable = [], [], []
     for image in batch:
         try:

@@ -1,12 +1,12 @@
 """score: measures of every image in the pool, the margin first of all."""
 
+import hashlib
+import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
@@ -21,9 +21,8 @@ from dfal_cli.files import (
     must_exist,
     settings_of,
     sha256_of,
-    stat_of,
 )
-from dfal_cli.images import Decoded, ImageReader, cached, read_batches, read_from_disk
+from dfal_cli.images import Decoded, ImageSource, opened
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.nearest import Audit, settle_order, walk_nearest
@@ -39,14 +38,6 @@ WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_siz
 """Options that do not shape the scores."""
 
 UNREADABLE_SUFFIX = ".unreadable.csv"
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # The authors' settings (arXiv:1802.09841 and their code).
-    "paper": {
-        "candidates": 300, "max_iterations": 10, "overshoot": 0.0, "estimator": "deepfool", "norm": "l2",
-        "classes": None, "clip": False,
-    },
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,16 +71,21 @@ class ScoreOptions:
     force: bool = False
 
 
-def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_from_disk) -> Result:
+def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
     """Score the pool and write one row per image, and the twins of the nearest ones if asked for.
+
+    `images` stand in for the folder `options.images`.
 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
     device = choose_device(options.device)
-    with cached(options.cache, options.cache_limit, reader, reporter) as reading, locked(options.out):
-        pool = find_pool(options.images, options.labels, options.exclude)
-        made_from = _fingerprint(options, pool)
+    with (
+        opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
+        locked(options.out),
+    ):
+        pool = find_pool(source, options.labels, options.exclude)
+        made_from = _fingerprint(options, source, pool)
         if options.out.exists() and not options.force:
             return _already_there(options, made_from)
         network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
@@ -98,9 +94,7 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
         reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device.type}, batch {batches.size}")
 
         def stream(images: Sequence[str]) -> Iterator[Decoded]:
-            return read_batches(
-                options.images, images, network.input_shape, batches.size, options.workers, reading
-            )  # fmt: skip
+            return source.batches(images, network.input_shape, batches.size, options.workers)
 
         margins = MarginSettings(
             options.estimator, options.norm, options.max_iterations, options.overshoot, options.classes, options.clip
@@ -125,9 +119,7 @@ def score(options: ScoreOptions, reporter: Reporter, reader: ImageReader = read_
 def _check(options: ScoreOptions) -> None:
     must_end_with(options.out, SUFFIXES, "--out")
     must_exist(options.checkpoint, "--checkpoint")
-    for name, value, table in (("estimator", options.estimator, ESTIMATORS), ("norm", options.norm, NORMS)):
-        if value not in table:
-            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    check_margin(options.norm, options.estimator)
     if options.nearest is not None and options.twins > options.nearest:
         raise UsageError(
             f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"
@@ -136,15 +128,22 @@ def _check(options: ScoreOptions) -> None:
         raise UsageError("--classes: at least 2, the predicted class and one other")
 
 
+def check_margin(norm: str, estimator: str) -> None:
+    """Raises UsageError if there is no such norm or estimator."""
+    for name, value, table in (("estimator", estimator, ESTIMATORS), ("norm", norm, NORMS)):
+        if value not in table:
+            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+
+
 def _settings(options: ScoreOptions) -> dict[str, Any]:
     """The options that shape the scores, less the files they are made from."""
     return settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude"))
 
 
-def _fingerprint(options: ScoreOptions, pool: Sequence[str]) -> str:
+def _fingerprint(options: ScoreOptions, images: ImageSource, pool: Sequence[str]) -> str:
     """What the scores are made from. Of the images, path, size and time: a pool is too large to be read twice."""
-    images = [(image, *stat_of(options.images / image)) for image in pool]
-    return fingerprint(_settings(options), sha256_of(options.checkpoint), images, __version__)
+    states = [(image, *images.state_of(image)) for image in pool]
+    return fingerprint(_settings(options), sha256_of(options.checkpoint), states, __version__)
 
 
 def _already_there(options: ScoreOptions, made_from: str) -> Result:
@@ -157,10 +156,14 @@ def _already_there(options: ScoreOptions, made_from: str) -> Result:
 
 
 def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
-    """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None."""
+    """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None.
+
+    Each image has its own lot, so that of two pools the images that both hold are drawn alike.
+    """
     if candidates is None or candidates >= len(pool):
         return pool
-    chosen = np.random.default_rng(seed).choice(len(pool), candidates, replace=False)
+    lots = [hashlib.blake2b(f"{seed}/{image}".encode(), digest_size=16).digest() for image in pool]
+    chosen = heapq.nsmallest(candidates, range(len(pool)), key=lots.__getitem__)
     return [pool[place] for place in sorted(chosen)]
 
 

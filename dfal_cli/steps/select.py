@@ -10,6 +10,7 @@ import pandas as pd
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import beside, locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import CROSSED, EMBEDDING, IMAGE, LABEL, PREDICTED, SKIP, TWIN
@@ -53,13 +54,13 @@ class SelectOptions:
     force: bool = False
 
 
-def select(options: SelectOptions, reporter: Reporter) -> Result:
-    """Write a query list, ranked, for a person to answer.
+def select(options: SelectOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
+    """Write a query list, ranked, for a person to answer; `images` stand in for the folder `options.images`.
 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
-    scored, labelled = _scored_pool(options, reporter)
+    scored, labelled = _scored_pool(options, images, reporter)
     if options.count > len(scored.table):
         reporter.warn(f"--count {options.count}: the pool has only {len(scored.table)} images, all are asked about")
     picked = pick_queries(Pool(scored.table, labelled), options.strategy, options.count, options.seed)
@@ -99,11 +100,13 @@ def _check(options: SelectOptions) -> None:
         raise UsageError(f"--strategy {options.strategy} needs --scores; only random can pick from --images alone")
 
 
-def _scored_pool(options: SelectOptions, reporter: Reporter) -> tuple[ScoresFile, npt.NDArray[np.float32] | None]:
+def _scored_pool(
+    options: SelectOptions, images: ImageSource | None, reporter: Reporter
+) -> tuple[ScoresFile, npt.NDArray[np.float32] | None]:
     """The rows that may be picked: not labelled since they were scored, and not excluded; and a Pool's `labelled`."""
     if options.scores is None:
         assert options.images is not None  # _check has seen to it
-        pool = find_pool(options.images, options.labels, options.exclude)
+        pool = find_pool(images or ImageFolder(options.images), options.labels, options.exclude)
         return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())}), None
     strategy = STRATEGIES[options.strategy]
     must_exist(options.scores, "--scores")

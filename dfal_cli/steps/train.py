@@ -1,13 +1,12 @@
 """train: a classifier from labelled images and their twins."""
 
-import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from dfal_cli import __version__
 from dfal_cli.augment import AUGMENTATIONS
@@ -15,15 +14,15 @@ from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device, is_out_of_memory
 from dfal_cli.errors import TryAgainError, UsageError
-from dfal_cli.examples import Examples, Shape, load_examples, settle_input_shape
+from dfal_cli.examples import Examples, load_examples, settle_input_shape
 from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, settings_of, sha256_of
-from dfal_cli.images import ImageReader, cached, read_from_disk
+from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.label_sets import LabelSets, read_label_sets
 from dfal_cli.metrics import metrics_of, show_metrics, summary_of
-from dfal_cli.models import Network, build_network, default_architecture, fit_weights, seeded
-from dfal_cli.models.weights import read_pretrained, read_weights
+from dfal_cli.models import Network, default_architecture
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.training import Diverged, Epoch, Schedule, fit, split_images
+from dfal_cli.steps.starting import starting_network
+from dfal_cli.training import MONITORS, Diverged, Epoch, Schedule, best_epoch, fit, split_images
 
 WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "force")
 """Options that do not shape the checkpoint."""
@@ -49,6 +48,7 @@ class TrainOptions:
     validation_fraction: float = 0.2
     test: list[Path] = field(default_factory=list)
     patience: int = 5
+    monitor: str = "loss"
     restarts: int = 1
     augment: str = "none"
     twins: bool = True
@@ -64,15 +64,10 @@ class TrainOptions:
     force: bool = False
 
 
-def train(
-    options: TrainOptions,
-    reporter: Reporter,
-    reader: ImageReader = read_from_disk,
-    input_shape: Shape | None = None,
-) -> Result:
+def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
     """Train a network and write it as a checkpoint, the best epoch of the best restart.
 
-    `input_shape` (C, H, W) stands in for what the labelled images look like.
+    `images` stand in for the folder `options.images`.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
@@ -80,17 +75,20 @@ def train(
         options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter
     )
     classes = sets.classes
-    with cached(options.cache, options.cache_limit, reader, reporter) as reading, locked(options.out):
-        made_from = _fingerprint(options, sets, input_shape)
+    with (
+        opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
+        locked(options.out),
+    ):
+        made_from = _fingerprint(options, source, sets)
         if options.out.exists() and not options.force:
             return _already_there(options.out, made_from)
-        shape, arch, before = _settle_network(options, sets.labels, classes, input_shape, reporter)
+        shape, arch, before = _settle_network(options, source, sets.labels, classes, reporter)
         device = choose_device(options.device)
 
         def load(table: pd.DataFrame, with_twins: bool) -> Examples:
             return load_examples(
-                options.images, table, classes, shape,
-                with_twins=with_twins, workers=options.workers, reader=reading, reporter=reporter,
+                source, table, classes, shape,
+                with_twins=with_twins, workers=options.workers, reporter=reporter,
             )  # fmt: skip
 
         labelled = load(sets.labels, options.twins)
@@ -100,10 +98,11 @@ def train(
             options, arch, classes, shape, before, training, validation, device, reporter
         )
         test = load(sets.test, False) if options.test else None
+        best = best_epoch(histories[chosen], options.monitor)
         metrics = {
             "restart": chosen + 1,
             "epochs": sum(map(len, histories)),
-            **metrics_of(model, histories[chosen], classes, validation=validation, test=test),
+            **metrics_of(model, best, classes, validation=validation, test=test),
         }
         counts = {
             "labelled": len(labelled.labels), "pseudo": len(sets.pseudo_labels), "twins": len(labelled.twin_of),
@@ -129,6 +128,8 @@ def _check(options: TrainOptions) -> None:
         raise UsageError("--labels: name at least one labels file")
     if options.augment not in AUGMENTATIONS:
         raise UsageError(f"--augment {options.augment}: use one of {', '.join(AUGMENTATIONS)}")
+    if options.monitor not in MONITORS:
+        raise UsageError(f"--monitor {options.monitor}: use one of {', '.join(MONITORS)}")
     if options.pretrained and options.weights:
         raise UsageError("--pretrained and --weights: choose one")
     if options.init and (options.pretrained or options.weights):
@@ -138,7 +139,7 @@ def _check(options: TrainOptions) -> None:
             must_exist(path, option)
 
 
-def _fingerprint(options: TrainOptions, sets: LabelSets, shape: Shape | None) -> str:
+def _fingerprint(options: TrainOptions, images: ImageSource, sets: LabelSets) -> str:
     """What the checkpoint is made from: the settings, and the contents of every file that is read.
 
     Contents, not modification times, so that equal inputs give equal bytes wherever they lie.
@@ -146,7 +147,7 @@ def _fingerprint(options: TrainOptions, sets: LabelSets, shape: Shape | None) ->
     starts = [sha256_of(path) for path in (options.init, options.weights) if path]
     paths = ("images", "labels", "validation", "test", "pseudo_labels", "init", "weights")
     settings = settings_of(options, without=(*WITHOUT_EFFECT, *paths))
-    return fingerprint(settings, sets.contents(options.images), starts, shape, __version__)
+    return fingerprint(settings, sets.contents(images), starts, __version__)
 
 
 def _already_there(out: Path, made_from: str) -> Result:
@@ -157,7 +158,7 @@ def _already_there(out: Path, made_from: str) -> Result:
 
 
 def _settle_network(
-    options: TrainOptions, table: pd.DataFrame, classes: tuple[str, ...], shape: Shape | None, reporter: Reporter
+    options: TrainOptions, images: ImageSource, table: pd.DataFrame, classes: tuple[str, ...], reporter: Reporter
 ) -> tuple[Shape, str, LoadedNetwork | None]:
     """Input shape, architecture, and the network of --init; what was not given is said."""
     before = None
@@ -169,7 +170,7 @@ def _settle_network(
         if before.classes != classes:
             reporter.note(f"{options.init} knows other classes ({', '.join(before.classes)}); the head starts anew")
         return before.input_shape, arch, before
-    shape = shape or settle_input_shape(options.images, table, options.image_size, options.grey)
+    shape = settle_input_shape(images, table, options.image_size, options.grey)
     if options.image_size is None or options.grey is None:
         kind = "grey" if shape[0] == 1 else "colour"
         reporter.note(f"input: {shape[2]}x{shape[1]} {kind}, by the labelled images (--image-size, --gray, --color)")
@@ -201,12 +202,13 @@ def _best_restart(
     device: torch.device,
     reporter: Reporter,
 ) -> tuple[Network, list[list[Epoch]], int]:
-    """Train `restarts` times from different seeds; the network of the lowest decisive loss, all epochs, its place."""
+    """Train `restarts` times from different seeds; the best network, all epochs, its place."""
     schedule = Schedule(
-        options.epochs, options.lr, options.batch_size, options.patience, options.augment, options.mixed_precision
-    )
+        options.epochs, options.lr, options.batch_size, options.patience, options.augment, options.mixed_precision,
+        options.monitor,
+    )  # fmt: skip
     seeds = torch.randint(2**62, (options.restarts,), generator=torch.Generator().manual_seed(options.seed)).tolist()
-    best: tuple[float, Network | None, int] = (float("inf"), None, 0)
+    best: tuple[float, Network | None, int] = (-math.inf, None, 0)
     histories: list[list[Epoch]] = []
     with reporter.progress("training", options.epochs * options.restarts, "epochs") as advance:
 
@@ -215,7 +217,10 @@ def _best_restart(
             advance(1)
 
         for restart, seed in enumerate(seeds):
-            model = _start(options, arch, classes, shape, before, seed, reporter).to(device)
+            model = starting_network(
+                arch, classes, shape, seed, reporter,
+                init=options.init, before=before, weights=options.weights, pretrained=options.pretrained,
+            ).to(device)  # fmt: skip
             reporter.note(
                 f"training {arch} on {len(training.labels)} images and {len(training.twin_of)} twins, "
                 f"{len(classes)} classes, {device.type}, {restart + 1} of {options.restarts}"
@@ -231,45 +236,9 @@ def _best_restart(
                     raise TryAgainError(f"out of memory; try --batch-size {max(1, options.batch_size // 2)}") from None
                 raise
             advance(options.epochs - len(histories[-1]))
-            loss = min(epoch.decisive_loss for epoch in histories[-1])
-            if loss < best[0]:
-                best = (loss, model, restart)
+            merit = MONITORS[options.monitor](best_epoch(histories[-1], options.monitor))
+            if merit > best[0]:
+                best = (merit, model, restart)
     if best[1] is None:
         raise UsageError(f"training diverged: no loss was finite; try an --lr below {options.lr:g}")
     return best[1], histories, best[2]
-
-
-def _without_head(state: dict[str, Tensor], arch: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
-    """The weights that do not depend on the number of classes: the head's mean the classes they were made for."""
-    with seeded(0, torch.device("cpu")):
-        wider = build_network(arch, num_classes + 1, shape).body.state_dict()
-        own = build_network(arch, num_classes, shape).body.state_dict()
-    return {name: value for name, value in state.items() if name in own and own[name].shape == wider[name].shape}
-
-
-def _start(
-    options: TrainOptions,
-    arch: str,
-    classes: tuple[str, ...],
-    shape: Shape,
-    before: LoadedNetwork | None,
-    seed: int,
-    reporter: Reporter,
-) -> Network:
-    """A network to train: new under `seed` (the paper), or from the weights the user named."""
-    with seeded(seed, torch.device("cpu")):
-        model = build_network(arch, len(classes), shape)
-    if before is not None:
-        state, source = copy.deepcopy(before.model.body.state_dict()), str(options.init)
-        if before.classes != classes:
-            state = _without_head(state, arch, len(classes), shape)
-    elif options.weights:
-        state, source = read_weights(options.weights), str(options.weights)
-    elif options.pretrained:
-        state, source = read_pretrained(arch), f"the pretrained {arch}"
-    else:
-        return model
-    fresh = fit_weights(model, state, source)
-    if fresh:
-        reporter.note(f"{source}: all weights taken but {', '.join(fresh)}, which start anew")
-    return model

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfal_cli.images import ImageError, MemoryReader, read_batches
-from tests.conftest import draw_folder
+from dfal_cli.images import ImageError, read_batches
 
 SHAPE = (1, 4, 4)
 IMAGES = [f"{number:03d}.png" for number in range(50)]
@@ -87,23 +86,3 @@ def test_a_fault_in_a_reader_reaches_the_consumer() -> None:
     with pytest.raises(MemoryError):
         list(read_batches(Path(), IMAGES, SHAPE, 2, 2, broken))
     assert decoding_threads() == []
-
-
-def test_the_memory_reader_reads_each_image_once(tmp_path: Path) -> None:
-    root = draw_folder(tmp_path / "a", each=2) / "images"
-    reader = MemoryReader()
-    names = sorted(path.name for path in root.iterdir())
-    first = [batch.pixels for batch in read_batches(root, names, SHAPE, 3, 2, reader)]
-    for name in names:
-        (root / name).unlink()
-    again = [batch.pixels for batch in read_batches(root, names, SHAPE, 3, 2, reader)]
-    np.testing.assert_array_equal(np.concatenate(first), np.concatenate(again))
-
-
-def test_the_memory_reader_tells_shapes_and_roots_apart(tmp_path: Path) -> None:
-    one, two = (draw_folder(tmp_path / name, each=1) / "images" for name in ("one", "two"))
-    (two / "000.png").write_bytes((one / "001.png").read_bytes())
-    reader = MemoryReader()
-    assert reader(one, "000.png", (1, 4, 4)).shape == (1, 4, 4)
-    assert reader(one, "000.png", (3, 5, 5)).shape == (3, 5, 5)
-    assert (reader(one, "000.png", SHAPE) != reader(two, "000.png", SHAPE)).any()

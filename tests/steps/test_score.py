@@ -12,6 +12,7 @@ from PIL import Image
 
 from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.margins import deepfool
+from dfal_cli.steps.score import _draw
 from tests.conftest import dfal, write
 
 COLUMNS = [
@@ -142,6 +143,17 @@ def test_candidates_are_a_random_part_of_the_pool_the_same_for_the_same_seed(tra
         assert len(set(draw)) == 6
         assert set(draw) <= set(pool_of(trained))
         assert draw == sorted(draw)
+
+
+def test_candidates_of_pools_that_differ_are_the_same_where_they_can_be():
+    images = [f"{number:03d}.png" for number in range(200)]
+    one, two = _draw(images[:150], 40, seed=5), _draw(images[20:], 40, seed=5)
+    assert len(one) == len(two) == len(set(one)) == 40
+    shared = set(images[20:150])
+    assert len(set(one) & set(two)) > 20
+    assert one == sorted(one)
+    assert _draw(images[:150], 40, seed=6) != one
+    assert set(_draw(sorted(shared), 200, seed=5)) == shared
 
 
 def test_more_candidates_than_the_pool_holds_are_the_pool(trained, tmp_path):

@@ -1,5 +1,6 @@
 """simulate: whole rounds on a tiny folder."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,23 @@ from PIL import Image
 from tests.conftest import Ended, dfal, draw_folder, write
 from tests.page import Page
 
-SETTINGS = ("--initial", 4, "--count", 3, "--budget", 8, "--epochs", 1, "--seed", 7, "--device", "cpu", "--quiet")
+SETTINGS = (
+    "--initial",
+    4,
+    "--count",
+    3,
+    "--budget",
+    8,
+    "--epochs",
+    1,
+    "--seed",
+    7,
+    "--device",
+    "cpu",
+    "--jobs",
+    1,
+    "--quiet",
+)
 STRATEGIES = ("dfal", "dfal-without-twins", "random")
 OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
 
@@ -71,8 +88,9 @@ def test_the_report_says_what_was_run_and_what_came_of_it(house: Path) -> None:
         assert page.cell("The end and the whole", strategy, 0).startswith(f"{100 * at_end[strategy]:.2f} %")
 
 
-def test_nothing_else_is_left_in_the_folder(house: Path) -> None:
-    assert not (house / "out" / ".rounds").exists()
+def test_nothing_else_is_left_in_the_folder_but_the_rows_of_each_run(house: Path) -> None:
+    kept = sorted(path.name for path in (house / "out" / ".rounds").iterdir())
+    assert kept == sorted(f"{name}-{trial}.rows.json" for name in STRATEGIES for trial in (1, 2))
     assert {path.name for path in (house / "out").iterdir() if not path.name.startswith(".")} == set(OUTPUTS)
 
 
@@ -120,6 +138,27 @@ def test_the_budget_ends_with_the_oracles_labels(house: Path) -> None:
     assert pd.read_csv(house / "small" / "results.csv")["annotations"].tolist() == [4, 12, 16]
 
 
+def test_an_unreadable_image_is_named_before_anything_is_trained(house: Path, tmp_path: Path) -> None:
+    shutil.copytree(house / "images", tmp_path / "images")
+    for name in ("pool.csv", "test.csv"):
+        shutil.copy(house / name, tmp_path)
+    (tmp_path / "images" / "003.png").write_bytes(b"no image")
+    ended = simulate(tmp_path, "out")
+    assert (ended.code, "003.png" in ended.stderr) == (3, True)
+    shutil.copy(house / "images" / "003.png", tmp_path / "images")
+    assert simulate(tmp_path, "out").code == 0, "what came to nothing must not be in the way"
+
+
+def test_another_network_can_be_measured_on_the_queries_of_one(house: Path) -> None:
+    assert simulate(house, "measured", "--strategies", "entropy", "--arch", "lenet5", "--train-arch", "vgg8").code == 0
+    assert simulate(house, "same", "--strategies", "entropy", "--arch", "lenet5").code == 0
+    assert simulate(house, "both", "--strategies", "entropy", "--arch", "vgg8").code == 0
+    other, same, both = (pd.read_csv(house / name / "results.csv") for name in ("measured", "same", "both"))
+    assert (other["label_entropy"] == same["label_entropy"]).all(), "the queries are those of --arch"
+    assert (other["loss"] != same["loss"]).all()
+    assert other["loss"][0] == both["loss"][0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
@@ -132,6 +171,9 @@ def test_the_budget_ends_with_the_oracles_labels(house: Path) -> None:
         (("--images", "none"), 2, "none"),
         (("--augment", "none such"), 2, "none such"),
         (("--arch", "lenet6"), 2, "lenet6"),
+        (("--train-arch", "lenet6"), 2, "lenet6"),
+        (("--monitor", "margin"), 2, "margin"),
+        (("--norm", "l3"), 2, "l3"),
     ],
 )
 def test_what_cannot_be_simulated_ends_with_a_reason_and_leaves_nothing(

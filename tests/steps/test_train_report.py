@@ -129,3 +129,19 @@ def test_the_table_for_people_goes_to_stderr(folder, tmp_path):
     assert ended.stdout == f"{tmp_path / 'model.safetensors'}\n"
     assert "best of 1 epochs: 1" in ended.stderr
     assert "of 18 right" in ended.stderr
+
+
+def test_with_monitor_accuracy_the_later_of_the_epochs_of_the_best_accuracy_is_kept(folder, tmp_path):
+    options = ("--validation", folder / "validation.csv", "--epochs", 30, "--patience", 30)
+    told = report(folder, tmp_path / "m.safetensors", "--monitor", "accuracy", *options)
+    accuracies = {entry["epoch"]: entry["validation_accuracy"] for entry in told["history"]}
+    assert told["epoch"] == max(epoch for epoch, value in accuracies.items() if value == max(accuracies.values()))
+    assert told["epoch"] > min(epoch for epoch, value in accuracies.items() if value == max(accuracies.values()))
+
+
+def test_with_monitor_accuracy_a_tie_does_not_keep_training_alive(folder, tmp_path):
+    options = ("--validation", folder / "validation.csv", "--epochs", 60, "--patience", 3)
+    told = report(folder, tmp_path / "m.safetensors", "--monitor", "accuracy", *options)
+    accuracies = [entry["validation_accuracy"] for entry in told["history"]]
+    assert len(accuracies) == accuracies.index(max(accuracies)) + 1 + 3
+    assert told["epoch"] == max(n for n, value in enumerate(accuracies, 1) if value == max(accuracies))

@@ -72,3 +72,16 @@ def test_batches_of_examples_hold_the_images_and_twins_asked_for():
     images, labels = examples.batch(torch.tensor([2, 1, 0]), torch.device("cpu"))
     assert images.flatten().tolist() == [0.25, 1.0, 0.0]
     assert labels.tolist() == [4, 4, 3]
+
+
+def test_examples_are_the_same_whether_or_not_there_is_room_to_keep_them_ready(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    examples = Examples(
+        torch.randint(256, (5, 1, 3, 3), dtype=torch.uint8, generator=generator), torch.arange(5),
+        torch.rand(2, 1, 3, 3, generator=generator), torch.tensor([4, 0]),
+    )  # fmt: skip
+    items = torch.tensor([6, 3, 0, 5])
+    ready = examples.ready(torch.device("cpu")).batch(items)
+    monkeypatch.setattr("dfal_cli.examples.READY_BYTES", 0)
+    on_demand = examples.ready(torch.device("cpu")).batch(items)
+    assert all(torch.equal(one, other) for one, other in zip(ready, on_demand, strict=True))

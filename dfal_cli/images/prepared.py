@@ -1,0 +1,194 @@
+"""Images decoded once into one file, for many rounds over them and for several processes at a time."""
+
+import contextlib
+import functools
+import itertools
+import json
+import math
+import os
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import PIL
+
+from dfal_cli.console import Reporter
+from dfal_cli.errors import DataError
+from dfal_cli.files import atomic_output, canonical_json, fingerprint, stat_if_there
+from dfal_cli.images.decode import DECODING, ImageError, Pixels, Probe, Shape, probe_and_decode, probe_image
+from dfal_cli.images.room import DISK_RESERVE
+from dfal_cli.images.shape import common_shape
+from dfal_cli.images.stream import MOST_WORKERS, Decoded, read_batches
+from dfal_cli.processes import side_by_side
+
+KEPT_BYTES = 4 * 10**9
+"""Of images that take more than that, none is kept: they are read from disk each time."""
+
+PART = 500
+"""So many images are decoded by a process at a time; for fewer none is started."""
+
+SPARED = "mend it, or label it __skip__ to leave it out"
+
+
+@dataclass(frozen=True)
+class PreparedImages:
+    """An ImageSource of images that are known by now, and do not change: what is made from them says so already."""
+
+    root: Path
+    pool: list[str]
+    """The images it lists, sorted; it knows others besides."""
+    shape: Shape
+    places: dict[str, int]
+    """Where in `file` an image is."""
+    file: Path | None
+    """uint8 (N, C, H, W), .npy; None if the images are read from disk each time."""
+
+    def paths(self) -> list[str]:
+        """The images of the pool."""
+        return self.pool
+
+    def probe(self, image: str) -> Probe:
+        """What was found to be common to all images, so that every round has the same network."""
+        channels, height, width = self.shape
+        return Probe(channels == 1, height, width)
+
+    def state_of(self, image: str) -> tuple[int, ...]:
+        """Always the same."""
+        return ()
+
+    def content_of(self, image: str) -> str:
+        """Always the same."""
+        return ""
+
+    def batches(
+        self, images: Sequence[str], input_shape: Shape, batch_size: int, workers: int | None
+    ) -> Iterator[Decoded]:
+        """The images as decoded batches, in order."""
+        if self.file is None:
+            yield from read_batches(self.root, images, input_shape, batch_size, workers)
+            return
+        for start in range(0, len(images), batch_size):
+            batch = list(images[start : start + batch_size])
+            yield Decoded(batch, _mapped(self.file)[[self.places[image] for image in batch]], [])
+
+
+def prepare(
+    root: Path,
+    pool: Iterable[str],
+    others: Iterable[str],
+    *,
+    image_size: int | None,
+    grey: bool | None,
+    folder: Path,
+    workers: int | None,
+    reporter: Reporter,
+) -> PreparedImages:
+    """Decode `pool` and `others` into `folder`, unless that has been done; the shape is as told, or as the pool's is.
+
+    Raises DataError if one of the images cannot be read.
+    """
+    listed = sorted(pool)
+    images = [*listed, *sorted(set(others) - set(listed))]
+    states = [stat_if_there(f"{root}/{image}") for image in images]
+    made_from = fingerprint(images, len(listed), states, image_size, grey, DECODING, PIL.__version__)[:16]
+    file, settled = folder / f"images-{made_from}.npy", folder / f"images-{made_from}.json"
+    places = {image: place for place, image in enumerate(images)}
+    if not settled.exists():
+        for old in folder.glob("images-*"):
+            old.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        preparing = _Preparing(root, images, len(listed), file, workers, reporter)
+        shape, kept = preparing.run(image_size, grey)
+        with atomic_output(settled) as temporary:
+            temporary.write_text(canonical_json({"shape": shape, "kept": kept}))
+    stored = json.loads(settled.read_text())
+    return PreparedImages(root, listed, tuple(stored["shape"]), places, file if stored["kept"] else None)
+
+
+class _Part(NamedTuple):
+    """Some of the images, and where their pixels go."""
+
+    root: Path
+    images: list[str]
+    shape: Shape
+    file: Path
+    start: int
+
+
+class _Preparing:
+    """All images to be decoded, the pool first."""
+
+    def __init__(
+        self, root: Path, images: list[str], in_pool: int, file: Path, workers: int | None, reporter: Reporter
+    ) -> None:
+        self._root = root
+        self._images = images
+        self._in_pool = in_pool
+        self._file = file
+        self._workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers is None else max(1, workers)
+        self._reporter = reporter
+
+    def run(self, image_size: int | None, grey: bool | None) -> tuple[Shape, bool]:
+        """Decode to the shape of the first image, and once more if not all are like it; return it and whether kept."""
+        shape = common_shape(self._probed(self._images[:1]), image_size, grey)
+        most = min(KEPT_BYTES, shutil.disk_usage(self._file.parent).free - DISK_RESERVE) // len(self._images)
+        if math.prod(shape) > most:
+            return common_shape(self._probed(self._images[: self._in_pool]), image_size, grey), False
+        settled = common_shape(self._decode(shape)[: self._in_pool], image_size, grey)
+        if settled == shape:
+            return shape, True
+        if math.prod(settled) > most:
+            self._file.unlink()
+            return settled, False
+        self._decode(settled)
+        return settled, True
+
+    def _probed(self, images: Sequence[str]) -> Iterator[Probe]:
+        for image in images:
+            try:
+                yield probe_image(self._root / image)
+            except ImageError as error:
+                raise DataError(f"{self._root / image}: {error}; {SPARED}") from None
+
+    def _decode(self, shape: Shape) -> list[Probe]:
+        """Write all images into the file."""
+        total = len(self._images)
+        probes: dict[int, list[Probe]] = {}
+        with atomic_output(self._file) as temporary, self._reporter.progress("decoding", total, "images") as advance:
+            np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *shape)).flush()
+            parts = [
+                _Part(self._root, self._images[start : start + PART], shape, temporary, start)
+                for start in range(0, total, PART)
+            ]
+            with contextlib.closing(self._decoded(parts)) as decoded:
+                for start, found in decoded:
+                    probes[start] = found
+                    advance(len(found))
+        return list(itertools.chain.from_iterable(probes[start] for start in sorted(probes)))
+
+    def _decoded(self, parts: list[_Part]) -> Generator[tuple[int, list[Probe]], None, None]:
+        if len(parts) > 1 and self._workers > 1:
+            yield from side_by_side(_decode_part, parts, self._workers)
+        else:
+            yield from itertools.chain.from_iterable(map(_decode_part, parts))
+
+
+def _decode_part(part: _Part) -> Iterator[tuple[int, list[Probe]]]:
+    pixels = np.lib.format.open_memmap(part.file, "r+")
+    probes = []
+    for place, image in enumerate(part.images, part.start):
+        try:
+            probe, pixels[place] = probe_and_decode(part.root / image, part.shape)
+        except ImageError as error:
+            raise DataError(f"{part.root / image}: {error}; {SPARED}") from None
+        probes.append(probe)
+    yield part.start, probes
+
+
+@functools.cache
+def _mapped(file: Path) -> Pixels:
+    mapped: Pixels = np.load(file, mmap_mode="r")
+    return mapped

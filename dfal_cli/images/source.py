@@ -1,0 +1,82 @@
+"""Whatever a step asks of image files, in one object: a folder on disk, or images that have been prepared."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dfal_cli.console import Reporter
+from dfal_cli.files import must_exist, sha256_of, stat_of
+from dfal_cli.images.cache import cached
+from dfal_cli.images.decode import Probe, Shape, probe_image
+from dfal_cli.images.folder import list_images
+from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
+
+
+class ImageSource(Protocol):
+    """The images under an image root, known by their paths relative to it."""
+
+    @property
+    def root(self) -> Path:
+        """The image root."""
+
+    def paths(self) -> list[str]:
+        """All images, sorted. Raises UsageError or DataError."""
+
+    def probe(self, image: str) -> Probe:
+        """An image's kind and size. Raises ImageError."""
+
+    def state_of(self, image: str) -> tuple[int, ...]:
+        """What changes when the image's file does, as a rule; quick to tell."""
+
+    def content_of(self, image: str) -> str:
+        """What changes whenever the image does; "" if it is not there."""
+
+    def batches(
+        self, images: Sequence[str], input_shape: Shape, batch_size: int, workers: int | None
+    ) -> Iterator[Decoded]:
+        """The images as decoded batches, in order; `workers` as of `read_batches`."""
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The images of a folder, read whenever they are asked for."""
+
+    root: Path
+    reader: ImageReader = read_from_disk
+
+    def paths(self) -> list[str]:
+        """All images, sorted. Raises UsageError if there is no such folder, DataError if a name is not UTF-8."""
+        return list_images(must_exist(self.root, "--images", folder=True))
+
+    def probe(self, image: str) -> Probe:
+        """An image's kind and size, from its header. Raises ImageError."""
+        return probe_image(self.root / image)
+
+    def state_of(self, image: str) -> tuple[int, ...]:
+        """Size and modification time of the file: a pool is too large to be read twice. Raises OSError."""
+        return stat_of(self.root / image)
+
+    def content_of(self, image: str) -> str:
+        """SHA-256 of the file."""
+        path = self.root / image
+        return sha256_of(path) if path.is_file() else ""
+
+    def batches(
+        self, images: Sequence[str], input_shape: Shape, batch_size: int, workers: int | None
+    ) -> Iterator[Decoded]:
+        """The images as decoded batches, in order."""
+        return read_batches(self.root, images, input_shape, batch_size, workers, self.reader)
+
+
+@contextlib.contextmanager
+def opened(
+    images: ImageSource | None, root: Path, cache: Path | None, limit: str, reporter: Reporter
+) -> Iterator[ImageSource]:
+    """Yield the images that a step was given; else those of the folder `root`, by way of the cache if there is one."""
+    if images is not None:
+        yield images
+        return
+    with cached(cache, limit, read_from_disk, reporter) as reader:
+        yield ImageFolder(root, reader)

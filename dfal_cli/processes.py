@@ -1,0 +1,120 @@
+"""Work in several processes side by side, none of which outlives the command."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar, cast
+
+from dfal_cli.errors import DfalError, TryAgainError
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+ANSWER, ERROR, READY = "answer", "error", "ready"
+
+
+def side_by_side(
+    work: Callable[[Task], Iterable[Answer]], tasks: Sequence[Task], jobs: int
+) -> Generator[Answer, None, None]:
+    """Yield the answers of `work` to every task as they come, from at most `jobs` processes of one thread each.
+
+    The processes are started anew (spawned), with one thread for arithmetic: what they compute does not depend on how
+    many there are. Close the generator to end them; they also end when this process is killed.
+    Raises what `work` raises, and TryAgainError if a process is killed.
+    """
+    if min(jobs, len(tasks)) == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+        for task in tasks:  # this process is such a one, and has been started
+            yield from work(task)
+        return
+    waiting = deque(tasks)
+    processes: dict[Connection, BaseProcess] = {}
+    try:
+        with _one_thread():
+            for _ in range(min(jobs, len(tasks))):
+                connection, process = _start(work)
+                processes[connection] = process
+        while processes:
+            for ready in wait(list(processes)):
+                connection = cast(Connection, ready)
+                kind, content = _receive(connection)
+                if kind == ANSWER:
+                    yield content
+                elif kind == ERROR:
+                    raise content
+                elif waiting:
+                    connection.send(waiting.popleft())
+                else:
+                    _end(processes.pop(connection))
+    finally:
+        for process in processes.values():
+            _end(process)
+
+
+def _start(work: Callable[[Task], Iterable[Answer]]) -> tuple[Connection, BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    process.start()
+    theirs.close()  # so that its end is seen here
+    return ours, process
+
+
+def _receive(connection: Connection) -> tuple[str, Any]:
+    try:
+        received: tuple[str, Any] = connection.recv()
+    except (EOFError, ConnectionResetError):
+        raise TryAgainError("a process was killed, mostly for want of memory; try again with fewer --jobs") from None
+    return received
+
+
+def _end(process: BaseProcess) -> None:
+    """Nothing is lost: whole files are written, or none."""
+    process.kill()
+    process.join()
+
+
+def _serve(connection: Connection, work: Callable[[Task], Iterable[Answer]]) -> None:
+    """A process's life: take a task, send the answers, until killed."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # reach all processes of a terminal; the first one sees to it
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        while True:
+            connection.send((READY, None))
+            for answer in work(connection.recv()):
+                connection.send((ANSWER, answer))
+    except (DfalError, OSError) as error:
+        connection.send((ERROR, error))
+    except Exception:
+        connection.send((ERROR, RuntimeError(f"in another process:\n{traceback.format_exc()}")))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes started in the block compute in one thread each: sums over more come out otherwise."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

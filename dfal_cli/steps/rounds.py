@@ -1,0 +1,176 @@
+"""The rounds of one strategy in one trial of a simulation, which go on where they were when they were killed.
+
+A run's folder holds one for each round, with the labels as they are at its end, and `done.json` when that has come.
+A run that has ended is one file, and has no folder any more.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dfal_cli.console import Silent
+from dfal_cli.files import atomic_output, canonical_json
+from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.steps.merge import MergeOptions, merge
+from dfal_cli.steps.score import ScoreOptions, check_margin, score
+from dfal_cli.steps.select import SelectOptions, select
+from dfal_cli.steps.simulation import CONTENDERS, Contender, Played, Run, SimulateOptions, Simulation, ended
+from dfal_cli.steps.train import TrainOptions, train
+from dfal_cli.strategies import STRATEGIES
+from dfal_cli.tables import labelled_rows, read_labels, read_queries, write_csv
+
+LABELS, DONE, CHECKPOINT, QUERIES, SCORES = (
+    "labels.csv", "done.json", "model.safetensors", "queries.csv", "scores.parquet",
+)  # fmt: skip
+
+
+def play(simulation: Simulation, run: Run) -> Iterator[Played]:
+    """Play the rounds of a run, those left of it, and yield all."""
+    _check(simulation.options)
+    folder = simulation.folder / run.title
+    labels = folder / "initial" / LABELS
+    if not labels.exists():
+        shutil.rmtree(labels.parent, ignore_errors=True)
+        _Round(simulation, run, 0, labels.parent, None).begin()
+    rounds: list[Played] = []
+    before: Path | None = None
+    for number in range(simulation.rounds_each):
+        here = folder / str(number)
+        played = _stored(here / DONE)
+        if played is None:
+            shutil.rmtree(here, ignore_errors=True)
+            played = _Round(simulation, run, number, here, before).play(labels)
+            _store(here / DONE, played[:2])
+            _remove(here, CHECKPOINT, f"trained-{CHECKPOINT}", SCORES, QUERIES)
+        yield played
+        rounds.append(played)
+        labels, before = here / LABELS, here
+    _store(ended(simulation.folder, run), [played[:2] for played in rounds])
+    shutil.rmtree(folder)
+
+
+def _check(options: SimulateOptions) -> None:
+    """Before anything is trained, see to what only scoring would find. Raises UsageError."""
+    check_margin(options.norm, options.estimator)
+
+
+class _Round:
+    """A round, and the steps as it calls them: the same ones that the commands call."""
+
+    def __init__(self, simulation: Simulation, run: Run, number: int, here: Path, before: Path | None) -> None:
+        self._simulation = simulation
+        self._options = simulation.options
+        self._contender: Contender = CONTENDERS[run.name]
+        self._place = (run.name, str(run.trial), str(number))
+        self._number = number
+        self._seed = simulation.seed(run.trial, number + 1)
+        self._first_seed = simulation.seed(run.trial, 0)
+        self._here = here
+        self._before = before
+        self._steps = Silent()
+
+    def begin(self) -> None:
+        """Random labels, the same for all strategies of a trial."""
+        self._pick(SelectOptions(
+            count=self._simulation.initial, out=self._here / QUERIES, images=self._options.images,
+            strategy="random", seed=self._first_seed,
+        ))  # fmt: skip
+        self._answer(self._here / LABELS)
+
+    def play(self, labels: Path) -> Played:
+        """Train on the labels, measure, and ask for further ones unless the budget is spent."""
+        started = time.perf_counter()
+        metrics = self._train(labels)
+        trained = time.perf_counter()
+        known = labelled_rows(read_labels(labels))[LABEL]
+        wanted = min(self._options.count, self._simulation.budget - len(known))
+        if wanted:
+            self._ask(wanted, labels)
+        queried = time.perf_counter()
+        numbers = (metrics["accuracy"], metrics["loss"], _entropy(known))
+        return Played(
+            (*self._place, str(len(known)), *(f"{number:.6f}" for number in numbers)),
+            (*self._place, f"{trained - started:.3f}", f"{queried - trained:.3f}" if wanted else ""),
+            tuple(self._steps.warnings),
+        )
+
+    def _train(self, labels: Path) -> dict[str, Any]:
+        """Train the network that chooses the queries, and another one to be measured if that is wanted."""
+        options = self._options
+        training = TrainOptions(
+            images=options.images, labels=[labels], out=self._here / CHECKPOINT, test=options.test,
+            class_names=self._simulation.classes, arch=options.arch, image_size=options.image_size, grey=options.grey,
+            epochs=options.epochs, patience=options.patience, monitor=options.monitor, restarts=options.restarts,
+            batch_size=options.batch_size, lr=options.lr, validation_fraction=options.validation_fraction,
+            augment=options.augment, twins=self._contender.twins, seed=self._seed, device=options.device,
+            workers=options.workers, trust_code=True,
+        )  # fmt: skip
+        measured = train(training, self._steps, self._simulation.images)
+        if options.train_arch:
+            other = replace(training, out=self._here / f"trained-{CHECKPOINT}", arch=options.train_arch)
+            measured = train(other, self._steps, self._simulation.images)
+        metrics: dict[str, Any] = measured.details["test"]
+        return metrics
+
+    def _ask(self, count: int, labels: Path) -> None:
+        """Pick queries, let the oracle answer them, merge."""
+        picking = SelectOptions(
+            count=count, out=self._here / QUERIES, labels=[labels], strategy=self._contender.strategy, seed=self._seed
+        )
+        if self._contender.strategy == "random":
+            self._pick(replace(picking, images=self._options.images))
+        else:
+            self._score(count, labels)
+            self._pick(replace(picking, scores=self._here / SCORES))
+        self._answer(self._here / LABELS, labels)
+
+    def _score(self, count: int, labels: Path) -> None:
+        options, strategy = self._options, STRATEGIES[self._contender.strategy]
+        scoring = ScoreOptions(
+            images=options.images, checkpoint=self._here / CHECKPOINT, out=self._here / SCORES, labels=[labels],
+            norm=options.norm, estimator=options.estimator, candidates=options.candidates, classes=options.classes,
+            max_iterations=options.max_iterations, overshoot=options.overshoot, clip=options.clip,
+            nearest=strategy.nearest * count, twins=count if self._contender.twins else 0,
+            seed=self._seed, device=options.device, workers=options.workers, trust_code=True,
+        )  # fmt: skip
+        score(scoring, self._steps, self._simulation.images)
+
+    def _pick(self, options: SelectOptions) -> None:
+        select(options, self._steps, self._simulation.images)
+
+    def _answer(self, out: Path, labels: Path | None = None) -> None:
+        """The oracle fills in the list, as a person would; the answers join the labels so far."""
+        queries = self._here / QUERIES
+        table = read_queries(queries)
+        write_csv(queries, table.assign(**{LABEL: table[IMAGE].map(self._simulation.answers)}))
+        merge(MergeOptions(queries=queries, labels=labels or out, out=out, allow_new_classes=True), self._steps)
+
+
+def _entropy(labels: "pd.Series[str]") -> float:
+    """Entropy in nats of how the labels are spread over classes: low where a strategy asks about few of them."""
+    shares = labels.value_counts(normalize=True).to_numpy()
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _stored(path: Path) -> Played | None:
+    if not path.exists():
+        return None
+    result, timing = json.loads(path.read_text())
+    return Played(tuple(result), tuple(timing), before=True)
+
+
+def _store(path: Path, rows: Any) -> None:
+    with atomic_output(path) as temporary:
+        temporary.write_text(canonical_json(rows))
+
+
+def _remove(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)

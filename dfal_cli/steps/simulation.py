@@ -1,0 +1,143 @@
+"""What all runs of a simulation have in common: its options, the strategies it knows, its oracle and its images."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dfal_cli.images import PreparedImages
+from dfal_cli.strategies import STRATEGIES
+
+DEFAULT_CONTENDERS = "dfal,dfal-without-twins,random"
+
+
+class Contender(NamedTuple):
+    """A strategy as a whole: what `select` does, and whether `score` keeps twins for `train`."""
+
+    strategy: str
+    twins: bool = False
+
+
+def _contenders() -> dict[str, Contender]:
+    """Every strategy; one that goes by margins trains on their twins, and has another name without."""
+    table: dict[str, Contender] = {}
+    for name, strategy in STRATEGIES.items():
+        table[name] = Contender(name, twins=strategy.nearest > 0)
+        if strategy.nearest:
+            table[f"{name}-without-twins"] = Contender(name)
+    return table
+
+
+CONTENDERS = _contenders()
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """The options of `dfal simulate`; their help stands in the command."""
+
+    images: Path
+    labels: list[Path]
+    test: list[Path]
+    out: Path
+    strategies: str = DEFAULT_CONTENDERS
+    initial: int = 100
+    count: int = 100
+    budget: int = 1000
+    trials: int = 1
+    arch: str | None = None
+    train_arch: str | None = None
+    image_size: int | None = None
+    grey: bool | None = None
+    epochs: int = 100
+    patience: int = 5
+    monitor: str = "loss"
+    restarts: int = 1
+    batch_size: int = 32
+    lr: float = 1e-3
+    augment: str = "none"
+    validation_fraction: float = 0.2
+    candidates: int | None = None
+    norm: str = "l2"
+    estimator: str = "deepfool"
+    classes: int | None = None
+    max_iterations: int = 50
+    overshoot: float = 0.02
+    clip: bool = False
+    seed: int = 0
+    device: str = "auto"
+    jobs: int | None = None
+    workers: int | None = None
+    force: bool = False
+
+
+class Run(NamedTuple):
+    """One strategy in one trial."""
+
+    name: str
+    trial: int
+
+    @property
+    def title(self) -> str:
+        """Its name on disk."""
+        return f"{self.name}-{self.trial}"
+
+
+class Played(NamedTuple):
+    """One round: its rows of results.csv and timings.csv."""
+
+    result: tuple[str, ...]
+    timing: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    before: bool = False
+    """It was there already."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a run needs to know."""
+
+    options: SimulateOptions
+    answers: dict[str, str]
+    """The oracle."""
+    images: PreparedImages
+    folder: Path
+    """Where the runs keep what they are at."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The oracle's."""
+        return tuple(sorted(set(self.answers.values())))
+
+    @property
+    def budget(self) -> int:
+        """Labels in all."""
+        return min(self.options.budget, len(self.answers))
+
+    @property
+    def initial(self) -> int:
+        """Labels to begin with."""
+        return min(self.options.initial, self.budget)
+
+    @property
+    def rounds_each(self) -> int:
+        """Rounds of each strategy in each trial."""
+        return 1 + -(-(self.budget - self.initial) // self.options.count)
+
+    def seed(self, trial: int, round_number: int) -> int:
+        """One for all strategies, so that they differ by nothing else."""
+        return int(np.random.SeedSequence([self.options.seed, trial, round_number]).generate_state(1)[0])
+
+
+def played_before(folder: Path, run: Run) -> list[Played] | None:
+    """The rounds of a run that has ended; None if it has not."""
+    stored = ended(folder, run)
+    if not stored.exists():
+        return None
+    return [Played(tuple(result), tuple(timing), before=True) for result, timing in json.loads(stored.read_text())]
+
+
+def ended(folder: Path, run: Run) -> Path:
+    """The file of a run that has ended: the rows of its rounds."""
+    return folder / f"{run.title}.rows.json"

@@ -1,0 +1,108 @@
+"""Images that are decoded once, for many rounds over them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfal_cli.console import Silent
+from dfal_cli.errors import DataError
+from dfal_cli.images import PreparedImages, decode_image, list_images, prepare, prepared
+from tests.conftest import draw_folder
+
+POOL = ["000.png", "001.png", "003.png"]
+OTHERS = ["002.png", "000.png"]
+
+
+def prepared_in(
+    folder: Path,
+    pool: list[str] = POOL,
+    others: list[str] = OTHERS,
+    image_size: int | None = None,
+    grey: bool | None = None,
+    workers: int | None = None,
+) -> PreparedImages:
+    return prepare(
+        folder / "images", pool, others, image_size=image_size, grey=grey,
+        folder=folder / "kept", workers=workers, reporter=Silent(),
+    )  # fmt: skip
+
+
+def pixels_of(images: PreparedImages, names: list[str], batch_size: int = 2) -> np.ndarray:
+    batches = list(images.batches(names, images.shape, batch_size, None))
+    assert [name for batch in batches for name in batch.images] == names
+    return np.concatenate([batch.pixels for batch in batches])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return draw_folder(tmp_path / "folder", each=3)
+
+
+def test_only_the_pool_is_listed_and_all_is_decoded_as_it_is_from_disk(folder: Path) -> None:
+    images = prepared_in(folder)
+    assert images.paths() == POOL
+    names = ["003.png", "002.png", "000.png"]
+    expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in names])
+    np.testing.assert_array_equal(pixels_of(images, names), expected)
+
+
+def test_images_are_decoded_once(folder: Path) -> None:
+    first = pixels_of(prepared_in(folder), POOL)
+    states = {path: path.stat() for path in (folder / "images").iterdir()}
+    for path, state in states.items():  # of the same size and time, as far as anybody can see
+        path.write_bytes(bytes(state.st_size))
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    np.testing.assert_array_equal(pixels_of(prepared_in(folder), POOL), first)
+
+
+def test_a_changed_image_is_decoded_again(folder: Path) -> None:
+    before = pixels_of(prepared_in(folder), POOL)
+    shutil.copyfile(folder / "images" / "005.png", folder / "images" / "000.png")
+    after = pixels_of(prepared_in(folder), POOL)
+    assert (before != after).any(axis=(1, 2, 3)).tolist() == [True, False, False]
+    assert len(list((folder / "kept").glob("*.npy"))) == 1
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_the_shape_is_what_all_images_of_the_pool_have(folder: Path, place: int) -> None:
+    odd = POOL[place]
+    Image.new("RGB", (20, 16)).save(folder / "images" / odd)
+    images = prepared_in(folder)
+    assert images.shape == (3, 224, 224)
+    np.testing.assert_array_equal(pixels_of(images, [odd])[0], decode_image(folder / "images" / odd, images.shape))
+
+
+def test_other_images_have_no_say_in_the_shape(folder: Path) -> None:
+    Image.new("RGB", (20, 16)).save(folder / "images" / "002.png")
+    assert prepared_in(folder).shape == (1, 16, 16)
+    assert prepared_in(folder, image_size=8, grey=False).shape == (3, 8, 8)
+
+
+def test_many_images_are_decoded_by_several_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "PART", 2)
+    names = list_images(folder / "images")
+    images = prepared_in(folder, names, [], workers=2)
+    expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in names])
+    np.testing.assert_array_equal(pixels_of(images, names), expected)
+
+
+@pytest.mark.parametrize("part", [2, 100])
+def test_an_image_that_cannot_be_read_is_named(folder: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "PART", part)
+    (folder / "images" / "003.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"003\.png.*__skip__"):
+        prepared_in(folder, workers=2)
+    assert list((folder / "kept").iterdir()) == []
+
+
+def test_images_too_many_to_keep_are_read_from_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "KEPT_BYTES", 4 * 256 - 1)
+    images = prepared_in(folder)
+    assert not list((folder / "kept").glob("*.npy"))
+    expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in OTHERS])
+    np.testing.assert_array_equal(pixels_of(images, OTHERS), expected)
+    assert images.probe("000.png")[1:] == (16, 16)

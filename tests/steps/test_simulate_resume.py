@@ -1,0 +1,140 @@
+"""simulate: killed and run again, asked for more, in several processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Ended, dfal, draw_folder, write
+
+SETTINGS = ("--initial", 4, "--count", 3, "--budget", 16, "--epochs", 20, "--patience", 20, "--seed", 7)
+
+
+def arguments(root: Path, out: str, *further: object) -> tuple[object, ...]:
+    files = ("--images", root / "images", "--labels", root / "pool.csv", "--test", root / "test.csv")
+    return ("simulate", *files, "--out", root / out, *SETTINGS, "--device", "cpu", *further)
+
+
+def simulate(root: Path, out: str, *further: object) -> Ended:
+    ended = dfal(*arguments(root, out, "--quiet", *further))
+    assert ended.code == 0, ended.stderr
+    return ended
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """images/, pool.csv (16 of them), test.csv (the other 8) and out/, where dfal and random have been simulated."""
+    root = draw_folder(tmp_path_factory.mktemp("resume"), each=12)
+    header, *rows = (root / "oracle.csv").read_text().splitlines()
+    write(root / "pool.csv", header, *rows[:16])
+    write(root / "test.csv", header, *rows[16:])
+    simulate(root, "out", "--strategies", "dfal,random", "--jobs", 1)
+    return root
+
+
+def children_of(process: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
+    return [int(number) for number in listed.stdout.split()]
+
+
+def is_alive(process: int) -> bool:
+    """A process that has ended but that nobody has asked after is not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def stop_after(rounds: int, number: signal.Signals, *command: object) -> tuple[int, str, list[int]]:
+    """Start a simulation, send it a signal after so many rounds; its exit code, its last words and its processes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dfal_cli", *map(str, command)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            rounds -= "annotations" in line
+            if not rounds:
+                break
+        children = children_of(process.pid)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, stderr, children
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see whether processes are alive")
+@pytest.mark.parametrize(
+    ("number", "code", "rounds"), [(signal.SIGKILL, -9, 1), (signal.SIGINT, 130, 3), (signal.SIGTERM, 143, 5)]
+)
+def test_a_stopped_simulation_leaves_no_process_and_goes_on_to_the_same_results(
+    house: Path, number: signal.Signals, code: int, rounds: int
+) -> None:
+    command = arguments(house, number.name, "--strategies", "dfal,random", "--jobs", 2)
+    ended, stderr, children = stop_after(rounds, number, *command)
+    assert ended == code
+    assert "Traceback" not in stderr
+    assert len(children) >= 2
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_alive, children))
+    assert not (house / number.name / "results.csv").exists()
+    written = {path: path.stat().st_mtime_ns for path in (house / number.name / ".rounds").glob("*/*/done.json")}
+    assert written
+    simulate(house, number.name, "--strategies", "dfal,random", "--jobs", 1)
+    results, expected = ((house / name / "results.csv").read_bytes() for name in (number.name, "out"))
+    assert results == expected
+
+
+def test_more_strategies_and_trials_use_what_is_there_and_fewer_compute_nothing(house: Path) -> None:
+    simulate(house, "more", "--strategies", "random", "--jobs", 1)
+    first = pd.read_csv(house / "more" / "timings.csv")
+    simulate(house, "more", "--strategies", "dfal,random", "--trials", 2, "--jobs", 1)
+    results, timings = (pd.read_csv(house / "more" / name) for name in ("results.csv", "timings.csv"))
+    assert results.groupby(["trial", "strategy"], sort=False).ngroups == 4
+    assert results["trial"].tolist() == [1] * 10 + [2] * 10
+    assert results[results["trial"] == 1].equals(pd.read_csv(house / "out" / "results.csv"))
+    again = timings[(timings["strategy"] == "random") & (timings["trial"] == 1)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(again, first)
+    told = simulate(house, "more", "--strategies", "random", "--json", "--jobs", 1).json
+    assert told["status"] == "done"
+    assert set(pd.read_csv(house / "more" / "results.csv")["strategy"]) == {"random"}
+    pd.testing.assert_frame_equal(pd.read_csv(house / "more" / "timings.csv"), first)
+
+
+def test_rounds_that_have_ended_stay_and_are_not_mixed_with_those_of_other_settings(house: Path) -> None:
+    command = arguments(house, "killed", "--strategies", "random", "--quiet", "--jobs", 1)
+    assert stop_after(1, signal.SIGKILL, *(part for part in command if part != "--quiet"))[0] == -9
+    ended = dfal(*command, "--lr", 0.1)
+    assert (ended.code, "--force" in ended.stderr) == (2, True)
+    done = house / "killed" / ".rounds" / "random-1" / "0" / "done.json"
+    done.write_text(done.read_text().replace('"0","4"', '"0","44"'))
+    assert dfal(*command).code == 0
+    assert pd.read_csv(house / "killed" / "results.csv")["annotations"].tolist() == [44, 7, 10, 13, 16]
+    assert dfal(*command, "--lr", 0.1, "--force").code == 0
+    assert pd.read_csv(house / "killed" / "results.csv")["annotations"].tolist() == [4, 7, 10, 13, 16]
+
+
+def test_results_do_not_depend_on_the_number_of_jobs_or_threads(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    simulate(house, "jobs", "--strategies", "dfal,random", "--jobs", 2)
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    jobs, expected = ((house / name / "results.csv").read_bytes() for name in ("jobs", "out"))
+    assert jobs == expected
+
+
+def test_an_error_in_a_process_is_the_commands(house: Path) -> None:
+    ended = dfal(*arguments(house, "wrong", "--arch", "lenet6", "--jobs", 2, "--quiet"))
+    assert ended.code == 2
+    assert "lenet6" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
