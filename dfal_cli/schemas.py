@@ -22,8 +22,13 @@ SCORES_COLUMNS = {
     "iterations": "int32",
     TWIN: "string",
 }
+EMBEDDING, PROBABILITIES = "embedding", "probabilities"
+"""Measures that are vectors: further columns of scores.parquet, fixed-size lists of float32."""
 CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
 """Outcomes: skipped is an image that was not examined, because it cannot be among the nearest."""
+
+# <out>.labelled.parquet: the embeddings of the labelled images
+LABELLED_SUFFIX = ".labelled.parquet"
 
 # queries.csv
 QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)
