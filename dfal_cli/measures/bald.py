@@ -1,9 +1,10 @@
 """BALD (Houlsby, Huszar, Ghahramani, Lengyel, arXiv:1112.5745) by Monte Carlo dropout (Gal, Islam, Ghahramani,
-arXiv:1703.02910): how much an image's label would tell of which weights are the right ones."""
+arXiv:1703.02910): how much an image's label would tell of which weights are the right ones.
+"""
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 from dfal_cli.errors import UsageError
 from dfal_cli.measures.measure import Compute, Settings, evaluating
 
-CHANNELWISE = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-DROPOUT = (nn.Dropout, *CHANNELWISE)
+ChannelDropout = nn.Dropout1d | nn.Dropout2d | nn.Dropout3d
+Dropout = nn.Dropout | ChannelDropout
 """The layers that sample a network. AlphaDropout does not, nor does dropout that a network calls as a function."""
 
 
@@ -25,7 +26,7 @@ def bald(model: nn.Module, settings: Settings) -> Compute:
 
     Raises UsageError if the network has no dropout layers.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, DROPOUT) and layer.p > 0]
+    layers = [layer for layer in model.modules() if isinstance(layer, Dropout) and layer.p > 0]
     if not layers:
         raise UsageError(
             f"--measure bald: {settings.architecture} has no dropout layers to sample networks with; "
@@ -51,7 +52,7 @@ def mutual_information(log_p: Tensor) -> Tensor:
     return (p * (log_p - log_mean)).where(p != 0, 0.0).sum(2).mean(0).clamp(min=0)
 
 
-def _one_pass(model: nn.Module, layers: list[nn.Module], images: Tensor, seed: int, number: int) -> Tensor:
+def _one_pass(model: nn.Module, layers: Sequence[Dropout], images: Tensor, seed: int, number: int) -> Tensor:
     """Log-probabilities (B, K), in float64: what the networks disagree by may be far less than 1."""
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
     with _dropping(layers, generator):
@@ -60,16 +61,16 @@ def _one_pass(model: nn.Module, layers: list[nn.Module], images: Tensor, seed: i
 
 
 @contextlib.contextmanager
-def _dropping(layers: list[nn.Module], generator: torch.Generator) -> Iterator[None]:
+def _dropping(layers: Sequence[Dropout], generator: torch.Generator) -> Iterator[None]:
     """In the block each call of one of the layers, which are in eval mode, drops what the generator says.
 
     A batch draws what the one before it has drawn, as its layers are called in the same order.
     """
 
-    def drop(layer: nn.Module, _: object, output: Tensor) -> Tensor:
-        return output * _mask(layer, output, generator)
+    def dropping(layer: Dropout) -> Callable[..., Tensor]:
+        return lambda _layer, _input, output: output * _mask(layer, output, generator)
 
-    hooks = [layer.register_forward_hook(drop) for layer in layers]
+    hooks = [layer.register_forward_hook(dropping(layer)) for layer in layers]
     try:
         yield
     finally:
@@ -77,10 +78,10 @@ def _dropping(layers: list[nn.Module], generator: torch.Generator) -> Iterator[N
             hook.remove()
 
 
-def _mask(layer: nn.Module, output: Tensor, generator: torch.Generator) -> Tensor:
+def _mask(layer: Dropout, output: Tensor, generator: torch.Generator) -> Tensor:
     """One mask for all images, (1, *features): 0, or what makes up for the others. Drawn on the CPU for any device."""
     features = output.shape[1:]
-    if isinstance(layer, CHANNELWISE):
+    if isinstance(layer, ChannelDropout):
         features = torch.Size([features[0], *[1] * (len(features) - 1)])
     kept = torch.rand(1, *features, generator=generator) >= layer.p
-    return kept.to(output.device, output.dtype) / (1 - float(layer.p))  # type: ignore[arg-type]  # float of a Dropout
+    return kept.to(output.device, output.dtype) / (1 - layer.p)

@@ -1,5 +1,6 @@
 """The penultimate features: what the last layer sees of an image, which is where CORE-SET and BADGE measure distances
-(Sener and Savarese, arXiv:1708.00489; Ash and others, arXiv:1906.03671)."""
+(Sener and Savarese, arXiv:1708.00489; Ash and others, arXiv:1906.03671).
+"""
 
 from typing import Any
 

@@ -61,16 +61,16 @@ def _patches(layer: nn.Module, images: Tensor) -> Tensor | None:
         patches = images.reshape(len(images), 1, -1, layer.in_features)
     elif type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
         unfolded = F.unfold(images, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-        patches = unfolded.unflatten(1, (layer.groups, -1)).mT
+        patches = unfolded.reshape(len(images), layer.groups, -1, unfolded.shape[2]).mT
     else:
         return None
     return patches if layer.bias is None else F.pad(patches, (0, 1), value=1.0)
 
 
 def _at_patches(layer: nn.Module, gradient: Tensor) -> Tensor:
-    """Gradients to the output of a linear layer, (B, ..., out), or a convolution, (B, out, ...): (B, groups, out, P)."""
+    """From the output of a linear layer, (B, ..., out), or of a convolution, (B, out, ...): (B, groups, out, P)."""
     if isinstance(layer, nn.Conv2d):
-        return gradient.flatten(2).unflatten(1, (layer.groups, -1))
+        return gradient.reshape(len(gradient), layer.groups, layer.out_channels // layer.groups, -1)
     return gradient.reshape(len(gradient), 1, -1, gradient.shape[-1]).mT
 
 
@@ -79,7 +79,7 @@ def _by_vmap(call: Call, gradient: Tensor) -> Tensor:
     weights = _own_weights(call.layer)
 
     def of_image(image: Tensor, towards: Tensor) -> Tensor:
-        _, backward = vjp(lambda weights: functional_call(call.layer, weights, (image[None],))[0], weights)
+        backward = vjp(lambda weights: functional_call(call.layer, weights, (image[None],))[0], weights)[1]
         (own,) = backward(towards)
         return torch.stack([each.square().sum() for each in own.values()]).sum()
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 Compute = Callable[[Tensor], Tensor]
-"""Images (B, C, H, W), float in [0, 1] -> (B,), or (B, d) of a vector. What an image gets does not hang on its batch."""
+"""Images (B, C, H, W), float in [0, 1] -> (B,), or (B, d) of a vector. An image gets the same in any batch."""
 
 
 class Settings(NamedTuple):
