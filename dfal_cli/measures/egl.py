@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dfal_cli.device import is_out_of_memory
 from dfal_cli.measures.layers import squared_lengths, traced
@@ -101,7 +102,8 @@ def vmapped(model: nn.Module, images: Tensor) -> Tensor:
 
     with torch.no_grad():
         p = _probabilities(model(images.clone()))
-    expected: Tensor = vmap(of_image, chunk_size=max(1, VALUES_AT_ONCE // (size * p.shape[1])))(images, p)
+    with sdpa_kernel(SDPBackend.MATH):  # vmap cannot follow the others
+        expected: Tensor = vmap(of_image, chunk_size=max(1, VALUES_AT_ONCE // (size * p.shape[1])))(images, p)
     return expected
 
 

@@ -13,7 +13,7 @@ Block = npt.NDArray[np.float32]
 
 
 class Gathered:
-    """The measures of every image that was added, in order. In blocks: Python's own numbers take eight times the room."""
+    """The measures of every image added, in order. As arrays: Python's own numbers take eight times the room."""
 
     def __init__(
         self, measures: dict[str, Measure], model: nn.Module, settings: Settings, batches: FittingBatches

@@ -60,10 +60,11 @@ def read_scores(path: Path, further: Sequence[str] = ()) -> ScoresFile:
     if path.suffix.lower() == ".csv":
         return ScoresFile(_from_text(path, further), metadata)
     stored = _read_parquet(path, further)
-    vectors = {name: cells_of(stored[name]) for name in further if pa.types.is_fixed_size_list(stored[name].type)}
-    table = stored.drop_columns(list(vectors)).to_pandas()
+    vectors = [field.name for field in stored.schema if pa.types.is_fixed_size_list(field.type)]
+    table = stored.drop_columns(vectors).to_pandas()
     text = [name for name, kind in SCORES_COLUMNS.items() if kind == "string"]
-    return ScoresFile(table.assign(**{name: table[name].fillna("") for name in text}, **vectors), metadata)
+    cells = {name: cells_of(stored[name]) for name in vectors}
+    return ScoresFile(table.assign(**{name: table[name].fillna("") for name in text}, **cells), metadata)
 
 
 def read_scores_metadata(path: Path) -> dict[str, Any]:
