@@ -64,7 +64,8 @@ def read_scores(path: Path, further: Sequence[str] = ()) -> ScoresFile:
     table = stored.drop_columns(vectors).to_pandas()
     text = [name for name, kind in SCORES_COLUMNS.items() if kind == "string"]
     cells = {name: cells_of(stored[name]) for name in vectors}
-    return ScoresFile(table.assign(**{name: table[name].fillna("") for name in text}, **cells), metadata)
+    table = table.assign(**{name: table[name].fillna("") for name in text}, **cells)
+    return ScoresFile(table[stored.column_names], metadata)
 
 
 def read_scores_metadata(path: Path) -> dict[str, Any]:
