@@ -72,6 +72,17 @@ class Examples(NamedTuple):
         kept = chosen[self.twin_of]
         return Examples(self.images[chosen], self.labels[chosen], self.twins[kept], place[self.twin_of[kept]])
 
+    def followed_by(self, others: "Examples") -> "Examples":
+        """These images and then the others, and their twins likewise."""
+        if not len(others):
+            return self
+        return Examples(
+            torch.cat([self.images, others.images]),
+            torch.cat([self.labels, others.labels]),
+            torch.cat([self.twins, others.twins]),
+            torch.cat([self.twin_of, others.twin_of + len(self.labels)]),
+        )
+
 
 def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) -> tuple[str, ...]:
     """The class names: those `named`, or the sorted union over the tables of labelled rows.

@@ -22,12 +22,18 @@ SCORES_COLUMNS = {
     "iterations": "int32",
     TWIN: "string",
 }
+EMBEDDING, PROBABILITIES = "embedding", "probabilities"
+"""Measures that are vectors: further columns of scores.parquet, fixed-size lists of float32."""
 CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
 """Outcomes: skipped is an image that was not examined, because it cannot be among the nearest."""
 
 # queries.csv
 QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)
 PREDICTED = "predicted"
+
+# <out>.pseudo.csv. The column is not called label, so that nothing takes a guess for an answer.
+PSEUDO_LABEL = "pseudo_label"
+PSEUDO_COLUMNS = (IMAGE, PSEUDO_LABEL)
 
 # <out>.unreadable.csv
 UNREADABLE_COLUMNS = (IMAGE, "reason")

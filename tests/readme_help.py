@@ -1,8 +1,9 @@
-"""Tables of the commands' options for the README, from the program itself (the README calls this through cog)."""
+"""Tables of options and strategies for the README, from the program itself (the README calls this through cog)."""
 
 from typer.main import get_command
 
 from dfal_cli.cli import app
+from dfal_cli.strategies import STRATEGIES
 
 
 def option_table(name: str) -> str:
@@ -15,6 +16,20 @@ def option_table(name: str) -> str:
         if parameter.name != "help"
     ]
     return "\n".join(rows)
+
+
+def strategy_table() -> str:
+    """A Markdown table of the strategies of select: what they ask about, and what score must have computed for it."""
+    rows = ["| `--strategy` | asks about | `score` with |", "|---|---|---|"]
+    rows += [f"| `{name}` | {strategy.help} | {_needs(strategy)} |" for name, strategy in STRATEGIES.items()]
+    return "\n".join(rows)
+
+
+def _needs(strategy) -> str:
+    if strategy.nearest:
+        each = "" if strategy.nearest == 1 else f"{strategy.nearest} times "
+        return f"no `--nearest`, or at least {each}the count"
+    return " ".join(f"`--measure {measure}`" for measure in strategy.needs)
 
 
 def _spelling(parameter) -> str:

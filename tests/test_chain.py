@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfal_cli.tables import read_labels, read_scores, write_labels
+from dfal_cli.tables import read_csv, read_labels, read_scores, write_labels
 from tests.conftest import SAMPLE_DATA, dfal
 
 DATA = Path(__file__).parent / "data"
@@ -77,3 +77,28 @@ def test_a_round_from_no_labels_to_a_network_trained_on_twins(in_tmp):
     second = dfal(*training, "--out", "second.safetensors").json
     assert (second["counts"]["labelled"], second["counts"]["twins"]) == (90, 30)
     assert sum(map(sum, second["test"]["confusion"])) == 200
+
+
+def test_pseudo_labels_train_along_and_never_reach_the_labels_file(known_pool):
+    oracle = {row["image"]: row["label"] for row in rows_of(SAMPLE_DATA / "oracle.csv")}
+    write_labels(Path("labels.csv"), read_labels(Path("trained_on.csv")))
+    dfal("score", *IMAGES, *OUTSIDE_POOL, "--checkpoint", KNOWN_CHECKPOINT, "--nearest", 1, "--out", "s.parquet")
+    picking = ("--scores", "s.parquet", "--strategy", "ceal", "--count", 20, "--out", "q.csv")
+    guessed = dfal("select", *picking, "--json").json["counts"]["pseudo_labels"]
+    guesses = read_csv(Path("q.csv.pseudo.csv"), ("image", "pseudo_label"))
+    assert guessed == len(guesses) > 0
+
+    trained = dfal(
+        "train", *IMAGES, "--labels", "labels.csv", "--pseudo-labels", "q.csv.pseudo.csv", "--test",
+        SAMPLE_DATA / "test.csv", "--image-size", 16, "--epochs", 1, "--out", "m.safetensors", "--json",
+    ).json  # fmt: skip
+    assert (trained["counts"]["labelled"], trained["counts"]["pseudo"]) == (200, guessed)
+
+    table = read_labels(Path("q.csv"))
+    write_labels(Path("q.csv"), table.assign(label=table["image"].map(oracle)))
+    assert dfal("merge", "--queries", "q.csv", "--labels", "labels.csv").code == 0
+    assert dfal("merge", "--queries", "q.csv.pseudo.csv", "--labels", "labels.csv").code == 3
+    labels = read_labels(Path("labels.csv"))
+    assert set(labels["image"]) == {row["image"] for row in rows_of(Path("trained_on.csv"))} | set(table["image"])
+    assert not set(labels["image"]) & set(guesses["image"])
+    assert (labels["label"] == labels["image"].map(oracle)).all()

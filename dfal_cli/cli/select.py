@@ -7,6 +7,7 @@ import typer
 
 from dfal_cli.cli.options import IN, OUT, Config, Exclude, Force, Json, Labels, Quiet, Seed, Version, option
 from dfal_cli.cli.run import running
+from dfal_cli.strategies import STRATEGIES
 
 
 def select(
@@ -21,9 +22,7 @@ def select(
     labels: Labels = [],  # noqa: B006 - typer copies it
     strategy: Annotated[
         str,
-        option(
-            "--strategy", help="dfal, entropy, least-confidence, probability-gap or random.", panel=IN, metavar="NAME"
-        ),
+        option("--strategy", help=f"{', '.join(STRATEGIES)}.", panel=IN, metavar="NAME"),
     ] = "dfal",
     exclude: Exclude = [],  # noqa: B006
     preview: Annotated[
@@ -32,6 +31,15 @@ def select(
     with_predictions: Annotated[
         bool, option("--with-predictions", help="Tell the model's guess, which may bias the person.", panel=OUT)
     ] = False,
+    round: Annotated[
+        int,
+        option(
+            "--round",
+            help="Rounds so far: ceal gives pseudo-labels below an entropy of 0.05 - 0.0033 N nats.",
+            panel=IN,
+            minimum=0,
+        ),
+    ] = 0,
     seed: Seed = 0,
     config: Config = None,
     version: Version = False,

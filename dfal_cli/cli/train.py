@@ -51,6 +51,15 @@ def train(
     test: Annotated[
         list[Path], option("--test", help="Labels file to report the accuracy on.", panel=IN, metavar="CSV")
     ] = [],  # noqa: B006
+    pseudo_labels: Annotated[
+        list[Path],
+        option(
+            "--pseudo-labels",
+            help="Predicted labels (<out>.pseudo.csv of select) to train on too; may be repeated.",
+            panel=IN,
+            metavar="CSV",
+        ),
+    ] = [],  # noqa: B006
     class_names: Annotated[
         str | None,
         typer.Option(

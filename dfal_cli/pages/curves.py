@@ -1,36 +1,157 @@
 """Learning curves: test accuracy over the number of annotations."""
 
+import io
+import itertools
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from dfal_cli.comparison import BASELINE, mean_curves, ranked_strategies, strategies_of
 from dfal_cli.files import atomic_output
 
-SIZE_INCHES = (8, 5)
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE_INCHES = (10, 5.4)
+
+EARLY = 0.3
+"""Accuracies met only in this first part of the annotations may be left to the small picture of the whole ..."""
+
+WASTED = 0.35
+"""... if they would take more than this share of the height."""
+
+ROOM = 0.03
+"""Share of the height that stays empty below and above the curves."""
+
+MOST_MARKERS = 20
+"""Along a curve: with more rounds, only some of them are marked."""
+
+SETTINGS: dict[str, Any] = {
+    "svg.hashsalt": "dfal", "text.parse_math": False, "font.family": "DejaVu Sans", "font.size": 10,
+}  # fmt: skip
+"""The same bytes again from the same results, and a strategy's name as it is."""
+
+
+class Look(NamedTuple):
+    """How a curve is drawn: two of them differ in colour or in line, and the first dozen in marker as well."""
+
+    color: str
+    linestyle: str | tuple[int, tuple[float, ...]]
+    marker: str
+    linewidth: float = 1.6
+
+
+# Okabe and Ito's colours, which colour-blind people tell apart, without yellow (too pale for a line) and black.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+MARKERS = "osD^vPX*<>ph"
+BASELINE_LOOK = Look("#333333", (0, (4, 2)), "x", 2.2)
 
 
 def write_curves(path: Path, results: pd.DataFrame) -> None:
-    """Draw the raw mean over trials for each strategy, with the range of the trials behind it, as a PNG.
+    """Draw each strategy's mean over trials, with Student's 95 % interval, as a PNG.
 
-    results: columns strategy, trial, annotations, accuracy as of results.csv. No running maximum is taken.
+    results: columns strategy, trial, round, annotations, accuracy as of results.csv. The mean is of the raw
+    accuracies: no running maximum is taken.
     """
+    with atomic_output(path) as temporary:
+        temporary.write_bytes(_drawn(results, "png", {"Software": None}))
+
+
+def curves_svg(results: pd.DataFrame) -> bytes:
+    """Return the same picture as an SVG, for a page."""
+    return _drawn(results, "svg", {"Date": None, "Creator": None})
+
+
+def _drawn(results: pd.DataFrame, kind: str, metadata: dict[str, Any]) -> bytes:
+    from matplotlib import style
+
+    buffer = io.BytesIO()
+    with style.context(SETTINGS, after_reset=True):  # the user's own settings are for the user's own pictures
+        _draw(results).savefig(buffer, format=kind, metadata=metadata, dpi=150)
+    return buffer.getvalue()
+
+
+def _draw(results: pd.DataFrame) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    curves = mean_curves(results)
+    cut = _cut(curves)
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
-    axes = figure.add_subplot()
-    for strategy, rows in results.groupby("strategy", sort=False):
-        by_size = rows.groupby("annotations")["accuracy"]
-        mean = by_size.mean()
-        (line,) = axes.plot(mean.index, mean, marker="o", markersize=4, label=str(strategy))
-        axes.fill_between(mean.index, by_size.min(), by_size.max(), color=line.get_color(), alpha=0.15, linewidth=0)
-    trials = results["trial"].nunique()
-    axes.set(
-        xlabel="annotations", ylabel="test accuracy",
-        title=f"mean of {trials} trials, shaded from worst to best" if trials > 1 else "one trial",
+    FigureCanvasAgg(figure)
+    if cut is None:
+        main = figure.add_subplot()
+    else:
+        whole, main = figure.subplots(1, 2, width_ratios=(1, 3.2))
+        _plot(whole, curves)
+        whole.axhspan(cut, whole.get_ylim()[1], color="#000000", alpha=0.05, linewidth=0)
+        whole.set_title("the whole", fontsize=10)
+    _plot(main, curves)
+    if cut is not None:
+        main.set_ylim(bottom=cut)
+        main.set_title(f"from {100 * cut:.0f} % up: the shaded part of the whole", fontsize=10)
+    figure.supxlabel("annotations", fontsize=10)
+    figure.supylabel("test accuracy", fontsize=10)
+    _add_legend(figure, main, results, curves)
+    figure.suptitle(_title(results["trial"].nunique()), fontsize=11)
+    return figure
+
+
+def _title(trials: int) -> str:
+    if trials == 1:
+        return "one trial: no interval can be given"
+    return f"mean of {trials} trials, shaded: its 95 % interval (Student's t)"
+
+
+def _plot(axes: "Axes", curves: pd.DataFrame) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    looks = _looks(strategies_of(curves))
+    for strategy, rows in curves.sort_values("annotations").groupby("strategy", sort=False):
+        look = looks[str(strategy)]._asdict()
+        every = -(-len(rows) // MOST_MARKERS)
+        axes.plot(rows["annotations"], rows["mean"], label=str(strategy), markersize=4.5, markevery=every, **look)
+        axes.fill_between(rows["annotations"], rows["low"], rows["high"], color=look["color"], alpha=0.10, linewidth=0)
+    lowest, highest = (min(curves["mean"].min(), curves["low"].min()), max(curves["mean"].max(), curves["high"].max()))
+    room = ROOM * max(highest - lowest, 0.01)
+    axes.set_ylim(max(0.0, lowest) - room, min(1.0, highest) + room)
+    axes.yaxis.set_major_formatter(lambda accuracy, _: f"{round(100 * accuracy, 3):g} %")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _looks(strategies: list[str]) -> dict[str, Look]:
+    """A look for each strategy, in the order in which they were asked for; random has its own."""
+    others = [strategy for strategy in strategies if strategy != BASELINE]
+    cycle = (
+        Look(color, line, marker)
+        for (line, color), marker in zip(itertools.cycle(itertools.product(LINES, COLORS)), itertools.cycle(MARKERS))
+    )
+    return dict(zip(others, cycle, strict=False)) | {BASELINE: BASELINE_LOOK}
+
+
+def _cut(curves: pd.DataFrame) -> float | None:
+    """Where the accuracy axis of the large picture begins, in whole percents; None if it can show everything."""
+    first, last = curves["annotations"].min(), curves["annotations"].max()
+    later = curves.loc[curves["annotations"] > first + EARLY * (last - first)]
+    lowest, highest = curves["mean"].min(), curves["mean"].max()
+    if later.empty:
+        return None
+    cut = min(later["mean"].min(), later["low"].min()) - ROOM * (highest - lowest)
+    return math.floor(100 * cut) / 100 if cut - lowest > WASTED * (highest - lowest) else None
+
+
+def _add_legend(figure: "Figure", axes: "Axes", results: pd.DataFrame, curves: pd.DataFrame) -> None:
+    """Beside the picture, the best at the end first, as the lines end there."""
+    last = curves.sort_values("annotations").groupby("strategy")["mean"].last()
+    lines = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    ranked = ranked_strategies(results)
+    figure.legend(
+        [lines[name] for name in ranked], [f"{name}  {100 * last[name]:.1f} %" for name in ranked],
+        loc="outside right center", title="accuracy at the end", frameon=False, handlelength=3.6, alignment="left",
     )  # fmt: skip
-    axes.grid(alpha=0.3)
-    axes.legend(loc="best")
-    with atomic_output(path) as temporary:
-        FigureCanvasAgg(figure)
-        figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from dfal_cli.files import atomic_output
 from dfal_cli.images import ImageError, decode_image, probe_image
+from dfal_cli.pages.template import write_page
 from dfal_cli.schemas import IMAGE, TWIN
 
 LONGEST_SIDE = 512
@@ -50,15 +49,10 @@ def write_preview(
     rows = queries.to_dict("records")
     guesses = predicted or [""] * len(rows)
     cards = [_card(row, guess, queries_file.parent, metadata) for row, guess in zip(rows, guesses, strict=True)]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dfal_cli", "pages"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+    write_page(
+        page, "preview.html.jinja", cards=cards, strategy=strategy, file=queries_file.name,
+        norm=metadata.get("norm", ""), side=SHOWN_SIDE,
     )  # fmt: skip
-    html = environment.get_template("preview.html.jinja").render(
-        cards=cards, strategy=strategy, file=queries_file.name, norm=metadata.get("norm", ""), side=SHOWN_SIDE
-    )
-    with atomic_output(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
     return sum(bool(card.problem) for card in cards)
 
 

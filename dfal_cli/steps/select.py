@@ -3,21 +3,26 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.files import beside, locked, must_end_with, must_exist, relative_to_file
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.schemas import CROSSED, IMAGE, LABEL, PREDICTED, TWIN
-from dfal_cli.strategies import STRATEGIES, pick_queries
+from dfal_cli.schemas import CROSSED, EMBEDDING, IMAGE, LABEL, PREDICTED, SKIP, TWIN
+from dfal_cli.strategies import STRATEGIES, Pool, pick_queries
 from dfal_cli.tables import (
     ScoresFile,
     answers_in,
+    labelled_rows,
     number_texts,
+    pseudo_labels_table,
     queries_table,
+    read_embeddings,
     read_excluded,
     read_labels_files,
     read_queries,
@@ -26,6 +31,9 @@ from dfal_cli.tables import (
     to_csv,
     write_csv,
 )
+
+PSEUDO_SUFFIX = ".pseudo.csv"
+LABELLED_SUFFIX = ".labelled.parquet"
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class SelectOptions:
     exclude: list[Path] = field(default_factory=list)
     preview: Path | None = None
     with_predictions: bool = False
+    round: int = 0
     seed: int = 0
     force: bool = False
 
@@ -51,19 +60,27 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
-    scored = _scored_pool(options, images)
+    scored, labelled = _scored_pool(options, images, reporter)
     if options.count > len(scored.table):
         reporter.warn(f"--count {options.count}: the pool has only {len(scored.table)} images, all are asked about")
-    picked = pick_queries(scored.table, options.strategy, options.count, options.seed)
+    picked = pick_queries(Pool(scored.table, labelled), options.strategy, options.count, options.seed)
     queries = _as_queries(options, picked)
+    pseudo = _pseudo_labels(options, scored.table, picked)
+    guesses = beside(options.out, PSEUDO_SUFFIX)
     with locked(options.out):
-        outputs = [options.out, *([options.preview] if options.preview else [])]
-        if not _may_write(options, queries):
-            _write_preview(options, queries, picked, scored, reporter)
-            return up_to_date(outputs)
-        write_csv(options.out, queries)
+        new = _may_write(options, queries)
+        if new:
+            write_csv(options.out, queries)
+            guesses.unlink(missing_ok=True)  # they went with the list that was replaced
+        if pseudo is not None and not _holds(guesses, pseudo):
+            write_csv(guesses, pseudo)
+            new = True
         _write_preview(options, queries, picked, scored, reporter)
+    outputs = [options.out, *([options.preview] if options.preview else []), *([] if pseudo is None else [guesses])]
+    if not new:
+        return up_to_date(outputs)
     counts = {"pool": len(scored.table), "queries": len(queries), "without_twin": int((queries[TWIN] == "").sum())}
+    counts |= {} if pseudo is None else {"pseudo_labels": len(pseudo)}
     return Result(outputs, _summary(options, queries, picked, counts), counts, {"strategy": options.strategy})
 
 
@@ -83,33 +100,69 @@ def _check(options: SelectOptions) -> None:
         raise UsageError(f"--strategy {options.strategy} needs --scores; only random can pick from --images alone")
 
 
-def _scored_pool(options: SelectOptions, images: ImageSource | None) -> ScoresFile:
-    """The rows that may be picked: not labelled since they were scored, and not excluded."""
+def _scored_pool(
+    options: SelectOptions, images: ImageSource | None, reporter: Reporter
+) -> tuple[ScoresFile, npt.NDArray[np.float32] | None]:
+    """The rows that may be picked: not labelled since they were scored, and not excluded; and a Pool's `labelled`."""
     if options.scores is None:
         assert options.images is not None  # _check has seen to it
         pool = find_pool(images or ImageFolder(options.images), options.labels, options.exclude)
-        return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())})
+        return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())}), None
+    strategy = STRATEGIES[options.strategy]
     must_exist(options.scores, "--scores")
-    scored = read_scores(options.scores)
-    taken = settled_images(read_labels_files(options.labels)) | read_excluded(options.exclude)
-    table = scored.table[[image not in taken for image in scored.table[IMAGE]]].reset_index(drop=True)
+    scored = read_scores(options.scores, strategy.needs)
+    missing = [measure for measure in strategy.needs if measure not in scored.table]
+    if missing:
+        raise UsageError(
+            f"--strategy {options.strategy}: {options.scores} has no column {' and '.join(missing)}; "
+            f"score with {' '.join(f'--measure {measure}' for measure in strategy.needs)}"
+        )
+    labels = read_labels_files(options.labels)
+    taken = scored.table[IMAGE].isin(settled_images(labels) | read_excluded(options.exclude))
+    table = scored.table[~taken].reset_index(drop=True)
     if table.empty:
         raise DataError(f"{options.scores}: no image is left to ask about: all are labelled or excluded")
     _check_certain(options, scored, table)
-    return ScoresFile(table, scored.metadata)
+    left = ScoresFile(table, scored.metadata)
+    if not strategy.labelled:
+        return left, None
+    return left, _labelled_embeddings(options.scores, scored.table, taken, labels, reporter)
+
+
+def _labelled_embeddings(
+    scores: Path, table: pd.DataFrame, taken: "pd.Series[bool]", labels: pd.DataFrame, reporter: Reporter
+) -> npt.NDArray[np.float32]:
+    """Embeddings, (m, d), of what need not be asked about: labelled before scoring, and the rows that are `taken`.
+
+    An image that is in a list still being answered is as good as labelled; one that is __skip__ teaches nothing.
+    """
+    before = beside(scores, LABELLED_SUFFIX)
+    known = table.loc[taken, [IMAGE, EMBEDDING]]
+    if before.exists():
+        known = pd.concat([read_embeddings(before), known]).drop_duplicates(IMAGE)
+    missing = int((~labelled_rows(labels)[IMAGE].isin(known[IMAGE])).sum())
+    if missing:
+        reporter.warn(f"{missing} labelled images have no embedding in {before}, as if they had no label; score again")
+    known = known[~known[IMAGE].isin(labels.loc[labels[LABEL] == SKIP, IMAGE])]
+    length = len(table[EMBEDDING][0])
+    if (known[EMBEDDING].map(len) != length).any():
+        raise DataError(f"{before}: embeddings of another network than in {scores}; score again")
+    vectors: npt.NDArray[np.float32] = np.array(known[EMBEDDING].to_list(), np.float32).reshape(-1, length)
+    return vectors[np.flatnonzero(np.isfinite(vectors).all(1))]
 
 
 def _check_certain(options: SelectOptions, scored: ScoresFile, left: pd.DataFrame) -> None:
     """Beyond the `score --nearest` images that were made certain, the smallest margins are not known."""
     nearest = scored.metadata.get("nearest")
-    if nearest is None or not STRATEGIES[options.strategy].nearest:
+    each = STRATEGIES[options.strategy].nearest
+    if nearest is None or not each:
         return
     certain = scored.table.nsmallest(nearest, "margin")[IMAGE]
     still = int(certain.isin(left[IMAGE]).sum())
-    if options.count > still and len(certain) == nearest:
+    if each * options.count > still and len(certain) == nearest:
         raise UsageError(
             f"--count {options.count}: {options.scores} is certain of {still} nearest images only; "
-            f"score with --nearest {options.count}, or without it"
+            f"score with --nearest {each * options.count}, or without it"
         )
 
 
@@ -147,6 +200,19 @@ def _may_write(options: SelectOptions, queries: pd.DataFrame) -> bool:
     return True
 
 
+def _pseudo_labels(options: SelectOptions, pool: pd.DataFrame, picked: pd.DataFrame) -> pd.DataFrame | None:
+    """What is not asked about and the network is sure of, by path; None if the strategy gives no pseudo-labels."""
+    label = STRATEGIES[options.strategy].pseudo_labels
+    if label is None:
+        return None
+    others = pool[~pool[IMAGE].isin(picked[IMAGE])].sort_values(IMAGE)
+    return pseudo_labels_table(others[IMAGE], label(others, options.round))
+
+
+def _holds(path: Path, table: pd.DataFrame) -> bool:
+    return path.exists() and path.read_bytes() == to_csv(table).encode()
+
+
 def _write_preview(
     options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, scored: ScoresFile, reporter: Reporter
 ) -> None:
@@ -169,4 +235,6 @@ def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame
         unknown = int((picked["outcome"] != CROSSED).sum())
         if unknown:
             parts.append(f"{unknown} of them have no known margin and come last")
+    if "pseudo_labels" in counts:
+        parts.append(f"{counts['pseudo_labels']} others get pseudo-labels")
     return "; ".join(parts)

@@ -11,11 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from dfal_cli import __version__
+from dfal_cli.comparison import as_numbers
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import atomic_output, fingerprint, locked, must_exist, settings_of, sha256_of, stat_if_there
 from dfal_cli.images import list_images, prepare
 from dfal_cli.pages.curves import write_curves
+from dfal_cli.pages.report import shown_settings, write_report
 from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, RESULTS_COLUMNS, TIMINGS_COLUMNS
@@ -25,6 +27,7 @@ from dfal_cli.tables import labelled_rows, read_labels_files, to_csv, write_csv
 WITHOUT_EFFECT = ("out", "device", "workers", "jobs", "force", "images", "labels", "test", "strategies", "trials")
 """Options that do not shape a run."""
 
+OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
 ROUNDS = ".rounds"
 MADE_FROM = ".made_from"
 
@@ -48,7 +51,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             done |= _play(options, oracle, test, left, reporter)
         table = _table([played.result for run in runs for played in done[run]], RESULTS_COLUMNS)
         timings = _table([played.timing for run in runs for played in done[run]], TIMINGS_COLUMNS)
-        outputs, new = _write(options.out, table, timings)
+        outputs, new = _write(options, table, timings)
     if not new:
         return up_to_date(outputs)
     counts = {"rounds": len(table), "trials": options.trials, "oracle": len(oracle)}
@@ -171,14 +174,15 @@ def _line(played: Played) -> str:
     return f"{name}, trial {trial}, round {round_number}: {annotations} annotations, accuracy {accuracy}"
 
 
-def _write(out: Path, results: pd.DataFrame, timings: pd.DataFrame) -> tuple[list[Path], bool]:
-    """Write tables and curves, unless they are there; returns their paths, and whether anything was written."""
-    outputs = [out / name for name in ("results.csv", "timings.csv", "curves.png")]
+def _write(options: SimulateOptions, results: pd.DataFrame, timings: pd.DataFrame) -> tuple[list[Path], bool]:
+    """Write tables, curves and report, unless they are there; returns their paths, and whether anything was written."""
+    outputs = [options.out / name for name in OUTPUTS]
     text = to_csv(results).encode()
     if all(path.exists() for path in outputs) and outputs[0].read_bytes() == text:
         return outputs, False
     write_csv(outputs[1], timings)
-    write_curves(outputs[2], results.astype({"annotations": int, "accuracy": float}))
-    # The place of the report: write_report(out / "report.html", results, timings, settings)
+    numbers = as_numbers(results)
+    write_curves(outputs[2], numbers)
+    write_report(outputs[3], numbers, as_numbers(timings), shown_settings(options, without=("out", "jobs", "force")))
     write_csv(outputs[0], results)  # last: its presence says that all is there
     return outputs, True

@@ -1,10 +1,9 @@
 """train: a classifier from labelled images and their twins."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -14,16 +13,15 @@ from dfal_cli.augment import AUGMENTATIONS
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, save_checkpoint
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device, is_out_of_memory
-from dfal_cli.errors import DataError, TryAgainError, UsageError
-from dfal_cli.examples import Examples, load_examples, settle_classes, settle_input_shape
+from dfal_cli.errors import TryAgainError, UsageError
+from dfal_cli.examples import Examples, load_examples, settle_input_shape
 from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, settings_of, sha256_of
 from dfal_cli.images import ImageSource, Shape, opened
+from dfal_cli.label_sets import LabelSets, read_label_sets
 from dfal_cli.metrics import metrics_of, show_metrics, summary_of
 from dfal_cli.models import Network, default_architecture
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.schemas import IMAGE, TWIN
 from dfal_cli.steps.starting import starting_network
-from dfal_cli.tables import labelled_rows, read_labels_files
 from dfal_cli.training import MONITORS, Diverged, Epoch, Schedule, best_epoch, fit, split_images
 
 WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "force")
@@ -37,6 +35,7 @@ class TrainOptions:
     images: Path
     labels: list[Path]
     out: Path
+    pseudo_labels: list[Path] = field(default_factory=list)
     arch: str | None = None
     init: Path | None = None
     class_names: Sequence[str] | None = None
@@ -72,45 +71,48 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
-    tables = {
-        name: labelled_rows(read_labels_files(getattr(options, name))) for name in ("labels", "validation", "test")
-    }
-    _check_labelled(tables, options)
-    _warn_of_overlap(tables, reporter)
-    classes = settle_classes(list(tables.values()), options.class_names)
+    sets = read_label_sets(
+        options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter
+    )
+    classes = sets.classes
     with (
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
         locked(options.out),
     ):
-        made_from = _fingerprint(options, source, tables)
+        made_from = _fingerprint(options, source, sets)
         if options.out.exists() and not options.force:
             return _already_there(options.out, made_from)
-        shape, arch, before = _settle_network(options, source, tables["labels"], classes, reporter)
+        shape, arch, before = _settle_network(options, source, sets.labels, classes, reporter)
         device = choose_device(options.device)
 
-        def load(name: str, with_twins: bool) -> Examples:
+        def load(table: pd.DataFrame, with_twins: bool) -> Examples:
             return load_examples(
-                source, tables[name], classes, shape,
+                source, table, classes, shape,
                 with_twins=with_twins, workers=options.workers, reporter=reporter,
             )  # fmt: skip
 
-        labelled = load("labels", options.twins)
-        training, validation = _split(options, labelled, load)
+        labelled = load(sets.labels, options.twins)
+        training, validation = _split(options, labelled, sets, load)
+        training = training.followed_by(load(sets.pseudo_labels, False))
         model, histories, chosen = _best_restart(
             options, arch, classes, shape, before, training, validation, device, reporter
         )
-        test = load("test", False) if options.test else None
+        test = load(sets.test, False) if options.test else None
         best = best_epoch(histories[chosen], options.monitor)
         metrics = {
             "restart": chosen + 1,
             "epochs": sum(map(len, histories)),
             **metrics_of(model, best, classes, validation=validation, test=test),
         }
-        counts = {"labelled": len(labelled.labels), "twins": len(labelled.twin_of), "training": len(training.labels)}
+        counts = {
+            "labelled": len(labelled.labels), "pseudo": len(sets.pseudo_labels), "twins": len(labelled.twin_of),
+            "training": len(training.labels),
+        }  # fmt: skip
         save_checkpoint(
             options.out, model, architecture=arch, classes=classes, input_shape=shape,
             further={
                 "seed": options.seed, "labels_sha256": [sha256_of(path) for path in options.labels],
+                "pseudo_labels_sha256": [sha256_of(path) for path in options.pseudo_labels],
                 "metrics": metrics, "counts": counts, "made_from": made_from, "dfal": __version__,
             },
         )  # fmt: skip
@@ -137,41 +139,15 @@ def _check(options: TrainOptions) -> None:
             must_exist(path, option)
 
 
-def _check_labelled(tables: dict[str, pd.DataFrame], options: TrainOptions) -> None:
-    if tables["labels"].empty:
-        raise DataError(f"{options.labels[0]}: no image has a label yet; `dfal select --strategy random` starts a list")
-    for files, name in ((options.validation, "validation"), (options.test, "test")):
-        if files and tables[name].empty:
-            raise DataError(f"{files[0]}: no image has a label, so there is nothing to measure on (--{name})")
-
-
-def _warn_of_overlap(tables: dict[str, pd.DataFrame], reporter: Reporter) -> None:
-    """What is measured on images that were trained on says nothing."""
-    for name in ("validation", "test"):
-        both = len(set(tables["labels"][IMAGE]) & set(tables[name][IMAGE]))
-        if both:
-            reporter.warn(
-                f"{both} images are both in --labels and in --{name}: its accuracy says nothing of new images"
-            )
-
-
-def _fingerprint(options: TrainOptions, images: ImageSource, tables: dict[str, pd.DataFrame]) -> str:
+def _fingerprint(options: TrainOptions, images: ImageSource, sets: LabelSets) -> str:
     """What the checkpoint is made from: the settings, and the contents of every file that is read.
 
     Contents, not modification times, so that equal inputs give equal bytes wherever they lie.
     """
-    contents = [
-        [row[IMAGE], row["label"], images.content_of(row[IMAGE]), _sha256_if_there(Path(row[TWIN]))]
-        for table in tables.values()
-        for row in table.to_dict("records")
-    ]
     starts = [sha256_of(path) for path in (options.init, options.weights) if path]
-    paths = ("images", "labels", "validation", "test", "init", "weights")
-    return fingerprint(settings_of(options, without=(*WITHOUT_EFFECT, *paths)), contents, starts, __version__)
-
-
-def _sha256_if_there(path: Path) -> str:
-    return sha256_of(path) if path.is_file() else ""
+    paths = ("images", "labels", "validation", "test", "pseudo_labels", "init", "weights")
+    settings = settings_of(options, without=(*WITHOUT_EFFECT, *paths))
+    return fingerprint(settings, sets.contents(images), starts, __version__)
 
 
 def _already_there(out: Path, made_from: str) -> Result:
@@ -204,10 +180,12 @@ def _settle_network(
     return shape, arch, before
 
 
-def _split(options: TrainOptions, labelled: Examples, load: Any) -> tuple[Examples, Examples | None]:
+def _split(
+    options: TrainOptions, labelled: Examples, sets: LabelSets, load: Callable[[pd.DataFrame, bool], Examples]
+) -> tuple[Examples, Examples | None]:
     """Training and validation examples; a twin is always on the side of its image."""
     if options.validation:
-        return labelled, load("validation", False)
+        return labelled, load(sets.validation, False)
     generator = torch.Generator().manual_seed(options.seed)
     chosen = split_images(labelled.labels, options.validation_fraction, generator)
     return labelled.of_images(~chosen), labelled.of_images(chosen) if chosen.any() else None

@@ -10,8 +10,16 @@ from dfal_cli.tables.labels import (
     settled_images,
     write_labels,
 )
+from dfal_cli.tables.pseudo_labels import pseudo_labels_table, read_pseudo_labels
 from dfal_cli.tables.queries import answers_in, queries_table, read_queries
-from dfal_cli.tables.scores import ScoresFile, number_texts, read_scores, read_scores_metadata, write_scores
+from dfal_cli.tables.scores import (
+    ScoresFile,
+    number_texts,
+    read_embeddings,
+    read_scores,
+    read_scores_metadata,
+    write_scores,
+)
 
 __all__ = [
     "ScoresFile",
@@ -20,11 +28,14 @@ __all__ = [
     "labelled_rows",
     "line_of",
     "number_texts",
+    "pseudo_labels_table",
     "queries_table",
     "read_csv",
+    "read_embeddings",
     "read_excluded",
     "read_labels",
     "read_labels_files",
+    "read_pseudo_labels",
     "read_queries",
     "read_scores",
     "read_scores_metadata",

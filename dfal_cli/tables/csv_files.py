@@ -11,9 +11,10 @@ import pandas as pd
 
 from dfal_cli.errors import DataError
 from dfal_cli.files import atomic_output, must_exist
-from dfal_cli.schemas import IMAGE, LABEL, TWIN
+from dfal_cli.schemas import IMAGE, LABEL, PSEUDO_LABEL, TWIN
 
 PATH_COLUMNS = (IMAGE, TWIN)
+CLASS_COLUMNS = (LABEL, PSEUDO_LABEL)
 LONGEST_HEADER = 100_000
 FORMULA = r"[=+\-@]"
 """A cell that begins so, a spreadsheet runs. A path gets `./` in front, a label one more leading `'`."""
@@ -125,6 +126,11 @@ def _all_blank(table: pd.DataFrame) -> "pd.Series[bool]":
 
 def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
     missing = [column for column in required if column not in header]
+    if LABEL in missing and PSEUDO_LABEL in header:
+        raise DataError(
+            f"{path}, line 1: no column {LABEL}: these are pseudo-labels, which a network gave; they are nobody's "
+            "answers, and only `dfal train --pseudo-labels` reads them"
+        )
     if missing:
         found = f"it has {', '.join(header)}" if len(header) > 1 else f"it begins {header[0]!r}"
         raise DataError(
@@ -153,19 +159,19 @@ def _check_paths(path: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _escape(table: pd.DataFrame) -> pd.DataFrame:
-    escaped = {name: table[name].str.replace(rf"^({FORMULA})", r"./\1", regex=True) for name in _paths_in(table)}
-    if LABEL in table:
-        # A label that already has quotes in front of such a sign gets one more too, or reading would take its own.
-        escaped[LABEL] = table[LABEL].str.replace(rf"^('*{FORMULA})", r"'\1", regex=True)
+    escaped = {
+        name: table[name].str.replace(rf"^({FORMULA})", r"./\1", regex=True) for name in PATH_COLUMNS if name in table
+    }
+    # A label that already has quotes in front of such a sign gets one more too, or reading would take its own.
+    escaped |= {
+        name: table[name].str.replace(rf"^('*{FORMULA})", r"'\1", regex=True) for name in CLASS_COLUMNS if name in table
+    }
     return table.assign(**escaped)
 
 
 def _unescape(table: pd.DataFrame) -> pd.DataFrame:
-    plain = {name: table[name].str.replace(r"^(?:\./)+", "", regex=True) for name in _paths_in(table)}
-    if LABEL in table:
-        plain[LABEL] = table[LABEL].str.replace(rf"^'('*{FORMULA})", r"\1", regex=True)
+    plain = {name: table[name].str.replace(r"^(?:\./)+", "", regex=True) for name in PATH_COLUMNS if name in table}
+    plain |= {
+        name: table[name].str.replace(rf"^'('*{FORMULA})", r"\1", regex=True) for name in CLASS_COLUMNS if name in table
+    }
     return table.assign(**plain)
-
-
-def _paths_in(table: pd.DataFrame) -> list[str]:
-    return [column for column in PATH_COLUMNS if column in table]

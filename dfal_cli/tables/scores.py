@@ -1,6 +1,7 @@
 """scores.parquet (or .csv): one row per pool image, with what it was made from in its metadata."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError
 from dfal_cli.files import atomic_output, beside, canonical_json, must_exist
-from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS
+from dfal_cli.schemas import CONTRACT, EMBEDDING, IMAGE, METADATA_KEY, SCORES_COLUMNS
 from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
 
 SUFFIXES = (".parquet", ".csv")
@@ -41,12 +42,15 @@ def write_scores(path: Path, columns: dict[str, list[Any]], metadata: dict[str, 
             pq.write_table(table.replace_schema_metadata({METADATA_KEY: canonical_json(metadata)}), temporary)
 
 
-def read_scores(path: Path) -> ScoresFile:
-    """Read a scores file. Raises UsageError if it does not exist, DataError if it is not one."""
+def read_scores(path: Path, further: Sequence[str] = ()) -> ScoresFile:
+    """Read a scores file, and those of the columns of `further` measures that it has; a cell of a vector is an array.
+
+    Raises UsageError if it does not exist, DataError if it is not one.
+    """
     metadata = read_scores_metadata(path)
     if path.suffix.lower() == ".csv":
-        return ScoresFile(_from_text(path), metadata)
-    table = _read_parquet(path).to_pandas()
+        return ScoresFile(_from_text(path, further), metadata)
+    table = _read_parquet(path, SCORES_COLUMNS, further).to_pandas()
     text = [name for name, kind in SCORES_COLUMNS.items() if kind == "string"]
     return ScoresFile(table.assign(**{name: table[name].fillna("") for name in text}), metadata)
 
@@ -70,12 +74,23 @@ def read_scores_metadata(path: Path) -> dict[str, Any]:
     return dict(metadata)
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def read_embeddings(path: Path) -> pd.DataFrame:
+    """Read <out>.labelled.parquet: columns image and embedding; a cell of the latter is an array.
+
+    Raises DataError if it is damaged or something else.
+    """
+    table: pd.DataFrame = _read_parquet(path, (IMAGE, EMBEDDING)).to_pandas()
+    return table
+
+
+def _read_parquet(path: Path, required: Iterable[str], further: Iterable[str] = ()) -> pa.Table:
+    """The required columns, and those of `further` that are there."""
     try:
-        table = pq.read_table(path)
+        found = pq.read_schema(path).names
+        table = pq.read_table(path, columns=[name for name in (*required, *further) if name in found])
     except (pa.ArrowException, OSError):
         raise DataError(f"{path}: damaged, it cannot be read; score again") from None
-    missing = [name for name in SCORES_COLUMNS if name not in table.column_names]
+    missing = [name for name in required if name not in found]
     if missing:
         raise DataError(f"{path}: no column {' and '.join(missing)}; it is not a scores file of dfal")
     return table
@@ -89,9 +104,10 @@ def _as_text(table: pa.Table) -> pd.DataFrame:
     return frame.assign(**text, **integers).fillna("").astype(str)
 
 
-def _from_text(path: Path) -> pd.DataFrame:
+def _from_text(path: Path, further: Sequence[str]) -> pd.DataFrame:
     table = read_csv(path, required=tuple(SCORES_COLUMNS))
-    return table.assign(**{name: _numbers(path, table[name]).astype("float32") for name in FLOATS + INTEGERS})
+    numbers = [*FLOATS, *INTEGERS, *(name for name in further if name in table)]  # vectors are in Parquet only
+    return table.assign(**{name: _numbers(path, table[name]).astype("float32") for name in numbers})
 
 
 def _numbers(path: Path, texts: "pd.Series[str]") -> "pd.Series[float]":

@@ -68,7 +68,7 @@ def chain(trained: Path, in_tmp: Path) -> list[tuple[str, list[object], list[str
             "simulate",
             [*images, *cpu, "--labels", "pool.csv", "--test", "answers.csv", "--epochs", 1, "--initial", 4,
              "--count", 4, "--budget", 8, "--strategies", "random", "--out", "out"],
-            ["out/results.csv", "out/timings.csv", "out/curves.png"],
+            ["out/results.csv", "out/timings.csv", "out/curves.png", "out/report.html"],
         ),
     ]  # fmt: skip
 

@@ -1,8 +1,5 @@
 """The preview page: one file that shows the queries and runs nothing."""
 
-import base64
-import io
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.conftest import dfal, draw_folder, write_margins
+from tests.page import Page
 
 EVIL = "<script>alert(1)<&\"'>.png"
-
-
-class Page(HTMLParser):
-    """Collects tags with their attributes, and the text."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.source = path.read_text(encoding="utf-8")
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(self.source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def pictures(self) -> list[Image.Image]:
-        return [
-            Image.open(io.BytesIO(base64.b64decode((attributes["src"] or "").split(",")[1])))
-            for tag, attributes in self.tags
-            if tag == "img"
-        ]
 
 
 @pytest.fixture

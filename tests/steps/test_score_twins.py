@@ -124,5 +124,5 @@ def test_twins_are_carried_on_to_the_query_list_and_the_next_training(project):
         "train", "--images", project / "images", "--labels", project / "labels.csv", "--out", project / "2.safetensors",
         "--epochs", 1, "--validation-fraction", 0, "--device", "cpu", "--quiet", "--json",
     )  # fmt: skip
-    assert ended.json["counts"] == {"labelled": 27, "training": 27, "twins": 3}
+    assert ended.json["counts"] == {"labelled": 27, "pseudo": 0, "training": 27, "twins": 3}
     assert ended.json["warnings"] == []

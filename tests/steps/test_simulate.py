@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Ended, dfal, draw_folder, write
+from tests.page import Page
 
 SETTINGS = (
     "--initial",
@@ -27,6 +28,7 @@ SETTINGS = (
     "--quiet",
 )
 STRATEGIES = ("dfal", "dfal-without-twins", "random")
+OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
 
 
 def simulate(root: Path, out: str, *arguments: object) -> Ended:
@@ -43,7 +45,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(root / "test.csv", header, *rows[16:])
     ended = simulate(root, "out", "--trials", 2)
     assert ended.code == 0, ended.stderr
-    assert ended.stdout.split() == [str(root / "out" / name) for name in ("results.csv", "timings.csv", "curves.png")]
+    assert ended.stdout.split() == [str(root / "out" / name) for name in OUTPUTS]
     return root
 
 
@@ -75,12 +77,21 @@ def test_the_curves_are_a_picture(house: Path) -> None:
         assert min(picture.size) >= 300
 
 
+def test_the_report_says_what_was_run_and_what_came_of_it(house: Path) -> None:
+    page = Page(house / "out" / "report.html")
+    assert page.settings()["initial"] == "4"
+    assert page.settings()["seed"] == "7"
+    assert "3 strategies, 2 trials, 3 rounds from 4 to 8 annotations" in page.words
+    results = pd.read_csv(house / "out" / "results.csv")
+    at_end = results[results["annotations"] == 8].groupby("strategy")["accuracy"].mean()
+    for strategy in STRATEGIES:
+        assert page.cell("The end and the whole", strategy, 0).startswith(f"{100 * at_end[strategy]:.2f} %")
+
+
 def test_nothing_else_is_left_in_the_folder_but_the_rows_of_each_run(house: Path) -> None:
     kept = sorted(path.name for path in (house / "out" / ".rounds").iterdir())
     assert kept == sorted(f"{name}-{trial}.rows.json" for name in STRATEGIES for trial in (1, 2))
-    assert {path.name for path in (house / "out").iterdir() if not path.name.startswith(".")} == {
-        "results.csv", "timings.csv", "curves.png",
-    }  # fmt: skip
+    assert {path.name for path in (house / "out").iterdir() if not path.name.startswith(".")} == set(OUTPUTS)
 
 
 def test_strategies_begin_from_the_same_labels_and_trials_from_others(house: Path) -> None:

@@ -44,7 +44,7 @@ def test_json_has_the_form_that_all_commands_share(folder, reported):
     assert reported["outputs"] == [str(folder / "model.safetensors")]
     assert reported["warnings"] == []
     assert reported["seconds"] >= 0
-    assert reported["counts"] == {"labelled": 30, "training": 30, "twins": 0}
+    assert reported["counts"] == {"labelled": 30, "pseudo": 0, "training": 30, "twins": 0}
 
 
 @pytest.mark.parametrize(("name", "examples"), [("validation", 12), ("test", 18)])

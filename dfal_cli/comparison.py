@@ -1,0 +1,220 @@
+"""What the results of a simulation come to: numbers to compare strategies by, each from the raw curves of its trials.
+
+Tables named `per_trial` have a row for each trial and a column for each strategy: trials are paired (same initial
+labels, same seeds), so that strategies are compared within a trial first and only then over trials.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfal_cli.intervals import Interval, Values, bootstrap_interval, student_interval
+
+LEVELS = (
+    0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995,
+)  # fmt: skip
+"""Accuracies that people ask for."""
+
+LEVELS_SHOWN = 6
+
+BASELINE = "random"
+
+
+class Difference(NamedTuple):
+    """A mean over trials of what one strategy has more than another, with its bootstrap interval (nan if unknown)."""
+
+    mean: float
+    low: float
+    high: float
+    trials: int
+    clear: bool
+    """Both the bootstrap's interval and Student's exclude zero: of few trials the bootstrap's alone is too narrow."""
+
+
+class Needed(NamedTuple):
+    """Annotations needed for an accuracy."""
+
+    mean: float
+    """Over all trials; where one has not got there, a lower bound: it counts with the annotations it has spent."""
+    low: float
+    high: float
+    reached: int
+    """Trials that got there, of `trials`."""
+    trials: int
+
+
+class Ratio(NamedTuple):
+    """Annotations needed as a multiple of another strategy's: geometric mean over trials, with its interval."""
+
+    mean: float
+    low: float
+    high: float
+    bound: str
+    """"at most" where the other strategy has not got there in some trial (low is 0 then), "at least" where this one
+    has not (high is infinite)."""
+    clear: bool
+
+
+UNKNOWN_RATIO = Ratio(math.nan, math.nan, math.nan, "", False)
+
+
+def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as it is written -> one in which all but the strategy is a number, nan where nothing is written."""
+    return table.assign(**{name: pd.to_numeric(table[name]) for name in table.columns if name != "strategy"})
+
+
+def strategies_of(results: pd.DataFrame) -> list[str]:
+    """The strategies in the order in which they were asked for."""
+    return list(dict.fromkeys(results["strategy"]))
+
+
+def baseline_of(results: pd.DataFrame) -> str:
+    """What the others are compared to: random, or the first strategy if random has not been simulated."""
+    strategies = strategies_of(results)
+    return BASELINE if BASELINE in strategies else strategies[0]
+
+
+def ranked_strategies(results: pd.DataFrame) -> list[str]:
+    """The strategies by their mean accuracy at the end of the curve, the best first."""
+    curves = mean_curves(results).sort_values("annotations", kind="stable")
+    last = curves.groupby("strategy", sort=False)["mean"].last().reindex(strategies_of(results))
+    return list(last.sort_values(ascending=False, kind="stable").index)
+
+
+def mean_curves(results: pd.DataFrame) -> pd.DataFrame:
+    """Columns strategy, annotations, mean, low, high: accuracy over trials, with Student's interval (nan for one)."""
+    rows = []
+    for (strategy, annotations), group in results.groupby(["strategy", "annotations"], sort=False):
+        values = group["accuracy"].to_numpy("float64")
+        rows.append((strategy, annotations, values.mean(), *student_interval(values)))
+    return pd.DataFrame(rows, columns=["strategy", "annotations", "mean", "low", "high"])
+
+
+def accuracies_at(results: pd.DataFrame, annotations: int) -> pd.DataFrame:
+    """Accuracy per trial at an annotation count."""
+    return _wide(results[results["annotations"] == annotations].set_index(["trial", "strategy"])["accuracy"], results)
+
+
+def areas(results: pd.DataFrame) -> pd.DataFrame:
+    """Area under the learning curve per trial, divided by its width: the mean accuracy on the way."""
+    return _per_curve(results, _area)
+
+
+def annotations_needed(results: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Annotations per trial at which the raw curve first reaches an accuracy; nan where it never does.
+
+    Between two rounds the curve is taken as a straight line; beyond the last one it is not drawn out. "First" is
+    literal: a curve may dip below the level again, and one that jumps about gets there a little sooner by luck.
+    """
+    return _per_curve(results, lambda annotations, accuracy: _first_reached(annotations, accuracy, level))
+
+
+def annotations_spent(results: pd.DataFrame) -> pd.DataFrame:
+    """Annotations per trial at the end of the curve: a level that was not reached needs more than that."""
+    return _per_curve(results, lambda annotations, _: annotations[-1])
+
+
+def levels_worth_showing(results: pd.DataFrame) -> list[float]:
+    """The highest accuracies that some strategy reaches in at least half of its trials and none has from the start."""
+    start = results.loc[results["round"] == results["round"].min(), "accuracy"].max()
+    shares = {level: annotations_needed(results, level).notna().mean().max() for level in LEVELS if level > start}
+    return [level for level, share in shares.items() if share >= 0.5][-LEVELS_SHOWN:]
+
+
+def needed(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str) -> Needed:
+    """The mean over trials of `annotations_needed`; its bootstrap interval is unknown unless every trial got there."""
+    values = per_trial[strategy][spent[strategy].notna()]
+    reached = int(values.notna().sum())
+    mean = float(values.fillna(spent[strategy]).mean())
+    low, high = bootstrap_interval(values.dropna().to_numpy()) if reached == len(values) else (math.nan, math.nan)
+    return Needed(mean, low, high, reached, len(values))
+
+
+def difference(per_trial: pd.DataFrame, strategy: str, baseline: str) -> Difference:
+    """How much more `strategy` has than `baseline`, over the trials that have both."""
+    values = (per_trial[strategy] - per_trial[baseline]).dropna().to_numpy("float64")
+    if not len(values):
+        return Difference(math.nan, math.nan, math.nan, 0, False)
+    low, high = bootstrap_interval(values)
+    return Difference(float(values.mean()), low, high, len(values), _is_clear((low, high), student_interval(values)))
+
+
+def ratio(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline: str) -> Ratio:
+    """The annotations that `strategy` needs as a multiple of what `baseline` needs.
+
+    per_trial, spent: of `annotations_needed` and `annotations_spent`.
+    A trial that has not got there counts with what it has spent, which bounds the ratio from one side. It is unknown
+    (nan) where neither got there in some trial, or each failed in another one.
+    """
+    both = spent[strategy].notna() & spent[baseline].notna()
+    own, other = per_trial.loc[both, strategy], per_trial.loc[both, baseline]
+    own_open, other_open = bool(own.isna().any()), bool(other.isna().any())
+    if not len(own) or (own_open and other_open):
+        return UNKNOWN_RATIO
+    own, other = own.fillna(spent[strategy]), other.fillna(spent[baseline])
+    logarithms = np.log(own.to_numpy("float64") / other.to_numpy("float64"))
+    intervals = [bootstrap_interval(logarithms), student_interval(logarithms)]
+    if own_open:
+        intervals = [(low, math.inf) for low, _ in intervals]
+    if other_open:
+        intervals = [(-math.inf, high) for _, high in intervals]
+    low, high = (math.exp(end) for end in intervals[0])
+    bound = "at least" if own_open else "at most" if other_open else ""
+    return Ratio(math.exp(logarithms.mean()), low, high, bound, _is_clear(*intervals))
+
+
+def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:
+    """Index strategy; columns train, query (means over all rounds), first_query, last_query: seconds.
+
+    The last round asks nothing: its query_seconds are nan and do not count.
+    """
+    asked = timings.dropna(subset="query_seconds").groupby("strategy", sort=False)
+    by_round = timings.groupby(["strategy", "round"], sort=False)["query_seconds"].mean().dropna().groupby("strategy")
+    return pd.DataFrame(
+        {
+            "train": timings.groupby("strategy", sort=False)["train_seconds"].mean(),
+            "query": asked["query_seconds"].mean(),
+            "first_query": by_round.first(),
+            "last_query": by_round.last(),
+        }
+    ).loc[strategies_of(timings)]
+
+
+def _is_clear(*intervals: Interval) -> bool:
+    return all(low > 0 or high < 0 for low, high in intervals)
+
+
+def _per_curve(results: pd.DataFrame, number: Callable[[Values, Values], float]) -> pd.DataFrame:
+    """A number for the curve (annotations, accuracy) of each trial and strategy."""
+    numbers = {}
+    for (trial, strategy), curve in results.sort_values("annotations").groupby(["trial", "strategy"]):
+        annotations, accuracy = (curve[name].to_numpy("float64") for name in ("annotations", "accuracy"))
+        numbers[trial, strategy] = number(annotations, accuracy)
+    index = pd.MultiIndex.from_tuples(numbers, names=["trial", "strategy"])
+    return _wide(pd.Series(list(numbers.values()), index, dtype="float64"), results)
+
+
+def _wide(numbers: "pd.Series[float]", results: pd.DataFrame) -> pd.DataFrame:
+    """Indexed by trial and strategy -> a row for each trial, a column for each strategy of `results`."""
+    return numbers.unstack("strategy").reindex(columns=strategies_of(results))
+
+
+def _area(annotations: Values, accuracy: Values) -> float:
+    if len(annotations) == 1:
+        return float(accuracy[0])
+    trapezia = np.diff(annotations) * (accuracy[1:] + accuracy[:-1]) / 2
+    return float(trapezia.sum() / (annotations[-1] - annotations[0]))
+
+
+def _first_reached(annotations: Values, accuracy: Values, level: float) -> float:
+    reached = np.flatnonzero(accuracy >= level)
+    if not len(reached):
+        return math.nan
+    here = reached[0]
+    if here == 0:
+        return float(annotations[0])
+    share = (level - accuracy[here - 1]) / (accuracy[here] - accuracy[here - 1])
+    return float(annotations[here - 1] + share * (annotations[here] - annotations[here - 1]))

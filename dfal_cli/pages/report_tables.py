@@ -1,0 +1,181 @@
+"""The tables of a simulation's report: the numbers of `comparison`, as people read them."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dfal_cli import comparison
+from dfal_cli.comparison import Needed, Ratio
+from dfal_cli.intervals import Interval, Values, student_interval
+
+COUNTS_SHOWN = 6
+"""Annotation counts in the table of differences: more do not fit on a page."""
+
+UNKNOWN = "–"
+TO = "\xa0to\xa0"
+"""Between the ends of an interval: no line ends there."""
+
+BOUNDS = {"": "", "at most": "≤\xa0", "at least": "≥\xa0"}
+
+
+class Cell(NamedTuple):
+    """A number, and below it what is known of it."""
+
+    text: str
+    details: tuple[str, ...] = ()
+    mark: str = ""
+    """"better" or "worse" than the baseline's where that is clear."""
+
+
+class Row(NamedTuple):
+    """What a table says of a strategy."""
+
+    strategy: str
+    cells: list[Cell]
+
+
+class Table(NamedTuple):
+    """A table of the page."""
+
+    title: str
+    note: str
+    columns: list[str]
+    rows: list[Row]
+
+
+def report_tables(results: pd.DataFrame, timings: pd.DataFrame) -> list[Table]:
+    """All tables that have something to show, the strategies in the order of their accuracy at the end."""
+    baseline, ranked = comparison.baseline_of(results), comparison.ranked_strategies(results)
+    tables = [
+        _needed_table(results, ranked, baseline),
+        _differences_table(results, ranked, baseline),
+        _curve_table(results, ranked, baseline),
+        _seconds_table(timings, ranked),
+    ]
+    return [table for table in tables if table.columns and table.rows]
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """An accuracy as people say it: 0.925 is 92.5 %, and 0.95 is 95 %."""
+    return f"{round(100 * share, digits):g} %"
+
+
+def needed_cell(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline: str) -> Cell:
+    """Annotations needed: the mean, its interval or how many trials got there, and the ratio to the baseline's."""
+    needed = comparison.needed(per_trial, spent, strategy)
+    details = [_ends((needed.low, needed.high), ",.0f")]
+    if needed.reached < needed.trials:
+        details = [f"in {needed.reached or 'any'} of {needed.trials} trials"]
+    ratio = comparison.ratio(per_trial, spent, strategy, baseline)
+    if strategy != baseline:
+        details.append(ratio_text(ratio))
+    text = needed_text(needed) if needed.reached else "not reached"
+    return Cell(text, tuple(filter(None, details)), _mark(ratio.clear, ratio.mean < 1))
+
+
+def needed_text(needed: Needed) -> str:
+    """The annotations needed, or a lower bound of them."""
+    return f"{'> ' if needed.reached < needed.trials else ''}{needed.mean:,.0f}"
+
+
+def ratio_text(ratio: Ratio) -> str:
+    """A ratio with its interval, "" if it is unknown."""
+    if math.isnan(ratio.mean):
+        return ""
+    ends = _ends((ratio.low, ratio.high), ".2f")
+    return f"{BOUNDS[ratio.bound]}×{ratio.mean:.2f}" + (f" ({ends})" if ends else "")
+
+
+def difference_cell(per_trial: pd.DataFrame, strategy: str, baseline: str) -> Cell:
+    """Difference to the baseline in percentage points, with its bootstrap interval."""
+    found = comparison.difference(per_trial, strategy, baseline)
+    if not found.trials:
+        return Cell(UNKNOWN)
+    ends = _ends((100 * found.low, 100 * found.high), "+.2f")
+    return Cell(f"{100 * found.mean:+.2f}", (ends,) if ends else (), _mark(found.clear, found.mean > 0))
+
+
+def _needed_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Table:
+    levels = comparison.levels_worth_showing(results)
+    spent = comparison.annotations_spent(results)
+    reached = [comparison.annotations_needed(results, level) for level in levels]
+    rows = [Row(name, [needed_cell(each, spent, name, baseline) for each in reached]) for name in ranked]
+    note = (
+        "Mean over trials of where the raw curve first reaches the accuracy (a straight line between two rounds), its "
+        f"bootstrap interval, and (×) how many times what {baseline} needs in the same trial. A trial that "
+        "did not get there counts with all the annotations it had, which gives bounds only (>, ≤, ≥)."
+    )
+    return Table("Annotations needed for a test accuracy of", note, [percent(level) for level in levels], rows)
+
+
+def _differences_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Table:
+    later = np.unique(results["annotations"])[1:]
+    shown = later[np.unique(np.linspace(0, len(later) - 1, COUNTS_SHOWN).round().astype(int))] if len(later) else later
+    at_count = [comparison.accuracies_at(results, count) for count in shown]
+    rows = [Row(name, [difference_cell(at, name, baseline) for at in at_count]) for name in ranked if name != baseline]
+    note = (
+        "In percentage points of test accuracy, paired: the mean over trials of the differences within a trial, "
+        f"and its bootstrap interval. {len(shown)} of {len(later) + 1} rounds are shown."
+    )
+    return Table(f"Difference to {baseline} after so many annotations", note, [f"{count:,}" for count in shown], rows)
+
+
+def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Table:
+    areas = comparison.areas(results)
+    at_end = comparison.accuracies_at(results, results["annotations"].max())
+    rows = [
+        Row(
+            name,
+            [
+                _accuracy_cell(at_end[name]),
+                _accuracy_cell(areas[name]),
+                difference_cell(areas, name, baseline) if name != baseline else Cell(UNKNOWN),
+            ],
+        )
+        for name in ranked
+    ]
+    note = (
+        "The area under the learning curve, divided by its width, is the mean accuracy on the way; intervals of means "
+        "are Student's t, those of paired differences (in percentage points) bootstrap intervals."
+    )
+    columns = ["accuracy at the end", "area under the curve", f"its difference to {baseline}"]
+    return Table("The end and the whole of the curve", note, columns, rows)
+
+
+def _seconds_table(timings: pd.DataFrame, ranked: list[str]) -> Table:
+    seconds = comparison.mean_seconds(timings)
+    columns = ["training", "query round", "first query round", "last query round"]
+    rows = [Row(name, [Cell(_seconds(float(value))) for value in seconds.loc[name].to_numpy()]) for name in ranked]
+    note = "Seconds, mean over trials, as the clock ran: whatever else the machine did at the time is in them."
+    return Table("Time", note, columns, rows)
+
+
+def _accuracy_cell(values: "pd.Series[float]") -> Cell:
+    known: Values = np.asarray(values.dropna(), np.float64)
+    if not len(known):
+        return Cell(UNKNOWN)
+    low, high = student_interval(known)
+    ends = _ends((100 * low, 100 * high), ".2f")
+    return Cell(f"{100 * known.mean():.2f} %", (ends,) if ends else ())
+
+
+def _ends(interval: Interval, form: str) -> str:
+    """An interval in words, "" if it is unknown; a ratio may be bounded from one side only."""
+    low, high = interval
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    if math.isinf(high):
+        return f"from\xa0{low:{form}}"
+    return f"up{TO}{high:{form}}" if low == 0 < high else f"{low:{form}}{TO}{high:{form}}"
+
+
+def _mark(clear: bool, better: bool) -> str:
+    return ("better" if better else "worse") if clear else ""
+
+
+def _seconds(value: float) -> str:
+    if math.isnan(value):
+        return UNKNOWN
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.3f}"

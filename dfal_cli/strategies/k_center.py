@@ -1,0 +1,73 @@
+"""k-center greedy: each pick is the point farthest from all centres so far (Sener and Savarese, arXiv:1708.00489).
+
+The largest distance that is left is at most twice what the best choice of as many centres would leave. Distances are
+kept to the nearest centre only, and are sums of squared differences: |a|^2 + |b|^2 - 2ab would round small ones away.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from dfal_cli.strategies.centres import UNKNOWN, Distances, Vectors, add_centre, in_blocks, then_by_path
+from dfal_cli.strategies.pool import Positions
+
+CENTRES_AT_ONCE = 1024
+
+
+def k_center_greedy(points: Vectors, centres: Vectors | None, count: int) -> Positions:
+    """Pick `count` of the points, (n, d), given the first centres, (m, d); ties are broken by position.
+
+    Without centres the first pick is the point nearest to the mean: the bound holds whichever is first, and the middle
+    of the pool is the best single centre that can be told at a glance. Points that coincide with a centre come last.
+    """
+
+    def distances_from(centre: int, rows: Positions) -> Distances:
+        return _squares(points[rows] - points[centre])
+
+    wanted = min(count, len(points))
+    if centres is not None and len(centres):
+        distances = distances_to_nearest(points, centres)
+        pick = int(distances.argmax())
+    else:
+        distances = np.full(len(points), UNKNOWN)
+        pick = _nearest_to_mean(points)
+    picked: list[int] = []
+    while len(picked) < wanted and distances[pick] > 0:
+        picked.append(pick)
+        add_centre(distances, pick, distances_from, points.shape[1])
+        pick = int(distances.argmax())
+    return then_by_path(picked, len(points), wanted)
+
+
+def distances_to_nearest(points: Vectors, centres: Vectors) -> Distances:
+    """Squared distances, (n,), from each point to the nearest of many centres.
+
+    Products find that centre fast, in float64; how far away it is, differences tell.
+    """
+    everywhere = np.arange(len(points))
+    mean = centres.mean(0, dtype=np.float64)  # lengths measured from there are short, and so is what is rounded away
+    nearest, at = np.full(len(points), np.inf), np.zeros(len(points), np.intp)
+    for start in range(0, len(centres), CENTRES_AT_ONCE):
+        some = centres[start : start + CENTRES_AT_ONCE] - mean
+        lengths, across = _squares(some), -2 * some.T
+        for rows in in_blocks(everywhere, max(points.shape[1], len(some))):
+            # Squared distances less the square of points[rows] - mean, which is the same for all centres.
+            relative = (points[rows] - mean) @ across + lengths
+            best = relative.argmin(1)
+            least = relative[np.arange(len(rows)), best]
+            at[rows] = np.where(least < nearest[rows], best + start, at[rows])
+            nearest[rows] = np.minimum(nearest[rows], least)
+    return np.concatenate(
+        [_squares(points[rows] - centres[at[rows]]) for rows in in_blocks(everywhere, points.shape[1])]
+    ).astype(np.float64)
+
+
+def _nearest_to_mean(points: Vectors) -> int:
+    mean = points.mean(0, dtype=np.float64)
+    blocks = in_blocks(np.arange(len(points)), points.shape[1])
+    return int(np.concatenate([_squares(points[rows] - mean) for rows in blocks]).argmin())
+
+
+def _squares(vectors: npt.NDArray[np.floating]) -> Distances:
+    """Squared lengths: (n, d) -> (n,)."""
+    lengths: Distances = np.einsum("ij,ij->i", vectors, vectors)
+    return lengths

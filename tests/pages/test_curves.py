@@ -1,0 +1,98 @@
+"""The picture of the learning curves, as it is drawn."""
+
+import re
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dfal_cli.comparison import mean_curves
+from dfal_cli.pages import curves
+from dfal_cli.pages.curves import curves_svg, write_curves
+from tests.pages.test_report import simulated
+
+TWELVE = (*(f"strategy-{number}" for number in range(11)), "random")
+
+
+def test_the_same_results_give_the_same_bytes_whatever_the_users_own_settings(tmp_path: Path) -> None:
+    write_curves(tmp_path / "a.png", simulated())
+    svg = curves_svg(simulated())
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": None}):
+        write_curves(tmp_path / "b.png", simulated())
+        assert curves_svg(simulated()) == svg
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "a.png") as picture:
+        assert min(picture.size) > 500
+
+
+def test_a_dozen_strategies_differ_in_colour_or_line_and_in_marker() -> None:
+    looks = curves._looks(list(TWELVE)).values()
+    assert len({(look.color, look.linestyle) for look in looks}) == 12
+    assert len({look.marker for look in looks}) == 12
+
+
+def test_more_strategies_than_markers_still_have_a_look_each() -> None:
+    looks = curves._looks([f"strategy-{number}" for number in range(20)])
+    assert len({(look.color, look.linestyle) for look in looks.values()}) == 21
+
+
+def drawn(results: pd.DataFrame) -> "matplotlib.figure.Figure":
+    return curves._draw(results)
+
+
+def test_the_curve_is_the_raw_mean_and_the_band_its_interval() -> None:
+    results = simulated()
+    results.loc[results["round"] == 3, "accuracy"] -= 0.2  # a dip at the end
+    axes = drawn(results).axes[-1]
+    (line,) = (line for line in axes.lines if line.get_label() == "dfal")
+    rows = mean_curves(results).query("strategy == 'dfal'")
+    assert np.array(line.get_ydata()) == pytest.approx(rows["mean"].to_numpy())
+    heights = np.concatenate([path.vertices[:, 1] for band in axes.collections for path in band.get_paths()])
+    assert set(rows["low"]) | set(rows["high"]) <= set(heights)
+
+
+def test_one_trial_has_no_band_and_the_picture_says_so() -> None:
+    figure = drawn(simulated(trials=1))
+    assert "one trial" in figure.get_suptitle()
+    assert not [path for axes in figure.axes for band in axes.collections for path in band.get_paths() if len(path)]
+
+
+def test_the_legend_has_the_best_at_the_end_first() -> None:
+    (legend,) = drawn(simulated()).legends
+    assert [text.get_text().split()[0] for text in legend.get_texts()] == ["dfal", "random", "weak"]
+
+
+def test_where_low_first_rounds_are_cut_off_the_whole_stands_beside_it() -> None:
+    results = simulated().assign(accuracy=lambda table: table["accuracy"].where(table["round"] > 0, 0.1))
+    whole, main = drawn(results).axes
+    assert whole.get_ylim()[0] <= 0.1
+    assert main.get_ylim()[0] > 0.5
+    assert re.match(r"from \d+ % up", main.get_title())
+    later = mean_curves(results).query("annotations > 200")
+    assert main.get_ylim()[0] <= later["low"].min()
+
+
+def test_curves_that_are_perfect_from_the_second_round_on_can_be_drawn() -> None:
+    perfect = simulated().assign(accuracy=lambda table: 0.5 + 0.5 * (table["round"] > 0))
+    main = drawn(perfect).axes[-1]
+    assert 0.5 < main.get_ylim()[0] < 1 < main.get_ylim()[1]
+
+
+def test_curves_that_fill_the_picture_are_not_cut() -> None:
+    steady = simulated().assign(accuracy=lambda table: 0.5 + 0.1 * table["round"])
+    (axes,) = drawn(steady).axes
+    assert axes.get_ylim()[0] <= 0.5
+
+
+def test_a_name_with_dollars_is_written_as_it_is(tmp_path: Path) -> None:
+    write_curves(tmp_path / "a.png", simulated(strategies=("random", "$\\bad{$")))
+    assert (tmp_path / "a.png").exists()
+
+
+def test_one_round_can_be_drawn(tmp_path: Path) -> None:
+    results = simulated()
+    write_curves(tmp_path / "a.png", results[results["round"] == 0])
+    assert (tmp_path / "a.png").exists()

@@ -1,0 +1,67 @@
+"""Intervals over few trials: against scipy, against all resamples there are, and by how often they hold the truth."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dfal_cli.intervals import bootstrap_interval, most_it_can_hold, student_interval, student_quantile
+
+
+@pytest.mark.parametrize("freedom", [*range(1, 12), 30, 99, 400])
+def test_the_t_quantile_is_scipys(freedom: int) -> None:
+    assert student_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-10)
+
+
+def test_students_interval_is_scipys() -> None:
+    values = np.array([0.91, 0.95, 0.93, 0.97])
+    expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    assert student_interval(values) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_trials_have_no_students_interval(count: int) -> None:
+    assert all(math.isnan(end) for end in student_interval(np.full(count, 0.9)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_fewer_than_three_trials_have_no_bootstrap_interval(count: int) -> None:
+    assert all(math.isnan(end) for end in bootstrap_interval(np.arange(float(count))))
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6])
+def test_the_bootstrap_interval_is_that_of_all_resamples(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    means = sorted(sum(resample) / count for resample in itertools.product(values, repeat=count))
+    tail = stats.norm.cdf(-stats.t.ppf(0.975, count - 1) * math.sqrt(count / (count - 1)))
+    cut = math.floor(tail * len(means))  # so many resamples may lie beyond, either side
+    assert bootstrap_interval(values) == pytest.approx((means[cut], means[-1 - cut]), abs=1e-12)
+
+
+def test_drawn_resamples_give_nearly_the_interval_of_all() -> None:
+    values = np.random.default_rng(7).normal(size=7)
+    means = values[np.indices((7,) * 7).reshape(7, -1)].mean(axis=0)
+    tail = stats.norm.cdf(-stats.t.ppf(0.975, 6) * math.sqrt(7 / 6))
+    assert bootstrap_interval(values) == pytest.approx(tuple(np.quantile(means, [tail, 1 - tail])), abs=0.06)
+
+
+def test_the_same_values_have_the_same_interval_whatever_was_drawn_before() -> None:
+    values = np.random.default_rng(0).normal(size=12)
+    first = bootstrap_interval(values)
+    np.random.default_rng().random(3)
+    assert bootstrap_interval(values) == first
+
+
+def test_the_interval_of_equal_values_is_that_value() -> None:
+    assert bootstrap_interval(np.full(5, 0.25)) == (0.25, 0.25)
+
+
+@pytest.mark.parametrize(("count", "held"), [(3, 0.75), (4, 0.875), (5, 0.925), (8, 0.945), (12, 0.945)])
+def test_the_bootstrap_interval_holds_a_normal_mean_as_often_as_it_says(count: int, held: float) -> None:
+    """3 and 4 trials hold it only as often as their range does, which is what most_it_can_hold is there to tell."""
+    trials = np.random.default_rng(1).normal(size=(1500, count))
+    holds = np.mean([low <= 0 <= high for low, high in map(bootstrap_interval, trials)])
+    assert holds == pytest.approx(held, abs=0.025)
+    assert holds < most_it_can_hold(count) + 0.025
