@@ -74,8 +74,6 @@ class Examples(NamedTuple):
 
     def followed_by(self, others: "Examples") -> "Examples":
         """These images and then the others, and their twins likewise."""
-        if not len(others):
-            return self
         return Examples(
             torch.cat([self.images, others.images]),
             torch.cat([self.labels, others.labels]),

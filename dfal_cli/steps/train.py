@@ -93,7 +93,8 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
 
         labelled = load(sets.labels, options.twins)
         training, validation = _split(options, labelled, sets, load)
-        training = training.followed_by(load(sets.pseudo_labels, False))
+        if options.pseudo_labels:
+            training = training.followed_by(load(sets.pseudo_labels, False))
         model, histories, chosen = _best_restart(
             options, arch, classes, shape, before, training, validation, device, reporter
         )

@@ -90,7 +90,7 @@ CASES: list[tuple[tuple[str, ...], tuple[str, ...], int, str]] = [
     (SELECT, ("--scores", "none.parquet"), 2, "none.parquet: no such file (--scores)"),
     (SELECT, ("--scores", "labels.csv"), 3, "labels.csv"),
     (SELECT, ("--scores", "page.html"), 3, "not a scores file"),
-    (SELECT, ("--strategy", "bald"), 2, "--strategy bald: use one of dfal"),
+    (SELECT, ("--strategy", "margins"), 2, "--strategy margins: use one of dfal"),
     (SELECT, ("--count", "0"), 2, "--count"),
     (SELECT, ("--out", "new.txt"), 2, "--out must end in .csv"),
     (SELECT, ("--out", "labels.csv"), 2, "labels.csv"),
