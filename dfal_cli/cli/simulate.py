@@ -41,6 +41,7 @@ from dfal_cli.cli.options import (
     option,
 )
 from dfal_cli.cli.run import running
+from dfal_cli.contenders import CONTENDERS, DEFAULT_CONTENDERS
 
 ROUNDS = "Rounds"
 
@@ -57,11 +58,11 @@ def simulate(
         str,
         option(
             "--strategies",
-            help="Any of dfal, dfal-without-twins, entropy, least-confidence, probability-gap, random.",
+            help=f"Any of {', '.join(CONTENDERS)}.",
             panel=ROUNDS,
             metavar="A,B,C",
         ),
-    ] = "dfal,dfal-without-twins,random",
+    ] = DEFAULT_CONTENDERS,
     initial: Annotated[int, option("--initial", help="Random labels to begin with.", panel=ROUNDS, minimum=1)] = 100,
     count: Annotated[int, option("--count", help="Queries a round.", panel=ROUNDS, minimum=1)] = 100,
     budget: Annotated[

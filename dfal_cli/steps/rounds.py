@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli.console import Silent
-from dfal_cli.files import atomic_output, canonical_json
+from dfal_cli.contenders import CONTENDERS, Contender
+from dfal_cli.files import atomic_output, beside, canonical_json
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import ScoreOptions, check_margin, score
-from dfal_cli.steps.select import SelectOptions, select
-from dfal_cli.steps.simulation import CONTENDERS, Contender, Played, Run, SimulateOptions, Simulation, ended
+from dfal_cli.steps.select import PSEUDO_SUFFIX, SelectOptions, select
+from dfal_cli.steps.simulation import Played, Run, SimulateOptions, Simulation, ended
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import labelled_rows, read_labels, read_queries, write_csv
@@ -104,8 +105,10 @@ class _Round:
     def _train(self, labels: Path) -> dict[str, Any]:
         """Train the network that chooses the queries, and another one to be measured if that is wanted."""
         options = self._options
+        guesses = beside(self._before / QUERIES, PSEUDO_SUFFIX) if self._before else None
         training = TrainOptions(
             images=options.images, labels=[labels], out=self._here / CHECKPOINT, test=options.test,
+            pseudo_labels=[guesses] if guesses and guesses.exists() else [],
             class_names=self._simulation.classes, arch=options.arch, image_size=options.image_size, grey=options.grey,
             epochs=options.epochs, patience=options.patience, monitor=options.monitor, restarts=options.restarts,
             batch_size=options.batch_size, lr=options.lr, validation_fraction=options.validation_fraction,
@@ -122,8 +125,9 @@ class _Round:
     def _ask(self, count: int, labels: Path) -> None:
         """Pick queries, let the oracle answer them, merge."""
         picking = SelectOptions(
-            count=count, out=self._here / QUERIES, labels=[labels], strategy=self._contender.strategy, seed=self._seed
-        )
+            count=count, out=self._here / QUERIES, labels=[labels], strategy=self._contender.strategy,
+            round=self._number, seed=self._seed,
+        )  # fmt: skip
         if self._contender.strategy == "random":
             self._pick(replace(picking, images=self._options.images))
         else:
@@ -133,11 +137,12 @@ class _Round:
 
     def _score(self, count: int, labels: Path) -> None:
         options, strategy = self._options, STRATEGIES[self._contender.strategy]
+        nearest = strategy.nearest * count
         scoring = ScoreOptions(
             images=options.images, checkpoint=self._here / CHECKPOINT, out=self._here / SCORES, labels=[labels],
             norm=options.norm, estimator=options.estimator, candidates=options.candidates, classes=options.classes,
             max_iterations=options.max_iterations, overshoot=options.overshoot, clip=options.clip,
-            nearest=strategy.nearest * count, twins=count if self._contender.twins else 0,
+            nearest=nearest, twins=nearest if self._contender.twins else 0, measure=list(strategy.needs),
             seed=self._seed, device=options.device, workers=options.workers, trust_code=True,
         )  # fmt: skip
         score(scoring, self._steps, self._simulation.images)

@@ -13,6 +13,7 @@ import pandas as pd
 from dfal_cli import __version__
 from dfal_cli.comparison import as_numbers
 from dfal_cli.console import Reporter
+from dfal_cli.contenders import CONTENDERS
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import atomic_output, fingerprint, locked, must_exist, settings_of, sha256_of, stat_if_there
 from dfal_cli.images import list_images, prepare
@@ -21,7 +22,7 @@ from dfal_cli.pages.report import shown_settings, write_report
 from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, RESULTS_COLUMNS, TIMINGS_COLUMNS
-from dfal_cli.steps.simulation import CONTENDERS, Played, Run, SimulateOptions, Simulation, played_before
+from dfal_cli.steps.simulation import Played, Run, SimulateOptions, Simulation, played_before
 from dfal_cli.tables import labelled_rows, read_labels_files, to_csv, write_csv
 
 WITHOUT_EFFECT = ("out", "device", "workers", "jobs", "force", "images", "labels", "test", "strategies", "trials")

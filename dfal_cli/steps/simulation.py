@@ -1,4 +1,4 @@
-"""What all runs of a simulation have in common: its options, the strategies it knows, its oracle and its images."""
+"""What all runs of a simulation have in common: its options, its oracle and its images."""
 
 import json
 from dataclasses import dataclass
@@ -7,30 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfal_cli.contenders import DEFAULT_CONTENDERS
 from dfal_cli.images import PreparedImages
-from dfal_cli.strategies import STRATEGIES
-
-DEFAULT_CONTENDERS = "dfal,dfal-without-twins,random"
-
-
-class Contender(NamedTuple):
-    """A strategy as a whole: what `select` does, and whether `score` keeps twins for `train`."""
-
-    strategy: str
-    twins: bool = False
-
-
-def _contenders() -> dict[str, Contender]:
-    """Every strategy; one that goes by margins trains on their twins, and has another name without."""
-    table: dict[str, Contender] = {}
-    for name, strategy in STRATEGIES.items():
-        table[name] = Contender(name, twins=strategy.nearest > 0)
-        if strategy.nearest:
-            table[f"{name}-without-twins"] = Contender(name)
-    return table
-
-
-CONTENDERS = _contenders()
 
 
 @dataclass(frozen=True)
