@@ -163,7 +163,7 @@ def test_another_network_can_be_measured_on_the_queries_of_one(house: Path) -> N
     ("arguments", "code", "reason"),
     [
         (("--test", "pool.csv"), 3, "in the oracle and in the test file"),
-        (("--strategies", "random,bald"), 2, "bald"),
+        (("--strategies", "random,balt"), 2, "balt"),
         (("--budget", 3), 2, "--budget 3"),
         (("--labels", "empty.csv"), 3, "no labels"),
         (("--labels", "none.csv"), 2, "none.csv"),
