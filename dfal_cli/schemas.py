@@ -27,6 +27,9 @@ EMBEDDING, PROBABILITIES = "embedding", "probabilities"
 CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
 """Outcomes: skipped is an image that was not examined, because it cannot be among the nearest."""
 
+# <out>.labelled.parquet: the embeddings of the labelled images
+LABELLED_SUFFIX = ".labelled.parquet"
+
 # queries.csv
 QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)
 PREDICTED = "predicted"

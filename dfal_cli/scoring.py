@@ -61,10 +61,13 @@ class Scorer:
         self._batches = batches
         self.reporter = reporter
 
-    def rows_of(self, images: Sequence[str], *, with_margins: bool) -> tuple[list[Row], list[tuple[str, str]]]:
+    def rows_of(
+        self, images: Sequence[str], *, with_margins: bool, also: Callable[[Tensor], None] | None = None
+    ) -> tuple[list[Row], list[tuple[str, str]]]:
         """Score the images in a stream: rows of the scores table in their order, and (image, reason) of the rest.
 
         Without margins the outcome is `skipped`; `logit_gap` tells in which order to look at them.
+        also: is given the images of the rows, as batches (B, C, H, W) of floats, since they are decoded anyway.
         """
         rows: list[Row] = []
         unreadable: list[tuple[str, str]] = []
@@ -77,6 +80,8 @@ class Scorer:
                 if with_margins:
                     self._fill_margins(new, floats)
                 rows += new
+                if also is not None:
+                    also(floats)
                 advance(len(decoded.images) + len(decoded.unreadable))
         return rows, unreadable
 

@@ -37,6 +37,8 @@ from dfal_cli.cli.options import (
 )
 from dfal_cli.cli.run import running
 
+MEASURES = "Further measures"
+
 
 def score(
     context: typer.Context,
@@ -56,12 +58,24 @@ def score(
         int | None,
         option(
             "--nearest",
-            help="Compute only the margins that can be among the so many smallest.",
+            help="Compute only the margins that can be among the so many smallest; 0: none at all.",
             default="all",
             panel=MARGIN,
-            minimum=1,
+            minimum=0,
         ),
     ] = None,
+    measure: Annotated[
+        list[str],
+        option(
+            "--measure",
+            help="Add a column: bald, egl, embedding or probabilities; may be repeated.",
+            panel=MEASURES,
+            metavar="NAME",
+        ),
+    ] = [],  # noqa: B006
+    passes: Annotated[
+        int, option("--passes", help="Networks that bald samples by dropout.", panel=MEASURES, minimum=2)
+    ] = 20,
     preset: Preset = None,
     twins: Annotated[
         int,

@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from dfal_cli.measures.measure import Compute, Settings, evaluating
 
 
 class Probabilities(NamedTuple):
@@ -28,3 +31,14 @@ def probabilities(logits: Tensor) -> Probabilities:
     top = p.topk(2, dim=1).values  # (B, 2)
     entropy = -(p * log_p).where(p != 0, 0.0).sum(1)
     return Probabilities(logits.argmax(1), top[:, 0], top[:, 0] - top[:, 1], entropy)
+
+
+def softmax(model: nn.Module, settings: Settings) -> Compute:
+    """(B, K): the probability of each class, in the order of the classes."""
+
+    def compute(images: Tensor) -> Tensor:
+        with evaluating(model), torch.no_grad():
+            logits: Tensor = model(images.clone())  # its first layer may work in place
+        return logits.softmax(1)
+
+    return compute

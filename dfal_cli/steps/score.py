@@ -23,14 +23,31 @@ from dfal_cli.files import (
     sha256_of,
 )
 from dfal_cli.images import Decoded, ImageSource, opened
+from dfal_cli.labelled import labelled_images, remove_labelled, write_labelled
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
+from dfal_cli.measures import MEASURES, Gathered, Settings
 from dfal_cli.nearest import Audit, settle_order, walk_nearest
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.schemas import CROSSED, IMAGE, SCORES_COLUMNS, SKIPPED, TWIN, UNCROSSED, UNREADABLE_COLUMNS
+from dfal_cli.schemas import (
+    CROSSED,
+    EMBEDDING,
+    IMAGE,
+    SCORES_COLUMNS,
+    SKIPPED,
+    TWIN,
+    UNCROSSED,
+    UNREADABLE_COLUMNS,
+)
 from dfal_cli.scoring import MarginSettings, Scorer
-from dfal_cli.tables import read_scores_metadata, write_rows, write_scores
+from dfal_cli.tables import (
+    belongs_to_scores,
+    labelled_path,
+    read_scores_metadata,
+    write_rows,
+    write_scores,
+)
 from dfal_cli.tables.scores import SUFFIXES
 from dfal_cli.twins import TwinStore
 
@@ -57,6 +74,8 @@ class ScoreOptions:
     overshoot: float = 0.02
     clip: bool = False
     nearest: int | None = None
+    measure: list[str] = field(default_factory=list)
+    passes: int = 20
     twins: int = 0
     twins_dir: Path | None = None
     max_unreadable: float = 0.05
@@ -85,9 +104,10 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         locked(options.out),
     ):
         pool = find_pool(source, options.labels, options.exclude)
-        made_from = _fingerprint(options, source, pool)
-        if options.out.exists() and not options.force:
-            return _already_there(options, made_from)
+        labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []
+        made_from = _fingerprint(options, source, pool, labelled)
+        if _is_up_to_date(options, made_from):
+            return up_to_date([options.out, *filter(Path.exists, _companions(options.out))])
         network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
         candidates = _draw(pool, options.candidates, options.seed)
         batches = FittingBatches(options.batch_size or first_batch_size(device, network.input_shape), reporter)
@@ -100,17 +120,24 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
             options.estimator, options.norm, options.max_iterations, options.overshoot, options.classes, options.clip
         )
         scorer = Scorer(network, margins, stream, batches, reporter)
+        measures = _measures(options, options.measure, network, batches, reporter)
         with full_precision():
-            rows, unreadable = scorer.rows_of(candidates, with_margins=options.nearest is None)
+            rows, unreadable = scorer.rows_of(candidates, with_margins=options.nearest is None, also=measures.add)
             outputs = _report_unreadable(options, unreadable, len(candidates), reporter)
             audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
             settle_order(scorer, rows, options.nearest)
             kept = _keep_twins(options, scorer, rows, reporter)
+            remove_labelled(options.out)
+            if labelled:
+                embeddings = _measures(options, [EMBEDDING], network, batches, reporter)
+                outputs.append(write_labelled(options.out, scorer, labelled, embeddings, made_from))
         columns = {name: [row[name] for row in rows] for name in SCORES_COLUMNS}
-        write_scores(options.out, columns, _metadata(options, network, made_from, audit))
+        metadata = _metadata(options, network, made_from, audit, with_labelled=bool(labelled))
+        write_scores(options.out, columns, metadata, measures.columns())
     outcomes = Counter(row["outcome"] for row in rows)
     counts = {"pool": len(pool), "scored": len(rows)}
-    counts |= {outcome: outcomes[outcome] for outcome in (CROSSED, UNCROSSED, *((SKIPPED,) if audit else ()))}
+    partly = options.nearest is not None
+    counts |= {outcome: outcomes[outcome] for outcome in (CROSSED, UNCROSSED, *((SKIPPED,) if partly else ()))}
     counts |= {"unreadable": len(unreadable), "twins": kept}
     details = {"device": device.type, "batch_size": batches.size, "audit": audit and asdict(audit)}
     return Result([options.out, *outputs], _summary(counts, audit, options.nearest), counts, details)
@@ -120,6 +147,11 @@ def _check(options: ScoreOptions) -> None:
     must_end_with(options.out, SUFFIXES, "--out")
     must_exist(options.checkpoint, "--checkpoint")
     check_margin(options.norm, options.estimator)
+    for name in options.measure:
+        if name not in MEASURES:
+            raise UsageError(f"--measure {name}: use some of {', '.join(MEASURES)}")
+        if MEASURES[name].vector and options.out.suffix.lower() == ".csv":
+            raise UsageError(f"--measure {name}: a vector an image, which CSV cannot hold; let --out end in .parquet")
     if options.nearest is not None and options.twins > options.nearest:
         raise UsageError(
             f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"
@@ -140,19 +172,33 @@ def _settings(options: ScoreOptions) -> dict[str, Any]:
     return settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude"))
 
 
-def _fingerprint(options: ScoreOptions, images: ImageSource, pool: Sequence[str]) -> str:
+def _fingerprint(options: ScoreOptions, images: ImageSource, pool: Sequence[str], labelled: Sequence[str]) -> str:
     """What the scores are made from. Of the images, path, size and time: a pool is too large to be read twice."""
-    states = [(image, *images.state_of(image)) for image in pool]
+    states = [[(image, *images.state_of(image)) for image in part] for part in (pool, labelled)]
     return fingerprint(_settings(options), sha256_of(options.checkpoint), states, __version__)
 
 
-def _already_there(options: ScoreOptions, made_from: str) -> Result:
+def _is_up_to_date(options: ScoreOptions, made_from: str) -> bool:
+    """Whether the scores stand there already. Raises UsageError if others are in the way."""
+    if not options.out.exists() or options.force:
+        return False
     if read_scores_metadata(options.out).get("made_from") != made_from:
         raise UsageError(
             f"{options.out}: exists, and was made from other options, images or checkpoint; --force replaces it"
         )
-    listing = beside(options.out, UNREADABLE_SUFFIX)
-    return up_to_date([options.out, listing] if listing.exists() else [options.out])
+    return belongs_to_scores(options.out)
+
+
+def _companions(out: Path) -> list[Path]:
+    return [beside(out, UNREADABLE_SUFFIX), labelled_path(out)]
+
+
+def _measures(
+    options: ScoreOptions, names: Sequence[str], network: LoadedNetwork, batches: FittingBatches, reporter: Reporter
+) -> Gathered:
+    """Nothing gathered yet. Raises UsageError if the network has not what a measure takes."""
+    settings = Settings(network.metadata["architecture"]["name"], options.passes, options.seed, reporter.warn)
+    return Gathered({name: MEASURES[name] for name in names}, network.model, settings, batches)
 
 
 def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
@@ -212,10 +258,13 @@ def _summary(counts: dict[str, int], audit: Audit | None, nearest: int | None) -
     return summary
 
 
-def _metadata(options: ScoreOptions, network: LoadedNetwork, made_from: str, audit: Audit | None) -> dict[str, Any]:
+def _metadata(
+    options: ScoreOptions, network: LoadedNetwork, made_from: str, audit: Audit | None, *, with_labelled: bool
+) -> dict[str, Any]:
     return {
         "nearest": options.nearest,
         "audit": audit and asdict(audit),
+        "labelled_embeddings": with_labelled,
         "image_root": str(options.images.absolute()),
         "input_shape": network.input_shape,
         "classes": network.classes,

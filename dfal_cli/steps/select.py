@@ -22,8 +22,8 @@ from dfal_cli.tables import (
     number_texts,
     pseudo_labels_table,
     queries_table,
-    read_embeddings,
     read_excluded,
+    read_labelled_embeddings,
     read_labels_files,
     read_queries,
     read_scores,
@@ -33,7 +33,6 @@ from dfal_cli.tables import (
 )
 
 PSEUDO_SUFFIX = ".pseudo.csv"
-LABELLED_SUFFIX = ".labelled.parquet"
 
 
 @dataclass(frozen=True)
@@ -136,18 +135,17 @@ def _labelled_embeddings(
 
     An image that is in a list still being answered is as good as labelled; one that is __skip__ teaches nothing.
     """
-    before = beside(scores, LABELLED_SUFFIX)
     known = table.loc[taken, [IMAGE, EMBEDDING]]
-    if before.exists():
-        known = pd.concat([read_embeddings(before), known]).drop_duplicates(IMAGE)
+    before = read_labelled_embeddings(scores)
+    if before is not None:
+        images, embeddings = before
+        known = pd.concat([pd.DataFrame({IMAGE: images, EMBEDDING: list(embeddings)}), known]).drop_duplicates(IMAGE)
     missing = int((~labelled_rows(labels)[IMAGE].isin(known[IMAGE])).sum())
     if missing:
-        reporter.warn(f"{missing} labelled images have no embedding in {before}, as if they had no label; score again")
+        reporter.warn(f"{missing} labelled images have no embedding: they were not labelled when {scores} was scored")
     known = known[~known[IMAGE].isin(labels.loc[labels[LABEL] == SKIP, IMAGE])]
-    length = len(table[EMBEDDING][0])
-    if (known[EMBEDDING].map(len) != length).any():
-        raise DataError(f"{before}: embeddings of another network than in {scores}; score again")
-    vectors: npt.NDArray[np.float32] = np.array(known[EMBEDDING].to_list(), np.float32).reshape(-1, length)
+    vectors: npt.NDArray[np.float32] = np.array(known[EMBEDDING].to_list(), np.float32)
+    vectors = vectors.reshape(len(known), len(table[EMBEDDING][0]))
     return vectors[np.flatnonzero(np.isfinite(vectors).all(1))]
 
 

@@ -1,6 +1,12 @@
 """The tables people and programs exchange with dfal: labels, scores, query lists."""
 
 from dfal_cli.tables.csv_files import line_of, read_csv, to_csv, write_csv, write_rows
+from dfal_cli.tables.labelled import (
+    belongs_to_scores,
+    labelled_path,
+    read_labelled_embeddings,
+    write_labelled_embeddings,
+)
 from dfal_cli.tables.labels import (
     is_blank,
     labelled_rows,
@@ -15,7 +21,6 @@ from dfal_cli.tables.queries import answers_in, queries_table, read_queries
 from dfal_cli.tables.scores import (
     ScoresFile,
     number_texts,
-    read_embeddings,
     read_scores,
     read_scores_metadata,
     write_scores,
@@ -24,15 +29,17 @@ from dfal_cli.tables.scores import (
 __all__ = [
     "ScoresFile",
     "answers_in",
+    "belongs_to_scores",
     "is_blank",
+    "labelled_path",
     "labelled_rows",
     "line_of",
     "number_texts",
     "pseudo_labels_table",
     "queries_table",
     "read_csv",
-    "read_embeddings",
     "read_excluded",
+    "read_labelled_embeddings",
     "read_labels",
     "read_labels_files",
     "read_pseudo_labels",
@@ -42,6 +49,7 @@ __all__ = [
     "settled_images",
     "to_csv",
     "write_csv",
+    "write_labelled_embeddings",
     "write_labels",
     "write_rows",
     "write_scores",

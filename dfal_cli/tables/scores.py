@@ -1,7 +1,7 @@
 """scores.parquet (or .csv): one row per pool image, with what it was made from in its metadata."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError
 from dfal_cli.files import atomic_output, beside, canonical_json, must_exist
-from dfal_cli.schemas import CONTRACT, EMBEDDING, IMAGE, METADATA_KEY, SCORES_COLUMNS
+from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS
 from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
+from dfal_cli.tables.vectors import Values, as_arrow, cells_of
 
 SUFFIXES = (".parquet", ".csv")
 FLOATS = [name for name, kind in SCORES_COLUMNS.items() if kind == "float32"]
@@ -28,11 +29,18 @@ class ScoresFile(NamedTuple):
     metadata: dict[str, Any]
 
 
-def write_scores(path: Path, columns: dict[str, list[Any]], metadata: dict[str, Any]) -> None:
-    """Write the columns (None = null) with their metadata, as the suffix of `path` says."""
+def write_scores(
+    path: Path, columns: dict[str, list[Any]], metadata: dict[str, Any], further: Mapping[str, Values] | None = None
+) -> None:
+    """Write the columns (None = null) with their metadata, as the suffix of `path` says.
+
+    further: more measures, (n,) or (n, d) each; what is not finite is null. Vectors, (n, d), need Parquet.
+    """
     metadata = {"contract": CONTRACT, **metadata}
     schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in SCORES_COLUMNS.items()])
     table = pa.table(columns, schema=schema)
+    for name, values in (further or {}).items():
+        table = table.append_column(name, as_arrow(values))
     if path.suffix.lower() == ".csv":
         write_csv(path, _as_text(table))
         with atomic_output(beside(path, ".meta.json")) as temporary:
@@ -43,16 +51,21 @@ def write_scores(path: Path, columns: dict[str, list[Any]], metadata: dict[str, 
 
 
 def read_scores(path: Path, further: Sequence[str] = ()) -> ScoresFile:
-    """Read a scores file, and those of the columns of `further` measures that it has; a cell of a vector is an array.
+    """Read a scores file, and of the further measures those that are named here and stand in it.
 
-    Raises UsageError if it does not exist, DataError if it is not one.
+    A cell of a vector is an array (d,) float32, nan where it is not known; np.stack makes one of a column's.
+    Raises UsageError if the file does not exist, DataError if it is not one.
     """
     metadata = read_scores_metadata(path)
     if path.suffix.lower() == ".csv":
         return ScoresFile(_from_text(path, further), metadata)
-    table = _read_parquet(path, SCORES_COLUMNS, further).to_pandas()
+    stored = _read_parquet(path, further)
+    vectors = [field.name for field in stored.schema if pa.types.is_fixed_size_list(field.type)]
+    table = stored.drop_columns(vectors).to_pandas()
     text = [name for name, kind in SCORES_COLUMNS.items() if kind == "string"]
-    return ScoresFile(table.assign(**{name: table[name].fillna("") for name in text}), metadata)
+    cells = {name: cells_of(stored[name]) for name in vectors}
+    table = table.assign(**{name: table[name].fillna("") for name in text}, **cells)
+    return ScoresFile(table[stored.column_names], metadata)
 
 
 def read_scores_metadata(path: Path) -> dict[str, Any]:
@@ -74,23 +87,13 @@ def read_scores_metadata(path: Path) -> dict[str, Any]:
     return dict(metadata)
 
 
-def read_embeddings(path: Path) -> pd.DataFrame:
-    """Read <out>.labelled.parquet: columns image and embedding; a cell of the latter is an array.
-
-    Raises DataError if it is damaged or something else.
-    """
-    table: pd.DataFrame = _read_parquet(path, (IMAGE, EMBEDDING)).to_pandas()
-    return table
-
-
-def _read_parquet(path: Path, required: Iterable[str], further: Iterable[str] = ()) -> pa.Table:
-    """The required columns, and those of `further` that are there."""
+def _read_parquet(path: Path, further: Sequence[str]) -> pa.Table:
     try:
         found = pq.read_schema(path).names
-        table = pq.read_table(path, columns=[name for name in (*required, *further) if name in found])
+        table = pq.read_table(path, columns=[name for name in (*SCORES_COLUMNS, *further) if name in found])
     except (pa.ArrowException, OSError):
         raise DataError(f"{path}: damaged, it cannot be read; score again") from None
-    missing = [name for name in required if name not in found]
+    missing = [name for name in SCORES_COLUMNS if name not in found]
     if missing:
         raise DataError(f"{path}: no column {' and '.join(missing)}; it is not a scores file of dfal")
     return table
@@ -99,7 +102,7 @@ def _read_parquet(path: Path, required: Iterable[str], further: Iterable[str] = 
 def _as_text(table: pa.Table) -> pd.DataFrame:
     """Numbers in the fewest digits that read back as the same float32."""
     frame: pd.DataFrame = table.to_pandas()
-    text = {name: number_texts(frame[name]) for name in FLOATS}
+    text = {name: number_texts(frame[name]) for name in table.column_names if frame[name].dtype == "float32"}
     integers = {name: frame[name].astype("Int32").astype("string") for name in INTEGERS}
     return frame.assign(**text, **integers).fillna("").astype(str)
 

@@ -10,7 +10,7 @@ import pytest
 
 from dfal_cli.files import canonical_json
 from dfal_cli.strategies import STRATEGIES, Strategy, by_measure
-from dfal_cli.tables import read_pseudo_labels, read_scores_metadata
+from dfal_cli.tables import read_pseudo_labels, read_scores_metadata, write_labelled_embeddings
 from tests.conftest import Ended, dfal, draw_folder, write, write_margins
 
 IMAGES = [f"{number:03d}.png" for number in range(6)]
@@ -31,10 +31,13 @@ def add(path: Path, **columns: pa.Array) -> None:
     pq.write_table(table, path)
 
 
-def write_labelled(**places: float) -> None:
-    embeddings = vectors([[place, 0] for place in places.values()])
-    images = [f"{name}.png" for name in places]
-    pq.write_table(pa.table({"image": images, "embedding": embeddings}), "s.parquet.labelled.parquet")
+def write_labelled(made_from: str = "this", **places: float) -> None:
+    """Embeddings of labelled images, which belong to s.parquet if they are made from "this"."""
+    scores = Path("s.parquet")
+    metadata = {**read_scores_metadata(scores), "labelled_embeddings": True, "made_from": "this"}
+    pq.write_table(pq.read_table(scores).replace_schema_metadata({"dfal": canonical_json(metadata)}), scores)
+    embeddings = np.array([[place, 0] for place in places.values()], np.float32)
+    write_labelled_embeddings(scores, [f"{name}.png" for name in places], embeddings, made_from)
 
 
 @pytest.fixture
@@ -152,7 +155,7 @@ def test_core_set_says_how_many_labelled_images_it_does_not_know(house: Path) ->
 
 
 def test_embeddings_of_another_network_are_bad_data(house: Path) -> None:
-    pq.write_table(pa.table({"image": ["006.png"], "embedding": vectors([[1, 2, 3]])}), "s.parquet.labelled.parquet")
+    write_labelled(made_from="other scores", **{"006": 3})
     ended = select("core-set", "--count", 1)
     assert (ended.code, "score again" in ended.stderr) == (3, True)
 

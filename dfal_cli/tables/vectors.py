@@ -1,0 +1,34 @@
+"""Columns of numbers and vectors between numpy and Arrow: a pool's embeddings never become Python's own numbers."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+Values = npt.NDArray[np.float32]
+"""(n,) numbers, or (n, d) vectors, of n images."""
+
+
+def as_arrow(values: Values) -> pa.Array:
+    """A column of float32, or of fixed-size lists of it; null where a number, or one of a vector's, is not finite."""
+    if values.ndim == 1:
+        return pa.array(values, pa.float32(), mask=~np.isfinite(values))
+    unknown = ~np.isfinite(values).all(1)
+    flat = pa.array(values.reshape(-1), pa.float32())
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(unknown))
+
+
+def from_arrow(column: pa.ChunkedArray) -> Values:
+    """A column of vectors, (n, d); nan where null."""
+    size = column.type.list_size
+    values = np.full((len(column), size), np.nan, np.float32)
+    known = column.is_valid().to_numpy()
+    flat = [chunk.flatten().to_numpy() for chunk in column.chunks]  # the nulls are left out
+    if flat:
+        values[known] = np.concatenate(flat).reshape(-1, size)
+    return values
+
+
+def cells_of(column: pa.ChunkedArray) -> "pd.Series[float]":
+    """A column of vectors for a DataFrame: its cells are views of one array."""
+    return pd.Series(list(from_arrow(column)), dtype=object)
