@@ -137,11 +137,12 @@ class _Round:
 
     def _score(self, count: int, labels: Path) -> None:
         options, strategy = self._options, STRATEGIES[self._contender.strategy]
+        nearest = strategy.nearest * count
         scoring = ScoreOptions(
             images=options.images, checkpoint=self._here / CHECKPOINT, out=self._here / SCORES, labels=[labels],
             norm=options.norm, estimator=options.estimator, candidates=options.candidates, classes=options.classes,
             max_iterations=options.max_iterations, overshoot=options.overshoot, clip=options.clip,
-            measure=list(strategy.needs), nearest=strategy.nearest * count, twins=count if self._contender.twins else 0,
+            nearest=nearest, twins=nearest if self._contender.twins else 0, measure=list(strategy.needs),
             seed=self._seed, device=options.device, workers=options.workers, trust_code=True,
         )  # fmt: skip
         score(scoring, self._steps, self._simulation.images)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from dfal_cli.strategies.centres import Vectors
 
+SHORTLIST = 10
+"""How many of the smallest margins dfal-diverse looks at for each query."""
+
 Pick: TypeAlias = Callable[[Pool, int, "np.random.Generator"], Positions]
 
 
@@ -78,9 +81,33 @@ def badge(pool: Pool, count: int, generator: "np.random.Generator") -> Positions
     return among_known(pool, (PROBABILITIES, EMBEDDING), seed, count)
 
 
+def dfal_diverse(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
+    """Small margins that differ: of the SHORTLIST times `count` nearest, one for each cluster of embeddings.
+
+    The clusters are those of k-means, drawn towards small margins: an image weighs the inverse of its own (Zhdanov,
+    arXiv:1901.05954, weighs uncertainty). Ranked by margin.
+    """
+    from dfal_cli.strategies.centres import among_known
+    from dfal_cli.strategies.k_means import SMALLEST, k_means_representatives
+
+    def spread(margins: "Vectors", embeddings: "Vectors") -> Positions:
+        return k_means_representatives(embeddings, 1 / margins[:, 0].clip(SMALLEST), count, generator)
+
+    nearest = by_measure("margin")(pool, SHORTLIST * count, generator)
+    shortlist = pool._replace(scores=pool.scores.iloc[nearest])
+    return nearest[among_known(shortlist, ("margin", EMBEDDING), spread, count)]
+
+
 STRATEGIES: dict[str, Strategy] = {
     "dfal": Strategy(
         by_measure("margin"), "the smallest margins (Ducoffe and Precioso, arXiv:1802.09841)", "margin", nearest=1
+    ),
+    "dfal-diverse": Strategy(
+        dfal_diverse,
+        "small margins that differ: one for each cluster of embeddings",
+        "margin",
+        needs=(EMBEDDING,),
+        nearest=SHORTLIST,
     ),
     "entropy": Strategy(by_measure("entropy", descending=True), "the highest entropy", "entropy"),
     "least-confidence": Strategy(by_measure("confidence"), "the lowest top probability", "confidence"),

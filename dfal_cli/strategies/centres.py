@@ -22,11 +22,11 @@ BLOCK_BYTES = 2**18
 
 
 def among_known(pool: Pool, measures: Sequence[str], pick: Callable[..., Positions], count: int) -> Positions:
-    """What `pick` picks among the rows whose vectors are all known, and then the others, by path.
+    """What `pick` picks among the rows whose measures are all known, and then the others, in their order.
 
-    pick: one array (n, d) per measure -> positions in them, at most `count`.
+    pick: one array (n, d) per measure, d = 1 for numbers -> positions in them, at most `count`.
     """
-    vectors = [np.stack(pool.scores[measure].to_list()) for measure in measures]
+    vectors = [np.stack(pool.scores[measure].to_list()).reshape(len(pool.scores), -1) for measure in measures]
     usable = np.logical_and.reduce([np.einsum("ij,ij->i", values, values) < TOO_LONG for values in vectors])
     if usable.all():  # as a rule; a pool is too large to be copied for nothing
         return pick(*vectors)

@@ -9,7 +9,10 @@ from dfal_cli.strategies.pool import Positions
 MOST_ROUNDS = 50
 """Of Lloyd's: as a rule the clusters stand still after ten or twenty."""
 
-Weights = npt.NDArray[np.float64]
+SMALLEST = 1e-12
+"""What a weight may be the inverse of: nothing is lost of a margin, and sums stay finite."""
+
+Weights = npt.NDArray[np.floating]
 
 
 def k_means_representatives(points: Vectors, weights: Weights, count: int, generator: np.random.Generator) -> Positions:
