@@ -18,7 +18,7 @@ import pandas as pd
 from dfal_cli.console import Silent
 from dfal_cli.contenders import CONTENDERS, Contender
 from dfal_cli.files import atomic_output, beside, canonical_json
-from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX
 from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import ScoreOptions, check_margin, score
 from dfal_cli.steps.select import PSEUDO_SUFFIX, SelectOptions, select
@@ -49,7 +49,7 @@ def play(simulation: Simulation, run: Run) -> Iterator[Played]:
             shutil.rmtree(here, ignore_errors=True)
             played = _Round(simulation, run, number, here, before).play(labels)
             _store(here / DONE, played[:2])
-            _remove(here, CHECKPOINT, f"trained-{CHECKPOINT}", SCORES, QUERIES)
+            _remove(here, CHECKPOINT, f"trained-{CHECKPOINT}", SCORES, f"{SCORES}{LABELLED_SUFFIX}", QUERIES)
         yield played
         rounds.append(played)
         labels, before = here / LABELS, here

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dfal_cli.contenders import CONTENDERS
+from dfal_cli.strategies import STRATEGIES
 from tests.conftest import Ended, dfal, draw_folder, write
 from tests.page import Page
 
@@ -27,7 +29,7 @@ SETTINGS = (
     1,
     "--quiet",
 )
-STRATEGIES = ("dfal", "dfal-without-twins", "random")
+DEFAULT = ("dfal", "dfal-without-twins", "random")
 OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
 
 
@@ -57,7 +59,7 @@ def test_results_have_a_row_for_every_round_of_every_strategy_and_trial(house: P
     for _, rows in results.groupby(["strategy", "trial"]):
         assert rows["round"].tolist() == [0, 1, 2]
         assert rows["annotations"].tolist() == [4, 7, 8]  # the budget counts the initial labels
-    assert set(results["strategy"]) == set(STRATEGIES)
+    assert set(results["strategy"]) == set(DEFAULT)
     assert results["accuracy"].between(0, 1).all()
     assert (results["accuracy"] * 8 % 1 < 1e-4).all()  # eight test images
     assert (results["loss"] > 0).all()
@@ -84,13 +86,13 @@ def test_the_report_says_what_was_run_and_what_came_of_it(house: Path) -> None:
     assert "3 strategies, 2 trials, 3 rounds from 4 to 8 annotations" in page.words
     results = pd.read_csv(house / "out" / "results.csv")
     at_end = results[results["annotations"] == 8].groupby("strategy")["accuracy"].mean()
-    for strategy in STRATEGIES:
+    for strategy in DEFAULT:
         assert page.cell("The end and the whole", strategy, 0).startswith(f"{100 * at_end[strategy]:.2f} %")
 
 
 def test_nothing_else_is_left_in_the_folder_but_the_rows_of_each_run(house: Path) -> None:
     kept = sorted(path.name for path in (house / "out" / ".rounds").iterdir())
-    assert kept == sorted(f"{name}-{trial}.rows.json" for name in STRATEGIES for trial in (1, 2))
+    assert kept == sorted(f"{name}-{trial}.rows.json" for name in DEFAULT for trial in (1, 2))
     assert {path.name for path in (house / "out").iterdir() if not path.name.startswith(".")} == set(OUTPUTS)
 
 
@@ -127,10 +129,33 @@ def test_results_of_other_settings_are_replaced_only_by_force(house: Path) -> No
     assert (house / "forced" / "results.csv").read_bytes() != before
 
 
-def test_the_strategies_that_need_only_probabilities_can_be_simulated(house: Path) -> None:
-    names = "entropy,least-confidence,probability-gap"
-    assert simulate(house, "measures", "--strategies", names).code == 0
-    assert set(pd.read_csv(house / "measures" / "results.csv")["strategy"]) == set(names.split(","))
+def test_every_strategy_is_a_contender_and_those_by_margins_also_without_twins(house: Path) -> None:
+    assert set(STRATEGIES) <= set(CONTENDERS)
+    assert set(CONTENDERS) - set(STRATEGIES) == {
+        f"{name}-without-twins" for name, strategy in STRATEGIES.items() if strategy.nearest
+    }
+    assert simulate(house, "all", "--strategies", ",".join(CONTENDERS)).code == 0
+    results = pd.read_csv(house / "all" / "results.csv")
+    assert set(results["strategy"]) == set(CONTENDERS)
+    for _, rows in results.groupby("strategy"):
+        assert rows["annotations"].tolist() == [4, 7, 8]  # pseudo-labels are no annotations
+
+
+def losses_of(root: Path, out: str, strategies: str, *further: object) -> pd.DataFrame:
+    """A row a round, a column a strategy."""
+    assert simulate(root, out, "--strategies", strategies, *further).code == 0
+    return pd.read_csv(root / out / "results.csv").pivot(index="round", columns="strategy", values="loss")
+
+
+def test_twins_reach_the_training_of_the_next_round(house: Path) -> None:
+    losses = losses_of(house, "twins", "dfal,dfal-without-twins", "--epochs", 3)
+    assert (losses["dfal"] == losses["dfal-without-twins"]).tolist() == [True, False, False]
+
+
+def test_pseudo_labels_reach_the_training_of_the_next_round(house: Path) -> None:
+    losses = losses_of(house, "pseudo", "ceal,entropy", "--epochs", 25, "--patience", 25, "--lr", 0.01)
+    # The first network is sure of no image yet, the second one is of some.
+    assert (losses["ceal"] == losses["entropy"]).tolist() == [True, True, False]
 
 
 def test_the_budget_ends_with_the_oracles_labels(house: Path) -> None:
@@ -163,7 +188,7 @@ def test_another_network_can_be_measured_on_the_queries_of_one(house: Path) -> N
     ("arguments", "code", "reason"),
     [
         (("--test", "pool.csv"), 3, "in the oracle and in the test file"),
-        (("--strategies", "random,balt"), 2, "balt"),
+        (("--strategies", "random,best"), 2, "best"),
         (("--budget", 3), 2, "--budget 3"),
         (("--labels", "empty.csv"), 3, "no labels"),
         (("--labels", "none.csv"), 2, "none.csv"),
