@@ -29,8 +29,8 @@ class LabelSets(NamedTuple):
         """What the tables say and what is in the files they name; a missing file is ""."""
         return [
             [
-                [row[IMAGE], row[LABEL], images.content_of(row[IMAGE]), _sha256_if_there(Path(row[TWIN]))]
-                for row in table.to_dict("records")
+                [image, label, images.content_of(image), _sha256_if_there(Path(twin)) if twin else ""]
+                for image, label, twin in zip(table[IMAGE], table[LABEL], table[TWIN], strict=True)
             ]
             for table in (self.labels, self.validation, self.test, self.pseudo_labels)
         ]

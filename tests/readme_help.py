@@ -26,10 +26,11 @@ def strategy_table() -> str:
 
 
 def _needs(strategy) -> str:
+    needs = [f"`--measure {measure}`" for measure in strategy.needs]
     if strategy.nearest:
         each = "" if strategy.nearest == 1 else f"{strategy.nearest} times "
-        return f"no `--nearest`, or at least {each}the count"
-    return " ".join(f"`--measure {measure}`" for measure in strategy.needs)
+        needs.append(f"no `--nearest`, or at least {each}the count")
+    return ", ".join(needs)
 
 
 def _spelling(parameter) -> str:

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Every strategy on MNIST with LeNet5, from 100 labels to 1,000 by 100.
+. "$(dirname "${BASH_SOURCE[0]}")/../simulate.sh"
+
+simulate mnist --arch lenet5 --strategies "$every" --trials 5 --candidates 10000 "$@"
