@@ -204,11 +204,12 @@ def _measures(
 def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
     """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None.
 
-    Each image has its own lot, so that of two pools the images that both hold are drawn alike.
+    Each image has its own lot, so that of two pools of one size the images that both hold are drawn alike. The size is
+    part of it: as a pool shrinks from round to round, the same seed must not draw what it has drawn before.
     """
     if candidates is None or candidates >= len(pool):
         return pool
-    lots = [hashlib.blake2b(f"{seed}/{image}".encode(), digest_size=16).digest() for image in pool]
+    lots = [hashlib.blake2b(f"{seed}/{len(pool)}/{image}".encode(), digest_size=16).digest() for image in pool]
     chosen = heapq.nsmallest(candidates, range(len(pool)), key=lots.__getitem__)
     return [pool[place] for place in sorted(chosen)]
 
