@@ -10,7 +10,7 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
-from dfal_cli.console import Reporter
+from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import (
@@ -129,7 +129,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
             kept = _keep_twins(options, scorer, rows, reporter)
             remove_labelled(options.out)
             if labelled:
-                embeddings = _measures(options, [EMBEDDING], network, batches, reporter)
+                embeddings = _measures(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
                 outputs.append(write_labelled(options.out, scorer, labelled, embeddings, made_from))
         columns = {name: [row[name] for row in rows] for name in SCORES_COLUMNS}
         metadata = _metadata(options, network, made_from, audit, with_labelled=bool(labelled))
