@@ -8,7 +8,6 @@ from dfal_cli.models.network import (
     Network,
     Normalisation,
     build_network,
-    default_architecture,
     fit_weights,
     runs_code,
 )
@@ -17,7 +16,6 @@ __all__ = [
     "Network",
     "Normalisation",
     "build_network",
-    "default_architecture",
     "fit_weights",
     "runs_code",
     "seeded",

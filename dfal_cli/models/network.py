@@ -25,8 +25,6 @@ OWN_NETWORKS: dict[str, Callable[[int, Shape], nn.Module]] = {
 PROBED_SIDES = (16, 24, 28, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 288, 299, 320, 384, 448, 512)
 """The image sizes tried, to tell the user which ones a network can take."""
 
-LARGEST_SIDE_FOR_LENET5 = 64
-
 
 class Normalisation(NamedTuple):
     """What is taken from, and divided out of, each channel inside the model."""
@@ -52,11 +50,6 @@ class Network(nn.Module):
         """images: (B, C, H, W) in [0, 1] -> logits (B, K). A grey image meets 3-channel means by broadcasting."""
         logits: Tensor = self.body((images - self.mean.to(images.dtype)) / self.std.to(images.dtype))
         return logits
-
-
-def default_architecture(input_shape: Shape) -> str:
-    """A network that suits images of this shape, when the user names none."""
-    return "lenet5" if max(input_shape[1:]) <= LARGEST_SIDE_FOR_LENET5 else "resnet18"
 
 
 def runs_code(architecture: str) -> bool:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from dfal_cli import __version__
+from dfal_cli.architecture import default_architecture
 from dfal_cli.augment import AUGMENTATIONS
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, save_checkpoint
 from dfal_cli.console import Reporter
@@ -19,7 +20,7 @@ from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, setti
 from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.label_sets import LabelSets, read_label_sets
 from dfal_cli.metrics import metrics_of, show_metrics, summary_of
-from dfal_cli.models import Network, default_architecture
+from dfal_cli.models import Network
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.steps.starting import starting_network
 from dfal_cli.training import MONITORS, Diverged, Epoch, Schedule, best_epoch, fit, split_images
