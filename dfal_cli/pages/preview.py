@@ -11,9 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from dfal_cli.comparison import BASELINE
 from dfal_cli.images import ImageError, decode_image, probe_image
 from dfal_cli.pages.template import write_page
 from dfal_cli.schemas import IMAGE, TWIN
+from dfal_cli.strategies import STRATEGIES
+
+MARGIN = "margin"
 
 LONGEST_SIDE = 512
 """Pixels of a photograph that go into the page."""
@@ -28,7 +32,8 @@ class Card:
 
     rank: str
     image: str
-    margin: str
+    numbers: list[str]
+    """What it was chosen by, and its margin: a name and a value each."""
     predicted: str
     picture: str
     """data: URI, or "" if the image cannot be read."""
@@ -48,22 +53,32 @@ def write_preview(
     """
     rows = queries.to_dict("records")
     guesses = predicted or [""] * len(rows)
-    cards = [_card(row, guess, queries_file.parent, metadata) for row, guess in zip(rows, guesses, strict=True)]
+    chosen = STRATEGIES[strategy]
+    names = list(dict.fromkeys((chosen.measure or MARGIN, MARGIN)))
+    cards = [_card(row, guess, names, queries_file.parent, metadata) for row, guess in zip(rows, guesses, strict=True)]
     write_page(
         page, "preview.html.jinja", cards=cards, strategy=strategy, file=queries_file.name,
-        norm=metadata.get("norm", ""), side=SHOWN_SIDE,
+        asked=chosen.help, note=chosen.note, order=_order(strategy), by_margin=chosen.measure == MARGIN,
+        norm=metadata.get("norm", "") if queries[MARGIN].any() else "", side=SHOWN_SIDE,
     )  # fmt: skip
     return sum(bool(card.problem) for card in cards)
 
 
-def _card(row: dict[Any, str], guess: str, folder: Path, metadata: dict[str, Any]) -> Card:
+def _order(strategy: str) -> str:
+    """What the ranks mean."""
+    if strategy == BASELINE:
+        return "in random order"
+    return "the most wanted first" if STRATEGIES[strategy].measure else "in the order in which they were picked"
+
+
+def _card(row: dict[Any, str], guess: str, names: list[str], folder: Path, metadata: dict[str, Any]) -> Card:
     root = Path(metadata["image_root"])
     picture, problem = _picture(root / row[IMAGE])
     twin = difference = amplified = ""
     if row[TWIN] and not problem:
         twin, difference, amplified = _twin_pictures(root / row[IMAGE], folder / row[TWIN], metadata["input_shape"])
-    margin = f"{float(row['margin']):.4g}" if row["margin"] else ""
-    return Card(row["rank"], row[IMAGE], margin, guess, picture, problem, twin, difference, amplified)
+    numbers = [f"{name.replace('_', ' ')} {float(row[name]):.4g}" for name in names if row[name]]
+    return Card(row["rank"], row[IMAGE], numbers, guess, picture, problem, twin, difference, amplified)
 
 
 def _picture(path: Path) -> tuple[str, str]:

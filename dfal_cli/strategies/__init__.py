@@ -43,6 +43,8 @@ class Strategy:
     """Whether it looks at the embeddings of what has been labelled."""
     pseudo_labels: "Callable[[pd.DataFrame, int], pd.Series[str]] | None" = None
     """Rows that are not asked about, round -> labels the network is sure enough of to train on, by row."""
+    note: str = ""
+    """What else to know in front of its queries: a sentence."""
 
 
 def by_measure(measure: str, *, descending: bool = False) -> Pick:
@@ -108,6 +110,7 @@ STRATEGIES: dict[str, Strategy] = {
         "margin",
         needs=(EMBEDDING,),
         nearest=SHORTLIST,
+        note="Each picture stands for a cluster of similar ones that are as near.",
     ),
     "entropy": Strategy(by_measure("entropy", descending=True), "the highest entropy", "entropy"),
     "least-confidence": Strategy(by_measure("confidence"), "the lowest top probability", "confidence"),

@@ -1,13 +1,16 @@
 """The preview page: one file that shows the queries and runs nothing."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dfal_cli.strategies import STRATEGIES
 from tests.conftest import dfal, draw_folder, write_margins
 from tests.page import Page
+from tests.steps.test_select_strategies import add, vectors
 
 EVIL = "<script>alert(1)<&\"'>.png"
 
@@ -89,6 +92,39 @@ def test_an_image_root_given_relative_is_found_from_another_folder(page: Page, m
     select = ("select", "--scores", "../s.parquet", "--count", 1, "--out", "q.csv", "--preview", "p.html")
     assert dfal(*select).code == 0
     assert len(Page(Path("p.html")).pictures()) == 3
+
+
+def preview_by(strategy: str, root: Path, **columns: list[Any]) -> Page:
+    """A page of two queries from a pool of four."""
+    draw_folder(root, each=2)
+    margins = {f"{number:03}.png": 0.5 * number for number in range(4)}
+    path = write_margins(root / "s.parquet", root / "images", margins, **columns)
+    add(path, embedding=vectors(np.eye(4).tolist()))
+    select = ("select", "--scores", path, "--strategy", strategy, "--count", 2, "--out", root / "q.csv")
+    ended = dfal(*select, "--preview", root / "p.html")
+    assert ended.code == 0, ended.stderr
+    return Page(root / "p.html")
+
+
+def test_what_they_were_picked_by_is_said_and_its_value_stands_on_each_card(tmp_path: Path) -> None:
+    page = preview_by("entropy", tmp_path, entropy=[0.125, 0.25, 0.375, 0.75])
+    assert f"picked by entropy: {STRATEGIES['entropy'].help}; the most wanted first." in page.words
+    assert "entropy 0.75 margin 1.5" in page.words
+    assert "entropy 0.375 margin 1" in page.words
+    assert "by which they were not picked" in page.words
+
+
+def test_where_no_query_has_a_margin_nothing_is_said_of_margins(tmp_path: Path) -> None:
+    assert "The margin" in preview_by("least-confidence", tmp_path / "some").words
+    none = preview_by("least-confidence", tmp_path / "none", margin=[None] * 4, outcome=["skipped"] * 4)
+    assert "The margin" not in none.words
+    assert "confidence 0.5" in none.words
+
+
+def test_a_picture_that_stands_for_a_cluster_is_said_to(tmp_path: Path) -> None:
+    said = "Each picture stands for a cluster of similar ones"
+    assert said in preview_by("dfal-diverse", tmp_path / "diverse").words
+    assert said not in preview_by("dfal", tmp_path / "dfal").words
 
 
 @pytest.mark.parametrize("preview", ["folder", "oracle.csv"])
