@@ -2,6 +2,10 @@
 
 Tables named `per_trial` have a row for each trial and a column for each strategy: trials are paired (same initial
 labels, same seeds), so that strategies are compared within a trial first and only then over trials.
+
+The 95 % interval of a comparison is, at each end, the wider one of two: the bootstrap's over trials, which assumes no
+distribution but is too narrow for a handful of trials, and Student's t, which holds for few trials too if they are
+normally distributed. What that interval says, and nothing else, decides what is clear.
 """
 
 import math
@@ -11,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfal_cli.intervals import Interval, Values, bootstrap_interval, student_interval
+from dfal_cli.intervals import UNKNOWN, Interval, Values, bootstrap_interval, student_interval
 
 LEVELS = (
     0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995,
@@ -24,14 +28,17 @@ BASELINE = "random"
 
 
 class Difference(NamedTuple):
-    """A mean over trials of what one strategy has more than another, with its bootstrap interval (nan if unknown)."""
+    """A mean over trials of what one strategy has more than another, with its interval (nan if unknown)."""
 
     mean: float
     low: float
     high: float
     trials: int
-    clear: bool
-    """Both the bootstrap's interval and Student's exclude zero: of few trials the bootstrap's alone is too narrow."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.low > 0 or self.high < 0
 
 
 class Needed(NamedTuple):
@@ -55,10 +62,14 @@ class Ratio(NamedTuple):
     bound: str
     """"at most" where the other strategy has not got there in some trial (low is 0 then), "at least" where this one
     has not (high is infinite)."""
-    clear: bool
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes one."""
+        return self.low > 1 or self.high < 1
 
 
-UNKNOWN_RATIO = Ratio(math.nan, math.nan, math.nan, "", False)
+UNKNOWN_RATIO = Ratio(math.nan, math.nan, math.nan, "")
 
 
 def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
@@ -89,8 +100,14 @@ def mean_curves(results: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (strategy, annotations), group in results.groupby(["strategy", "annotations"], sort=False):
         values = group["accuracy"].to_numpy("float64")
-        rows.append((strategy, annotations, values.mean(), *student_interval(values)))
+        rows.append((strategy, annotations, values.mean(), *accuracy_interval(values)))
     return pd.DataFrame(rows, columns=["strategy", "annotations", "mean", "low", "high"])
+
+
+def accuracy_interval(values: Values) -> Interval:
+    """Student's interval of a mean accuracy, as far as accuracies go: from 0 to 1."""
+    low, high = np.clip(student_interval(values), 0, 1)
+    return float(low), float(high)
 
 
 def accuracies_at(results: pd.DataFrame, annotations: int) -> pd.DataFrame:
@@ -125,21 +142,20 @@ def levels_worth_showing(results: pd.DataFrame) -> list[float]:
 
 
 def needed(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str) -> Needed:
-    """The mean over trials of `annotations_needed`; its bootstrap interval is unknown unless every trial got there."""
+    """The mean over trials of `annotations_needed`; its interval is unknown unless every trial got there."""
     values = per_trial[strategy][spent[strategy].notna()]
     reached = int(values.notna().sum())
     mean = float(values.fillna(spent[strategy]).mean())
-    low, high = bootstrap_interval(values.dropna().to_numpy()) if reached == len(values) else (math.nan, math.nan)
-    return Needed(mean, low, high, reached, len(values))
+    low, high = _wider_interval(values.dropna().to_numpy()) if reached == len(values) else UNKNOWN
+    return Needed(mean, low if math.isnan(low) else max(low, 0.0), high, reached, len(values))
 
 
 def difference(per_trial: pd.DataFrame, strategy: str, baseline: str) -> Difference:
     """How much more `strategy` has than `baseline`, over the trials that have both."""
     values = (per_trial[strategy] - per_trial[baseline]).dropna().to_numpy("float64")
     if not len(values):
-        return Difference(math.nan, math.nan, math.nan, 0, False)
-    low, high = bootstrap_interval(values)
-    return Difference(float(values.mean()), low, high, len(values), _is_clear((low, high), student_interval(values)))
+        return Difference(math.nan, *UNKNOWN, 0)
+    return Difference(float(values.mean()), *_wider_interval(values), len(values))
 
 
 def ratio(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline: str) -> Ratio:
@@ -156,14 +172,13 @@ def ratio(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline:
         return UNKNOWN_RATIO
     own, other = own.fillna(spent[strategy]), other.fillna(spent[baseline])
     logarithms = np.log(own.to_numpy("float64") / other.to_numpy("float64"))
-    intervals = [bootstrap_interval(logarithms), student_interval(logarithms)]
+    low, high = map(math.exp, _wider_interval(logarithms))
     if own_open:
-        intervals = [(low, math.inf) for low, _ in intervals]
+        high = math.inf
     if other_open:
-        intervals = [(-math.inf, high) for _, high in intervals]
-    low, high = (math.exp(end) for end in intervals[0])
+        low = 0.0
     bound = "at least" if own_open else "at most" if other_open else ""
-    return Ratio(math.exp(logarithms.mean()), low, high, bound, _is_clear(*intervals))
+    return Ratio(math.exp(logarithms.mean()), low, high, bound)
 
 
 def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:
@@ -183,8 +198,10 @@ def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:
     ).loc[strategies_of(timings)]
 
 
-def _is_clear(*intervals: Interval) -> bool:
-    return all(low > 0 or high < 0 for low, high in intervals)
+def _wider_interval(values: Values) -> Interval:
+    """From the lower one of the bootstrap's and Student's ends to the higher one; unknown (nan) if one of them is."""
+    low, high = np.array([bootstrap_interval(values), student_interval(values)]).T
+    return float(low.min()), float(high.max())
 
 
 def _per_curve(results: pd.DataFrame, number: Callable[[Values, Values], float]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from dfal_cli import comparison
-from dfal_cli.intervals import bootstrap_interval
+from dfal_cli.intervals import bootstrap_interval, student_interval
 
 COUNTS = (100, 200, 300)
 
@@ -81,12 +81,18 @@ def ratio(table: pd.DataFrame, level: float, strategy: str = "dfal", baseline: s
     return comparison.ratio(per_trial, spent, strategy, baseline)
 
 
-def test_annotations_needed_are_averaged_over_trials_with_a_bootstrap_interval() -> None:
+def wider(values: list[float]) -> tuple[float, float]:
+    """From the lower of the bootstrap's and Student's ends to the higher."""
+    student = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    low, high = zip(bootstrap_interval(np.array(values)), student, strict=True)
+    return min(low), max(high)
+
+
+def test_annotations_needed_are_averaged_over_trials_with_an_interval() -> None:
     curves = [(0.5, 0.9, 0.98), (0.5, 0.7, 0.9), (0.5, 0.8, 0.9), (0.5, 0.85, 0.95)]
     found = needed(results(dfal=curves), 0.9, "dfal")
-    each = np.array([200, 300, 300, 250.0])
     assert found.mean == pytest.approx(262.5)
-    assert (found.low, found.high) == pytest.approx(bootstrap_interval(each))
+    assert (found.low, found.high) == pytest.approx(wider([200, 300, 300, 250.0]))
     assert (found.reached, found.trials) == (4, 4)
 
 
@@ -107,7 +113,7 @@ def test_the_ratio_is_the_geometric_mean_of_the_trials_ratios() -> None:
 
 def test_where_the_baseline_did_not_get_there_the_ratio_is_an_upper_bound_and_the_other_way_round() -> None:
     assert ratio(TWO, 0.9) == pytest.approx(
-        comparison.Ratio(math.sqrt(200 / 300 * 262.5 / 300), 0, math.nan, "at most", False), nan_ok=True
+        comparison.Ratio(math.sqrt(200 / 300 * 262.5 / 300), 0, math.nan, "at most"), nan_ok=True
     )
     assert ratio(TWO, 0.9, "random", "dfal").bound == "at least"
 
@@ -142,7 +148,7 @@ def test_differences_are_taken_within_trials() -> None:
     )
     found = comparison.difference(comparison.accuracies_at(table, 200), "dfal", "random")
     assert found.mean == pytest.approx(0.05)
-    assert (found.low, found.high) == pytest.approx(bootstrap_interval(np.array(gains)))
+    assert (found.low, found.high) == pytest.approx(wider(list(gains)))
     assert found.clear
     assert found.trials == 4
 
@@ -159,12 +165,33 @@ def test_any_two_strategies_can_be_compared() -> None:
     assert found.mean == pytest.approx(0.03)
 
 
-def test_three_trials_on_one_side_are_clear_only_if_students_interval_says_so_too() -> None:
+def test_three_trials_on_one_side_of_zero_are_not_clear_if_students_interval_includes_it() -> None:
     """The bootstrap's interval is from .01 to .1, which three trials of pure noise would give in every fourth case."""
     table = results(dfal=[(0.5, 0.51, 0.9), (0.5, 0.6, 0.9), (0.5, 0.52, 0.9)], random=[(0.5, 0.5, 0.9)] * 3)
     found = comparison.difference(comparison.accuracies_at(table, 200), "dfal", "random")
-    assert found.low > 0
+    assert found.low < 0 < found.high
     assert not found.clear
+
+
+def test_an_interval_of_skewed_trials_is_the_wider_one_at_each_end() -> None:
+    ratios = np.exp([0.0, 0.01, 0.02, 0.03, 0.02, 1.2])
+    per_trial = pd.DataFrame({"dfal": ratios, "random": 1.0})
+    found = comparison.ratio(per_trial, per_trial, "dfal", "random")
+    assert (found.low, found.high) == pytest.approx(np.exp(wider(list(np.log(ratios)))))
+    bootstrap, student = bootstrap_interval(np.log(ratios)), student_interval(np.log(ratios))
+    assert (student[0] < bootstrap[0]) or (student[1] > bootstrap[1])
+
+
+@pytest.mark.parametrize("accuracies", [(0.01, 0.02, 0.3), (0.99, 0.98, 0.7)])
+def test_the_interval_of_an_accuracy_ends_where_accuracies_do(accuracies: tuple[float, ...]) -> None:
+    row = comparison.mean_curves(results(dfal=[(value, 0.9, 0.9) for value in accuracies])).iloc[0]
+    assert 0 <= row["low"] <= row["high"] <= 1
+    assert row["low"] == 0 or row["high"] == 1
+
+
+def test_annotations_needed_are_never_fewer_than_none() -> None:
+    early = pd.DataFrame({"dfal": [10.0, 12.0, 300.0]})
+    assert comparison.needed(early, early, "dfal").low == 0
 
 
 def test_noise_is_called_clear_in_one_case_of_twenty() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from dfal_cli.comparison import BASELINE, mean_curves, ranked_strategies, strategies_of
+from dfal_cli.comparison import BASELINE, baseline_of, mean_curves, ranked_strategies, strategies_of
 from dfal_cli.files import atomic_output
 
 if TYPE_CHECKING:
@@ -22,6 +22,21 @@ EARLY = 0.3
 
 WASTED = 0.35
 """... if they would take more than this share of the height."""
+
+LEAST_CUT = 0.3
+"""The whole must span more accuracy than that for a part of it to be enlarged ..."""
+
+LEAST_ROUNDS = 3
+"""... and the enlarged part hold so many rounds."""
+
+LEAST_SPAN = 0.05
+"""Of the accuracy axis: less than that would make much of nothing."""
+
+OWN = "dfal"
+"""The strategy that is always of interest."""
+
+MOST_BANDS = 4
+"""Of more strategies only a few have their interval drawn, since nothing can be seen through so many."""
 
 ROOM = 0.03
 """Share of the height that stays empty below and above the curves."""
@@ -80,6 +95,8 @@ def _draw(results: pd.DataFrame) -> "Figure":
     from matplotlib.figure import Figure
 
     curves = mean_curves(results)
+    banded = _banded(results)
+    curves.loc[~curves["strategy"].isin(banded), ["low", "high"]] = math.nan
     cut = _cut(curves)
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     FigureCanvasAgg(figure)
@@ -97,14 +114,24 @@ def _draw(results: pd.DataFrame) -> "Figure":
     figure.supxlabel("annotations", fontsize=10)
     figure.supylabel("test accuracy", fontsize=10)
     _add_legend(figure, main, results, curves)
-    figure.suptitle(_title(results["trial"].nunique()), fontsize=11)
+    figure.suptitle(_title(results, banded), fontsize=11)
     return figure
 
 
-def _title(trials: int) -> str:
+def _title(results: pd.DataFrame, banded: list[str]) -> str:
+    trials = results["trial"].nunique()
     if trials == 1:
         return "one trial: no interval can be given"
-    return f"mean of {trials} trials, shaded: its 95 % interval (Student's t)"
+    some = "" if len(banded) == results["strategy"].nunique() else f" (only of {', '.join(banded)})"
+    return f"mean of {trials} trials, shaded{some}: its 95 % interval (Student's t)"
+
+
+def _banded(results: pd.DataFrame) -> list[str]:
+    """The strategies whose interval is drawn: all, or of many the best at the end, dfal and the baseline."""
+    ranked = ranked_strategies(results)
+    if len(ranked) <= MOST_BANDS:
+        return ranked
+    return [name for name in ranked if name in (ranked[0], OWN, baseline_of(results))]
 
 
 def _plot(axes: "Axes", curves: pd.DataFrame) -> None:
@@ -117,8 +144,10 @@ def _plot(axes: "Axes", curves: pd.DataFrame) -> None:
         axes.plot(rows["annotations"], rows["mean"], label=str(strategy), markersize=4.5, markevery=every, **look)
         axes.fill_between(rows["annotations"], rows["low"], rows["high"], color=look["color"], alpha=0.10, linewidth=0)
     lowest, highest = (min(curves["mean"].min(), curves["low"].min()), max(curves["mean"].max(), curves["high"].max()))
-    room = ROOM * max(highest - lowest, 0.01)
-    axes.set_ylim(max(0.0, lowest) - room, min(1.0, highest) + room)
+    lowest = max(0.0, min(lowest, min((lowest + highest) / 2, 1 - LEAST_SPAN / 2) - LEAST_SPAN / 2))
+    highest = max(highest, lowest + LEAST_SPAN)
+    room = ROOM * (highest - lowest)
+    axes.set_ylim(lowest - room, highest + room)
     axes.yaxis.set_major_formatter(lambda accuracy, _: f"{round(100 * accuracy, 3):g} %")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     axes.grid(alpha=0.25)
@@ -140,9 +169,9 @@ def _cut(curves: pd.DataFrame) -> float | None:
     first, last = curves["annotations"].min(), curves["annotations"].max()
     later = curves.loc[curves["annotations"] > first + EARLY * (last - first)]
     lowest, highest = curves["mean"].min(), curves["mean"].max()
-    if later.empty:
+    if later["annotations"].nunique() < LEAST_ROUNDS or highest - lowest <= LEAST_CUT:
         return None
-    cut = min(later["mean"].min(), later["low"].min()) - ROOM * (highest - lowest)
+    cut = min(later["mean"].min(), later["low"].min(), highest - LEAST_SPAN) - ROOM * (highest - lowest)
     return math.floor(100 * cut) / 100 if cut - lowest > WASTED * (highest - lowest) else None
 
 

@@ -1,6 +1,7 @@
 """The tables of a simulation's report: the numbers of `comparison`, as people read them."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 
 from dfal_cli import comparison
 from dfal_cli.comparison import Needed, Ratio
-from dfal_cli.intervals import Interval, Values, student_interval
+from dfal_cli.intervals import Interval, Values
 
 COUNTS_SHOWN = 6
 """Annotation counts in the table of differences: more do not fit on a page."""
@@ -19,6 +20,10 @@ TO = "\xa0to\xa0"
 
 BOUNDS = {"": "", "at most": "≤\xa0", "at least": "≥\xa0"}
 
+DIGITS = 2
+MOST_DIGITS = 6
+"""Of an end that two digits would round to equality, which it is not."""
+
 
 class Cell(NamedTuple):
     """A number, and below it what is known of it."""
@@ -26,7 +31,7 @@ class Cell(NamedTuple):
     text: str
     details: tuple[str, ...] = ()
     mark: str = ""
-    """"better" or "worse" than the baseline's where that is clear."""
+    """"better" or "worse" than the baseline's where the interval says so."""
 
 
 class Row(NamedTuple):
@@ -65,35 +70,45 @@ def percent(share: float, digits: int = 1) -> str:
 def needed_cell(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline: str) -> Cell:
     """Annotations needed: the mean, its interval or how many trials got there, and the ratio to the baseline's."""
     needed = comparison.needed(per_trial, spent, strategy)
-    details = [_ends((needed.low, needed.high), ",.0f")]
+    details = [_ends((needed.low, needed.high), whole)]
     if needed.reached < needed.trials:
         details = [f"in {needed.reached or 'any'} of {needed.trials} trials"]
     ratio = comparison.ratio(per_trial, spent, strategy, baseline)
     if strategy != baseline:
         details.append(ratio_text(ratio))
     text = needed_text(needed) if needed.reached else "not reached"
-    return Cell(text, tuple(filter(None, details)), _mark(ratio.clear, ratio.mean < 1))
+    return Cell(text, tuple(filter(None, details)), ratio_mark(ratio))
+
+
+def ratio_mark(ratio: Ratio) -> str:
+    """What a ratio says: fewer annotations are better."""
+    return _mark(ratio.clear, ratio.mean < 1)
 
 
 def needed_text(needed: Needed) -> str:
     """The annotations needed, or a lower bound of them."""
-    return f"{'> ' if needed.reached < needed.trials else ''}{needed.mean:,.0f}"
+    return f"{'> ' if needed.reached < needed.trials else ''}{whole(needed.mean)}"
 
 
 def ratio_text(ratio: Ratio) -> str:
     """A ratio with its interval, "" if it is unknown."""
     if math.isnan(ratio.mean):
         return ""
-    ends = _ends((ratio.low, ratio.high), ".2f")
-    return f"{BOUNDS[ratio.bound]}×{ratio.mean:.2f}" + (f" ({ends})" if ends else "")
+    return f"{BOUNDS[ratio.bound]}×{ratio.mean:.2f}{ratio_ends(ratio)}"
+
+
+def ratio_ends(ratio: Ratio) -> str:
+    """Its interval in brackets, after a blank; "" if it is unknown."""
+    ends = _ends((ratio.low or -math.inf, ratio.high), lambda end: _apart(end, 1, ""))
+    return f" ({ends})" if ends else ""
 
 
 def difference_cell(per_trial: pd.DataFrame, strategy: str, baseline: str) -> Cell:
-    """Difference to the baseline in percentage points, with its bootstrap interval."""
+    """Difference to the baseline in percentage points, with its interval."""
     found = comparison.difference(per_trial, strategy, baseline)
     if not found.trials:
         return Cell(UNKNOWN)
-    ends = _ends((100 * found.low, 100 * found.high), "+.2f")
+    ends = _ends((100 * found.low, 100 * found.high), lambda end: _apart(end, 0, "+"))
     return Cell(f"{100 * found.mean:+.2f}", (ends,) if ends else (), _mark(found.clear, found.mean > 0))
 
 
@@ -104,7 +119,7 @@ def _needed_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Ta
     rows = [Row(name, [needed_cell(each, spent, name, baseline) for each in reached]) for name in ranked]
     note = (
         "Mean over trials of where the raw curve first reaches the accuracy (a straight line between two rounds), its "
-        f"bootstrap interval, and (×) how many times what {baseline} needs in the same trial. A trial that "
+        f"interval, and (×) how many times what {baseline} needs in the same trial. A trial that "
         "did not get there counts with all the annotations it had, which gives bounds only (>, ≤, ≥)."
     )
     return Table("Annotations needed for a test accuracy of", note, [percent(level) for level in levels], rows)
@@ -117,7 +132,7 @@ def _differences_table(results: pd.DataFrame, ranked: list[str], baseline: str) 
     rows = [Row(name, [difference_cell(at, name, baseline) for at in at_count]) for name in ranked if name != baseline]
     note = (
         "In percentage points of test accuracy, paired: the mean over trials of the differences within a trial, "
-        f"and its bootstrap interval. {len(shown)} of {len(later) + 1} rounds are shown."
+        f"and its interval. {len(shown)} of {len(later) + 1} rounds are shown."
     )
     return Table(f"Difference to {baseline} after so many annotations", note, [f"{count:,}" for count in shown], rows)
 
@@ -137,8 +152,8 @@ def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Tab
         for name in ranked
     ]
     note = (
-        "The area under the learning curve, divided by its width, is the mean accuracy on the way; intervals of means "
-        "are Student's t, those of paired differences (in percentage points) bootstrap intervals."
+        "The area under the learning curve, divided by its width, is the mean accuracy on the way. Means over trials; "
+        "the difference is paired, in percentage points."
     )
     columns = ["accuracy at the end", "area under the curve", f"its difference to {baseline}"]
     return Table("The end and the whole of the curve", note, columns, rows)
@@ -148,7 +163,10 @@ def _seconds_table(timings: pd.DataFrame, ranked: list[str]) -> Table:
     seconds = comparison.mean_seconds(timings)
     columns = ["training", "query round", "first query round", "last query round"]
     rows = [Row(name, [Cell(_seconds(float(value))) for value in seconds.loc[name].to_numpy()]) for name in ranked]
-    note = "Seconds, mean over trials, as the clock ran: whatever else the machine did at the time is in them."
+    note = (
+        "Seconds, mean over trials, as the clock ran on this machine with the jobs named below (What was run), which "
+        "slow each other down. Whatever else it did at the time is in them; another machine takes other times."
+    )
     return Table("Time", note, columns, rows)
 
 
@@ -156,19 +174,30 @@ def _accuracy_cell(values: "pd.Series[float]") -> Cell:
     known: Values = np.asarray(values.dropna(), np.float64)
     if not len(known):
         return Cell(UNKNOWN)
-    low, high = student_interval(known)
-    ends = _ends((100 * low, 100 * high), ".2f")
+    low, high = comparison.accuracy_interval(known)
+    ends = _ends((100 * low, 100 * high), lambda end: f"{end:.2f}")
     return Cell(f"{100 * known.mean():.2f} %", (ends,) if ends else ())
 
 
-def _ends(interval: Interval, form: str) -> str:
+def whole(number: float) -> str:
+    """A count, in thousands."""
+    return f"{number:,.0f}"
+
+
+def _apart(end: float, equality: float, sign: str) -> str:
+    """An end of an interval, with as many digits as say on which side of equality it is."""
+    digits = (digits for digits in range(DIGITS, MOST_DIGITS) if round(end, digits) != equality)
+    return f"{end:{sign}.{next(digits, DIGITS)}f}"
+
+
+def _ends(interval: Interval, text: Callable[[float], str]) -> str:
     """An interval in words, "" if it is unknown; a ratio may be bounded from one side only."""
     low, high = interval
     if math.isnan(low) or math.isnan(high):
         return ""
     if math.isinf(high):
-        return f"from\xa0{low:{form}}"
-    return f"up{TO}{high:{form}}" if low == 0 < high else f"{low:{form}}{TO}{high:{form}}"
+        return f"from\xa0{text(low)}"
+    return f"up{TO}{text(high)}" if math.isinf(low) else f"{text(low)}{TO}{text(high)}"
 
 
 def _mark(clear: bool, better: bool) -> str:

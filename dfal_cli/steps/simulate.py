@@ -16,9 +16,10 @@ from dfal_cli.console import Reporter
 from dfal_cli.contenders import CONTENDERS
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import atomic_output, fingerprint, locked, must_exist, settings_of, sha256_of, stat_if_there
-from dfal_cli.images import list_images, prepare
+from dfal_cli.images import common_shape, list_images, prepare, probe_image
 from dfal_cli.pages.curves import write_curves
-from dfal_cli.pages.report import shown_settings, write_report
+from dfal_cli.pages.report import write_report
+from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, RESULTS_COLUMNS, TIMINGS_COLUMNS
@@ -52,7 +53,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             done |= _play(options, oracle, test, left, reporter)
         table = _table([played.result for run in runs for played in done[run]], RESULTS_COLUMNS)
         timings = _table([played.timing for run in runs for played in done[run]], TIMINGS_COLUMNS)
-        outputs, new = _write(options, table, timings)
+        outputs, new = _write(options, oracle, test, table, timings)
     if not new:
         return up_to_date(outputs)
     counts = {"rounds": len(table), "trials": options.trials, "oracle": len(oracle)}
@@ -175,7 +176,9 @@ def _line(played: Played) -> str:
     return f"{name}, trial {trial}, round {round_number}: {annotations} annotations, accuracy {accuracy}"
 
 
-def _write(options: SimulateOptions, results: pd.DataFrame, timings: pd.DataFrame) -> tuple[list[Path], bool]:
+def _write(
+    options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataFrame, results: pd.DataFrame, timings: pd.DataFrame
+) -> tuple[list[Path], bool]:
     """Write tables, curves and report, unless they are there; returns their paths, and whether anything was written."""
     outputs = [options.out / name for name in OUTPUTS]
     text = to_csv(results).encode()
@@ -184,6 +187,9 @@ def _write(options: SimulateOptions, results: pd.DataFrame, timings: pd.DataFram
     write_csv(outputs[1], timings)
     numbers = as_numbers(results)
     write_curves(outputs[2], numbers)
-    write_report(outputs[3], numbers, as_numbers(timings), shown_settings(options, without=("out", "jobs", "force")))
+    probes = (probe_image(options.images / image) for image in oracle[IMAGE])
+    shape = common_shape(probes, options.image_size, options.grey)
+    settings = what_ran(options, shape, oracle[LABEL], len(test), options.jobs or _default_jobs(options))
+    write_report(outputs[3], numbers, as_numbers(timings), settings)
     write_csv(outputs[0], results)  # last: its presence says that all is there
     return outputs, True

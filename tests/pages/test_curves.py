@@ -75,6 +75,57 @@ def test_where_low_first_rounds_are_cut_off_the_whole_stands_beside_it() -> None
     assert main.get_ylim()[0] <= later["low"].min()
 
 
+def with_accuracies(*accuracies: float) -> pd.DataFrame:
+    """The same in all trials."""
+    return simulated().assign(accuracy=lambda table: table["round"].map(dict(enumerate(accuracies))))
+
+
+@pytest.mark.parametrize(
+    "accuracies",
+    [
+        (0.28, 0.34, 0.35, 0.35),  # a narrow whole
+        (0.1, 0.2, 0.3, 0.9),  # the early rounds are not apart from the others
+    ],
+)
+def test_nothing_is_enlarged_without_need(accuracies: tuple[float, ...]) -> None:
+    assert len(drawn(with_accuracies(*accuracies)).axes) == 1
+
+
+def test_two_rounds_are_not_enlarged() -> None:
+    results = with_accuracies(0.1, 0.9, 0.95, 0.96)
+    assert len(drawn(results[results["round"].isin((0, 1, 2))]).axes) == 1
+    assert len(drawn(results).axes) == 2
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.3, 0.99, 1.0])
+def test_nearly_equal_accuracies_are_drawn_as_such(accuracy: float) -> None:
+    low, high = drawn(with_accuracies(*[accuracy] * 4)).axes[-1].get_ylim()
+    assert 0.05 < high - low < 0.06
+    assert low < accuracy < high
+    assert -0.01 < low < high < 1.01
+
+
+def bands(figure: "matplotlib.figure.Figure") -> list[np.ndarray]:
+    return [path.vertices[:, 1] for axes in figure.axes for band in axes.collections for path in band.get_paths()]
+
+
+def test_of_many_strategies_only_the_best_dfal_and_random_have_a_band() -> None:
+    figure = drawn(simulated(strategies=("random", "dfal", "weak", "a", "b")))
+    assert len(bands(figure)) == 2  # dfal is the best
+    assert "shaded (only of dfal, random)" in figure.get_suptitle()
+    assert len(figure.axes[-1].lines) == 5
+    few = drawn(simulated(strategies=("random", "dfal", "weak", "a")))
+    assert len(bands(few)) == 4
+    assert "only of" not in few.get_suptitle()
+
+
+def test_bands_end_where_accuracies_do() -> None:
+    results = simulated(trials=3).assign(accuracy=lambda table: (table["trial"] == 1) * 0.2)
+    heights = np.concatenate(bands(drawn(results)))
+    assert heights.min() == 0
+    assert heights.max() > 0.2
+
+
 def test_curves_that_are_perfect_from_the_second_round_on_can_be_drawn() -> None:
     perfect = simulated().assign(accuracy=lambda table: 0.5 + 0.5 * (table["round"] > 0))
     main = drawn(perfect).axes[-1]

@@ -9,6 +9,8 @@ import pytest
 
 from dfal_cli import comparison
 from dfal_cli.pages.report import write_report
+from dfal_cli.pages.report_tables import ratio_text
+from dfal_cli.strategies import STRATEGIES
 from tests.page import Page
 
 EVIL = "<script>alert(1)</script>&\"'"
@@ -67,7 +69,7 @@ def test_names_and_settings_are_shown_as_they_are_and_run_nothing(tmp_path: Path
     page = report(tmp_path, simulated(strategies=("random", EVIL)), {EVIL: EVIL})
     assert "script" not in {tag for tag, _ in page.tags}
     assert EVIL in page.tables()["Time"]
-    assert page.settings() == {EVIL: EVIL}
+    assert page.settings()[EVIL] == EVIL
 
 
 def test_the_tables_show_comparisons_numbers(tmp_path: Path) -> None:
@@ -105,12 +107,67 @@ def test_an_accuracy_that_some_trials_reached_has_bounds_and_says_how_many(tmp_p
     assert re.search(r"≤ ×0\.\d\d \(up to 0\.\d\d\)$", page.cell(NEEDED, "dfal", column))
 
 
-def test_the_summary_tells_better_worse_and_neither_apart(tmp_path: Path) -> None:
-    words = report(tmp_path, simulated(strategies=("random", "dfal", "weak", "same"))).words
-    assert re.search(r"85 % accuracy took random \d+ labels \(5 trials\)", words)
-    assert re.search(r"Clearly fewer: dfal \d+, ×0\.\d\d \([^)]*\)\.", words)
-    assert re.search(r"Clearly more: weak > 400, ≥ ×1\.\d\d \(from 1\.\d\d\)\.", words)
-    assert "Not told apart from random: same" in words
+def summary(page: Page) -> str:
+    return page.words[page.words.index("In short") : page.words.index("Learning curves")]
+
+
+def test_the_summary_has_a_line_for_each_of_the_best_three_and_counts_the_others(tmp_path: Path) -> None:
+    page = report(tmp_path, simulated(strategies=("random", "dfal", "weak", "same", "equal")))
+    lines = "".join(re.findall(r"<li.*?</li>", page.source)).replace("\xa0", " ")
+    assert re.search(r"To 85 % accuracy random took \d+ labels \(mean of 5 trials\)", summary(page))
+    assert re.search(r'<li class="better">dfal: \d+ labels, 0\.\d\d times as many \(0\.\d\d to 0\.\d\d\)</li>', lines)
+    assert len(re.findall("<li>", lines)) == 2  # not told apart
+    assert "weak" not in lines
+    assert "1 other is in the tables" in summary(page)
+    assert "1 of 4 clearly better, 1 clearly worse" in summary(page)
+
+
+def test_the_summary_bounds_what_did_not_get_there(tmp_path: Path) -> None:
+    words = summary(report(tmp_path, simulated()))
+    assert re.search(r"weak: more than 400 labels, at least 1\.\d\d times as many \(from 1\.\d\d\)", words)
+
+
+def test_where_nothing_is_told_apart_the_summary_says_so(tmp_path: Path) -> None:
+    page = report(tmp_path, simulated(strategies=("random", "same")))
+    assert "None is told apart from random" in summary(page)
+    assert "bold" not in summary(page)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_number_is_marked_exactly_if_its_printed_interval_excludes_equality(tmp_path: Path, seed: int) -> None:
+    """Of three trials, often near the edge."""
+    names = ("random", *(f"s{number}" for number in range(8)))
+    results = simulated(trials=3, strategies=names)
+    noise = np.random.default_rng(seed).normal(size=len(results)) * 0.02 * (results["round"] > 0)
+    gain = results["strategy"].map({name: 0.01 * number for number, name in enumerate(names)}) * (results["round"] > 0)
+    source = report(tmp_path, results.assign(accuracy=results["accuracy"] + noise + gain)).source.replace("\xa0", " ")
+    cells = [(cell, "".join(re.findall(">([^<]*)", cell))) for cell in re.findall("<td>.*?</td>", source)]
+    ends = r"([-+]?[\d.]+) to ([-+]?[\d.]+)"
+    seen = set()
+    for form, equality in ((rf"[-+]\d+\.\d\d{ends}", 0), (rf".*×[\d.]+ \({ends}\)", 1)):
+        compared = [(cell, found) for cell, text in cells if (found := re.fullmatch(form, text))]
+        for cell, found in compared:
+            low, high = map(float, found.groups())
+            assert ('class="better"' in cell or 'class="worse"' in cell) == (low > equality or high < equality)
+            seen.add((equality, low > equality or high < equality))
+    assert seen == {(0, True), (0, False), (1, True), (1, False)}
+
+
+def test_an_end_that_would_be_rounded_to_equality_has_more_digits(tmp_path: Path) -> None:
+    gain = comparison.Ratio(0.9, 0.8, 0.9996, "")
+    assert ratio_text(gain) == "×0.90 (0.80\xa0to\xa00.9996)"
+    assert gain.clear
+
+
+def test_the_page_says_what_each_strategy_asks_about_and_leaves_out_what_it_does_not_know(tmp_path: Path) -> None:
+    page = report(tmp_path, simulated(strategies=("random", "dfal", "dfal-without-twins", "core-set", "mine")))
+    said = page.settings()
+    for name in ("random", "dfal", "core-set"):
+        assert STRATEGIES[name].help in said[name]
+    assert "trains too" in said["dfal"]
+    assert "as dfal, but" in said["dfal-without-twins"]
+    assert "do not train" in said["dfal-without-twins"]
+    assert "mine" not in said
 
 
 def test_what_is_clear_is_marked_and_what_is_not_is_not(tmp_path: Path) -> None:
@@ -125,23 +182,24 @@ def test_what_is_clear_is_marked_and_what_is_not_is_not(tmp_path: Path) -> None:
 def test_one_or_two_trials_have_no_interval_and_nothing_is_clear(tmp_path: Path, trials: int, reason: str) -> None:
     page = report(tmp_path, simulated(trials))
     assert reason in page.words
-    assert "Clearly" not in page.words
+    assert "told apart" not in page.words
+    assert "clearly" not in page.words
     assert not {"better", "worse"} & {attributes.get("class") for _, attributes in page.tags}
     assert " to " not in page.cell(DIFFERENCE, "dfal", 1)
     assert " to " not in page.cell(NEEDED, "dfal", 0)
 
 
 def test_a_few_trials_come_with_a_warning_and_six_without(tmp_path: Path) -> None:
-    assert "at most 75 of 100 cases" in report(tmp_path, simulated(3)).words
-    assert "at most 94 of 100 cases" in report(tmp_path, simulated(5)).words
-    assert "at most" not in report(tmp_path, simulated(6)).words
+    assert "intervals of 3 trials are wide" in report(tmp_path, simulated(3)).words
+    assert "intervals of 5 trials are wide" in report(tmp_path, simulated(5)).words
+    assert "trials are wide" not in report(tmp_path, simulated(6)).words
 
 
 def test_where_the_baseline_gets_nowhere_the_summary_compares_the_end(tmp_path: Path) -> None:
     results = simulated()
     results.loc[results["strategy"] == "random", "accuracy"] = 0.3
     words = report(tmp_path, results).words
-    assert "With 400 labels random has 30 % accuracy (5 trials). Clearly more: dfal +" in words
+    assert "With 400 labels random has 30 % accuracy (mean of 5 trials). dfal: 93.0" in words
 
 
 @pytest.mark.parametrize("strategies", [("dfal",), ("weak", "dfal")])

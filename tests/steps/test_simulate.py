@@ -1,5 +1,6 @@
 """simulate: whole rounds on a tiny folder."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dfal_cli import __version__
 from dfal_cli.contenders import CONTENDERS
 from dfal_cli.strategies import STRATEGIES
 from tests.conftest import Ended, dfal, draw_folder, write
@@ -83,11 +85,24 @@ def test_the_report_says_what_was_run_and_what_came_of_it(house: Path) -> None:
     page = Page(house / "out" / "report.html")
     assert page.settings()["initial"] == "4"
     assert page.settings()["seed"] == "7"
+    resolved = {name: page.settings()[name] for name in ("arch", "candidates", "device", "jobs", "dfal")}
+    assert resolved == {"arch": "lenet5", "candidates": "all", "device": "cpu", "jobs": "1", "dfal": __version__}
+    data = {name: page.settings()[name] for name in ("input", "oracle", "test images")}
+    assert data == {"input": "16 × 16, grey", "oracle": "16 images, 2 classes", "test images": "8"}
+    assert page.settings()["cores"] == str(os.cpu_count())
     assert "3 strategies, 2 trials, 3 rounds from 4 to 8 annotations" in page.words
     results = pd.read_csv(house / "out" / "results.csv")
     at_end = results[results["annotations"] == 8].groupby("strategy")["accuracy"].mean()
     for strategy in DEFAULT:
         assert page.cell("The end and the whole", strategy, 0).startswith(f"{100 * at_end[strategy]:.2f} %")
+
+
+def test_a_report_that_was_lost_is_made_again(house: Path) -> None:
+    report = house / "out" / "report.html"
+    before = report.read_bytes()
+    report.unlink()
+    assert simulate(house, "out", "--trials", 2).code == 0
+    assert report.read_bytes() == before
 
 
 def test_nothing_else_is_left_in_the_folder_but_the_rows_of_each_run(house: Path) -> None:

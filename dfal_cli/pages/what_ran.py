@@ -1,0 +1,67 @@
+"""What a report says of the simulation itself: its settings as they came out, and what its strategies do."""
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from dfal_cli import __version__
+from dfal_cli.architecture import default_architecture
+from dfal_cli.contenders import CONTENDERS
+from dfal_cli.files import settings_of
+from dfal_cli.images import Shape
+from dfal_cli.strategies import STRATEGIES
+
+TOLD_OTHERWISE = ("out", "force", "workers", "image_size", "grey")
+ALL = ("candidates", "classes")
+"""Options that mean everything there is, where nothing is said."""
+
+
+def what_ran(options: Any, shape: Shape, oracle_classes: Iterable[str], test_images: int, jobs: int) -> dict[str, str]:
+    """The fields of simulate's options, spelt as on the command line and with what dfal chose, and facts of the data.
+
+    shape: (C, H, W) of the network's input. oracle_classes: the class of each image of the oracle.
+    """
+    classes = list(oracle_classes)
+    channels, height, width = shape
+    chosen = dict.fromkeys(ALL, "all") | {"arch": default_architecture(shape)}
+    settings = settings_of(options, TOLD_OTHERWISE)
+    settings = {name: chosen.get(name) if value is None else value for name, value in settings.items()}
+    settings |= {"device": _device(options.device), "jobs": jobs}
+    return {
+        **{name.replace("_", "-"): _shown(value) for name, value in settings.items() if value is not None},
+        "input": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}",
+        "oracle": f"{len(classes):,} images, {len(set(classes)):,} classes",
+        "test images": f"{test_images:,}",
+        "cores": str(os.cpu_count()),
+        "dfal": __version__,
+    }
+
+
+def explained(names: Iterable[str]) -> dict[str, str]:
+    """For each contender what it asks about, and whether it trains on twins; names that are none are left out."""
+    return {name: _explained(name) for name in names if name in CONTENDERS}
+
+
+def _explained(name: str) -> str:
+    strategy, twins = CONTENDERS[name]
+    if strategy != name:
+        return f"as {strategy}, but the queries' adversarial copies (twins) do not train"
+    training = "; each query's adversarial copy (twin) trains too" if twins else ""
+    return STRATEGIES[strategy].help + training
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _device(name: str) -> str:
+    """The GPU by its name, if torch is at hand to tell: it is not worth loading for that."""
+    torch = sys.modules.get("torch")
+    if name == "cpu" or (name == "auto" and torch and not torch.cuda.is_available()):
+        return "cpu"
+    if torch is None:
+        return "the GPU, or the CPU if there is none" if name == "auto" else name
+    return str(torch.cuda.get_device_name(None if name == "auto" else name))
