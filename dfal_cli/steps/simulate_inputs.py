@@ -53,7 +53,8 @@ def and_more(names: Sequence[str]) -> str:
 def spared(inputs: Inputs, images: Sequence[str]) -> str:
     """What to do about images that are of no use."""
     rows = pd.concat([inputs.oracle, inputs.test])
-    return f"mend {'them' if len(images) > 1 else 'it'}, or label {SKIP} in {_files(rows[rows[IMAGE].isin(images)])}"
+    them = "them" if len(images) > 1 else "it"
+    return f"mend {them}, or label {them} {SKIP} in {_files(rows[rows[IMAGE].isin(images)])}"
 
 
 def _check(options: SimulateOptions) -> list[str]:
