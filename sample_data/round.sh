@@ -24,6 +24,7 @@ LABELS=${LABELS-}                 # labels to begin with, if there are any; empt
 NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: an answer may name a class that no label has had yet
 
 COUNT=${COUNT-40}                 # labels a round
+STRATEGY=${STRATEGY-dfal}         # what to ask about: see `dfal select --help`
 LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: go on
 CACHE=${CACHE-}                   # a folder that keeps decoded images from night to night; empty: decode them anew
 DFAL=${DFAL-dfal}                 # or: python3 -m dfal_cli
@@ -32,6 +33,16 @@ options=("$@")
 measured=(${TEST:+--test "$TEST"})
 outside=(${TEST:+--exclude "$TEST"})
 cached=(${CACHE:+--cache "$CACHE"})
+
+# What each strategy needs of `score`: as many certain margins, and twins, as it looks at, or further measures.
+case $STRATEGY in
+    dfal) needs=(--nearest "$COUNT" --twins "$COUNT") ;;
+    dfal-diverse) needs=(--nearest $((10 * COUNT)) --twins $((10 * COUNT)) --measure embedding) ;;
+    bald | egl) needs=(--nearest 0 --measure "$STRATEGY") ;;
+    core-set) needs=(--nearest 0 --measure embedding) ;;
+    badge) needs=(--nearest 0 --measure embedding --measure probabilities) ;;
+    *) needs=(--nearest 0) ;;
+esac
 
 folder() { printf '%s/%03d' "$ROUNDS" "$1"; }
 
@@ -42,10 +53,11 @@ number() {
 
 # Train on a round's labels, from scratch, best of five by validation loss, as in the paper; say how good it is.
 train() {
-    local now json
-    now=$(folder "$1")
-    json=$($DFAL train --images "$IMAGES" --labels "$now/labels.csv" "${measured[@]}" --restarts 5 --seed "$1" \
-        --out "$now/model.safetensors" --json "${cached[@]}" "${options[@]}")
+    local now json guesses=() before
+    now=$(folder "$1") before=$(folder $(($1 - 1)))
+    if [ -e "$before/queries.csv.pseudo.csv" ]; then guesses=(--pseudo-labels "$before/queries.csv.pseudo.csv"); fi
+    json=$($DFAL train --images "$IMAGES" --labels "$now/labels.csv" "${guesses[@]}" "${measured[@]}" --restarts 5 \
+        --seed "$1" --out "$now/model.safetensors" --json "${cached[@]}" "${options[@]}")
     echo "round $1: $(number "$json" counts labelled) labels${TEST:+, test accuracy $(number "$json" test accuracy)}"
 }
 
@@ -82,9 +94,10 @@ while true; do
         if [ -n "$LAST" ] && [ "$round" -ge "$LAST" ]; then
             break
         fi
-        $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" --nearest "$COUNT" --twins "$COUNT" \
+        $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
             --checkpoint "$now/model.safetensors" --out "$now/scores.parquet" "${cached[@]}" "${options[@]}"
-        $DFAL select --scores "$now/scores.parquet" --count "$COUNT" \
+        $DFAL select --scores "$now/scores.parquet" --labels "$now/labels.csv" --count "$COUNT" \
+            --strategy "$STRATEGY" --round "$round" \
             --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
     fi
 

@@ -4,7 +4,7 @@ arXiv:1703.02910): how much an image's label would tell of which weights are the
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ def bald(model: nn.Module, settings: Settings) -> Compute:
     A pass is one sampled network, and the whole pool looks at the same ones: its masks come from a generator of their
     own, and all images share them. So neither batch size nor batch mates change what an image gets.
 
-    Raises UsageError if the network has no dropout layers.
+    Raises UsageError if the network has no dropout layers; when it computes, if the network calls none of them.
     """
     layers = [layer for layer in model.modules() if isinstance(layer, Dropout) and layer.p > 0]
     if not layers:
@@ -34,8 +34,18 @@ def bald(model: nn.Module, settings: Settings) -> Compute:
         )
 
     def compute(images: Tensor) -> Tensor:
+        passes = []
         with evaluating(model), torch.no_grad():
-            passes = [_one_pass(model, layers, images, settings.seed, number) for number in range(settings.passes)]
+            for number in range(settings.passes):
+                with _dropping(layers, _generator(settings.seed, number)) as called:
+                    logits: Tensor = model(images.clone())  # its first layer may work in place
+                if not called:
+                    raise UsageError(
+                        f"--measure bald: {settings.architecture} calls none of its dropout layers, and so they sample "
+                        "no networks; call them in its forward, or take another measure"
+                    )
+                # In float64: what the networks disagree by may be far less than 1.
+                passes.append(logits.double().log_softmax(1))
         return mutual_information(torch.stack(passes))
 
     return compute
@@ -52,27 +62,27 @@ def mutual_information(log_p: Tensor) -> Tensor:
     return (p * (log_p - log_mean)).where(p != 0, 0.0).sum(2).mean(0).clamp(min=0)
 
 
-def _one_pass(model: nn.Module, layers: Sequence[Dropout], images: Tensor, seed: int, number: int) -> Tensor:
-    """Log-probabilities (B, K), in float64: what the networks disagree by may be far less than 1."""
-    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
-    with _dropping(layers, generator):
-        logits: Tensor = model(images.clone())  # its first layer may work in place
-    return logits.double().log_softmax(1)
+def _generator(seed: int, number: int) -> torch.Generator:
+    """What the masks of that pass are drawn from."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
 
 
 @contextlib.contextmanager
-def _dropping(layers: Sequence[Dropout], generator: torch.Generator) -> Iterator[None]:
+def _dropping(layers: Sequence[Dropout], generator: torch.Generator) -> Iterator[set[Dropout]]:
     """In the block each call of one of the layers, which are in eval mode, drops what the generator says.
 
-    A batch draws what the one before it has drawn, as its layers are called in the same order.
+    A batch draws what the one before it has drawn, as its layers are called in the same order. The set is filled with
+    the layers that were called.
     """
+    called: set[Dropout] = set()
 
-    def dropping(layer: Dropout) -> Callable[..., Tensor]:
-        return lambda _layer, _input, output: output * _mask(layer, output, generator)
+    def drop(layer: Dropout, _input: object, output: Tensor) -> Tensor:
+        called.add(layer)
+        return output * _mask(layer, output, generator)
 
-    hooks = [layer.register_forward_hook(dropping(layer)) for layer in layers]
+    hooks = [layer.register_forward_hook(drop) for layer in layers]
     try:
-        yield
+        yield called
     finally:
         for hook in hooks:
             hook.remove()
@@ -84,4 +94,5 @@ def _mask(layer: Dropout, output: Tensor, generator: torch.Generator) -> Tensor:
     if isinstance(layer, ChannelDropout):
         features = torch.Size([features[0], *[1] * (len(features) - 1)])
     kept = torch.rand(1, *features, generator=generator) >= layer.p
-    return kept.to(output.device, output.dtype) / (1 - layer.p)
+    kept_part = 1 - layer.p if layer.p < 1 else 1.0  # of nothing kept there is nothing to make up
+    return kept.to(output.device, output.dtype) / kept_part

@@ -6,19 +6,22 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vjp, vmap
+from torch.func import vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dfal_cli.device import is_out_of_memory
-from dfal_cli.measures.layers import squared_lengths, traced
+from dfal_cli.errors import UsageError
+from dfal_cli.measures.layers import UnsuitedError, squared_lengths, traced
 from dfal_cli.measures.measure import Compute, Settings, evaluating
+from dfal_cli.measures.stand_ins import standing_in
 
 Way = Callable[[nn.Module, Tensor], Tensor]
 """One of several that compute the same: images (B, C, H, W) -> (B,)."""
 
 TRIED_ON = 2
 AGREEMENT = 1e-4
-"""The first images are measured in the slow way that is always right. A faster one is taken if it gives the same."""
+"""The first images are measured in the slow way that is always right. A faster one is taken if it gives the same; of
+images without a gradient every way says the same, and they decide nothing."""
 
 VALUES_AT_ONCE = 2**25
 """Gradients held in memory at a time: 128 MB."""
@@ -29,21 +32,33 @@ def egl(model: nn.Module, settings: Settings) -> Compute:
 
     That gradient is the logits' Jacobian times p - e_y, so each class is one backward pass of the whole batch. On
     1,000 MNIST images and LeNet5 `layer_by_layer` takes 14 times a plain forward pass, `vmapped` 210, `one_by_one` 390.
+
+    Raises UsageError if no weight is trainable.
     """
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise UsageError(
+            f"--measure egl: all weights of {settings.architecture} are frozen, and it is how far a label would move "
+            "them; leave requires_grad on where the network is built, or take another measure"
+        )
     chosen: list[Way] = []
 
     def compute(images: Tensor) -> Tensor:
         with evaluating(model), torch.inference_mode(False), torch.enable_grad():
             if not chosen:
-                chosen.append(_fastest_way(model, images[:TRIED_ON], settings))
-            return chosen[0](model, images)
+                certain = one_by_one(model, images[:TRIED_ON])
+                if not (certain > 0).any():
+                    return one_by_one(model, images)
+                chosen.append(_fastest_way(model, images[:TRIED_ON], certain, settings))
+            try:
+                return chosen[0](model, images)
+            except UnsuitedError:  # these images take other turns than the first ones
+                return one_by_one(model, images)
 
     return compute
 
 
-def _fastest_way(model: nn.Module, images: Tensor, settings: Settings) -> Way:
+def _fastest_way(model: nn.Module, images: Tensor, certain: Tensor, settings: Settings) -> Way:
     """Whatever a network does with its weights that a fast way does not foresee shows on the images."""
-    certain = one_by_one(model, images)
     for way in (layer_by_layer, vmapped):
         try:
             if torch.allclose(way(model, images), certain, rtol=AGREEMENT, atol=0, equal_nan=True):
@@ -94,7 +109,12 @@ def vmapped(model: nn.Module, images: Tensor) -> Tensor:
     size = sum(weight.numel() for weight in weights.values())
 
     def of_image(image: Tensor, p: Tensor) -> Tensor:
-        traced_to_weights = vjp(lambda weights: functional_call(model, weights, (image[None],))[0], weights)
+        def logits_of(weights: dict[str, Tensor]) -> Tensor:
+            with standing_in(model, weights):
+                own_logits: Tensor = model(image[None].clone())  # its first layer may work in place
+                return own_logits[0]
+
+        traced_to_weights = vjp(logits_of, weights)
         logits, backward = traced_to_weights[0], traced_to_weights[1]
         errors = (p - torch.eye(len(p), dtype=p.dtype, device=p.device)).to(logits.dtype)  # (K, K), a row a label
         lengths = vmap(lambda error: _length(backward(error)[0].values()), chunk_size=max(1, VALUES_AT_ONCE // size))
@@ -111,6 +131,7 @@ def layer_by_layer(model: nn.Module, images: Tensor) -> Tensor:
     """From what goes into each layer and the gradients to what comes out of it: no gradient of a weight is needed.
 
     For networks all of whose weights belong to layers that are called once, with one tensor, the images first in it.
+    Raises UnsuitedError where it sees that a network is another one.
     """
     logits, calls = traced(model, images.clone())
     p = _probabilities(logits)

@@ -1,5 +1,6 @@
 """How long the gradient to a layer's weights is, for each image of a batch, from one backward pass of them all."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.func import functional_call, vjp, vmap
+from torch.func import vjp, vmap
+
+from dfal_cli.measures.stand_ins import standing_in
+
+
+class UnsuitedError(Exception):
+    """The gradients to a network's weights cannot be told from what its layers are called with."""
 
 
 class Call(NamedTuple):
@@ -20,7 +27,10 @@ class Call(NamedTuple):
 
 
 def traced(model: nn.Module, images: Tensor) -> tuple[Tensor, list[Call]]:
-    """Logits (B, K), and the calls of all layers that have trainable weights of their own."""
+    """Logits (B, K), and the calls of all layers that have trainable weights of their own.
+
+    Raises UnsuitedError unless each trainable weight belongs to one call, and that call sees as many images.
+    """
     calls: list[Call] = []
 
     def remember(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
@@ -28,10 +38,16 @@ def traced(model: nn.Module, images: Tensor) -> tuple[Tensor, list[Call]]:
 
     hooks = [layer.register_forward_hook(remember) for layer in model.modules() if _own_weights(layer)]
     try:
-        return model(images), calls
+        logits = model(images)
     finally:
         for hook in hooks:
             hook.remove()
+    uses = Counter(own for call in calls for own in call.layer.parameters(recurse=False))
+    if any(uses[own] != 1 for own in model.parameters() if own.requires_grad):
+        raise UnsuitedError("a weight is used in several calls, or in none")
+    if any(len(call.input) != len(images) for call in calls):
+        raise UnsuitedError("a layer is called with other than the batch")
+    return logits, calls
 
 
 def squared_lengths(call: Call) -> Callable[[Tensor], Tensor]:
@@ -56,7 +72,11 @@ def squared_lengths(call: Call) -> Callable[[Tensor], Tensor]:
 
 
 def _patches(layer: nn.Module, images: Tensor) -> Tensor | None:
-    """(B, groups, P, in), with a 1 for the bias; None if the layer is another one, whose subclasses may do anything."""
+    """(B, groups, P, in), with a 1 for the bias; None if the layer is another one, whose subclasses may do anything, or
+    only a part of it trains.
+    """
+    if not all(own.requires_grad for own in layer.parameters(recurse=False)):
+        return None
     if type(layer) is nn.Linear:
         patches = images.reshape(len(images), 1, -1, layer.in_features)
     elif type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
@@ -79,8 +99,12 @@ def _by_vmap(call: Call, gradient: Tensor) -> Tensor:
     weights = _own_weights(call.layer)
 
     def of_image(image: Tensor, towards: Tensor) -> Tensor:
-        backward = vjp(lambda weights: functional_call(call.layer, weights, (image[None],))[0], weights)[1]
-        (own,) = backward(towards)
+        def output(weights: dict[str, Tensor]) -> Tensor:
+            with standing_in(call.layer, weights):
+                own_output: Tensor = call.layer(image[None].clone())  # it may work in place
+                return own_output[0]
+
+        (own,) = vjp(output, weights)[1](towards)
         return torch.stack([each.square().sum() for each in own.values()]).sum()
 
     lengths: Tensor = vmap(of_image)(call.input, gradient)

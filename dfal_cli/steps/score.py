@@ -10,7 +10,7 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
-from dfal_cli.console import Reporter
+from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import (
@@ -129,7 +129,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
             kept = _keep_twins(options, scorer, rows, reporter)
             remove_labelled(options.out)
             if labelled:
-                embeddings = _measures(options, [EMBEDDING], network, batches, reporter)
+                embeddings = _measures(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
                 outputs.append(write_labelled(options.out, scorer, labelled, embeddings, made_from))
         columns = {name: [row[name] for row in rows] for name in SCORES_COLUMNS}
         metadata = _metadata(options, network, made_from, audit, with_labelled=bool(labelled))
@@ -204,11 +204,12 @@ def _measures(
 def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
     """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None.
 
-    Each image has its own lot, so that of two pools the images that both hold are drawn alike.
+    Each image has its own lot, so that of two pools of one size the images that both hold are drawn alike. The size is
+    part of it: as a pool shrinks from round to round, the same seed must not draw what it has drawn before.
     """
     if candidates is None or candidates >= len(pool):
         return pool
-    lots = [hashlib.blake2b(f"{seed}/{image}".encode(), digest_size=16).digest() for image in pool]
+    lots = [hashlib.blake2b(f"{seed}/{len(pool)}/{image}".encode(), digest_size=16).digest() for image in pool]
     chosen = heapq.nsmallest(candidates, range(len(pool)), key=lots.__getitem__)
     return [pool[place] for place in sorted(chosen)]
 

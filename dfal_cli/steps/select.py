@@ -14,7 +14,7 @@ from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import CROSSED, EMBEDDING, IMAGE, LABEL, PREDICTED, SKIP, TWIN
-from dfal_cli.strategies import STRATEGIES, Pool, pick_queries
+from dfal_cli.strategies import STRATEGIES, Pool, Strategy, pick_queries
 from dfal_cli.tables import (
     ScoresFile,
     answers_in,
@@ -70,7 +70,8 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
         new = _may_write(options, queries)
         if new:
             write_csv(options.out, queries)
-            guesses.unlink(missing_ok=True)  # they went with the list that was replaced
+        if new or pseudo is None:
+            guesses.unlink(missing_ok=True)  # they went with a list by ceal
         if pseudo is not None and not _holds(guesses, pseudo):
             write_csv(guesses, pseudo)
             new = True
@@ -113,8 +114,8 @@ def _scored_pool(
     missing = [measure for measure in strategy.needs if measure not in scored.table]
     if missing:
         raise UsageError(
-            f"--strategy {options.strategy}: {options.scores} has no column {' and '.join(missing)}; "
-            f"score with {' '.join(f'--measure {measure}' for measure in strategy.needs)}"
+            f"--strategy {options.strategy}: {options.scores} has no {' and no '.join(missing)}; "
+            f"score with {_score_options(strategy, options.count)}"
         )
     labels = read_labels_files(options.labels)
     taken = scored.table[IMAGE].isin(settled_images(labels) | read_excluded(options.exclude))
@@ -160,8 +161,14 @@ def _check_certain(options: SelectOptions, scored: ScoresFile, left: pd.DataFram
     if each * options.count > still and len(certain) == nearest:
         raise UsageError(
             f"--count {options.count}: {options.scores} is certain of {still} nearest images only; "
-            f"score with --nearest {each * options.count}, or without it"
+            f"score with {_score_options(STRATEGIES[options.strategy], options.count)}, or without --nearest"
         )
+
+
+def _score_options(strategy: Strategy, count: int) -> str:
+    """What `score` must be told for so many queries."""
+    nearest = [f"--nearest {strategy.nearest * count}"] if strategy.nearest else []
+    return " ".join([f"--measure {measure}" for measure in strategy.needs] + nearest)
 
 
 def _as_queries(options: SelectOptions, picked: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,8 @@ def k_means_representatives(points: Vectors, weights: Weights, count: int, gener
     (k-means++). Where points coincide there are fewer clusters, and the heaviest of the other points fill up.
     """
     wanted = min(count, len(points))
-    means = points[_seeds(points, weights, wanted, generator)].astype(np.float64)
+    points = points - points.mean(0, dtype=np.float64).astype(np.float32)  # products then round little away
+    means = points[_seeds(points, weights, wanted, generator)]
     clusters = np.full(len(points), -1)
     for _ in range(MOST_ROUNDS):
         before, clusters = clusters, _nearest(points, means)
@@ -54,18 +55,19 @@ def _seeds(points: Vectors, weights: Weights, count: int, generator: np.random.G
     return picked
 
 
-def _nearest(points: Vectors, means: npt.NDArray[np.float64]) -> Positions:
+def _nearest(points: Vectors, means: Vectors) -> Positions:
     """The nearest mean of each point: (n, d), (k, d) -> (n,)."""
-    lengths = (means**2).sum(1)
+    lengths, across = (means**2).sum(1), -2 * means.T
     blocks = in_blocks(np.arange(len(points)), max(means.shape))
-    return np.concatenate([(lengths - 2 * points[rows] @ means.T).argmin(1) for rows in blocks])
+    return np.concatenate([(points[rows] @ across + lengths).argmin(1) for rows in blocks])
 
 
-def _means(
-    points: Vectors, weights: Weights, clusters: Positions, before: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _means(points: Vectors, weights: Weights, clusters: Positions, before: Vectors) -> Vectors:
     """The weighted mean of each cluster, (k, d); an empty one stays where it was."""
-    sums, totals = np.zeros_like(before), np.zeros(len(before))
-    np.add.at(sums, clusters, points * weights[:, None])
-    np.add.at(totals, clusters, weights)
-    return np.where(totals[:, None] > 0, sums / np.maximum(totals, np.finfo(float).tiny)[:, None], before)
+    by_cluster = np.argsort(clusters, kind="stable")
+    found, starts = np.unique(clusters[by_cluster], return_index=True)
+    own = weights[by_cluster]
+    sums = np.add.reduceat(points[by_cluster] * own[:, None], starts, axis=0)
+    means = before.copy()
+    means[found] = sums / np.add.reduceat(own, starts)[:, None]
+    return means

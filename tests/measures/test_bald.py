@@ -125,3 +125,23 @@ def test_a_network_without_dropout_is_a_usage_error_that_names_it(model):
 def test_vgg8_and_squeezenet_have_dropout_layers():
     assert (measured("bald", network("vgg8", 16, 1), images_for(1, 16)) > 0).all()
     assert (measured("bald", network("squeezenet1_0", 32), images_for(3, 32)) > 0).all()
+
+
+def test_dropout_that_keeps_nothing_gives_zeros():
+    seen = Recording()
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(1.0), seen, nn.Linear(784, 3))
+    assert measured("bald", model, images_for()).tolist() == [0] * 6
+    assert all((features == 0).all() for features in seen.seen)
+
+
+def test_a_network_that_calls_none_of_its_dropout_layers_is_a_usage_error():
+    class Uncalled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.dropout = nn.Linear(784, 3), nn.Dropout(0.5)
+
+        def forward(self, images):
+            return self.head(images.flatten(1))
+
+    with pytest.raises(UsageError, match="--measure bald: a-network calls none of its dropout layers"):
+        measured("bald", Uncalled(), images_for())

@@ -232,3 +232,44 @@ def test_the_metadata_tell_which_measures_were_asked_for(project):
     assert score("--measure", "bald", "--passes", 4).code == 0
     told = json.loads(pq.read_schema("scores.parquet").metadata[b"dfal"])
     assert (told["settings"]["measure"], told["settings"]["passes"]) == (["bald"], 4)
+
+
+FROZEN = """
+import torch
+
+class Frozen(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.weight = torch.nn.Linear(256, 3), torch.nn.Parameter(torch.ones(2, 3))
+        self.requires_grad_(False)
+    def forward(self, images):
+        return torch.nn.functional.linear(self.layer(images.flatten(1)), self.weight)
+
+def frozen(num_classes, input_shape): return Frozen()
+"""
+
+
+@pytest.fixture
+def frozen(project):
+    """A network without trainable weights, whose logits no layer makes: all its arguments."""
+    write(project / "frozen_net.py", FROZEN)
+    architecture = "frozen_net:frozen"
+    model = build_network(architecture, 2, (1, 16, 16))
+    save_checkpoint(
+        project / "frozen.safetensors", model, architecture=architecture, classes=("dark", "light"),
+        input_shape=(1, 16, 16), further={},
+    )  # fmt: skip
+    yield ("--arch", architecture)
+    sys.modules.pop("frozen_net", None)
+
+
+def test_egl_of_frozen_weights_is_refused(frozen):
+    ended = score("--measure", "egl", *frozen, checkpoint="frozen.safetensors")
+    assert ended.code == 2
+    assert "--measure egl: all weights of frozen_net:frozen are frozen" in ended.stderr
+
+
+def test_embeddings_that_may_not_be_the_penultimate_ones_are_told_of_once_for_pool_and_labelled(frozen):
+    ended = score("--measure", "embedding", *frozen, checkpoint="frozen.safetensors")
+    assert ended.code == 0, ended.stderr
+    assert ended.stderr.count("no layer of frozen_net:frozen makes its logits") == 1

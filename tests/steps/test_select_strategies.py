@@ -86,10 +86,10 @@ def test_a_further_measure_is_read_from_csv_too(house: Path) -> None:
 @pytest.mark.parametrize(
     ("strategy", "missing", "advice"),
     [
-        ("badge", "no column embedding and probabilities", "score with --measure embedding --measure probabilities"),
-        ("core-set", "no column embedding", "score with --measure embedding"),
-        ("bald", "no column bald", "score with --measure bald"),
-        ("egl", "no column egl", "score with --measure egl"),
+        ("badge", "no embedding and no probabilities", "score with --measure embedding --measure probabilities"),
+        ("core-set", "no embedding", "score with --measure embedding"),
+        ("bald", "no bald", "score with --measure bald"),
+        ("egl", "no egl", "score with --measure egl"),
     ],
 )
 def test_a_measure_that_was_not_scored_is_a_usage_error_that_says_how_to(
@@ -219,3 +219,15 @@ def test_a_class_that_a_spreadsheet_would_run_is_escaped_in_pseudo_labels_too(ho
     assert pseudo() == "image,pseudo_label\n001.png,'-\n002.png,''=\n003.png,dark\n004.png,'@x\n005.png,dark\n"
     table, _ = read_pseudo_labels([Path("q.csv.pseudo.csv")], sorted(set(classes)), set())
     assert table["label"].tolist() == classes[1:]
+
+
+def test_all_that_a_strategy_needs_of_score_is_said_at_once(house: Path) -> None:
+    write_margins(house / "bare.parquet", house / "images", dict.fromkeys(IMAGES, 0.5))
+    ended = select("dfal-diverse", "--count", 3, scores="bare.parquet")
+    assert (ended.code, "score with --measure embedding --nearest 30\n" in ended.stderr) == (2, True)
+
+
+def test_pseudo_labels_do_not_outlive_their_list(house: Path) -> None:
+    assert select("ceal", "--count", 2).code == 0
+    assert select("entropy", "--count", 2).code == 0, "the same images: up to date"
+    assert not Path("q.csv.pseudo.csv").exists()
