@@ -89,15 +89,9 @@ def _check_before_writing(options: SimulateOptions, inputs: Inputs, made: Mappin
     if not options.force:
         refuse_others(options.out, made)
     if options.force or len(_done_before(options.out, inputs)) < len(inputs.runs):
-        list(side_by_side(functools.partial(_check_networks, options), [inputs], 1))
+        from dfal_cli.steps.simulate_networks import check_networks  # torch: not where there is nothing to play
 
-
-def _check_networks(options: SimulateOptions, inputs: Inputs) -> Iterator[None]:
-    """`check_networks`, in a process that computes; the one that waits for it does without torch."""
-    from dfal_cli.steps.simulate_networks import check_networks
-
-    check_networks(options, inputs)
-    yield
+        check_networks(options, inputs)
 
 
 def _done_before(out: Path, inputs: Inputs) -> Done:
@@ -172,7 +166,7 @@ def _telling(how_far: Callable[[], str]) -> Iterator[None]:
 
 
 def _rounds_of(simulation: Simulation, run: Run) -> Iterator[Played]:
-    """`play`, in a process that computes."""
+    """`play`; imported by the process that computes."""
     from dfal_cli.steps.rounds import play
 
     yield from play(simulation, run)
