@@ -27,8 +27,11 @@ class Reporter(Protocol):
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a small table."""
 
-    def progress(self, what: str, total: int, unit: str) -> contextlib.AbstractContextManager[Advance]:
-        """Show how far `total` units of work have come; the block gets a function to call with each count done."""
+    def progress(self, what: str, total: int, unit: str, done: int = 0) -> contextlib.AbstractContextManager[Advance]:
+        """Show how far `total` units of work have come; the block gets a function to call with each count done.
+
+        `done` of them were there before.
+        """
 
 
 class Silent:
@@ -51,7 +54,7 @@ class Silent:
         """Show nothing."""
 
     @contextlib.contextmanager
-    def progress(self, what: str, total: int, unit: str) -> Iterator[Advance]:
+    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]:
         """Show nothing."""
         yield lambda count: None
 
@@ -87,15 +90,15 @@ class Log(Silent):
             self.note("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
     @contextlib.contextmanager
-    def progress(self, what: str, total: int, unit: str) -> Iterator[Advance]:
+    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]:
         """Print a dated line at most every half minute."""
         started = time.monotonic()
-        done = 0
+        before = done
 
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            rate = done / max(1e-9, time.monotonic() - started)
+            rate = (done - before) / max(1e-9, time.monotonic() - started)
             left = _duration((total - done) / rate) if rate else "?"
             self.detail(f"{what}: {done} of {total} {unit}, {rate:.1f} {unit}/s, {left} left")
 
@@ -138,7 +141,7 @@ class Terminal(Log):
         self._console.print(table)
 
     @contextlib.contextmanager
-    def progress(self, what: str, total: int, unit: str) -> Iterator[Advance]:
+    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]:
         """Show a bar with speed and time left, which disappears when done."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -150,7 +153,7 @@ class Terminal(Log):
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(what, total=total, rate="")
+            task = bar.add_task(what, total=total, completed=done, rate="")
 
             def advance(count: int) -> None:
                 bar.advance(task, count)

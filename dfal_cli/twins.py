@@ -11,6 +11,9 @@ from dfal_cli.files import atomic_output, beside, relative_to_file
 from dfal_cli.schemas import TWIN
 from dfal_cli.tables import read_labels_files
 
+TWINS_SUFFIX = ".twins"
+"""Of the folder beside a scores file that holds its twins, unless another one is named."""
+
 LONGEST_NAME = 240
 """Bytes a file name may have here: file systems take 255, and the temporary neighbour needs some."""
 
@@ -20,7 +23,7 @@ class TwinStore:
 
     def __init__(self, out: Path, folder: Path | None, labels: Sequence[Path]) -> None:
         self._out = out
-        self._folder = folder or beside(out, ".twins")
+        self._folder = folder or beside(out, TWINS_SUFFIX)
         # A twin that somebody's labels refer to is training data.
         self._in_use = {Path(twin).resolve() for twin in read_labels_files(labels)[TWIN] if twin}
 

@@ -84,13 +84,20 @@ def running(context: typer.Context) -> Iterator[Run]:
         _stop(context, str(error), error.exit_code)
     except OSError as error:
         _stop(context, _what_failed(error), ENVIRONMENT_ERRORS.get(error.errno or 0, 2))
-    except KeyboardInterrupt:
-        _stop(context, "interrupted", 130)
+    except KeyboardInterrupt as stopped:
+        _stop(context, _how_far(stopped), 130)
+    except SystemExit as stopped:  # a signal
+        _stop(context, _how_far(stopped), int(stopped.code or 0))
 
 
 def _stop(context: typer.Context, message: str, code: int) -> None:
     print(f"{context.command_path}: {message}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def _how_far(stopped: BaseException) -> str:
+    """What the step had to say about it."""
+    return " ".join(("interrupted", *getattr(stopped, "__notes__", ())))
 
 
 def _what_failed(error: OSError) -> str:

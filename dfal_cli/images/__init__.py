@@ -3,7 +3,7 @@
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import ImageError, Probe, Shape, decode_image, probe_image
 from dfal_cli.images.folder import list_images
-from dfal_cli.images.prepared import PreparedImages, prepare
+from dfal_cli.images.prepared import PreparedImages, UnreadableImagesError, prepare
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.source import ImageFolder, ImageSource, opened
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
@@ -17,6 +17,7 @@ __all__ = [
     "PreparedImages",
     "Probe",
     "Shape",
+    "UnreadableImagesError",
     "cached",
     "common_shape",
     "decode_image",

@@ -30,7 +30,15 @@ KEPT_BYTES = 4 * 10**9
 PART = 500
 """So many images are decoded by a process at a time; for fewer none is started."""
 
-SPARED = "mend it, or label it __skip__ to leave it out"
+
+class UnreadableImagesError(DataError):
+    """Images that cannot be read, all of them."""
+
+    def __init__(self, unreadable: Sequence[tuple[str, str]]) -> None:
+        """unreadable: each image and the reason, at least one."""
+        image, reason = unreadable[0]
+        super().__init__(f"{image} cannot be read: {reason} ({len(unreadable)} in all)")
+        self.unreadable = list(unreadable)
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def prepare(
 ) -> PreparedImages:
     """Decode `pool` and `others` into `folder`, unless that has been done; the shape is as told, or as the pool's is.
 
-    Raises DataError if one of the images cannot be read.
+    Raises UnreadableImagesError if some cannot be read.
     """
     listed = sorted(pool)
     images = [*listed, *sorted(set(others) - set(listed))]
@@ -118,6 +126,14 @@ class _Part(NamedTuple):
     start: int
 
 
+class _Found(NamedTuple):
+    """What has become of a part."""
+
+    start: int
+    probes: list[Probe]
+    unreadable: dict[str, str]
+
+
 class _Preparing:
     """All images to be decoded, the pool first."""
 
@@ -130,13 +146,16 @@ class _Preparing:
         self._file = file
         self._workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers is None else max(1, workers)
         self._reporter = reporter
+        self._unreadable: dict[str, str] = {}
 
     def run(self, image_size: int | None, grey: bool | None) -> tuple[Shape, bool]:
         """Decode to the shape of the first image, and once more if not all are like it; return it and whether kept."""
-        shape = common_shape(self._probed(self._images[:1]), image_size, grey)
+        shape = common_shape(itertools.islice(self._probed(self._images), 1), image_size, grey)
         most = min(KEPT_BYTES, shutil.disk_usage(self._file.parent).free - DISK_RESERVE) // len(self._images)
         if math.prod(shape) > most:
-            return common_shape(self._probed(self._images[: self._in_pool]), image_size, grey), False
+            settled = common_shape(self._probed(self._images[: self._in_pool]), image_size, grey)
+            self._stop_if_unreadable()
+            return settled, False
         settled = common_shape(self._decode(shape)[: self._in_pool], image_size, grey)
         if settled == shape:
             return shape, True
@@ -147,14 +166,19 @@ class _Preparing:
         return settled, True
 
     def _probed(self, images: Sequence[str]) -> Iterator[Probe]:
+        """Those that can be read; the others are noted."""
         for image in images:
             try:
                 yield probe_image(self._root / image)
             except ImageError as error:
-                raise DataError(f"{self._root / image}: {error}; {SPARED}") from None
+                self._unreadable[image] = str(error)
+
+    def _stop_if_unreadable(self) -> None:
+        if self._unreadable:
+            raise UnreadableImagesError(sorted(self._unreadable.items()))
 
     def _decode(self, shape: Shape) -> list[Probe]:
-        """Write all images into the file."""
+        """Write all images into the file. Raises UnreadableImagesError, after all have been tried."""
         total = len(self._images)
         probes: dict[int, list[Probe]] = {}
         with atomic_output(self._file) as temporary, self._reporter.progress("decoding", total, "images") as advance:
@@ -164,28 +188,31 @@ class _Preparing:
                 for start in range(0, total, PART)
             ]
             with contextlib.closing(self._decoded(parts)) as decoded:
-                for start, found in decoded:
+                for start, found, unreadable in decoded:
                     probes[start] = found
-                    advance(len(found))
+                    self._unreadable |= unreadable
+                    advance(len(found) + len(unreadable))
+            self._stop_if_unreadable()
         return list(itertools.chain.from_iterable(probes[start] for start in sorted(probes)))
 
-    def _decoded(self, parts: list[_Part]) -> Generator[tuple[int, list[Probe]], None, None]:
+    def _decoded(self, parts: list[_Part]) -> Generator[_Found, None, None]:
         if len(parts) > 1 and self._workers > 1:
             yield from side_by_side(_decode_part, parts, self._workers)
         else:
             yield from itertools.chain.from_iterable(map(_decode_part, parts))
 
 
-def _decode_part(part: _Part) -> Iterator[tuple[int, list[Probe]]]:
+def _decode_part(part: _Part) -> Iterator[_Found]:
     pixels = np.lib.format.open_memmap(part.file, "r+")
-    probes = []
+    found = _Found(part.start, [], {})
     for place, image in enumerate(part.images, part.start):
         try:
             probe, pixels[place] = probe_and_decode(part.root / image, part.shape)
         except ImageError as error:
-            raise DataError(f"{part.root / image}: {error}; {SPARED}") from None
-        probes.append(probe)
-    yield part.start, probes
+            found.unreadable[image] = str(error)
+        else:
+            found.probes.append(probe)
+    yield found
 
 
 @functools.cache

@@ -30,7 +30,7 @@ def bald(model: nn.Module, settings: Settings) -> Compute:
     if not layers:
         raise UsageError(
             f"--measure bald: {settings.architecture} has no dropout layers to sample networks with; "
-            "take --arch lenet5 or vgg8, one of your own with nn.Dropout, or another measure"
+            "take --arch lenet5 or vgg8, or one of your own with nn.Dropout"
         )
 
     def compute(images: Tensor) -> Tensor:

@@ -57,21 +57,22 @@ def runs_code(architecture: str) -> bool:
     return ":" in architecture
 
 
-def build_network(architecture: str, num_classes: int, input_shape: Shape) -> Network:
-    """Build the network and try it on a batch of the input's shape.
+def build_network(architecture: str, num_classes: int, input_shape: Shape, option: str = "--arch") -> Network:
+    """Build the network that `option` names and try it on a batch of the input's shape.
 
     Raises UsageError: the name is unknown, the network cannot take this size, or is not one that returns logits.
     """
+    named = f"{option} {architecture}"
     if runs_code(architecture):
-        network = Network(_build_own(architecture, num_classes, input_shape), Normalisation())
+        network = Network(_build_own(architecture, num_classes, input_shape, named), Normalisation())
     elif architecture in OWN_NETWORKS or architecture in torchvision_networks.names():
         problem = _shape_problem(architecture, num_classes, input_shape)
         if problem is not None:
-            raise UsageError(f"{architecture} cannot take {_size(input_shape)} images; {_possible_sizes(architecture)}")
+            raise UsageError(f"{named} cannot take {_size(input_shape)} images; {_possible_sizes(architecture)}")
         network = _build_known(architecture, num_classes, input_shape)
     else:
-        raise UsageError(f"--arch {architecture}: no such network{_nearest_name(architecture)}")
-    _check_logits(network, architecture, num_classes, input_shape)
+        raise UsageError(f"{named}: no such network{_nearest_name(architecture)}")
+    _check_logits(network, named, num_classes, input_shape)
     return network
 
 
@@ -96,7 +97,7 @@ def _build_known(architecture: str, num_classes: int, input_shape: Shape) -> Net
     return Network(body, Normalisation(torchvision_networks.IMAGENET_MEAN, torchvision_networks.IMAGENET_STD))
 
 
-def _build_own(architecture: str, num_classes: int, input_shape: Shape) -> nn.Module:
+def _build_own(architecture: str, num_classes: int, input_shape: Shape, named: str) -> nn.Module:
     """Import `package.module:function` with the working directory importable, and call it."""
     module_name, _, function_name = architecture.partition(":")
     here = str(Path.cwd())
@@ -105,11 +106,11 @@ def _build_own(architecture: str, num_classes: int, input_shape: Shape) -> nn.Mo
         function = getattr(importlib.import_module(module_name), function_name)
         body = function(num_classes=num_classes, input_shape=input_shape)
     except Exception as error:  # whatever the user's code raises is the user's to mend
-        raise UsageError(f"--arch {architecture}: {type(error).__name__}: {error}{_place_of(error)}") from error
+        raise UsageError(f"{named}: {type(error).__name__}: {error}{_place_of(error)}") from error
     finally:
         sys.path.remove(here)
     if not isinstance(body, nn.Module):
-        raise UsageError(f"--arch {architecture}: returned {type(body).__name__}, not a torch.nn.Module")
+        raise UsageError(f"{named}: returned {type(body).__name__}, not a torch.nn.Module")
     return body
 
 
@@ -121,19 +122,19 @@ def _place_of(error: Exception) -> str:
     return "" if trace is None else f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})"
 
 
-def _check_logits(network: Network, architecture: str, num_classes: int, input_shape: Shape) -> None:
+def _check_logits(network: Network, named: str, num_classes: int, input_shape: Shape) -> None:
     training = network.training
     network.eval()
     try:
         with torch.no_grad():
             logits = network(torch.zeros(2, *input_shape))
     except Exception as error:
-        raise UsageError(f"--arch {architecture}: fails on {_size(input_shape)} images: {error}") from error
+        raise UsageError(f"{named}: fails on {_size(input_shape)} images: {error}") from error
     finally:
         network.train(training)
     if not isinstance(logits, Tensor) or logits.shape != (2, num_classes):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"--arch {architecture}: returned {shape} for 2 images of {num_classes} classes, not logits")
+        raise UsageError(f"{named}: returned {shape} for 2 images of {num_classes} classes, not logits")
 
 
 def _shape_problem(architecture: str, num_classes: int, input_shape: Shape) -> Exception | None:

@@ -18,23 +18,23 @@ import pandas as pd
 from dfal_cli.console import Silent
 from dfal_cli.contenders import CONTENDERS, Contender
 from dfal_cli.files import atomic_output, beside, canonical_json
-from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX
+from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, TWIN
 from dfal_cli.steps.merge import MergeOptions, merge
-from dfal_cli.steps.score import ScoreOptions, check_margin, score
+from dfal_cli.steps.score import ScoreOptions, score
 from dfal_cli.steps.select import PSEUDO_SUFFIX, SelectOptions, select
-from dfal_cli.steps.simulation import Played, Run, SimulateOptions, Simulation, ended
+from dfal_cli.steps.simulation import DONE, Played, Run, Simulation, ended
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
-from dfal_cli.tables import labelled_rows, read_labels, read_queries, write_csv
+from dfal_cli.tables import labelled_rows, read_labels, read_labels_files, read_queries, write_csv
+from dfal_cli.twins import TWINS_SUFFIX
 
-LABELS, DONE, CHECKPOINT, QUERIES, SCORES = (
-    "labels.csv", "done.json", "model.safetensors", "queries.csv", "scores.parquet",
+LABELS, CHECKPOINT, QUERIES, SCORES = (
+    "labels.csv", "model.safetensors", "queries.csv", "scores.parquet",
 )  # fmt: skip
 
 
 def play(simulation: Simulation, run: Run) -> Iterator[Played]:
     """Play the rounds of a run, those left of it, and yield all."""
-    _check(simulation.options)
     folder = simulation.folder / run.title
     labels = folder / "initial" / LABELS
     if not labels.exists():
@@ -50,16 +50,12 @@ def play(simulation: Simulation, run: Run) -> Iterator[Played]:
             played = _Round(simulation, run, number, here, before).play(labels)
             _store(here / DONE, played[:2])
             _remove(here, CHECKPOINT, f"trained-{CHECKPOINT}", SCORES, f"{SCORES}{LABELLED_SUFFIX}", QUERIES)
+            _remove_spare_twins(here)
         yield played
         rounds.append(played)
         labels, before = here / LABELS, here
     _store(ended(simulation.folder, run), [played[:2] for played in rounds])
     shutil.rmtree(folder)
-
-
-def _check(options: SimulateOptions) -> None:
-    """Before anything is trained, see to what only scoring would find. Raises UsageError."""
-    check_margin(options.norm, options.estimator)
 
 
 class _Round:
@@ -80,7 +76,7 @@ class _Round:
     def begin(self) -> None:
         """Random labels, the same for all strategies of a trial."""
         self._pick(SelectOptions(
-            count=self._simulation.initial, out=self._here / QUERIES, images=self._options.images,
+            count=self._options.initial, out=self._here / QUERIES, images=self._options.images,
             strategy="random", seed=self._first_seed,
         ))  # fmt: skip
         self._answer(self._here / LABELS)
@@ -161,7 +157,7 @@ class _Round:
 def _entropy(labels: "pd.Series[str]") -> float:
     """Entropy in nats of how the labels are spread over classes: low where a strategy asks about few of them."""
     shares = labels.value_counts(normalize=True).to_numpy()
-    return float(-(shares * np.log(shares)).sum())
+    return max(0.0, float(-(shares * np.log(shares)).sum()))  # of one class it would be -0
 
 
 def _stored(path: Path) -> Played | None:
@@ -179,3 +175,13 @@ def _store(path: Path, rows: Any) -> None:
 def _remove(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).unlink(missing_ok=True)
+
+
+def _remove_spare_twins(folder: Path) -> None:
+    """The twins of a round that its labels do not refer to: dfal-diverse has those of all among which it chooses."""
+    kept = beside(folder / SCORES, TWINS_SUFFIX)
+    if kept.exists():
+        used = {Path(twin).resolve() for twin in read_labels_files([folder / LABELS])[TWIN] if twin}
+        for twin in kept.rglob("*.npy"):
+            if twin.resolve() not in used:
+                twin.unlink()

@@ -146,7 +146,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
 def _check(options: ScoreOptions) -> None:
     must_end_with(options.out, SUFFIXES, "--out")
     must_exist(options.checkpoint, "--checkpoint")
-    check_margin(options.norm, options.estimator)
+    check_margin(options.norm, options.estimator, options.classes)
     for name in options.measure:
         if name not in MEASURES:
             raise UsageError(f"--measure {name}: use some of {', '.join(MEASURES)}")
@@ -156,15 +156,15 @@ def _check(options: ScoreOptions) -> None:
         raise UsageError(
             f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"
         )
-    if options.classes is not None and options.classes < 2:
-        raise UsageError("--classes: at least 2, the predicted class and one other")
 
 
-def check_margin(norm: str, estimator: str) -> None:
-    """Raises UsageError if there is no such norm or estimator."""
+def check_margin(norm: str, estimator: str, classes: int | None) -> None:
+    """Raises UsageError if there is no such norm or estimator, or if so few classes have no boundary."""
     for name, value, table in (("estimator", estimator, ESTIMATORS), ("norm", norm, NORMS)):
         if value not in table:
             raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    if classes is not None and classes < 2:
+        raise UsageError("--classes: at least 2, the predicted class and one other")
 
 
 def _settings(options: ScoreOptions) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import numpy as np
 from dfal_cli.contenders import DEFAULT_CONTENDERS
 from dfal_cli.images import PreparedImages
 
+DONE, ENDED = "done.json", ".rows.json"
+"""On disk: of a round, of a run."""
+
 
 @dataclass(frozen=True)
 class SimulateOptions:
@@ -94,14 +97,9 @@ class Simulation:
         return min(self.options.budget, len(self.answers))
 
     @property
-    def initial(self) -> int:
-        """Labels to begin with."""
-        return min(self.options.initial, self.budget)
-
-    @property
     def rounds_each(self) -> int:
         """Rounds of each strategy in each trial."""
-        return 1 + -(-(self.budget - self.initial) // self.options.count)
+        return 1 + -(-(self.budget - self.options.initial) // self.options.count)
 
     def seed(self, trial: int, round_number: int) -> int:
         """One for all strategies, so that they differ by nothing else."""
@@ -118,4 +116,4 @@ def played_before(folder: Path, run: Run) -> list[Played] | None:
 
 def ended(folder: Path, run: Run) -> Path:
     """The file of a run that has ended: the rows of its rounds."""
-    return folder / f"{run.title}.rows.json"
+    return folder / f"{run.title}{ENDED}"

@@ -128,10 +128,7 @@ def _check(options: TrainOptions) -> None:
     must_end_with(options.out, (".safetensors",), "--out")
     if not options.labels:
         raise UsageError("--labels: name at least one labels file")
-    if options.augment not in AUGMENTATIONS:
-        raise UsageError(f"--augment {options.augment}: use one of {', '.join(AUGMENTATIONS)}")
-    if options.monitor not in MONITORS:
-        raise UsageError(f"--monitor {options.monitor}: use one of {', '.join(MONITORS)}")
+    check_training(options.augment, options.monitor)
     if options.pretrained and options.weights:
         raise UsageError("--pretrained and --weights: choose one")
     if options.init and (options.pretrained or options.weights):
@@ -139,6 +136,13 @@ def _check(options: TrainOptions) -> None:
     for path, option in ((options.init, "--init"), (options.weights, "--weights")):
         if path:
             must_exist(path, option)
+
+
+def check_training(augment: str, monitor: str) -> None:
+    """Raises UsageError if there is no such augmentation or monitor."""
+    for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
+        if value not in table:
+            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
 
 
 def _fingerprint(options: TrainOptions, images: ImageSource, sets: LabelSets) -> str:

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from dfal_cli.console import Silent
-from dfal_cli.errors import DataError
-from dfal_cli.images import PreparedImages, decode_image, list_images, prepare, prepared
+from dfal_cli.images import PreparedImages, UnreadableImagesError, decode_image, list_images, prepare, prepared
 from tests.conftest import draw_folder
 
 POOL = ["000.png", "001.png", "003.png"]
@@ -91,11 +90,13 @@ def test_many_images_are_decoded_by_several_processes(folder: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("part", [2, 100])
-def test_an_image_that_cannot_be_read_is_named(folder: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_images_that_cannot_be_read_are_named(folder: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared, "PART", part)
-    (folder / "images" / "003.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"003\.png.*__skip__"):
+    for name in ("000.png", "002.png"):  # the first of the pool, and one of the others
+        (folder / "images" / name).write_bytes(b"no image")
+    with pytest.raises(UnreadableImagesError) as error:
         prepared_in(folder, workers=2)
+    assert [image for image, _ in error.value.unreadable] == ["000.png", "002.png"]
     assert list((folder / "kept").iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """simulate: whole rounds on a tiny folder."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -130,18 +131,8 @@ def test_a_second_run_is_up_to_date(house: Path) -> None:
     before = (house / "out" / "timings.csv").read_bytes()
     ended = simulate(house, "out", "--trials", 2, "--json")
     assert (ended.code, ended.json["status"]) == (0, "up to date")
+    assert set(ended.json["mean_accuracy_at_end"]) == set(DEFAULT)
     assert (house / "out" / "timings.csv").read_bytes() == before
-
-
-def test_results_of_other_settings_are_replaced_only_by_force(house: Path) -> None:
-    simulate(house, "forced", "--strategies", "random")
-    before = (house / "forced" / "results.csv").read_bytes()
-    ended = simulate(house, "forced", "--strategies", "random", "--seed", 9)
-    assert ended.code == 2
-    assert "--force" in ended.stderr
-    assert (house / "forced" / "results.csv").read_bytes() == before
-    assert simulate(house, "forced", "--strategies", "random", "--seed", 9, "--force").code == 0
-    assert (house / "forced" / "results.csv").read_bytes() != before
 
 
 def test_every_strategy_is_a_contender_and_those_by_margins_also_without_twins(house: Path) -> None:
@@ -174,19 +165,12 @@ def test_pseudo_labels_reach_the_training_of_the_next_round(house: Path) -> None
 
 
 def test_the_budget_ends_with_the_oracles_labels(house: Path) -> None:
-    assert simulate(house, "small", "--strategies", "random", "--count", 8, "--budget", 1000).code == 0
+    ended = simulate(house, "small", "--strategies", "random", "--count", 8, "--budget", 1000, "--json")
+    warning = "the oracle has 16 images: ends at 16 of 1,000 labels"
+    assert (ended.code, ended.json["warnings"]) == (0, [warning])
+    assert warning in ended.stderr
+    assert Page(house / "small" / "report.html").settings()["budget"] == f"1000 ({warning})"
     assert pd.read_csv(house / "small" / "results.csv")["annotations"].tolist() == [4, 12, 16]
-
-
-def test_an_unreadable_image_is_named_before_anything_is_trained(house: Path, tmp_path: Path) -> None:
-    shutil.copytree(house / "images", tmp_path / "images")
-    for name in ("pool.csv", "test.csv"):
-        shutil.copy(house / name, tmp_path)
-    (tmp_path / "images" / "003.png").write_bytes(b"no image")
-    ended = simulate(tmp_path, "out")
-    assert (ended.code, "003.png" in ended.stderr) == (3, True)
-    shutil.copy(house / "images" / "003.png", tmp_path / "images")
-    assert simulate(tmp_path, "out").code == 0, "what came to nothing must not be in the way"
 
 
 def test_another_network_can_be_measured_on_the_queries_of_one(house: Path) -> None:
@@ -199,33 +183,32 @@ def test_another_network_can_be_measured_on_the_queries_of_one(house: Path) -> N
     assert other["loss"][0] == both["loss"][0]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "reason"),
-    [
-        (("--test", "pool.csv"), 3, "in the oracle and in the test file"),
-        (("--strategies", "random,best"), 2, "best"),
-        (("--budget", 3), 2, "--budget 3"),
-        (("--labels", "empty.csv"), 3, "no labels"),
-        (("--labels", "none.csv"), 2, "none.csv"),
-        (("--test", "empty.csv"), 3, "empty.csv"),
-        (("--images", "none"), 2, "none"),
-        (("--augment", "none such"), 2, "none such"),
-        (("--arch", "lenet6"), 2, "lenet6"),
-        (("--train-arch", "lenet6"), 2, "lenet6"),
-        (("--monitor", "margin"), 2, "margin"),
-        (("--norm", "l3"), 2, "l3"),
-    ],
-)
-def test_what_cannot_be_simulated_ends_with_a_reason_and_leaves_nothing(
-    house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], code: int, reason: str
-) -> None:
-    monkeypatch.chdir(house)
-    write(house / "empty.csv", "image,label", "000.png,")
-    options = {"--images": "images", "--labels": "pool.csv", "--test": "test.csv", "--out": tmp_path / "bad"}
-    options |= dict(zip(SETTINGS[:-1:2], SETTINGS[1::2], strict=True))
-    options[str(arguments[0])] = arguments[1]
-    ended = dfal("simulate", *(part for option in options.items() for part in option), "--quiet")
-    assert ended.code == code, ended.stderr
-    assert reason in ended.stderr
-    assert len(ended.stderr.splitlines()) <= 2
-    assert not (tmp_path / "bad" / "results.csv").exists()
+def test_a_log_has_no_line_for_every_round(house: Path) -> None:
+    arguments = [argument for argument in SETTINGS if argument != "--quiet"]
+    files = ("--images", house / "images", "--labels", house / "pool.csv", "--test", house / "test.csv")
+    ended = dfal("simulate", *files, "--out", house / "log", *arguments, "--strategies", "random")
+    results = pd.read_csv(house / "log" / "results.csv")
+    assert ended.stderr.splitlines() == [f"mean accuracy at the end: random {results['accuracy'][2]:.4f}"]
+
+
+def test_the_entropy_of_a_single_class_is_zero_without_a_sign(house: Path, tmp_path: Path) -> None:
+    header, *rows = (house / "pool.csv").read_text().splitlines()
+    one_light = [*(row for row in rows if "dark" in row), next(row for row in rows if "light" in row)]
+    write(tmp_path / "pool.csv", header, *one_light)
+    shutil.copy(house / "test.csv", tmp_path)
+    shutil.copytree(house / "images", tmp_path / "images")
+    assert simulate(tmp_path, "out", "--strategies", "random", "--budget", 5, "--trials", 3).code == 0
+    text = (tmp_path / "out" / "results.csv").read_text()
+    assert ",0.000000" in text
+    assert "-0.0" not in text
+
+
+def test_runs_of_a_trial_that_do_not_begin_alike_are_told(house: Path) -> None:
+    assert simulate(house, "alike", "--strategies", "random,entropy").code == 0
+    kept = house / "alike" / ".rounds" / "random-1.rows.json"
+    accuracy = json.loads(kept.read_text())[0][0][4]
+    kept.write_text(kept.read_text().replace(f'"{accuracy}"', '"0.987654"', 1))
+    ended = simulate(house, "alike", "--strategies", "random,entropy", "--json")
+    assert ended.json["warnings"] == [
+        "the runs of trial 1 do not begin alike: another machine or version made some of them"
+    ]

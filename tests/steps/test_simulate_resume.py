@@ -1,10 +1,12 @@
 """simulate: killed and run again, asked for more, in several processes."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -50,19 +52,23 @@ def is_alive(process: int) -> bool:
         return False
 
 
-def stop_after(rounds: int, number: signal.Signals, *command: object) -> tuple[int, str, list[int]]:
-    """Start a simulation, send it a signal after so many rounds; its exit code, its last words and its processes."""
+def rounds_in(out: Path) -> int:
+    """Finished rounds, those of finished runs included."""
+    finished = sum(len(json.loads(path.read_text())) for path in out.glob(".rounds/*.rows.json"))
+    return finished + len(list(out.glob(".rounds/*/*/done.json")))
+
+
+def stop_when(come: Callable[[], bool], number: signal.Signals, *command: object) -> tuple[int, str, list[int]]:
+    """Start a simulation, send it a signal when it has come there; its exit code, its words and its processes."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dfal_cli", *map(str, command)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )  # fmt: skip
     try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            rounds -= "annotations" in line
-            if not rounds:
-                break
+        deadline = time.monotonic() + 60
+        while not come() and time.monotonic() < deadline:
+            time.sleep(0.02)
         children = children_of(process.pid)
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
@@ -80,7 +86,8 @@ def test_a_stopped_simulation_leaves_no_process_and_goes_on_to_the_same_results(
     house: Path, number: signal.Signals, code: int, rounds: int
 ) -> None:
     command = arguments(house, number.name, "--strategies", "dfal,random", "--jobs", 2)
-    ended, stderr, children = stop_after(rounds, number, *command)
+    out = house / number.name
+    ended, stderr, children = stop_when(lambda: rounds_in(out) >= rounds, number, *command)
     assert ended == code
     assert "Traceback" not in stderr
     assert len(children) >= 2
@@ -88,10 +95,10 @@ def test_a_stopped_simulation_leaves_no_process_and_goes_on_to_the_same_results(
     while any(map(is_alive, children)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(is_alive, children))
-    assert not (house / number.name / "results.csv").exists()
-    written = {path: path.stat().st_mtime_ns for path in (house / number.name / ".rounds").glob("*/*/done.json")}
-    assert written
-    simulate(house, number.name, "--strategies", "dfal,random", "--jobs", 1)
+    assert ("interrupted after" in stderr) == (number != signal.SIGKILL)
+    there = rounds_in(out)
+    again = dfal(*arguments(house, number.name, "--strategies", "dfal,random", "--jobs", 1))
+    assert f"going on: {there} of 10 rounds are there" in again.stderr
     results, expected = ((house / name / "results.csv").read_bytes() for name in (number.name, "out"))
     assert results == expected
 
@@ -106,15 +113,16 @@ def test_more_strategies_and_trials_use_what_is_there_and_fewer_compute_nothing(
     assert results[results["trial"] == 1].equals(pd.read_csv(house / "out" / "results.csv"))
     again = timings[(timings["strategy"] == "random") & (timings["trial"] == 1)].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, first)
-    told = simulate(house, "more", "--strategies", "random", "--json", "--jobs", 1).json
-    assert told["status"] == "done"
+    fewer = dfal(*arguments(house, "more", "--strategies", "random", "--json", "--jobs", 1))
+    assert f"3 other runs are kept in {house / 'more' / '.rounds'} and not shown" in fewer.stderr
+    assert fewer.json["status"] == "done"
     assert set(pd.read_csv(house / "more" / "results.csv")["strategy"]) == {"random"}
     pd.testing.assert_frame_equal(pd.read_csv(house / "more" / "timings.csv"), first)
 
 
 def test_rounds_that_have_ended_stay_and_are_not_mixed_with_those_of_other_settings(house: Path) -> None:
     command = arguments(house, "killed", "--strategies", "random", "--quiet", "--jobs", 1)
-    assert stop_after(1, signal.SIGKILL, *(part for part in command if part != "--quiet"))[0] == -9
+    assert stop_when(lambda: rounds_in(house / "killed") >= 1, signal.SIGKILL, *command)[0] == -9
     ended = dfal(*command, "--lr", 0.1)
     assert (ended.code, "--force" in ended.stderr) == (2, True)
     done = house / "killed" / ".rounds" / "random-1" / "0" / "done.json"
@@ -138,3 +146,29 @@ def test_an_error_in_a_process_is_the_commands(house: Path) -> None:
     assert ended.code == 2
     assert "lenet6" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_runs_that_have_ended_are_in_the_tables_before_the_others_end(house: Path) -> None:
+    out = house / "early"
+    command = arguments(house, "early", "--strategies", "random,entropy", "--jobs", 1)
+    ended, stderr, _ = stop_when((out / "results.csv").exists, signal.SIGTERM, *command)
+    assert (ended, "of 10 rounds; the same command goes on" in stderr) == (143, True)
+    assert not (out / "curves.png").exists()
+    expected = pd.read_csv(house / "out" / "results.csv").query("strategy == 'random'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_csv(out / "results.csv"), expected)
+    assert len(pd.read_csv(out / "timings.csv")) == 5
+
+
+def test_only_twins_that_labels_refer_to_are_kept_while_a_run_goes_on(house: Path) -> None:
+    out = house / "twins"
+    command = arguments(house, "twins", "--strategies", "dfal-diverse", "--jobs", 1)
+    assert stop_when(lambda: rounds_in(out) >= 3, signal.SIGKILL, *command)[0] == -9
+    finished = [path.parent for path in out.glob(".rounds/*/[01]/done.json")]
+    assert len(finished) == 2
+    for folder in finished:
+        twins = pd.read_csv(folder / "labels.csv", keep_default_na=False)["twin"]
+        used = {(folder / twin).resolve() for twin in twins if twin}
+        there = {twin.resolve() for twin in (folder / "scores.parquet.twins").rglob("*.npy")}
+        assert there
+        assert there <= used

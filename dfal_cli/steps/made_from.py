@@ -1,0 +1,88 @@
+"""What the runs of a simulation are made from, kept beside them so that those of other settings never join them."""
+
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dfal_cli import __version__
+from dfal_cli.files import fingerprint, settings_of, sha256_of, stat_if_there
+from dfal_cli.schemas import IMAGE
+from dfal_cli.steps.simulate_inputs import Inputs
+from dfal_cli.steps.simulation import SimulateOptions
+
+WITHOUT_EFFECT = ("out", "device", "workers", "jobs", "force", "images", "labels", "test", "strategies", "trials")
+"""Options that do not shape a run; of the device its kind does, of the files what is in them."""
+
+OTHERWISE = {
+    "device": "on {0}, not {1}",
+    "torch": "with torch {0}, not {1}",
+    "dfal": "with dfal {0}, not {1}",
+    "code": "with other code of the network",
+    "labels": "from other labels (--labels)",
+    "test": "from another test (--test)",
+    "images": "from other images, or before one was changed",
+}
+"""How to say that a part is not what it was."""
+
+
+def made_from(options: SimulateOptions, inputs: Inputs, device: str) -> dict[str, Any]:
+    """All that shapes a run, ready for JSON; `device` is the kind that computes."""
+    images = [*inputs.oracle[IMAGE], *inputs.test[IMAGE]]
+    return {
+        "settings": settings_of(options, WITHOUT_EFFECT),
+        "device": device,
+        "torch": importlib.metadata.version("torch"),
+        "dfal": __version__,
+        "code": [code_of(name) for name in (options.arch, options.train_arch)],
+        "labels": [sha256_of(path) for path in options.labels],
+        "test": [sha256_of(path) for path in options.test],
+        "images": fingerprint([stat_if_there(f"{options.images}/{image}") for image in sorted(images)]),
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """In words: how `before` was made otherwise."""
+    old, new = before.get("settings", {}), now["settings"]
+    for name in new:
+        if old.get(name) != new[name]:
+            yield _difference(_spelt(name, old.get(name)), _spelt(name, new[name]))
+    for part, said in OTHERWISE.items():
+        if before.get(part) != now[part]:
+            yield said.format(before.get(part, "another"), now[part])
+
+
+def code_of(architecture: str | None) -> str | None:
+    """SHA-256 of the file of a `package.module:function`; None of other networks, or if there is no such file."""
+    if architecture is None or ":" not in architecture:
+        return None
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found = importlib.util.find_spec(architecture.partition(":")[0])
+    except Exception:  # of the user's code, and told when it is built
+        return None
+    finally:
+        sys.path.remove(here)
+    return sha256_of(Path(found.origin)) if found and found.origin and Path(found.origin).is_file() else None
+
+
+def _difference(before: str, now: str) -> str:
+    if not before:
+        return f"without {now}"
+    if not now:
+        return f"with {before}, not without"
+    option, _, value = now.partition(" ")
+    return f"with {before}, not {value if value and before.startswith(f'{option} ') else now}"
+
+
+def _spelt(name: str, value: Any) -> str:
+    """An option as on the command line; "" if it is not given."""
+    if name == "grey":
+        return {True: "--gray", False: "--color"}.get(value, "")
+    if value is None or value is False:
+        return ""
+    option = f"--{name.replace('_', '-')}"
+    return option if value is True else f"{option} {value}"

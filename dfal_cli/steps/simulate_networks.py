@@ -1,0 +1,54 @@
+"""Whether the networks of a simulation can be trained and asked as wanted, seen to before anything is written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from dfal_cli.architecture import default_architecture
+from dfal_cli.contenders import CONTENDERS
+from dfal_cli.errors import UsageError
+from dfal_cli.images import ImageError, Probe, common_shape, probe_image
+from dfal_cli.measures import MEASURES, Settings
+from dfal_cli.models import Network, build_network, seeded
+from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.steps.score import check_margin
+from dfal_cli.steps.simulate_inputs import Inputs
+from dfal_cli.steps.simulation import SimulateOptions
+from dfal_cli.steps.train import check_training
+from dfal_cli.strategies import STRATEGIES
+
+
+def check_networks(options: SimulateOptions, inputs: Inputs) -> None:
+    """See to what only training and scoring would find. Raises UsageError naming the option.
+
+    Of the images the headers are read; those that cannot be are passed over.
+    """
+    check_training(options.augment, options.monitor)
+    check_margin(options.norm, options.estimator, options.classes)
+    shape = common_shape(_probed(options.images, inputs.oracle[IMAGE]), options.image_size, options.grey)
+    classes = inputs.oracle[LABEL].nunique()
+    arch = options.arch or default_architecture(shape)
+    with seeded(0, torch.device("cpu")):
+        network = build_network(arch, classes, shape)
+        if options.train_arch:
+            build_network(options.train_arch, classes, shape, "--train-arch")
+    for strategy in inputs.strategies:
+        _check_measures(strategy, network, arch)
+
+
+def _check_measures(contender: str, network: Network, arch: str) -> None:
+    for name in STRATEGIES[CONTENDERS[contender].strategy].needs:
+        try:
+            MEASURES[name].prepare(network, Settings(arch, passes=1, seed=0, warn=lambda text: None))
+        except UsageError as error:
+            raise UsageError(str(error).replace(f"--measure {name}", f"--strategies {contender}", 1)) from None
+
+
+def _probed(root: Path, images: "pd.Series[str]") -> Iterator[Probe]:
+    for image in images:
+        try:
+            yield probe_image(root / image)
+        except ImageError:
+            continue

@@ -1,0 +1,133 @@
+"""The output folder of a simulation: whose it is, what it keeps of runs, its tables, curves and report."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from dfal_cli.comparison import as_numbers
+from dfal_cli.errors import UsageError
+from dfal_cli.files import atomic_output, canonical_json
+from dfal_cli.images import Shape
+from dfal_cli.pages.curves import write_curves
+from dfal_cli.pages.report import write_report
+from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
+from dfal_cli.steps.made_from import differences
+from dfal_cli.steps.simulation import DONE, ENDED, Played, Run
+from dfal_cli.tables import to_csv, write_csv
+
+RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
+ROUNDS, MADE_FROM, INPUT = ".rounds", ".made_from", "input.json"
+
+
+def refuse_others(out: Path, made_from: Mapping[str, Any]) -> None:
+    """Raises UsageError if the folder is that of another simulation, or of something else."""
+    before = _stored(out)
+    rounds = _rounds_in(out / ROUNDS)
+    if before == _as_stored(made_from) or not (rounds or (out / RESULTS).exists()):
+        return
+    if before is None:
+        raise UsageError(
+            f"{out}: holds a {RESULTS} that is not of dfal simulate ({MADE_FROM} is not there); "
+            "choose another --out, or --force to replace it"
+        )
+    told = " and ".join(differences(before, _as_stored(made_from)))
+    lost = f"discard its {rounds} rounds" if rounds else "replace its results"
+    raise UsageError(f"{out}: made {told}; choose another --out, or --force to {lost}")
+
+
+def claim(out: Path, made_from: Mapping[str, Any], *, force: bool) -> None:
+    """Make the folder that of this simulation, empty unless it is so already. Raises as `refuse_others`."""
+    if not force:
+        refuse_others(out, made_from)
+        if _stored(out) == _as_stored(made_from):
+            return
+    shutil.rmtree(out / ROUNDS, ignore_errors=True)
+    for name in OUTPUTS:
+        (out / name).unlink(missing_ok=True)
+    with atomic_output(out / MADE_FROM) as temporary:
+        temporary.write_text(canonical_json(made_from) + "\n", encoding="utf-8")
+
+
+def not_shown(out: Path, runs: Iterable[Run]) -> int:
+    """How many runs that have ended are kept besides these."""
+    return len({path.name for path in (out / ROUNDS).glob(f"*{ENDED}")} - {run.title + ENDED for run in runs})
+
+
+def rounds_there(out: Path, runs: Iterable[Run]) -> int:
+    """How many rounds are kept of runs that have not ended."""
+    return sum(len(list((out / ROUNDS / run.title).glob(f"*/{DONE}"))) for run in runs)
+
+
+def keep_input_shape(out: Path, shape: Shape) -> None:
+    """Of what shape the images were made; they themselves are not kept."""
+    with atomic_output(out / ROUNDS / INPUT) as temporary:
+        temporary.write_text(canonical_json(shape))
+
+
+def input_shape_of(out: Path) -> Shape:
+    """(C, H, W) of the network's input."""
+    channels, height, width = json.loads((out / ROUNDS / INPUT).read_text())
+    return channels, height, width
+
+
+class Tables(NamedTuple):
+    """All text, as it is written."""
+
+    results: pd.DataFrame
+    timings: pd.DataFrame
+
+
+def tables_of(rounds: Iterable[Played]) -> Tables:
+    """The rows of the rounds, in their order."""
+    rows = [(played.result, played.timing) for played in rounds]
+    return Tables(
+        pd.DataFrame([result for result, _ in rows], columns=list(RESULTS_COLUMNS), dtype=str),
+        pd.DataFrame([timing for _, timing in rows], columns=list(TIMINGS_COLUMNS), dtype=str),
+    )
+
+
+def write_so_far(out: Path, tables: Tables) -> None:
+    """Write the tables while others are to come; curves and a report that show less would contradict them."""
+    for name in (CURVES, REPORT):
+        (out / name).unlink(missing_ok=True)
+    write_csv(out / TIMINGS, tables.timings)
+    write_csv(out / RESULTS, tables.results)
+
+
+def write_all(out: Path, tables: Tables, settings: Mapping[str, str]) -> tuple[list[Path], bool]:
+    """Write tables, curves and report, unless they are there; return their paths, and whether anything was written."""
+    outputs = [out / name for name in OUTPUTS]
+    if all(path.exists() for path in outputs) and (out / RESULTS).read_bytes() == to_csv(tables.results).encode():
+        return outputs, False
+    write_so_far(out, tables)
+    results, timings = map(as_numbers, tables)
+    write_curves(out / CURVES, results)
+    write_report(out / REPORT, results, timings, settings)  # last: its presence says that all is there
+    return outputs, True
+
+
+def _stored(out: Path) -> dict[str, Any] | None:
+    """What the folder's runs are made from; None if it is not of a simulation, {} if of one that did not say."""
+    try:
+        stored = json.loads((out / MADE_FROM).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _as_stored(made_from: Mapping[str, Any]) -> dict[str, Any]:
+    """As it comes back from the file."""
+    told: dict[str, Any] = json.loads(canonical_json(made_from))
+    return told
+
+
+def _rounds_in(folder: Path) -> int:
+    """Rounds that would have to be played again."""
+    ended = sum(len(json.loads(path.read_text())) for path in folder.glob(f"*{ENDED}"))
+    return ended + len(list(folder.glob(f"*/*/{DONE}")))

@@ -1,0 +1,165 @@
+"""simulate: what cannot be simulated, and output folders that are in the way."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Ended, dfal, draw_folder, write
+
+SETTINGS = {
+    "--images": "images",
+    "--labels": "pool.csv",
+    "--test": "test.csv",
+    "--initial": 4,
+    "--count": 3,
+    "--budget": 8,
+    "--epochs": 1,
+    "--device": "cpu",
+    "--jobs": 1,
+    "--strategies": "random",
+}
+OWN = "import torch\n\ndef {name}(num_classes, input_shape):\n    return torch.nn.Sequential({layers})\n"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """images/, pool.csv (16 of them), test.csv (the other 8) and out/, where random has been simulated."""
+    root = draw_folder(tmp_path_factory.mktemp("refusals"), each=12)
+    header, *rows = (root / "oracle.csv").read_text().splitlines()
+    write(root / "pool.csv", header, *rows[:16])
+    write(root / "test.csv", header, *rows[16:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert simulate("out").code == 0
+    return root
+
+
+@pytest.fixture
+def house(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a copy of it."""
+    shutil.copytree(drawn, tmp_path / "house")
+    monkeypatch.chdir(tmp_path / "house")
+    return tmp_path / "house"
+
+
+def simulate(out: str, *arguments: object, **further: object) -> Ended:
+    options = SETTINGS | {f"--{name.replace('_', '-')}": value for name, value in further.items()}
+    return dfal(
+        "simulate", "--out", out, *(part for option in options.items() for part in option), "--quiet", *arguments
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code", "reason"),
+    [
+        ("test", "pool.csv", 3, "000.png and 15 more: in the oracle and in the test file"),
+        ("strategies", "random,best", 2, "--strategies best"),
+        ("strategies", " ,", 2, "--strategies: name at least one of dfal"),
+        ("strategies", "random,bald", 2, "--strategies bald: resnet18 has no dropout"),
+        ("budget", 3, 2, "--budget 3"),
+        ("budget", 4, 2, "--budget 4: counts the 4 initial labels (--initial)"),
+        ("initial", 16, 2, "--initial 16: the oracle (pool.csv) has 16 images"),
+        ("labels", "empty.csv", 3, "no labels"),
+        ("labels", "elsewhere.csv", 3, "none.png: in the oracle, but not under images"),
+        ("labels", "none.csv", 2, "none.csv"),
+        ("test", "empty.csv", 3, "empty.csv"),
+        (
+            "test",
+            "circle.csv",
+            3,
+            "circle.csv, line 3: label 'circle': the oracle (pool.csv) has no image of that class",
+        ),
+        ("images", "none", 2, "none"),
+        ("augment", "none such", 2, "--augment none such"),
+        ("arch", "lenet6", 2, "--arch lenet6"),
+        ("train_arch", "lenet6", 2, "--train-arch lenet6"),
+        ("train_arch", "no.such:network", 2, "--train-arch no.such:network"),
+        ("monitor", "margin", 2, "--monitor margin"),
+        ("norm", "l3", 2, "--norm l3"),
+        ("classes", 1, 2, "--classes"),
+    ],
+)
+def test_what_cannot_be_simulated_ends_with_a_reason_and_leaves_nothing(
+    house: Path, option: str, value: object, code: int, reason: str
+) -> None:
+    write(house / "empty.csv", "image,label", "000.png,")
+    write(house / "circle.csv", *(house / "test.csv").read_text().splitlines()[:2], "023.png,circle")
+    write(house / "elsewhere.csv", *(house / "pool.csv").read_text().splitlines(), "none.png,dark")
+    further = {"budget": 20} if option == "initial" else {}
+    further |= {"arch": "resnet18"} if "bald" in str(value) else {}
+    ended = simulate("bad", **{option: value}, **further)
+    assert (ended.code, reason in ended.stderr) == (code, True), ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+    assert not (house / "bad").exists()
+
+
+def test_unreadable_images_are_listed_before_anything_is_trained(house: Path) -> None:
+    for name in ("003.png", "007.png"):
+        (house / "images" / name).write_bytes(b"no image")
+    ended = simulate("new")
+    assert ended.code == 3
+    assert (
+        "003.png and 1 more cannot be read (new/unreadable.csv has the reasons); "
+        "mend them, or label them __skip__ in pool.csv" in ended.stderr
+    )
+    assert pd.read_csv("new/unreadable.csv")["image"].tolist() == ["003.png", "007.png"]
+    rows = (house / "pool.csv").read_text().splitlines()
+    write(house / "pool.csv", *(f"{row[:7]},__skip__" if row[:3] in ("003", "007") else row for row in rows))
+    assert simulate("new").code == 0, "what came to nothing must not be in the way"
+    assert not Path("new/unreadable.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"epochs": 2}, "out: made with --epochs 1, not 2; choose another --out, or --force to discard its 3 rounds"),
+        ({"lr": 0.1, "candidates": 5}, "made without --candidates 5 and with --lr 0.001, not 0.1"),
+        ({"labels": "other.csv"}, "made from other labels (--labels)"),
+    ],
+)
+def test_a_folder_made_with_other_settings_says_which(house: Path, options: dict[str, object], said: str) -> None:
+    names = [row[:7] for row in (house / "pool.csv").read_text().splitlines()[1:]]
+    write(house / "other.csv", "image,label", *(f"{name},{'light' if name < '005' else 'dark'}" for name in names))
+    before = (house / "out" / "results.csv").read_bytes()
+    ended = simulate("out", **options)
+    assert (ended.code, said in ended.stderr) == (2, True), ended.stderr
+    assert (house / "out" / "results.csv").read_bytes() == before
+    assert simulate("out", "--force", **options).code == 0
+    assert (house / "out" / "results.csv").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("device", "cuda", "made on cuda, not cpu"),
+        ("torch", "1.0", "made with torch 1.0, not "),
+        ("dfal", "0.0.1", "made with dfal 0.0.1, not "),
+    ],
+)
+def test_results_of_another_device_or_version_are_not_joined(house: Path, part: str, value: str, said: str) -> None:
+    stored = house / "out" / ".made_from"
+    stored.write_text(json.dumps(json.loads(stored.read_text()) | {part: value}))
+    ended = simulate("out", trials=2)
+    assert (ended.code, said in ended.stderr) == (2, True), ended.stderr
+
+
+def test_results_of_changed_images_or_networks_are_not_joined(house: Path) -> None:
+    layers = "torch.nn.Flatten(), torch.nn.Linear(256, num_classes)"
+    own = write(house / "simulated_networks.py", OWN.format(name="first", layers=layers))
+    assert simulate("own", arch="simulated_networks:first").code == 0
+    write(own, OWN.format(name="first", layers=f"{layers}, torch.nn.Identity()"))
+    ended = simulate("own", arch="simulated_networks:first", trials=2)
+    assert (ended.code, "made with other code of the network" in ended.stderr) == (2, True), ended.stderr
+    shutil.copyfile("images/005.png", "images/000.png")
+    ended = simulate("out", trials=2)
+    assert (ended.code, "made from other images" in ended.stderr) == (2, True), ended.stderr
+
+
+def test_a_table_of_somebody_else_is_not_overwritten(house: Path) -> None:
+    write(house / "mine" / "results.csv", "a,b")
+    ended = simulate("mine")
+    assert (ended.code, "not of dfal simulate" in ended.stderr) == (2, True)
+    assert (house / "mine" / "results.csv").read_text() == "a,b\n"
