@@ -106,9 +106,9 @@ def test_a_report_that_was_lost_is_made_again(house: Path) -> None:
     assert report.read_bytes() == before
 
 
-def test_nothing_else_is_left_in_the_folder_but_the_rows_of_each_run(house: Path) -> None:
+def test_nothing_else_is_left_in_the_folder_but_the_rows_of_each_run_and_their_input_shape(house: Path) -> None:
     kept = sorted(path.name for path in (house / "out" / ".rounds").iterdir())
-    assert kept == sorted(f"{name}-{trial}.rows.json" for name in DEFAULT for trial in (1, 2))
+    assert kept == sorted(["input.json", *(f"{name}-{trial}.rows.json" for name in DEFAULT for trial in (1, 2))])
     assert {path.name for path in (house / "out").iterdir() if not path.name.startswith(".")} == set(OUTPUTS)
 
 

@@ -1,0 +1,82 @@
+"""Tables of the experiments' README, from the results that lie beside it (the README calls this through cog)."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dfal_cli import comparison
+from dfal_cli.comparison import as_numbers
+from dfal_cli.intervals import student_interval
+from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, percent
+
+HERE = Path(__file__).parent
+
+
+def results_of(experiment: str) -> pd.DataFrame:
+    """results.csv with its numbers as numbers."""
+    return as_numbers(pd.read_csv(HERE / experiment / "results.csv", dtype=str, keep_default_na=False))
+
+
+def accuracies(experiment: str, counts: Sequence[int]) -> str:
+    """Mean test accuracy after so many labels, the 95 % interval of the last, and the area under the curve."""
+    results = results_of(experiment)
+    areas = comparison.areas(results)
+    baseline = comparison.baseline_of(results)
+    at = [comparison.accuracies_at(results, count) for count in counts]
+    rows = []
+    for name in comparison.ranked_strategies(results):
+        low, high = student_interval(at[-1][name].dropna().to_numpy())
+        last = f"{at[-1][name].mean():.3f}" + ("" if pd.isna(low) else f" ({low:.3f} to {high:.3f})")
+        means = [f"{each[name].mean():.3f}" for each in at[:-1]]
+        difference = "" if name == baseline else _text(difference_cell(areas, name, baseline))
+        rows.append([name, *means, last, f"{areas[name].mean():.4f}", difference])
+    heads = [f"{count:,} labels" for count in counts]
+    return markdown(["strategy", *heads, "area", f"area, points over {baseline}"], rows)
+
+
+def needed(experiment: str, levels: Sequence[float]) -> str:
+    """Labels needed for an accuracy, and the ratio to the baseline's."""
+    results = results_of(experiment)
+    spent, baseline = comparison.annotations_spent(results), comparison.baseline_of(results)
+    reached = [comparison.annotations_needed(results, level) for level in levels]
+    rows = [
+        [name, *(_text(needed_cell(each, spent, name, baseline)) for each in reached)]
+        for name in comparison.ranked_strategies(results)
+    ]
+    return markdown(["strategy", *map(percent, levels)], rows)
+
+
+def fewer(experiments: Iterable[str], strategy: str, other: str, levels: Sequence[float]) -> str:
+    """What one strategy needs as a multiple of another's, and by how much its area is larger."""
+    rows = []
+    for experiment in experiments:
+        results = results_of(experiment)
+        spent = comparison.annotations_spent(results)
+        cells = [needed_cell(comparison.annotations_needed(results, each), spent, strategy, other) for each in levels]
+        rows.append(
+            [experiment, *map(_text, cells), _text(difference_cell(comparison.areas(results), strategy, other))]
+        )
+    return markdown(["experiment", *map(percent, levels), "area, points"], rows)
+
+
+def query_seconds(experiments: dict[str, str]) -> str:
+    """Mean seconds of a query round, a column for each experiment."""
+    columns = {}
+    for title, experiment in experiments.items():
+        timings = as_numbers(pd.read_csv(HERE / experiment / "timings.csv", dtype=str, keep_default_na=False))
+        columns[title] = comparison.mean_seconds(timings)["query"]
+    table = pd.DataFrame(columns)
+    rows = [[str(name), *(f"{value:.1f}" for value in values)] for name, values in zip(table.index, table.to_numpy())]  # noqa: B905
+    return markdown(["strategy", *columns], rows)
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(cell: Cell) -> str:
+    text = "; ".join((cell.text, *cell.details)).replace("\xa0", " ")
+    return f"**{text}**" if cell.mark else text
