@@ -45,9 +45,12 @@ def explained(names: Iterable[str]) -> dict[str, str]:
 
 def _explained(name: str) -> str:
     strategy, twins = CONTENDERS[name]
-    if strategy != name:
-        return f"as {strategy}, but the queries' adversarial copies (twins) do not train"
-    training = "; each query's adversarial copy (twin) trains too" if twins else ""
+    if twins:
+        training = "; each query's adversarial copy (twin) trains too"
+    elif strategy != name:
+        training = "; their adversarial copies (twins) do not train"
+    else:
+        training = ""
     return STRATEGIES[strategy].help + training
 
 

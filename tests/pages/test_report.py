@@ -165,7 +165,7 @@ def test_the_page_says_what_each_strategy_asks_about_and_leaves_out_what_it_does
     for name in ("random", "dfal", "core-set"):
         assert STRATEGIES[name].help in said[name]
     assert "trains too" in said["dfal"]
-    assert "as dfal, but" in said["dfal-without-twins"]
+    assert said["dfal-without-twins"].startswith(STRATEGIES["dfal"].help)
     assert "do not train" in said["dfal-without-twins"]
     assert "mine" not in said
 
