@@ -84,6 +84,15 @@ def draw_folder(root: Path, classes: tuple[str, ...] = ("dark", "light"), each: 
     return root
 
 
+def draw_divided_folder(root: Path) -> Path:
+    """The same with 24 images; `root`/pool.csv has labels for 16 of them, `root`/test.csv for the other 8."""
+    draw_folder(root, each=12)
+    header, *rows = (root / "oracle.csv").read_text().splitlines()
+    write(root / "pool.csv", header, *rows[:16])
+    write(root / "test.csv", header, *rows[16:])
+    return root
+
+
 def write(path: Path, *lines: str) -> Path:
     """Write lines of text."""
     path.parent.mkdir(parents=True, exist_ok=True)

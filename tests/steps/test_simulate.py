@@ -12,7 +12,7 @@ from PIL import Image
 from dfal_cli import __version__
 from dfal_cli.contenders import CONTENDERS
 from dfal_cli.strategies import STRATEGIES
-from tests.conftest import Ended, dfal, draw_folder, write
+from tests.conftest import Ended, dfal, draw_divided_folder, write
 from tests.page import Page
 
 SETTINGS = (
@@ -44,10 +44,7 @@ def simulate(root: Path, out: str, *arguments: object) -> Ended:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """images/, pool.csv (16 of them), test.csv (the other 8) and out/, where two trials have been simulated."""
-    root = draw_folder(tmp_path_factory.mktemp("simulate"), each=12)
-    header, *rows = (root / "oracle.csv").read_text().splitlines()
-    write(root / "pool.csv", header, *rows[:16])
-    write(root / "test.csv", header, *rows[16:])
+    root = draw_divided_folder(tmp_path_factory.mktemp("simulate"))
     ended = simulate(root, "out", "--trials", 2)
     assert ended.code == 0, ended.stderr
     assert ended.stdout.split() == [str(root / "out" / name) for name in OUTPUTS]

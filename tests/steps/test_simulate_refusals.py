@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import Ended, dfal, draw_folder, write
+from tests.conftest import Ended, dfal, draw_divided_folder, write
 
 SETTINGS = {
     "--images": "images",
@@ -27,10 +27,7 @@ OWN = "import torch\n\ndef {name}(num_classes, input_shape):\n    return torch.n
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """images/, pool.csv (16 of them), test.csv (the other 8) and out/, where random has been simulated."""
-    root = draw_folder(tmp_path_factory.mktemp("refusals"), each=12)
-    header, *rows = (root / "oracle.csv").read_text().splitlines()
-    write(root / "pool.csv", header, *rows[:16])
-    write(root / "test.csv", header, *rows[16:])
+    root = draw_divided_folder(tmp_path_factory.mktemp("refusals"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         assert simulate("out").code == 0

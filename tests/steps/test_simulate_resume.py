@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import Ended, dfal, draw_folder, write
+from tests.conftest import Ended, dfal, draw_divided_folder
 
 SETTINGS = ("--initial", 4, "--count", 3, "--budget", 16, "--epochs", 20, "--patience", 20, "--seed", 7)
 
@@ -31,10 +31,7 @@ def simulate(root: Path, out: str, *further: object) -> Ended:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """images/, pool.csv (16 of them), test.csv (the other 8) and out/, where dfal and random have been simulated."""
-    root = draw_folder(tmp_path_factory.mktemp("resume"), each=12)
-    header, *rows = (root / "oracle.csv").read_text().splitlines()
-    write(root / "pool.csv", header, *rows[:16])
-    write(root / "test.csv", header, *rows[16:])
+    root = draw_divided_folder(tmp_path_factory.mktemp("resume"))
     simulate(root, "out", "--strategies", "dfal,random", "--jobs", 1)
     return root
 
