@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dfal_cli.console import Reporter
 from dfal_cli.device import on_device
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import line_of
@@ -94,7 +94,7 @@ def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) 
         for table in tables:
             _check_labels(table, classes)
     if len(classes) < 2:
-        only = f"only {classes[0]!r}" if classes else "none"
+        only = f"only {shown(classes[0])}" if classes else "none"
         raise DataError(f"a classifier needs at least two classes, and the labels hold {only}; label more images")
     return classes
 
@@ -166,9 +166,7 @@ def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
 
 def _unreadable(row: "dict[Any, str] | pd.Series[str]", reason: str) -> DataError:
     line = line_of(Path(row["file"]), int(row["row"]))
-    return DataError(
-        f"{row['file']}, line {line}: image {row[IMAGE]!r}: {reason}; mend it, or label it __skip__ to leave it out"
-    )
+    return DataError(f"{row['file']}, line {line}: image {shown(row[IMAGE])}: {reason}; mend it, or label it __skip__")
 
 
 def _check_labels(table: pd.DataFrame, classes: tuple[str, ...]) -> None:
@@ -177,5 +175,5 @@ def _check_labels(table: pd.DataFrame, classes: tuple[str, ...]) -> None:
         row = strangers.iloc[0]
         line = line_of(Path(row["file"]), int(row["row"]))
         raise DataError(
-            f"{row['file']}, line {line}: label {row[LABEL]!r} is not among --class-names {','.join(classes)}"
+            f"{row['file']}, line {line}: label {shown(row[LABEL])} is not among --class-names: {listed(classes)}"
         )

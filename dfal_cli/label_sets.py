@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dfal_cli.class_names import slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.examples import settle_classes
@@ -58,6 +59,8 @@ def read_label_sets(
             raise DataError(f"{files[name][0]}: no image has a label, so there is nothing to measure on (--{name})")
         _warn_of_overlap(tables["labels"], tables[name], name, reporter)
     classes = settle_classes(list(tables.values()), class_names)
+    for slip in slips(classes, classes):
+        reporter.warn(f"{slip}; they are trained as two classes")
     guessed, left_out = read_pseudo_labels(pseudo_labels, classes, set().union(*map(settled_images, told.values())))
     if left_out:
         reporter.note(f"{left_out} pseudo-labels are left out: their images are in --labels, --validation or --test")
