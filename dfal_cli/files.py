@@ -104,6 +104,11 @@ def stat_if_there(path: str) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; of a name from somebody's table, which may be too long to ask the system about."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def fingerprint(*parts: Any) -> str:
     """SHA-256 of what an output is made from; equal fingerprints mean the output is up to date."""
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()

@@ -10,7 +10,7 @@ from dfal_cli.class_names import slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.examples import settle_classes
-from dfal_cli.files import sha256_of
+from dfal_cli.files import is_there, sha256_of
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import labelled_rows, read_labels_files, read_pseudo_labels, settled_images
@@ -75,4 +75,4 @@ def _warn_of_overlap(labels: pd.DataFrame, measured: pd.DataFrame, name: str, re
 
 
 def _sha256_if_there(path: Path) -> str:
-    return sha256_of(path) if path.is_file() else ""
+    return sha256_of(path) if is_there(path) else ""

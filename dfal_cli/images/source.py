@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dfal_cli.console import Reporter
-from dfal_cli.files import must_exist, sha256_of, stat_of
+from dfal_cli.files import is_there, must_exist, sha256_of, stat_of
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import Probe, Shape, probe_image
 from dfal_cli.images.folder import list_images
@@ -61,7 +61,7 @@ class ImageFolder:
     def content_of(self, image: str) -> str:
         """SHA-256 of the file."""
         path = self.root / image
-        return sha256_of(path) if path.is_file() else ""
+        return sha256_of(path) if is_there(path) else ""
 
     def batches(
         self, images: Sequence[str], input_shape: Shape, batch_size: int, workers: int | None
