@@ -117,7 +117,7 @@ def _check_classes(options: MergeOptions, answers: pd.DataFrame, labels: pd.Data
     answered = answers.loc[answers[LABEL] != SKIP, LABEL].drop_duplicates()
     new = answered[~answered.isin(classes)]
     for row, label in new.items():
-        if folded(label) == folded(SKIP):
+        if folded(label) == SKIP:
             raise DataError(f"{_line(options, row)}: {shown(label)}: did you mean {SKIP!r}? It is spelt exactly so")
         if classes and not options.allow_new_classes:
             known = near_miss(label, {*classes, SKIP}, NEAR) or f" beside {listed(sorted(classes))}"
@@ -125,7 +125,7 @@ def _check_classes(options: MergeOptions, answers: pd.DataFrame, labels: pd.Data
                 f"{_line(options, row)}: {shown(label)} is a new class{known}; correct it, or allow it with "
                 "--allow-new-classes"
             )
-    for slip in slips(new, classes or new, VERY_NEAR):
+    for slip in slips(new, classes or new, VERY_NEAR) if len(new) else ():
         reporter.warn(f"new {slip}")
 
 
