@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dfal_cli.files import is_file
 from dfal_cli.measures import Gathered
 from dfal_cli.schemas import EMBEDDING, IMAGE
 from dfal_cli.scoring import Scorer
@@ -12,7 +13,7 @@ from dfal_cli.tables import labelled_path, labelled_rows, read_labels_files, wri
 def labelled_images(root: Path, labels: Sequence[Path]) -> list[str]:
     """The images labelled in any of the files (neither blank nor __skip__), as far as they are under `root`."""
     images = labelled_rows(read_labels_files(labels))[IMAGE]
-    return sorted(image for image in images if (root / image).is_file())
+    return sorted(image for image in images if is_file(root / image))
 
 
 def write_labelled(scores: Path, scorer: Scorer, images: Sequence[str], nothing_yet: Gathered, made_from: str) -> Path:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.files import is_file, locked, must_end_with, must_exist, relative_to_file
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.tables import (
@@ -109,7 +109,7 @@ def _check_images(options: MergeOptions, answers: pd.DataFrame) -> None:
         return
     must_exist(options.images, "--images", folder=True)
     for row, image in answers[IMAGE].items():
-        if not (options.images / image).is_file():
+        if not is_file(options.images / image):
             line = line_of(options.queries, int(str(row)))
             raise DataError(f"{options.queries}, line {line}: image {image!r} is not under {options.images}")
 
@@ -170,7 +170,7 @@ def _twins_seen_from(target: Path, options: MergeOptions, answers: pd.DataFrame,
     missing = 0
     for twin in answers[TWIN]:
         places = (folder / twin for folder in (options.queries.parent, options.labels.parent) if twin)
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if is_file(place)), None)
         missing += bool(twin) and found is None
         seen.append(relative_to_file(found, target) if found else "")
     if missing:
