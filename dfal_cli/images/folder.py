@@ -56,9 +56,8 @@ def list_images(root: Path) -> Listing:
 def inside(root: Path, image: str) -> Path:
     """Where an image is. Raises ImageError if a link leads out of the image root, whoever named it."""
     path = root / image
-    folder = path.parent
-    linked = path.is_symlink() and _leaves(os.path.realpath(path), os.path.realpath(root))
-    if linked or _folder_leaves(folder, root):
+    is_link = os.path.islink(path)  # noqa: PTH114 - Path's raises if the name is too long
+    if (is_link and _leaves(os.path.realpath(path), os.path.realpath(root))) or _folder_leaves(path.parent, root):
         raise ImageError(LEAVES)
     return path
 

@@ -30,6 +30,9 @@ LARGE_PIXELS, LARGE_BYTES = 16_000_000, 64_000_000
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Errors that say nothing of the image."""
 
+TILE = (322, 323)
+"""TIFF tags: width and height of a tile."""
+
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
@@ -58,9 +61,9 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
     try:
         with contextlib.ExitStack() as stack:
             image = stack.enter_context(Image.open(_opened_file(path, stack), formats=FORMATS))
-            if image.width * image.height > MOST_PIXELS:
+            if _pixels_at_once(image) > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            if image.width * image.height > LARGE_PIXELS:
+            if _pixels_at_once(image) > LARGE_PIXELS:
                 stack.enter_context(_one_at_a_time)
             yield image
     except (ImageError, TryAgainError):
@@ -100,6 +103,14 @@ def _opened_file(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
     file = stack.enter_context(open(_without_waiting(path), "rb"))  # noqa: SIM115 - it is one
     is_tiff = file.peek(2)[:2] in (b"II", b"MM")
     return io.BytesIO(file.read(MOST_BYTES)) if is_tiff else file
+
+
+def _pixels_at_once(image: Image.Image) -> int:
+    """The pixels that its decoder holds; a tile of a TIFF may be larger than all of the image."""
+    tags = getattr(image, "tag_v2", {})
+    sides = [tags.get(tag, 0) for tag in TILE]
+    across, down = (int(max(side) if isinstance(side, tuple) else side) for side in sides)
+    return max(image.width * image.height, across * down)
 
 
 def _without_waiting(path: Path) -> int:
