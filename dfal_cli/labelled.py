@@ -25,7 +25,7 @@ def write_labelled(scores: Path, scorer: Scorer, images: Sequence[str], nothing_
     if unreadable:
         image, reason = unreadable[0]
         scorer.reporter.warn(
-            f"{len(unreadable)} labelled images cannot be read and have no embedding (the first: {image}: {reason})"
+            f"{len(unreadable)} labelled images cannot be read and have no embedding (the first: {image!r}: {reason})"
         )
     return write_labelled_embeddings(scores, [row[IMAGE] for row in rows], nothing_yet.columns()[EMBEDDING], made_from)
 

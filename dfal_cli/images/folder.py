@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dfal_cli.images.opening import ImageError, kind_of
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 
 LEAVES = "a link that leaves the image root"
 
@@ -77,7 +77,7 @@ def _look_through(folder: _Folder, real_root: str, found: Listing) -> Iterator[_
         for entry in entries:
             name = folder.prefix + entry.name
             is_folder = _is_folder(entry)
-            if not is_folder and os.path.splitext(entry.name)[1].lower() not in SUFFIXES:  # noqa: PTH122
+            if not is_folder and not entry.name.lower().endswith(SUFFIXES):
                 continue
             name += "/" * is_folder
             if problem := _problem_of(entry, name, real_root, is_folder=is_folder):
@@ -104,11 +104,16 @@ def _problem_of(entry: os.DirEntry[str], name: str, real_root: str, *, is_folder
             return f"{kind_of(entry.stat())}, not an image file"
     except OSError as error:  # a link to nowhere or to itself
         return str(error.strerror)
-    return "" if is_folder or _as_text(name) == name else "its name is not UTF-8; rename it"
+    return "" if is_folder or is_text(name) else "its name is not UTF-8; rename it"
 
 
 def _leaves(real: str, real_root: str) -> bool:
     return not f"{real}/".startswith(f"{real_root.rstrip('/')}/")
+
+
+def is_text(path: str) -> bool:
+    """Whether a path is UTF-8, so that it can stand in a file."""
+    return _as_text(path) == path
 
 
 def _as_text(name: str) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from dfal_cli.console import Reporter
+from dfal_cli.errors import UsageError
 from dfal_cli.files import must_exist, sha256_if_there, stat_if_there
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import Probe, Shape, probe_image
-from dfal_cli.images.folder import Listing, inside, list_images
+from dfal_cli.images.folder import Listing, inside, is_text, list_images
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
 
 
@@ -48,7 +49,10 @@ class ImageFolder:
 
     def listing(self) -> Listing:
         """All images, and what is called one and cannot be read. Raises UsageError if there is no such folder."""
-        return list_images(must_exist(self.root, "--images", folder=True))
+        must_exist(self.root, "--images", folder=True)
+        if not is_text(str(self.root.absolute())):
+            raise UsageError(f"{self.root.absolute()}: not UTF-8, and no file could name it; rename it (--images)")
+        return list_images(self.root)
 
     def probe(self, image: str) -> Probe:
         """An image's kind and size, from its header. Raises ImageError."""

@@ -47,7 +47,7 @@ def read_inputs(options: SimulateOptions) -> Inputs:
 
 def and_more(names: Sequence[str]) -> str:
     """The first, and how many others."""
-    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
+    return f"{names[0]!r} and {len(names) - 1:,} more" if len(names) > 1 else repr(names[0])
 
 
 def spared(inputs: Inputs, images: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ def test_a_folder_with_an_images_suffix_is_no_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a b.png", "a\nb.png", 'a"b.png', "a'b.png", "a,b.png", "=a.png", "é犬🐈.png", "-.png"]
+    "name", ["a b.png", "a\nb.png", 'a"b.png', "a'b.png", "a,b.png", "=a.png", "é犬🐈.png", "-.png", "..png", ".png"]
 )
 def test_any_name_is_taken(tmp_path: Path, name: str) -> None:
     touch(tmp_path, name)
