@@ -116,9 +116,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     white = _full_scale(image.mode, values)
     scaled = np.empty(values.shape, np.uint8)
     rows = max(1, SCALED_AT_ONCE // image.width)
-    for start in range(0, image.height, rows):
-        part = np.nan_to_num(values[start : start + rows].astype(np.float64), posinf=white, neginf=0.0)
-        scaled[start : start + rows] = (part / white * 255).round().clip(0, 255)
+    with np.errstate(invalid="ignore"):  # some NaN say so when they are copied
+        for start in range(0, image.height, rows):
+            part = np.nan_to_num(values[start : start + rows].astype(np.float64), posinf=white, neginf=0.0)
+            scaled[start : start + rows] = (part / white * 255).round().clip(0, 255)
     return Image.fromarray(scaled)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import logging
 import os
 import stat
 import threading
@@ -24,6 +25,11 @@ MOST_PIXELS = 89_478_485
 MOST_BYTES = 10**9
 """Larger files are refused: some decoders read all of a file, or a part as long as it claims, into memory."""
 
+MOST_SCANNED = 2 * 10**9
+"""Pixels times scans of a progressive JPEG: the largest has 22, where ten are usual."""
+
+START_OF_SCAN = b"\xff\xda"
+
 LARGE_PIXELS, LARGE_BYTES = 16_000_000, 64_000_000
 """Images larger than either are decoded one at a time: one may take 1.5 GB of memory for a moment."""
 
@@ -44,6 +50,7 @@ KINDS = {
 # A malformed tag is no news to the user: what cannot be decoded is reported as such. (Set once: the decoding threads
 # could not set and restore it per image.)
 warnings.filterwarnings("ignore", module="PIL")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # without any, its errors would go to stderr
 
 _one_at_a_time = threading.RLock()
 
@@ -60,11 +67,14 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
     """
     try:
         with contextlib.ExitStack() as stack:
-            image = stack.enter_context(Image.open(_opened_file(path, stack), formats=FORMATS))
+            file = _opened_file(path, stack)
+            image = stack.enter_context(Image.open(file, formats=FORMATS))
             if _pixels_at_once(image) > MOST_PIXELS:
                 raise Image.DecompressionBombError
             if _pixels_at_once(image) > LARGE_PIXELS:
                 stack.enter_context(_one_at_a_time)
+            if "progressive" in image.info:
+                _check_scans(file, image.width * image.height)
             yield image
     except (ImageError, TryAgainError):
         raise
@@ -74,8 +84,8 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
         raise ImageError(f"not an image in a format that can be read ({', '.join(FORMATS)})") from None
     except Image.DecompressionBombError:
         raise ImageError(f"too many pixels: more than {MOST_PIXELS:,}") from None
-    except MemoryError:
-        raise TryAgainError(f"{path}: not enough memory to decode it; try again with fewer --workers") from None
+    except MemoryError:  # more often what the file claims than what the machine lacks
+        raise ImageError("not enough memory to decode it") from None
     except Exception as error:  # decoders of broken files raise almost anything: OSError, SyntaxError, struct.error ...
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise TryAgainError(f"{path}: {error.strerror}; try again with fewer --workers") from None
@@ -111,6 +121,16 @@ def _pixels_at_once(image: Image.Image) -> int:
     sides = [tags.get(tag, 0) for tag in TILE]
     across, down = (int(max(side) if isinstance(side, tuple) else side) for side in sides)
     return max(image.width * image.height, across * down)
+
+
+def _check_scans(file: IO[bytes], pixels: int) -> None:
+    """Raises ImageError if a progressive JPEG, of some hundred bytes a scan, would be decoded for hours."""
+    place = file.tell()
+    file.seek(0)
+    scans = file.read(MOST_BYTES).count(START_OF_SCAN)
+    file.seek(place)
+    if scans * pixels > MOST_SCANNED:
+        raise ImageError(f"too many scans: {scans:,} of {pixels:,} pixels")
 
 
 def _without_waiting(path: Path) -> int:

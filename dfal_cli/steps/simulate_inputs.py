@@ -47,7 +47,8 @@ def read_inputs(options: SimulateOptions) -> Inputs:
 
 def and_more(names: Sequence[str]) -> str:
     """The first, and how many others."""
-    return f"{names[0]!r} and {len(names) - 1:,} more" if len(names) > 1 else repr(names[0])
+    first = names[0] if names[0].isprintable() else repr(names[0])
+    return f"{first} and {len(names) - 1:,} more" if len(names) > 1 else first
 
 
 def spared(inputs: Inputs, images: Sequence[str]) -> str:

@@ -115,6 +115,12 @@ def split_exif(content: bytes) -> bytes:
     return b"\xff\xd8" + segments + saved(GREY, "JPEG")[20:]  # without its JFIF header
 
 
+def endless(scans: int) -> bytes:
+    """A progressive JPEG whose last scan is there so many times."""
+    content = saved(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
+    return content[:-2] + content[content.rindex(b"\xff\xda") : -2] * scans + content[-2:]
+
+
 def half(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
@@ -183,6 +189,7 @@ UNREADABLE = {
     "a profile of a gigabyte.png": (png(16, 16, zeros(17 * 16), chunk(b"iCCP", b"x\0\0" + GIGABYTE)), "too large"),
     "a text of a gigabyte.png": (png(16, 16, zeros(17 * 16), chunk(b"zTXt", b"x\0\0" + GIGABYTE)), "too large"),
     "2000 texts.png": (png(16, 16, zeros(17 * 16), chunk(b"zTXt", b"x\0\0" + zeros(10**6)) * 2000), "Too much memory"),
+    "1000 scans.jpg": (endless(1000), "too many scans: 1,006 of 4,000,000 pixels"),
     "a tile of a gigabyte.tif": (tiled_tiff(HUGE), TOO_MANY),
     "no pixel is finite.tif": (of_floats(*[np.nan, np.inf] * 192), "none of its pixels is a finite number"),
 }

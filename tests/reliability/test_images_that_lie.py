@@ -1,5 +1,6 @@
 """Files that are not what they are called: each is scored, or listed with the reason; none hangs or fills memory."""
 
+import contextlib
 import csv
 import os
 import socket
@@ -153,6 +154,24 @@ def test_of_floats_what_is_not_finite_changes_no_other_pixel(tmp_path: Path) -> 
         shown.append(decode_image(tmp_path / name, (1, 4, 4))[0])
     assert shown[1][0, :3].tolist() == [0, 255, 0]
     assert np.array_equal(shown[0].ravel()[3:], shown[1].ravel()[3:])
+
+
+def test_a_damaged_image_is_read_or_refused_and_nobody_else_says_anything(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    generator = np.random.default_rng(0)
+    small = [content for content in SCORED.values() if len(content) < 5000]
+    read = 0
+    for number in range(500):
+        content = bytearray(small[number % len(small)])
+        for place in generator.integers(len(content), size=generator.integers(1, 5)):
+            content[place : place + 4] = generator.bytes(generator.integers(5))
+        (tmp_path / "a.png").write_bytes(content)
+        with contextlib.suppress(ImageError):
+            decode_image(tmp_path / "a.png", (1, 16, 16))
+            read += 1
+    assert 50 < read < 450
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/zero")
