@@ -15,6 +15,7 @@ from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import line_of
+from dfal_cli.twins import MisfitTwinError, TwinError, read_twin
 
 DECODED_AT_ONCE = 64
 
@@ -141,15 +142,12 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
         if not path:
             continue
         try:
-            twin = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            missing += 1
-            continue
-        if twin.shape != shape:
+            twins.append(read_twin(Path(path), shape))
+            twin_of.append(row)
+        except MisfitTwinError:
             misfits += 1
-            continue
-        twins.append(twin.astype(np.float32, copy=False))
-        twin_of.append(row)
+        except TwinError:
+            missing += 1
     if missing:
         reporter.warn(f"{missing} twins are missing or damaged and do not train; their images do")
     if misfits:

@@ -89,24 +89,29 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def stat_of(path: Path) -> tuple[int, int]:
-    """Size and modification time: enough to see that one of very many files has changed."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
+def sha256_if_there(path: Path) -> str:
+    """The same of a file that may be missing, be none, or not for us to read: "" then."""
+    try:
+        return sha256_of(path) if is_file(path) else ""
+    except OSError:
+        return ""
+
+
+def is_file(path: Path) -> bool:
+    """`path.is_file()`, and False if nobody can tell: the name is too long, or its folder is not for us to enter."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def stat_if_there(path: str) -> tuple[int, int] | None:
-    """The same of a file that may be missing; of a plain path, as there may be a hundred thousand."""
+    """Size and modification time: enough to see that one of very many files has changed. None if it is missing."""
     try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
+        status = os.stat(path)  # noqa: PTH116 - of a plain path, as there may be a hundred thousand
+    except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is such a file; of a name from somebody's table, which may be too long to ask the system about."""
-    return os.path.isfile(path)  # noqa: PTH113
 
 
 def fingerprint(*parts: Any) -> str:

@@ -60,6 +60,8 @@ class Scorer:
         self._stream = stream
         self._batches = batches
         self.reporter = reporter
+        self.lost: dict[str, str] = {}
+        """Images that could be read, and then not again, with the reasons: what is known of them by then stays."""
 
     def rows_of(
         self, images: Sequence[str], *, with_margins: bool, also: Callable[[Tensor], None] | None = None
@@ -92,6 +94,7 @@ class Scorer:
         """
         row_of = {row[IMAGE]: row for row in rows}
         for decoded in self._stream(list(row_of)):
+            self.lost |= dict(decoded.unreadable)
             floats = self._floats(decoded.pixels)
             chosen = [row_of[image] for image in decoded.images]
             self._fill_margins(chosen, floats, give_up_beyond=give_up_beyond, exact=exact)
@@ -103,6 +106,7 @@ class Scorer:
         """
         with self.reporter.progress("twins", len(images), "images") as advance:
             for decoded in self._stream(images):
+                self.lost |= dict(decoded.unreadable)
                 names = iter(decoded.images)
                 for twins, across in self._batches.apply(self._twins, self._floats(decoded.pixels)):
                     # names come last: they go on to the next part of the batch

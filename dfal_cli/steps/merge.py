@@ -10,7 +10,7 @@ import pandas as pd
 from dfal_cli.class_names import NEAR, VERY_NEAR, folded, near_miss, slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.files import is_there, locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.files import is_file, locked, must_end_with, must_exist, relative_to_file
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.tables import (
@@ -106,7 +106,7 @@ def _check_images(options: MergeOptions, answers: pd.DataFrame) -> None:
         return
     must_exist(options.images, "--images", folder=True)
     for row, image in answers[IMAGE].items():
-        if not is_there(options.images / image):
+        if not is_file(options.images / image):
             windows = " (folders are parted by /)" if "\\" in image else ""
             raise DataError(f"{_line(options, row)}: image {shown(image)} is not under {options.images}{windows}")
 
@@ -154,7 +154,7 @@ def _twins_seen_from(target: Path, options: MergeOptions, answers: pd.DataFrame,
     missing = 0
     for twin in answers[TWIN]:
         places = (folder / twin for folder in (options.queries.parent, options.labels.parent) if twin)
-        found = next((place for place in places if is_there(place)), None)
+        found = next((place for place in places if is_file(place)), None)
         missing += bool(twin) and found is None
         seen.append(relative_to_file(found, target) if found else "")
     if missing:

@@ -12,7 +12,7 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
-from dfal_cli.errors import DataError, UsageError
+from dfal_cli.errors import UsageError
 from dfal_cli.files import (
     beside,
     fingerprint,
@@ -38,14 +38,13 @@ from dfal_cli.schemas import (
     SKIPPED,
     TWIN,
     UNCROSSED,
-    UNREADABLE_COLUMNS,
 )
 from dfal_cli.scoring import MarginSettings, Scorer
+from dfal_cli.steps.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
 from dfal_cli.tables import (
     belongs_to_scores,
     labelled_path,
     read_scores_metadata,
-    write_rows,
     write_scores,
 )
 from dfal_cli.tables.scores import SUFFIXES
@@ -53,8 +52,6 @@ from dfal_cli.twins import TwinStore
 
 WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_size", "force", "trust_code")
 """Options that do not shape the scores."""
-
-UNREADABLE_SUFFIX = ".unreadable.csv"
 
 
 @dataclass(frozen=True)
@@ -103,11 +100,12 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
         locked(options.out),
     ):
-        pool = find_pool(source, options.labels, options.exclude)
+        pool, unlisted = find_pool(source, options.labels, options.exclude)
         labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []
         made_from = _fingerprint(options, source, pool, labelled)
         if _is_up_to_date(options, made_from):
             return up_to_date([options.out, *filter(Path.exists, _companions(options.out))])
+        stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
         network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
         candidates = _draw(pool, options.candidates, options.seed)
         batches = FittingBatches(options.batch_size or first_batch_size(device, network.input_shape), reporter)
@@ -122,11 +120,13 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         scorer = Scorer(network, margins, stream, batches, reporter)
         measures = _measures(options, options.measure, network, batches, reporter)
         with full_precision():
-            rows, unreadable = scorer.rows_of(candidates, with_margins=options.nearest is None, also=measures.add)
-            outputs = _report_unreadable(options, unreadable, len(candidates), reporter)
+            rows, failed = scorer.rows_of(candidates, with_margins=options.nearest is None, also=measures.add)
+            stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
             audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
             settle_order(scorer, rows, options.nearest)
             kept = _keep_twins(options, scorer, rows, reporter)
+            unreadable = [*unlisted, *failed, *scorer.lost.items()]
+            outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
             remove_labelled(options.out)
             if labelled:
                 embeddings = _measures(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
@@ -227,24 +227,10 @@ def _keep_twins(options: ScoreOptions, scorer: Scorer, rows: list[dict[str, Any]
         row_of[image][TWIN] = store.save(image, twin)
         kept += 1
     if kept < len(nearest):
-        reporter.note(f"{len(nearest) - kept} twins are not kept: they are not clearly across the boundary")
+        reporter.note(
+            f"{len(nearest) - kept} twins are not kept: not clearly across the boundary, or gone with their image"
+        )
     return kept
-
-
-def _report_unreadable(
-    options: ScoreOptions, unreadable: list[tuple[str, str]], total: int, reporter: Reporter
-) -> list[Path]:
-    """List the images that could not be read beside the output. Raises DataError if they are too many."""
-    listing = beside(options.out, UNREADABLE_SUFFIX)
-    listing.unlink(missing_ok=True)
-    if not unreadable:
-        return []
-    write_rows(listing, UNREADABLE_COLUMNS, unreadable)
-    share = f"{len(unreadable)} of {total} images cannot be read"
-    if len(unreadable) > options.max_unreadable * total:
-        raise DataError(f"{share} ({listing} has the reasons); mend them or raise --max-unreadable")
-    reporter.warn(f"{share}; {listing} has the reasons")
-    return [listing]
 
 
 def _summary(counts: dict[str, int], audit: Audit | None, nearest: int | None) -> str:

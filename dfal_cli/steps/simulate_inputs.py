@@ -91,7 +91,8 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
             f"{file}, line {line_of(Path(file), int(row))}: label {shown(label)}: "
             f"the oracle ({_files(oracle)}) has no image of that class"
         )
-    missing = sorted(set(oracle[IMAGE]) - set(list_images(options.images)))
+    images, unreadable = list_images(options.images)
+    missing = sorted(set(oracle[IMAGE]).difference(images, (image for image, _ in unreadable)))  # the others are tried
     if missing:
         raise DataError(f"{and_more(missing)}: in the oracle, but not under {options.images}")
 

@@ -10,7 +10,7 @@ import torch
 from dfal_cli.architecture import default_architecture
 from dfal_cli.contenders import CONTENDERS
 from dfal_cli.errors import UsageError
-from dfal_cli.images import ImageError, Probe, Shape, common_shape, probe_image
+from dfal_cli.images import ImageError, Probe, Shape, common_shape, inside, probe_image
 from dfal_cli.measures import MEASURES, Settings
 from dfal_cli.models import Network, build_network, seeded
 from dfal_cli.schemas import IMAGE, LABEL
@@ -55,6 +55,6 @@ def _check_measures(contender: str, network: Network, arch: str) -> None:
 def _probed(root: Path, images: "pd.Series[str]") -> Iterator[Probe]:
     for image in images:
         try:
-            yield probe_image(root / image)
+            yield probe_image(inside(root, image))
         except ImageError:
             continue
