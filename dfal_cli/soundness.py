@@ -89,7 +89,7 @@ def _differ(logits: Tensor, others: Tensor) -> bool:
     """Whether by more than rounding; both (B, K)."""
     finite = logits[logits.isfinite()]
     unit = finite.abs().max().item() if len(finite) else 1.0
-    tolerance = torch.finfo(logits.dtype).eps ** 0.5
+    tolerance = max(torch.finfo(kind).eps for kind in (logits.dtype, torch.float32)) ** 0.5  # images are in float32
     return not torch.allclose(logits, others, rtol=0, atol=tolerance * unit, equal_nan=True)
 
 
@@ -99,6 +99,6 @@ def _without_gradient(model: nn.Module, images: Tensor) -> list[str]:
         top = logits.detach().topk(2, dim=1).indices
         lead = torch.zeros_like(logits).scatter(1, top[:, :1], 1).scatter(1, top[:, 1:], -1)
         gradient = gradient_of(logits, leaf, lead)
-    if (gradient.nan_to_num() != 0).any():
+    if (gradient.nan_to_num() != 0).any() or not logits.isfinite().all(1).any():
         return []
     return ["no pixel has a gradient (is something detached, rounded, or under no_grad?), so that there are no margins"]

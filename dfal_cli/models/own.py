@@ -86,6 +86,7 @@ def is_termination(error: BaseException) -> bool:
 
 def _try_out(network: Network, named: str, input_shape: Shape) -> None:
     modes = [(module, module.training) for module in network.modules()]
+    kind, threads = torch.get_default_dtype(), torch.get_num_threads()
     network.eval()
     try:
         with torch.no_grad():
@@ -95,6 +96,8 @@ def _try_out(network: Network, named: str, input_shape: Shape) -> None:
     finally:
         for module, training in modes:
             module.training = training
+        torch.set_default_dtype(kind)  # that it changes them is warned of where it is used
+        torch.set_num_threads(threads)
     strange = [name for name, value in network.body.state_dict().items() if not isinstance(value, Tensor)]
     if strange:
         raise UsageError(f"{named}: its state_dict has what is no tensor, {strange[0]}, which a checkpoint cannot hold")
