@@ -17,7 +17,7 @@ from dfal_cli.margins.gradients import gradient_of, logits_of, pixel_gradients, 
 from dfal_cli.schemas import CROSSED, UNCROSSED
 
 PROBED = 8
-"""Images that a network is tried on, in three forward passes and a backward one: less than a tenth of a second."""
+"""Images that a network is tried on, in three forward passes and a backward one: less than their margins take."""
 
 GLOBALS: dict[str, Callable[[], Any]] = {
     "the gradient mode": torch.is_grad_enabled,
