@@ -1,4 +1,4 @@
-"""Labels that were meant to be the same: which name of a class looks like a slip in another."""
+"""What a class may be called, and which name of one looks like a slip in another."""
 
 import difflib
 import unicodedata
@@ -13,6 +13,20 @@ NEAR, VERY_NEAR = 0.6, 0.85
 
 MOST_COMPARED, LONGEST_COMPARED = 200, 100
 """Names, and characters of one, that are compared letter by letter: that takes their product in time."""
+
+
+def unfit_class(classes: Sequence[str]) -> str | None:
+    """Why one of these names is none for a class; None if all will do."""
+    for name in classes:
+        if not name.strip():
+            return f"a class is called {shown(name)}, and a blank label means that there is none yet"
+        if name == SKIP:
+            return f"a class is called {SKIP}, which as a label means that the image is left out"
+        if "\0" in name or not _is_unicode(name):
+            return f"a class is called {shown(name)}, which no table can hold"
+    if len(set(classes)) < len(classes):
+        return f"two classes are called {shown(next(name for name in classes if classes.count(name) > 1))}"
+    return None
 
 
 def folded(label: str) -> str:
@@ -74,3 +88,11 @@ def _what_differs(label: str, other: str) -> str:
     if label.strip().casefold() == other.strip().casefold():
         return "upper and lower case"
     return "how its letters are encoded, their case or blanks"
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

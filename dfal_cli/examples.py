@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from dfal_cli.class_names import unfit_class
 from dfal_cli.console import Reporter
 from dfal_cli.device import on_device
-from dfal_cli.errors import DataError, listed, shown
+from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import line_of
@@ -86,12 +87,15 @@ class Examples(NamedTuple):
 def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) -> tuple[str, ...]:
     """The class names: those `named`, or the sorted union over the tables of labelled rows.
 
-    Raises DataError: fewer than two, or a label that is not among those named.
+    Raises UsageError: a name that no label can have. DataError: fewer than two, or a label that is not among them.
     """
     if named is None:
         classes = tuple(sorted({label for table in tables for label in table[LABEL]}))
     else:
         classes = tuple(dict.fromkeys(named))
+        problem = unfit_class(classes)
+        if problem is not None:
+            raise UsageError(f"--class-names: {problem}")
         for table in tables:
             _check_labels(table, classes)
     if len(classes) < 2:

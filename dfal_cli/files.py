@@ -22,6 +22,13 @@ def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
     return path
 
 
+def must_be_regular(path: Path, option: str) -> Path:
+    """Return `path`, or raise UsageError: of a pipe or a device nobody knows when it ends."""
+    if not must_exist(path, option).is_file():
+        raise UsageError(f"{path}: is a pipe, a socket or a device, not a file ({option})")
+    return path
+
+
 def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
     """Return `path`, or raise UsageError: a file's suffix tells its format, so a wrong one is a slip."""
     if path.suffix.lower() not in suffixes:

@@ -17,8 +17,8 @@ from dfal_cli.files import (
     beside,
     fingerprint,
     locked,
+    must_be_regular,
     must_end_with,
-    must_exist,
     settings_of,
     sha256_of,
 )
@@ -40,6 +40,7 @@ from dfal_cli.schemas import (
     UNCROSSED,
 )
 from dfal_cli.scoring import MarginSettings, Scorer
+from dfal_cli.soundness import PROBED, in_words, judge_scores, probe_network
 from dfal_cli.steps.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
 from dfal_cli.tables import (
     belongs_to_scores,
@@ -120,6 +121,8 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         scorer = Scorer(network, margins, stream, batches, reporter)
         measures = _measures(options, options.measure, network, batches, reporter)
         with full_precision():
+            for few in stream(candidates[:PROBED]):
+                probe_network(network, few.pixels, batches, reporter)
             rows, failed = scorer.rows_of(candidates, with_margins=options.nearest is None, also=measures.add)
             stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
             audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
@@ -135,17 +138,24 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         metadata = _metadata(options, network, made_from, audit, with_labelled=bool(labelled))
         write_scores(options.out, columns, metadata, measures.columns())
     outcomes = Counter(row["outcome"] for row in rows)
+    reasons = Counter(row["why"] for row in rows if row["outcome"] == UNCROSSED)
+    judge_scores([row["predicted"] for row in rows], outcomes, reasons, reporter)
     counts = {"pool": len(pool), "scored": len(rows)}
     partly = options.nearest is not None
     counts |= {outcome: outcomes[outcome] for outcome in (CROSSED, UNCROSSED, *((SKIPPED,) if partly else ()))}
     counts |= {"unreadable": len(unreadable), "twins": kept}
-    details = {"device": device.type, "batch_size": batches.size, "audit": audit and asdict(audit)}
-    return Result([options.out, *outputs], _summary(counts, audit, options.nearest), counts, details)
+    details = {
+        "device": device.type,
+        "batch_size": batches.size,
+        "audit": audit and asdict(audit),
+        "uncrossed_because": dict(reasons),
+    }
+    return Result([options.out, *outputs], _summary(counts, reasons, audit, options.nearest), counts, details)
 
 
 def _check(options: ScoreOptions) -> None:
     must_end_with(options.out, SUFFIXES, "--out")
-    must_exist(options.checkpoint, "--checkpoint")
+    must_be_regular(options.checkpoint, "--checkpoint")
     check_margin(options.norm, options.estimator, options.classes)
     for name in options.measure:
         if name not in MEASURES:
@@ -233,8 +243,9 @@ def _keep_twins(options: ScoreOptions, scorer: Scorer, rows: list[dict[str, Any]
     return kept
 
 
-def _summary(counts: dict[str, int], audit: Audit | None, nearest: int | None) -> str:
-    summary = ", ".join(f"{count} {name}" for name, count in counts.items())
+def _summary(counts: dict[str, int], reasons: Counter[str], audit: Audit | None, nearest: int | None) -> str:
+    because = {UNCROSSED: f" ({in_words(reasons)})"} if reasons else {}
+    summary = ", ".join(f"{count} {name}{because.get(name, '')}" for name, count in counts.items())
     if audit is None or not audit.audited:
         return summary
     summary += f"; an audit of {audit.audited} skipped images found none of the {nearest} nearest"
@@ -255,7 +266,7 @@ def _metadata(
         "image_root": str(options.images.absolute()),
         "input_shape": network.input_shape,
         "classes": network.classes,
-        "checkpoint_sha256": sha256_of(options.checkpoint),
+        "checkpoint_sha256": network.sha256,
         "estimator": options.estimator,
         "settings": _settings(options),
         "norm": options.norm,
