@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, Interrupted
 from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
+from dfal_cli.signals import at_once
 from dfal_cli.steps.made_from import made_from
 from dfal_cli.steps.simulate_inputs import Inputs, and_more, read_inputs, spared
 from dfal_cli.steps.simulate_outputs import (
@@ -121,6 +122,7 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
     with (
         _telling(lambda: f"after {there} of {total} rounds; the same command goes on"),
         reporter.progress("simulating", total, "rounds", there) as advance,
+        at_once(),  # a round may take hours
         contextlib.closing(side_by_side(functools.partial(_rounds_of, simulation), left, jobs)) as rounds,
     ):
         for played in rounds:
@@ -162,7 +164,7 @@ def _telling(how_far: Callable[[], str]) -> Iterator[None]:
     """If the block is interrupted, say how far it had come."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as stopped:
+    except Interrupted as stopped:
         stopped.add_note(how_far())
         raise
 
