@@ -51,7 +51,7 @@ from dfal_cli.tables import (
 from dfal_cli.tables.scores import SUFFIXES
 from dfal_cli.twins import TwinStore
 
-WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_size", "force", "trust_code")
+WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code")
 """Options that do not shape the scores."""
 
 UNREADABLE_SUFFIX = ".unreadable.csv"
@@ -87,6 +87,7 @@ class ScoreOptions:
     workers: int | None = None
     cache: Path | None = None
     cache_limit: str = "10GB"
+    wait: float = 0.0
     force: bool = False
 
 
@@ -101,7 +102,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     device = choose_device(options.device)
     with (
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
-        locked(options.out),
+        locked(options.out, options.wait, reporter.note),
     ):
         pool = find_pool(source, options.labels, options.exclude)
         labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []

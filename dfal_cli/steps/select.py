@@ -50,6 +50,7 @@ class SelectOptions:
     with_predictions: bool = False
     round: int = 0
     seed: int = 0
+    wait: float = 0.0
     force: bool = False
 
 
@@ -66,7 +67,7 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     queries = _as_queries(options, picked)
     pseudo = _pseudo_labels(options, scored.table, picked)
     guesses = beside(options.out, PSEUDO_SUFFIX)
-    with locked(options.out):
+    with locked(options.out, options.wait, reporter.note):
         new = _may_write(options, queries)
         if new:
             write_csv(options.out, queries)

@@ -55,7 +55,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     _check_before_writing(options, inputs, made)
     if inputs.shortfall:
         reporter.warn(inputs.shortfall)
-    with locked(options.out / RESULTS):
+    with locked(options.out / RESULTS, options.wait, reporter.note):
         claim(options.out, made, force=options.force)
         done = _done_before(options.out, inputs)
         jobs = options.jobs or (1 if device == "cuda" else os.cpu_count() or 1)
