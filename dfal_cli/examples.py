@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dfal_cli.console import Reporter
 from dfal_cli.device import on_device
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, is_momentary
 from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import line_of
@@ -142,7 +142,9 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
             continue
         try:
             twin = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError) as error:
+            if is_momentary(error):
+                raise
             missing += 1
             continue
         if twin.shape != shape:

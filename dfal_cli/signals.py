@@ -72,13 +72,6 @@ def received() -> Interrupted | None:
     return None if _state.received is None else Interrupted(_state.received)
 
 
-def keep_to_default() -> None:
-    """Let signals end this process without a word, as long as it has nothing to say; ignored ones stay ignored."""
-    for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-
-
 @contextlib.contextmanager
 def _postponing(postponed: bool) -> Iterator[None]:
     before, _state.postponed = _state.postponed, postponed

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dfal_cli.errors import is_momentary
+
 Pixels = npt.NDArray[np.uint8]
 
 Shape = tuple[int, int, int]
@@ -94,7 +96,7 @@ def _decoded(image: Image.Image, input_shape: Shape) -> Pixels:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[Image.Image]:
-    """Open an image; whatever its decoder says becomes an ImageError."""
+    """Open an image; whatever its decoder says becomes an ImageError. Too many open files are not the image's fault."""
     try:
         with Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
@@ -107,6 +109,8 @@ def _reading(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise ImageError(f"more than {MOST_PIXELS:,} pixels") from None
     except Exception as error:  # decoders of broken files raise almost anything: OSError, SyntaxError, struct.error ...
+        if is_momentary(error):
+            raise
         raise ImageError(str(error) or type(error).__name__) from error
 
 

@@ -24,11 +24,14 @@ from dfal_cli.steps.simulate_inputs import Inputs, and_more, read_inputs, spared
 from dfal_cli.steps.simulate_outputs import (
     RESULTS,
     ROUNDS,
+    UNREADABLE,
     claim,
+    clear,
     input_shape_of,
     keep_input_shape,
     not_shown,
     refuse_others,
+    remove_images,
     rounds_there,
     tables_of,
     write_all,
@@ -36,8 +39,6 @@ from dfal_cli.steps.simulate_outputs import (
 )
 from dfal_cli.steps.simulation import Played, Run, SimulateOptions, Simulation, played_before
 from dfal_cli.tables import write_rows
-
-UNREADABLE = "unreadable.csv"
 
 Done = dict[Run, list[Played]]
 """The rounds of runs that have ended."""
@@ -58,9 +59,11 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     with locked(options.out / RESULTS, options.wait, reporter.note):
         claim(options.out, made, force=options.force)
         done = _done_before(options.out, inputs)
+        clear(options.out, done)
         jobs = options.jobs or (1 if device == "cuda" else os.cpu_count() or 1)
         if len(done) < len(inputs.runs):
             _play(options, inputs, done, jobs, reporter)
+        remove_images(options.out)
         tables = tables_of(_in_order(inputs, done))
         outputs, new = write_all(options.out, tables, _settings(options, inputs, jobs))
         others = not_shown(options.out, inputs.runs)
@@ -137,8 +140,6 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
             if len(playing[run]) == simulation.rounds_each:
                 done[run] = playing[run]
                 write_so_far(options.out, tables_of(_in_order(inputs, done)))
-    for file in folder.glob("images-*"):
-        file.unlink()
 
 
 def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: Reporter) -> PreparedImages:
