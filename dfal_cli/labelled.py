@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dfal_cli.files import is_file
 from dfal_cli.measures import Gathered
 from dfal_cli.schemas import EMBEDDING, IMAGE
 from dfal_cli.scoring import Scorer
@@ -12,7 +13,7 @@ from dfal_cli.tables import labelled_path, labelled_rows, read_labels_files, wri
 def labelled_images(root: Path, labels: Sequence[Path]) -> list[str]:
     """The images labelled in any of the files (neither blank nor __skip__), as far as they are under `root`."""
     images = labelled_rows(read_labels_files(labels))[IMAGE]
-    return sorted(image for image in images if (root / image).is_file())
+    return sorted(image for image in images if is_file(root / image))
 
 
 def write_labelled(scores: Path, scorer: Scorer, images: Sequence[str], nothing_yet: Gathered, made_from: str) -> Path:
@@ -24,7 +25,7 @@ def write_labelled(scores: Path, scorer: Scorer, images: Sequence[str], nothing_
     if unreadable:
         image, reason = unreadable[0]
         scorer.reporter.warn(
-            f"{len(unreadable)} labelled images cannot be read and have no embedding (the first: {image}: {reason})"
+            f"{len(unreadable)} labelled images cannot be read and have no embedding (the first: {image!r}: {reason})"
         )
     return write_labelled_embeddings(scores, [row[IMAGE] for row in rows], nothing_yet.columns()[EMBEDDING], made_from)
 

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Reporter
 from dfal_cli.device import FittingBatches, on_device
+from dfal_cli.errors import UsageError
 from dfal_cli.images import Decoded
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
 from dfal_cli.margins.across import clearly_across
 from dfal_cli.margins.norms import NORMS
+from dfal_cli.margins.reasons import NOT_FINITE, why_not_crossed
 from dfal_cli.measures import probabilities
 from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
 
@@ -27,7 +29,7 @@ Stream = Callable[[Sequence[str]], Iterator[Decoded]]
 """Reads the named images, in order, as decoded batches."""
 
 Row = dict[str, Any]
-"""A row of the scores table, with the `logit_gap` besides."""
+"""A row of the scores table, with the `logit_gap` besides, and `why` it has not crossed."""
 
 Columns = list[list[Any]]
 """Measures, each a list over the images of a batch."""
@@ -60,6 +62,8 @@ class Scorer:
         self._stream = stream
         self._batches = batches
         self.reporter = reporter
+        self.lost: dict[str, str] = {}
+        """Images that could be read, and then not again, with the reasons: what is known of them by then stays."""
 
     def rows_of(
         self, images: Sequence[str], *, with_margins: bool, also: Callable[[Tensor], None] | None = None
@@ -92,6 +96,7 @@ class Scorer:
         """
         row_of = {row[IMAGE]: row for row in rows}
         for decoded in self._stream(list(row_of)):
+            self.lost |= dict(decoded.unreadable)
             floats = self._floats(decoded.pixels)
             chosen = [row_of[image] for image in decoded.images]
             self._fill_margins(chosen, floats, give_up_beyond=give_up_beyond, exact=exact)
@@ -103,6 +108,7 @@ class Scorer:
         """
         with self.reporter.progress("twins", len(images), "images") as advance:
             for decoded in self._stream(images):
+                self.lost |= dict(decoded.unreadable)
                 names = iter(decoded.images)
                 for twins, across in self._batches.apply(self._twins, self._floats(decoded.pixels)):
                     # names come last: they go on to the next part of the batch
@@ -127,7 +133,7 @@ class Scorer:
             model = copy.deepcopy(self._network.model).double()
             with torch.no_grad():
                 model(torch.zeros(1, *self._network.input_shape, dtype=torch.float64, device=self._network.device))
-        except (RuntimeError, TypeError, NotImplementedError):  # it cannot be copied, or is tied to float32
+        except (RuntimeError, TypeError, NotImplementedError, UsageError):  # it cannot be copied, or is tied to float32
             self.reporter.warn("the network does not compute in float64: the order of nearly equal margins is not sure")
             return None
         return model
@@ -145,15 +151,20 @@ class Scorer:
         def margins_of(part: Tensor) -> Columns:
             crossing = self._cross(part, give_up_beyond=give_up_beyond, exact=exact)
             gone = NORMS[self._margins.norm].length(crossing.adversarial - part)
-            return [values.tolist() for values in (crossing.margin, crossing.crossing_class, crossing.iterations, gone)]
+            why = why_not_crossed(self._network.model, crossing, self._margins.max_iterations)
+            return [
+                *(values.tolist() for values in (crossing.margin, crossing.crossing_class, crossing.iterations, gone)),
+                why,
+            ]
 
         columns = _joined(self._batches.apply(margins_of, images))
-        for row, margin, other, iterations, gone in zip(rows, *columns, strict=True):
+        for row, margin, other, iterations, gone, why in zip(rows, *columns, strict=True):
             crossed = math.isfinite(margin)
             row["outcome"] = CROSSED if crossed else SKIPPED if gone > give_up_beyond else UNCROSSED
             row["margin"] = _finite(margin)
             row["crossing_class"] = self._network.classes[other] if crossed else None
             row["iterations"] = iterations
+            row["why"] = why
 
     def _twins(self, images: Tensor) -> tuple[npt.NDArray[np.float32], list[bool]]:
         adversarial = self._cross(images).adversarial
@@ -176,7 +187,8 @@ def _rows(images: Sequence[str], classes: tuple[str, ...], columns: Columns) -> 
             "probability_gap": _finite(gap),
             "entropy": _finite(entropy),
             "logit_gap": _finite(logit_gap),
-            "outcome": SKIPPED,
+            "outcome": SKIPPED if math.isfinite(logit_gap) else UNCROSSED,
+            "why": None if math.isfinite(logit_gap) else NOT_FINITE,
             "margin": None,
             "crossing_class": None,
             "iterations": 0,

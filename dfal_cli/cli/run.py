@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ class Run:
         self._context = context
         self._started = time.monotonic()
         self.reporter: Log = reporter(context.params["quiet"])
+        self._results = sys.stdout
 
     def options(self, kind: Callable[..., Options]) -> Options:
         """The step's options, an options dataclass, from the command's parameters of the same names."""
@@ -47,13 +49,16 @@ class Run:
     def finish(self, result: Any) -> None:
         """Print what was written to stdout, and one sentence about it to stderr."""
         if self._context.params["json"]:
-            tell(json.dumps(self._as_json(result), ensure_ascii=False))
+            self._print(json.dumps(self._as_json(result), ensure_ascii=False))
         else:
             for output in result.outputs:
-                tell(str(output))
+                self._print(output)
             for change in result.details.get("changes", ()):
-                tell(f"{change['image']}: {change['before']!r} -> {change['after']!r}")
+                self._print(f"{change['image']}: {change['before']!r} -> {change['after']!r}")
         self.reporter.note(result.summary)
+
+    def _print(self, result: object) -> None:
+        tell(str(result), self._results)
 
     def _as_json(self, result: Any) -> dict[str, Any]:
         return {
@@ -70,8 +75,10 @@ class Run:
 @contextlib.contextmanager
 def running(context: typer.Context) -> Iterator[Run]:
     """Carry out a command in the block; its errors become messages and exit codes, as documented in the README."""
+    run = Run(context)
     try:
-        yield Run(context)
+        with contextlib.redirect_stdout(sys.stderr):  # a network of one's own may print; stdout carries only results
+            yield run
     except DfalError as error:
         _stop(context, str(error), error.exit_code)
     except OSError as error:

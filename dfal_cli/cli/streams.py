@@ -3,6 +3,9 @@
 import contextlib
 import os
 import sys
+from typing import TextIO
+
+from dfal_cli.console import printable
 
 
 def make_sure_of_streams() -> None:
@@ -16,10 +19,10 @@ def make_sure_of_streams() -> None:
         sys.stderr = os.fdopen(2, "w")
 
 
-def tell(text: str) -> None:
-    """Print a result. If whoever reads has had enough (`| head`), that is all right. Raises OSError."""
+def tell(text: str, stdout: TextIO) -> None:
+    """Print a result there. If whoever reads has had enough (`| head`), that is all right. Raises OSError."""
     try:
-        print(text, flush=True)
+        print(text, file=stdout, flush=True)
     except OSError as error:
         _give_up(1)
         if not isinstance(error, BrokenPipeError):
@@ -30,7 +33,7 @@ def tell(text: str) -> None:
 def complain(text: str) -> None:
     """Print to stderr, as far as it takes it: the exit code says so too."""
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def _give_up(descriptor: int) -> None:

@@ -13,13 +13,13 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
-from dfal_cli.errors import DataError, UsageError
+from dfal_cli.errors import UsageError
 from dfal_cli.files import (
     beside,
     fingerprint,
     locked,
+    must_be_regular,
     must_end_with,
-    must_exist,
     settings_of,
     sha256_of,
 )
@@ -39,14 +39,14 @@ from dfal_cli.schemas import (
     SKIPPED,
     TWIN,
     UNCROSSED,
-    UNREADABLE_COLUMNS,
 )
 from dfal_cli.scoring import MarginSettings, Scorer
+from dfal_cli.soundness import PROBED, in_words, judge_scores, probe_network
+from dfal_cli.steps.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
 from dfal_cli.tables import (
     belongs_to_scores,
     labelled_path,
     read_scores_metadata,
-    write_rows,
     write_scores,
 )
 from dfal_cli.tables.scores import SUFFIXES
@@ -54,8 +54,6 @@ from dfal_cli.twins import TwinStore, locked_twins
 
 WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code")
 """Options that do not shape the scores."""
-
-UNREADABLE_SUFFIX = ".unreadable.csv"
 
 
 @dataclass(frozen=True)
@@ -108,11 +106,12 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         if options.twins
         else contextlib.nullcontext(),
     ):
-        pool = find_pool(source, options.labels, options.exclude)
+        pool, unlisted = find_pool(source, options.labels, options.exclude)
         labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []
         made_from = _fingerprint(options, source, pool, labelled)
         if _is_up_to_date(options, made_from):
             return up_to_date([options.out, *filter(Path.exists, _companions(options.out))])
+        stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
         network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
         candidates = _draw(pool, options.candidates, options.seed)
         batches = FittingBatches(options.batch_size or first_batch_size(device, network.input_shape), reporter)
@@ -127,11 +126,15 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         scorer = Scorer(network, margins, stream, batches, reporter)
         measures = _measures(options, options.measure, network, batches, reporter)
         with full_precision():
-            rows, unreadable = scorer.rows_of(candidates, with_margins=options.nearest is None, also=measures.add)
-            outputs = _report_unreadable(options, unreadable, len(candidates), reporter)
+            for few in stream(candidates[:PROBED]):
+                probe_network(network, few.pixels, batches, reporter)
+            rows, failed = scorer.rows_of(candidates, with_margins=options.nearest is None, also=measures.add)
+            stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
             audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
             settle_order(scorer, rows, options.nearest)
             kept = _keep_twins(options, scorer, rows, reporter)
+            unreadable = [*unlisted, *failed, *scorer.lost.items()]
+            outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
             remove_labelled(options.out)
             if labelled:
                 embeddings = _measures(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
@@ -140,17 +143,24 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         metadata = _metadata(options, network, made_from, audit, with_labelled=bool(labelled))
         write_scores(options.out, columns, metadata, measures.columns())
     outcomes = Counter(row["outcome"] for row in rows)
+    reasons = Counter(row["why"] for row in rows if row["outcome"] == UNCROSSED)
+    judge_scores([row["predicted"] for row in rows], outcomes, reasons, reporter)
     counts = {"pool": len(pool), "scored": len(rows)}
     partly = options.nearest is not None
     counts |= {outcome: outcomes[outcome] for outcome in (CROSSED, UNCROSSED, *((SKIPPED,) if partly else ()))}
     counts |= {"unreadable": len(unreadable), "twins": kept}
-    details = {"device": device.type, "batch_size": batches.size, "audit": audit and asdict(audit)}
-    return Result([options.out, *outputs], _summary(counts, audit, options.nearest), counts, details)
+    details = {
+        "device": device.type,
+        "batch_size": batches.size,
+        "audit": audit and asdict(audit),
+        "uncrossed_because": dict(reasons),
+    }
+    return Result([options.out, *outputs], _summary(counts, reasons, audit, options.nearest), counts, details)
 
 
 def _check(options: ScoreOptions) -> None:
     must_end_with(options.out, SUFFIXES, "--out")
-    must_exist(options.checkpoint, "--checkpoint")
+    must_be_regular(options.checkpoint, "--checkpoint")
     check_margin(options.norm, options.estimator, options.classes)
     for name in options.measure:
         if name not in MEASURES:
@@ -232,28 +242,15 @@ def _keep_twins(options: ScoreOptions, scorer: Scorer, rows: list[dict[str, Any]
         row_of[image][TWIN] = store.save(image, twin)
         kept += 1
     if kept < len(nearest):
-        reporter.note(f"{len(nearest) - kept} twins are not kept: they are not clearly across the boundary")
+        reporter.note(
+            f"{len(nearest) - kept} twins are not kept: not clearly across the boundary, or gone with their image"
+        )
     return kept
 
 
-def _report_unreadable(
-    options: ScoreOptions, unreadable: list[tuple[str, str]], total: int, reporter: Reporter
-) -> list[Path]:
-    """List the images that could not be read beside the output. Raises DataError if they are too many."""
-    listing = beside(options.out, UNREADABLE_SUFFIX)
-    listing.unlink(missing_ok=True)
-    if not unreadable:
-        return []
-    write_rows(listing, UNREADABLE_COLUMNS, unreadable)
-    share = f"{len(unreadable)} of {total} images cannot be read"
-    if len(unreadable) > options.max_unreadable * total:
-        raise DataError(f"{share} ({listing} has the reasons); mend them or raise --max-unreadable")
-    reporter.warn(f"{share}; {listing} has the reasons")
-    return [listing]
-
-
-def _summary(counts: dict[str, int], audit: Audit | None, nearest: int | None) -> str:
-    summary = ", ".join(f"{count} {name}" for name, count in counts.items())
+def _summary(counts: dict[str, int], reasons: Counter[str], audit: Audit | None, nearest: int | None) -> str:
+    because = {UNCROSSED: f" ({in_words(reasons)})"} if reasons else {}
+    summary = ", ".join(f"{count} {name}{because.get(name, '')}" for name, count in counts.items())
     if audit is None or not audit.audited:
         return summary
     summary += f"; an audit of {audit.audited} skipped images found none of the {nearest} nearest"
@@ -274,7 +271,7 @@ def _metadata(
         "image_root": str(options.images.absolute()),
         "input_shape": network.input_shape,
         "classes": network.classes,
-        "checkpoint_sha256": sha256_of(options.checkpoint),
+        "checkpoint_sha256": network.sha256,
         "estimator": options.estimator,
         "settings": _settings(options),
         "norm": options.norm,

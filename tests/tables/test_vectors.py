@@ -41,7 +41,7 @@ def write(path: Path, count: int, **further: Values) -> None:
     columns = {
         name: [f"{k}.png" for k in range(count)] if name == "image" else [None] * count for name in SCORES_COLUMNS
     }
-    write_scores(path, columns, {"made_from": "x", "labelled_embeddings": True}, further)
+    write_scores(path, columns, {"image_root": "i", "made_from": "x", "labelled_embeddings": True}, further)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
