@@ -1,5 +1,6 @@
 """score: measures of every image in the pool, the margin first of all."""
 
+import contextlib
 import hashlib
 import heapq
 from collections import Counter
@@ -49,9 +50,9 @@ from dfal_cli.tables import (
     write_scores,
 )
 from dfal_cli.tables.scores import SUFFIXES
-from dfal_cli.twins import TwinStore
+from dfal_cli.twins import TwinStore, locked_twins
 
-WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_size", "force", "trust_code")
+WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code")
 """Options that do not shape the scores."""
 
 
@@ -85,6 +86,7 @@ class ScoreOptions:
     workers: int | None = None
     cache: Path | None = None
     cache_limit: str = "10GB"
+    wait: float = 0.0
     force: bool = False
 
 
@@ -99,7 +101,10 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     device = choose_device(options.device)
     with (
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
-        locked(options.out),
+        locked(options.out, options.wait, reporter.note),
+        locked_twins(options.out, options.twins_dir, options.wait, reporter.note)
+        if options.twins
+        else contextlib.nullcontext(),
     ):
         pool, unlisted = find_pool(source, options.labels, options.exclude)
         labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []
