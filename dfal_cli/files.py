@@ -100,7 +100,8 @@ def locked(
             if is_momentary(error):
                 raise
             raise UsageError(f"{path}: cannot be written there: {error.strerror}") from None
-        remove_leftovers(path.parent, lambda name: f"{name}.".startswith(f"{path.name}."))
+        own = (f"{path.name}.", f".{path.name}.")  # itself and what stands beside it, hidden or not
+        remove_leftovers(path.parent, lambda name: f"{name}.".startswith(own))
         yield
 
 

@@ -8,16 +8,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import atomic_output, locked, remove_leftovers
 from tests.conftest import dfal, draw_divided_folder, write
-from tests.reliability.processes import PROGRAM, ended, names, started
+from tests.reliability.processes import ended, names, started
 
 HOLDER = """
 import sys, time
@@ -206,34 +204,6 @@ def test_of_many_that_read_and_write_one_file_in_turn_nobody_loses_a_turn(tmp_pa
     assert [counter.communicate()[1] for counter in counters] == [b""] * 4
     assert (tmp_path / "count").read_text() == "160"
     assert names(tmp_path) == {"count"}, "and the lock file goes with the last"
-
-
-def merge_at_the_same_time(folder: Path, lists: int) -> None:
-    """Merge query lists of one answer each into one labels file; all are to be there."""
-    for number in range(lists):
-        write(folder / f"q{number}.csv", "image,label", f"{number}.png,{'dark' if number % 2 else 'light'}")
-    write(folder / "labels.csv", "image,label", "old.png,dark", "older.png,light")
-
-    def merge(number: int) -> int:
-        command = [*PROGRAM, "merge", "--queries", folder / f"q{number}.csv", "--labels", folder / "labels.csv"]
-        return subprocess.run([*command, "--wait", "300"], capture_output=True, check=False).returncode
-
-    with ThreadPoolExecutor(lists) as threads:
-        assert list(threads.map(merge, range(lists))) == [0] * lists
-    merged = pd.read_csv(folder / "labels.csv", dtype=str)
-    assert sorted(merged["image"]) == sorted(["old.png", "older.png", *(f"{number}.png" for number in range(lists))])
-    assert names(folder) == {"labels.csv", *(f"q{number}.csv" for number in range(lists))}
-
-
-@pytest.mark.slow
-def test_merges_at_the_same_time_lose_no_label(tmp_path: Path) -> None:
-    merge_at_the_same_time(tmp_path, 8)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("_round", range(50))
-def test_merges_at_the_same_time_never_lose_a_label(tmp_path: Path, _round: int) -> None:
-    merge_at_the_same_time(tmp_path, 8)
 
 
 def test_a_temporary_file_of_a_running_command_is_not_taken_for_a_leftover(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Commands as processes that can be killed, started from a server that has imported torch already.
+
+They are the real thing but for their start-up, which would take most of the time and get most of the kills.
+"""
+
+import importlib
+import math
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(
+    [
+        "torch",
+        "dfal_cli.cli",
+        "dfal_cli.steps.train",
+        "dfal_cli.steps.score",
+        "dfal_cli.steps.select",
+        "dfal_cli.steps.merge",
+    ]
+)
+
+
+EAGER = {
+    ("dfal_cli.training_state", "SECONDS_BETWEEN"): 0.0,
+    ("dfal_cli.training_state", "LARGEST_SHARE"): math.inf,
+}
+"""What a command as short as these keeps to go on from: all that it can."""
+
+
+def start(folder: Path, arguments: Sequence[object], said: str = "stderr.txt") -> ForkServerProcess:
+    """Start `dfal ARGUMENTS` in a folder; what it says goes to a file beside that folder."""
+    process = SERVER.Process(target=_command, args=(folder, [*map(str, arguments)], folder.parent / said))
+    process.start()
+    return process
+
+
+def run(folder: Path, arguments: Sequence[object]) -> str:
+    """Run a command to its end, which must be a good one; return what it said."""
+    process = start(folder, arguments)
+    process.join()
+    said = (folder.parent / "stderr.txt").read_text()
+    assert process.exitcode == 0, said
+    return said
+
+
+def _command(folder: Path, arguments: list[str], said: Path) -> None:
+    from dfal_cli.cli import main
+
+    os.chdir(folder)
+    handle = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+    for (module, name), value in EAGER.items():
+        setattr(importlib.import_module(module), name, value)
+    sys.argv = ["dfal", *arguments]
+    main()
