@@ -23,6 +23,7 @@ from dfal_cli.tables.scores import (
     number_texts,
     read_scores,
     read_scores_metadata,
+    scores_table,
     write_scores,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "read_queries",
     "read_scores",
     "read_scores_metadata",
+    "scores_table",
     "settled_images",
     "to_csv",
     "write_csv",

@@ -1,7 +1,8 @@
 """scores.parquet (or .csv): one row per pool image, with what it was made from in its metadata."""
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from dfal_cli.errors import DataError
 from dfal_cli.files import atomic_output, beside, canonical_json, must_exist
 from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS
-from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
+from dfal_cli.tables.csv_files import line_of, read_csv, to_csv
 from dfal_cli.tables.vectors import Values, as_arrow, cells_of
 
 SUFFIXES = (".parquet", ".csv")
@@ -29,25 +30,37 @@ class ScoresFile(NamedTuple):
     metadata: dict[str, Any]
 
 
-def write_scores(
-    path: Path, columns: dict[str, list[Any]], metadata: dict[str, Any], further: Mapping[str, Values] | None = None
-) -> None:
-    """Write the columns (None = null) with their metadata, as the suffix of `path` says.
+def scores_table(columns: Mapping[str, Any], further: Mapping[str, Values] | None = None) -> pa.Table:
+    """Some rows of a scores file, from the values of each column (None = null).
 
     further: more measures, (n,) or (n, d) each; what is not finite is null. Vectors, (n, d), need Parquet.
     """
-    metadata = {"contract": CONTRACT, **metadata}
     schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in SCORES_COLUMNS.items()])
-    table = pa.table(columns, schema=schema)
+    table = pa.table(dict(columns), schema=schema)
     for name, values in (further or {}).items():
         table = table.append_column(name, as_arrow(values))
+    return table
+
+
+def write_scores(path: Path, tables: Iterable[pa.Table], metadata: dict[str, Any]) -> None:
+    """Write the rows, one or more tables of them, with their metadata, as the suffix of `path` says."""
+    metadata = {"contract": CONTRACT, **metadata}
     if path.suffix.lower() == ".csv":
-        write_csv(path, _as_text(table))
+        with atomic_output(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
+            for number, table in enumerate(tables):
+                handle.write(to_csv(_as_text(table), header=number == 0))
         with atomic_output(beside(path, ".meta.json")) as temporary:
             temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
     else:
         with atomic_output(path) as temporary:
-            pq.write_table(table.replace_schema_metadata({METADATA_KEY: canonical_json(metadata)}), temporary)
+            _write_parquet(temporary, iter(tables), {METADATA_KEY: canonical_json(metadata)})
+
+
+def _write_parquet(path: Path, tables: Iterator[pa.Table], metadata: dict[str, str]) -> None:
+    first = next(tables).replace_schema_metadata(metadata)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table)
 
 
 def read_scores(path: Path, further: Sequence[str] = ()) -> ScoresFile:
