@@ -78,6 +78,8 @@ class Parts:
         self._took = 0.0
         self._last = time.monotonic()
         self._waiting = 0
+        for leftover in self.folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
         for file in sorted(self.folder.glob(f"*{SUFFIX}")):
             self._look_at(file)
 
@@ -112,6 +114,8 @@ class Parts:
 
     def write(self) -> None:
         """Write a part of whatever is finished, and remove those of other calls."""
+        if not self._waiting:
+            return
         began = time.monotonic()
         for file in self._foreign:
             file.unlink(missing_ok=True)

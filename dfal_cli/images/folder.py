@@ -16,7 +16,8 @@ def list_images(root: Path) -> list[str]:
     """
     found: list[str] = []
     _walk(root, "", root.resolve(), frozenset(), found)
-    return sorted(found)
+    found.sort()  # in place: there may be a million
+    return found
 
 
 def _walk(folder: Path, prefix: str, root: Path, above: frozenset[Path], found: list[str]) -> None:

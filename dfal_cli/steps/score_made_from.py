@@ -8,7 +8,7 @@ from dfal_cli.errors import UsageError
 from dfal_cli.files import digest_of_many, fingerprint, settings_of, sha256_of
 from dfal_cli.images import ImageSource
 from dfal_cli.steps.score_options import ScoreOptions
-from dfal_cli.tables import belongs_to_scores, read_scores_metadata
+from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata
 
 WITHOUT_EFFECT = (
     "out", "device", "workers", "cache", "cache_limit", "batch_size", "force", "trust_code", "max_unreadable",
@@ -59,4 +59,4 @@ def is_up_to_date(options: ScoreOptions, told: str) -> bool:
         raise UsageError(
             f"{options.out}: exists, and was made from other options, images or checkpoint; --force replaces it"
         )
-    return belongs_to_scores(options.out)
+    return belong_together(options.out) and belongs_to_scores(options.out)

@@ -20,6 +20,7 @@ from dfal_cli.tables.pseudo_labels import pseudo_labels_table, read_pseudo_label
 from dfal_cli.tables.queries import answers_in, queries_table, read_queries
 from dfal_cli.tables.scores import (
     ScoresFile,
+    belong_together,
     number_texts,
     read_scores,
     read_scores_metadata,
@@ -30,6 +31,7 @@ from dfal_cli.tables.scores import (
 __all__ = [
     "ScoresFile",
     "answers_in",
+    "belong_together",
     "belongs_to_scores",
     "is_blank",
     "labelled_path",

@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError
-from dfal_cli.files import atomic_output, beside, canonical_json, must_exist
+from dfal_cli.files import atomic_output, beside, canonical_json, must_exist, sha256_of
 from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS
 from dfal_cli.tables.csv_files import line_of, read_csv, to_csv
 from dfal_cli.tables.vectors import Values, as_arrow, cells_of
 
 SUFFIXES = (".parquet", ".csv")
+META_SUFFIX = ".meta.json"
+ROWS_SHA256 = "rows_sha256"
+"""Metadata of a CSV: the file they belong to."""
 FLOATS = [name for name, kind in SCORES_COLUMNS.items() if kind == "float32"]
 INTEGERS = [name for name, kind in SCORES_COLUMNS.items() if kind == "int32"]
 
@@ -46,14 +49,28 @@ def write_scores(path: Path, tables: Iterable[pa.Table], metadata: dict[str, Any
     """Write the rows, one or more tables of them, with their metadata, as the suffix of `path` says."""
     metadata = {"contract": CONTRACT, **metadata}
     if path.suffix.lower() == ".csv":
-        with atomic_output(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-            for number, table in enumerate(tables):
-                handle.write(to_csv(_as_text(table), header=number == 0))
-        with atomic_output(beside(path, ".meta.json")) as temporary:
-            temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
+        with atomic_output(path) as temporary:
+            _write_csv(temporary, tables)
+            metadata[ROWS_SHA256] = sha256_of(temporary)
+            with atomic_output(beside(path, META_SUFFIX)) as told:  # first, so that no rows are without
+                told.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
     else:
         with atomic_output(path) as temporary:
             _write_parquet(temporary, iter(tables), {METADATA_KEY: canonical_json(metadata)})
+
+
+def belong_together(path: Path) -> bool:
+    """Whether a scores file is the one that its metadata were written with; of two files a kill may leave one older.
+
+    Raises as `read_scores_metadata`.
+    """
+    return path.suffix.lower() != ".csv" or read_scores_metadata(path).get(ROWS_SHA256) == sha256_of(path)
+
+
+def _write_csv(path: Path, tables: Iterable[pa.Table]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        for number, table in enumerate(tables):
+            handle.write(to_csv(_as_text(table), header=number == 0))
 
 
 def _write_parquet(path: Path, tables: Iterator[pa.Table], metadata: dict[str, str]) -> None:
@@ -86,7 +103,7 @@ def read_scores_metadata(path: Path) -> dict[str, Any]:
     must_exist(path, "--scores")
     try:
         if path.suffix.lower() == ".csv":
-            stored = beside(path, ".meta.json").read_bytes()
+            stored = beside(path, META_SUFFIX).read_bytes()
         else:
             stored = (pq.read_schema(path).metadata or {})[METADATA_KEY.encode()]
         metadata = json.loads(stored)
