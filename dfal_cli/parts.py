@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.device import BatchSizes, FittingBatches
-from dfal_cli.errors import TryAgainError
+from dfal_cli.errors import DataError, TryAgainError, UsageError
 from dfal_cli.files import atomic_output, canonical_json
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -35,7 +35,9 @@ SUFFIX = ".part"
 SECONDS = 5.0
 """So much work is put into a part, and is what a kill costs; a call that takes less writes none."""
 SHARE = 0.01
-"""Of the time, at most so much goes into writing parts: where that is slow, they are larger."""
+"""Of the time, so much may go into writing parts: where that is slow, they are larger ..."""
+MOST_SECONDS = 60.0
+"""... but not larger than that."""
 MOST_BYTES = 2**26
 """Finished work takes no more memory than that before it is written."""
 
@@ -57,7 +59,7 @@ class _Batch(NamedTuple):
 
 
 class Parts:
-    """The parts of one call. As a context, it writes what is finished when the call ends before its time."""
+    """The parts of one call. As a context, it writes what is finished when the call is stopped before its time."""
 
     def __init__(self, out: Path, made_from: dict[str, Any]) -> None:
         """Look for parts of an earlier call for the output `out`; `made_from`, ready for JSON, says if it was this one.
@@ -89,9 +91,10 @@ class Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            with contextlib.suppress(OSError):  # why it ends is more important
-                self.write()
+        if error is None or isinstance(error, UsageError | DataError):  # such a call leaves nothing that is new
+            return
+        with contextlib.suppress(OSError):  # why it ends is more important
+            self.write()
 
     def made_by(self, batches: FittingBatches) -> None:
         """Keep their sizes with the parts from here on."""
@@ -109,7 +112,8 @@ class Parts:
         """Write a part if it is time to."""
         self._waiting += sum(values.nbytes for values in batch.found.values())
         since = time.monotonic() - self._last
-        if since >= max(SECONDS, self._took / SHARE) or self._waiting >= MOST_BYTES:
+        worth = min(max(SECONDS, self._took / SHARE), MOST_SECONDS)
+        if since >= worth or self._waiting >= MOST_BYTES:
             self.write()
 
     def write(self) -> None:

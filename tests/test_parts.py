@@ -9,7 +9,7 @@ import pytest
 from dfal_cli import parts as module
 from dfal_cli.console import Silent
 from dfal_cli.device import BatchSizes, FittingBatches
-from dfal_cli.errors import TryAgainError
+from dfal_cli.errors import DataError, TryAgainError
 from dfal_cli.parts import Parts, joined
 
 MADE_FROM = {"settings": {"norm": "l2"}, "checkpoint": "abc"}
@@ -69,9 +69,13 @@ def test_a_call_that_ends_before_its_time_writes_what_is_finished_of_every_secti
     assert (again.section("pool").kept, again.section("margins").kept) == (8, 2)
 
 
-def test_a_call_that_ends_well_and_soon_writes_nothing(out: Path) -> None:
+def test_a_call_that_ends_soon_writes_nothing_be_it_well_or_by_a_users_error(out: Path) -> None:
     with Parts(out, MADE_FROM) as parts:
         add(parts, 0, 4)
+    assert not parts.folder.exists()
+    with pytest.raises(DataError), Parts(out, MADE_FROM) as parts:
+        add(parts, 0, 4)
+        raise DataError("too many images cannot be read")
     assert not parts.folder.exists()
 
 

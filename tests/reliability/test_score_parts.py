@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dfal_cli import parts
 from dfal_cli.parts import Parts
 from tests.conftest import write
 from tests.reliability.slow_scoring import (
@@ -180,7 +181,9 @@ def test_parts_of_an_unfinished_call_go_when_the_output_that_stands_is_asked_for
     assert not parts_of("s.csv")
 
 
-def test_too_many_unreadable_images_cost_no_scoring_when_more_are_allowed(project):
+def test_too_many_unreadable_images_cost_no_scoring_when_more_are_allowed(project, monkeypatch):
+    monkeypatch.setattr(parts, "SECONDS", 0.0)
+    monkeypatch.setattr(parts, "SHARE", 1e9)
     refused = score("s.csv", "--max-unreadable", 0.01)
     assert refused.code == 3
     ended = score("s.csv")
