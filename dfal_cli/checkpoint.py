@@ -1,17 +1,20 @@
 """Checkpoints: weights with all that rebuilds the model. Loading one runs no code from it."""
 
-import json
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
+from dfal_cli.checkpoint_metadata import network_of, read_metadata
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import atomic_output, canonical_json, must_exist
-from dfal_cli.models import Network, build_network, runs_code, seeded
+from dfal_cli.files import atomic_output, canonical_json, must_be_regular
+from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, outline, runs_code, seeded
+from dfal_cli.models.tensor_file import Claim, DamagedError, TensorFile, opened_tensors
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
 
 
@@ -29,6 +32,8 @@ class LoadedNetwork:
     """Where the model is."""
     metadata: dict[str, Any]
     """What else the checkpoint tells: architecture, seed, metrics, sha256 of the labels ..."""
+    sha256: str
+    """Of the file it was loaded from, as it was then."""
 
 
 def save_checkpoint(
@@ -61,57 +66,81 @@ def load_checkpoint(
     *,
     trust_code: bool = False,
     architecture: str | None = None,
+    option: str = "--checkpoint",
 ) -> LoadedNetwork:
-    """Rebuild the network of a checkpoint.
+    """Rebuild the network of a checkpoint, which `option` named.
 
     A network given as `package.module:function` is the user's own code: it is rebuilt only if `trust_code` is set or
-    the same `architecture` is named here.
+    the same `architecture` is named here. Of all others the shapes are known before memory is given for weights.
 
     Raises UsageError: no such file, or code that is not trusted. DataError: not a checkpoint of this contract.
     """
     path = Path(path)
-    metadata = read_checkpoint_metadata(path)
-    name = metadata["architecture"]["name"]
-    if runs_code(name) and not trust_code and architecture != name:
-        raise UsageError(
-            f"{path}: its network is code of your own, {name}; allow it with --trust-code or --arch {name}"
-        )
-    shape: tuple[int, int, int] = tuple(metadata["input_shape"])
-    classes = tuple(metadata["classes"])
-    with seeded(0, torch.device("cpu")):  # initial weights are drawn, then overwritten
-        model = build_network(name, len(classes), shape)
-    try:
-        with safe_open(path, framework="pt") as stored:
-            model.body.load_state_dict({key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
-    except (SafetensorError, RuntimeError) as error:
-        raise DataError(f"{path}: its weights do not fit its network {name}: {error}") from None
-    return LoadedNetwork(model.to(device).eval(), classes, shape, torch.device(device), metadata)
+    with _opened(path, option) as stored:
+        metadata = read_metadata(path, stored.metadata)
+        name, classes, shape = network_of(metadata)
+        if runs_code(name):
+            if not trust_code and architecture != name:
+                raise UsageError(
+                    f"{path}: its network is code of your own, {name}; allow it with --trust-code or --arch {name}"
+                )
+            model = _built(name, len(classes), shape)
+            _check_fit(path, name, stored, model.body.state_dict())
+        else:
+            _check_fit(path, name, stored, _outline(path, name, len(classes), shape))
+            model = _built(name, len(classes), shape)
+        state, sha256 = stored.load()
+    check_finite(state, path)
+    model.body.load_state_dict(state)
+    return LoadedNetwork(model.to(device).eval(), classes, shape, torch.device(device), metadata, sha256)
 
 
 def read_checkpoint_metadata(path: Path) -> dict[str, Any]:
     """Read what a checkpoint tells of itself. Raises UsageError if it does not exist, DataError if it is none."""
-    must_exist(path, "--checkpoint")
+    with _opened(path, "--checkpoint") as stored:
+        return read_metadata(path, stored.metadata)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, option: str) -> Iterator[TensorFile]:
+    must_be_regular(path, option)
     try:
-        with safe_open(path, framework="pt") as stored:
-            metadata = json.loads((stored.metadata() or {})[METADATA_KEY])
-    except (SafetensorError, KeyError, ValueError, OSError):
-        metadata = None
-    if not isinstance(metadata, dict):
-        raise DataError(f"{path}: not a checkpoint of dfal; `dfal train` writes one")
-    if metadata.get("contract") != CONTRACT:
-        raise DataError(f"{path}: from another version of dfal (contract {metadata.get('contract')}); train again")
-    if not _tells_a_network(metadata):
-        raise DataError(f"{path}: its metadata are damaged: they tell no network; train again")
-    return metadata
+        with opened_tensors(path) as stored:
+            yield stored
+    except DamagedError as error:
+        raise DataError(f"{path}: not a checkpoint of dfal: {error}; `dfal train` writes one") from None
 
 
-def _tells_a_network(metadata: dict[str, Any]) -> bool:
-    """Whether the metadata hold what rebuilds a network; a file from elsewhere may hold anything."""
-    match metadata:
-        case {
-            "architecture": {"name": str()},
-            "classes": [str(), str(), *more],
-            "input_shape": [int(c), int(h), int(w)],
-        }:
-            return all(isinstance(name, str) for name in more) and c in (1, 3) and min(h, w) > 0
-    return False
+def _outline(path: Path, name: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
+    if not is_known(name):
+        raise DataError(f"{path}: its network is called {name!r:.80}, and dfal knows none of that name; train again")
+    try:
+        return outline(name, num_classes, shape)
+    except Exception:  # a layer says what does not fit in whatever way
+        raise DataError(f"{path}: its network {name} cannot take images of its input shape {shape}") from None
+
+
+def _built(name: str, num_classes: int, shape: Shape) -> Network:
+    with seeded(0, torch.device("cpu")):  # initial weights are drawn, then overwritten
+        return build_network(name, num_classes, shape)
+
+
+def _check_fit(path: Path, name: str, stored: TensorFile, wanted: dict[str, Tensor]) -> None:
+    """Raises DataError unless the file claims to hold exactly these tensors."""
+    claims = stored.claims
+    strange = [
+        *(f"{key} is missing" for key in wanted.keys() - claims.keys()),
+        *(f"{key:.80} is none of its own" for key in claims.keys() - wanted.keys()),
+        *(
+            f"{key} is {_words(claims[key])}, not {_words(Claim(value.dtype, tuple(value.shape)))}"
+            for key, value in wanted.items()
+            if key in claims and claims[key] != (value.dtype, value.shape)
+        ),
+    ]
+    if strange:
+        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
+        raise DataError(f"{path}: its weights do not fit its network {name}: {min(strange)}{more}; train again")
+
+
+def _words(claim: Claim) -> str:
+    return f"{str(claim.dtype).removeprefix('torch.')} {'x'.join(map(str, claim.shape)):.80}"

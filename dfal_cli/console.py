@@ -5,11 +5,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
+from unicodedata import category
 
 SECONDS_BETWEEN_LINES = 30.0
 """In a log (no terminal), progress is one dated line now and then."""
 
+UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode's categories of control characters, halves of characters, and further kinds of line ends."""
+
+TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of writing, so that a name reads as another one."""
+
 Advance = Callable[[int], None]
+
+
+def printable(text: str) -> str:
+    r"""The text on one line, with whatever would steer a terminal written as \x1b: names come from strangers."""
+    return "".join(_escaped(one) if category(one) in UNSEEN or one in TURNING else one for one in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 class Reporter(Protocol):
@@ -68,7 +84,7 @@ class Log(Silent):
 
     def note(self, text: str) -> None:
         """Print the line."""
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
         """Print the line with its date, at most every half minute."""
@@ -79,11 +95,11 @@ class Log(Silent):
     def warn(self, text: str) -> None:
         """Print the warning and keep it."""
         super().warn(text)
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(printable(f"warning: {text}"), file=sys.stderr, flush=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print the table with its columns aligned."""
-        cells = [[str(cell) for cell in row] for row in (columns, *rows)]
+        cells = [[printable(str(cell)) for cell in row] for row in (columns, *rows)]
         widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
         self.note(title)
         for row in cells:
@@ -116,7 +132,7 @@ class Terminal(Log):
 
     def note(self, text: str) -> None:
         """Print the line."""
-        self._console.print(text, markup=False)
+        self._console.print(printable(text), markup=False)
 
     def detail(self, text: str) -> None:
         """Print the line."""
@@ -125,7 +141,7 @@ class Terminal(Log):
     def warn(self, text: str) -> None:
         """Print the warning in yellow and keep it."""
         self.warnings.append(text)
-        self._console.print(f"warning: {text}", markup=False, style="yellow")
+        self._console.print(printable(f"warning: {text}"), markup=False, style="yellow")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Draw the table."""
@@ -135,9 +151,9 @@ class Terminal(Log):
 
         table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
         for column in columns:
-            table.add_column(Text(column), justify="right")
+            table.add_column(Text(printable(column)), justify="right")
         for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+            table.add_row(*(Text(printable(str(cell))) for cell in row))
         self._console.print(table)
 
     @contextlib.contextmanager

@@ -1,6 +1,25 @@
 """What can go wrong that is not a bug in dfal; each kind has its documented exit code."""
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import ClassVar
+
+LONGEST_SHOWN, MOST_LISTED = 80, 10
+
+
+def shown(text: str) -> str:
+    """How a message shows a piece of somebody's data: quoted, on one line, and cut if it is long."""
+    cut = repr(text[:LONGEST_SHOWN])
+    return cut if len(text) <= LONGEST_SHOWN else f"{cut}..."
+
+
+def listed(names: Iterable[str]) -> str:
+    """How a message lists somebody's names: the first of them, quoted where that is needed to see what they are."""
+    plain = [
+        name if name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_SHOWN else shown(name)
+        for name in islice(names, MOST_LISTED + 1)
+    ]
+    return ", ".join([*plain[:MOST_LISTED], *("..." for _ in plain[MOST_LISTED:])])
 
 
 class DfalError(Exception):

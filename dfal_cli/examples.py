@@ -9,12 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from dfal_cli.class_names import unfit_class
 from dfal_cli.console import Reporter
 from dfal_cli.device import on_device
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import line_of
+from dfal_cli.twins import MisfitTwinError, TwinError, read_twin
 
 DECODED_AT_ONCE = 64
 
@@ -85,16 +87,19 @@ class Examples(NamedTuple):
 def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) -> tuple[str, ...]:
     """The class names: those `named`, or the sorted union over the tables of labelled rows.
 
-    Raises DataError: fewer than two, or a label that is not among those named.
+    Raises UsageError: a name that no label can have. DataError: fewer than two, or a label that is not among them.
     """
     if named is None:
         classes = tuple(sorted({label for table in tables for label in table[LABEL]}))
     else:
         classes = tuple(dict.fromkeys(named))
+        problem = unfit_class(classes)
+        if problem is not None:
+            raise UsageError(f"--class-names: {problem}")
         for table in tables:
             _check_labels(table, classes)
     if len(classes) < 2:
-        only = f"only {classes[0]!r}" if classes else "none"
+        only = f"only {shown(classes[0])}" if classes else "none"
         raise DataError(f"a classifier needs at least two classes, and the labels hold {only}; label more images")
     return classes
 
@@ -141,15 +146,12 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
         if not path:
             continue
         try:
-            twin = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            missing += 1
-            continue
-        if twin.shape != shape:
+            twins.append(read_twin(Path(path), shape))
+            twin_of.append(row)
+        except MisfitTwinError:
             misfits += 1
-            continue
-        twins.append(twin.astype(np.float32, copy=False))
-        twin_of.append(row)
+        except TwinError:
+            missing += 1
     if missing:
         reporter.warn(f"{missing} twins are missing or damaged and do not train; their images do")
     if misfits:
@@ -166,9 +168,7 @@ def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
 
 def _unreadable(row: "dict[Any, str] | pd.Series[str]", reason: str) -> DataError:
     line = line_of(Path(row["file"]), int(row["row"]))
-    return DataError(
-        f"{row['file']}, line {line}: image {row[IMAGE]!r}: {reason}; mend it, or label it __skip__ to leave it out"
-    )
+    return DataError(f"{row['file']}, line {line}: image {shown(row[IMAGE])}: {reason}; mend it, or label it __skip__")
 
 
 def _check_labels(table: pd.DataFrame, classes: tuple[str, ...]) -> None:
@@ -177,5 +177,5 @@ def _check_labels(table: pd.DataFrame, classes: tuple[str, ...]) -> None:
         row = strangers.iloc[0]
         line = line_of(Path(row["file"]), int(row["row"]))
         raise DataError(
-            f"{row['file']}, line {line}: label {row[LABEL]!r} is not among --class-names {','.join(classes)}"
+            f"{row['file']}, line {line}: label {shown(row[LABEL])} is not among --class-names: {listed(classes)}"
         )

@@ -22,6 +22,13 @@ def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
     return path
 
 
+def must_be_regular(path: Path, option: str) -> Path:
+    """Return `path`, or raise UsageError: of a pipe or a device nobody knows when it ends."""
+    if not must_exist(path, option).is_file():
+        raise UsageError(f"{path}: is a pipe, a socket or a device, not a file ({option})")
+    return path
+
+
 def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
     """Return `path`, or raise UsageError: a file's suffix tells its format, so a wrong one is a slip."""
     if path.suffix.lower() not in suffixes:
@@ -89,17 +96,27 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def stat_of(path: Path) -> tuple[int, int]:
-    """Size and modification time: enough to see that one of very many files has changed."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
+def sha256_if_there(path: Path) -> str:
+    """The same of a file that may be missing, be none, or not for us to read: "" then."""
+    try:
+        return sha256_of(path) if is_file(path) else ""
+    except OSError:
+        return ""
+
+
+def is_file(path: Path) -> bool:
+    """`path.is_file()`, and False if nobody can tell: the name is too long, or its folder is not for us to enter."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def stat_if_there(path: str) -> tuple[int, int] | None:
-    """The same of a file that may be missing; of a plain path, as there may be a hundred thousand."""
+    """Size and modification time: enough to see that one of very many files has changed. None if it is missing."""
     try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
+        status = os.stat(path)  # noqa: PTH116 - of a plain path, as there may be a hundred thousand
+    except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dfal_cli.class_names import slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.examples import settle_classes
-from dfal_cli.files import sha256_of
+from dfal_cli.files import sha256_if_there
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import labelled_rows, read_labels_files, read_pseudo_labels, settled_images
@@ -29,7 +30,7 @@ class LabelSets(NamedTuple):
         """What the tables say and what is in the files they name; a missing file is ""."""
         return [
             [
-                [image, label, images.content_of(image), _sha256_if_there(Path(twin)) if twin else ""]
+                [image, label, images.content_of(image), sha256_if_there(Path(twin)) if twin else ""]
                 for image, label, twin in zip(table[IMAGE], table[LABEL], table[TWIN], strict=True)
             ]
             for table in (self.labels, self.validation, self.test, self.pseudo_labels)
@@ -58,6 +59,8 @@ def read_label_sets(
             raise DataError(f"{files[name][0]}: no image has a label, so there is nothing to measure on (--{name})")
         _warn_of_overlap(tables["labels"], tables[name], name, reporter)
     classes = settle_classes(list(tables.values()), class_names)
+    for slip in slips(classes, classes):
+        reporter.warn(f"{slip}; they are trained as two classes")
     guessed, left_out = read_pseudo_labels(pseudo_labels, classes, set().union(*map(settled_images, told.values())))
     if left_out:
         reporter.note(f"{left_out} pseudo-labels are left out: their images are in --labels, --validation or --test")
@@ -69,7 +72,3 @@ def _warn_of_overlap(labels: pd.DataFrame, measured: pd.DataFrame, name: str, re
     both = len(set(labels[IMAGE]) & set(measured[IMAGE]))
     if both:
         reporter.warn(f"{both} images are both in --labels and in --{name}: its accuracy says nothing of new images")
-
-
-def _sha256_if_there(path: Path) -> str:
-    return sha256_of(path) if path.is_file() else ""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dfal_cli.files import is_file
 from dfal_cli.measures import Measuring
 from dfal_cli.parts import Section, joined
 from dfal_cli.schemas import EMBEDDING, IMAGE
@@ -15,7 +16,7 @@ from dfal_cli.tables.vectors import Values
 def labelled_images(root: Path, labels: Sequence[Path]) -> list[str]:
     """The images labelled in any of the files (neither blank nor __skip__), as far as they are under `root`."""
     images = labelled_rows(read_labels_files(labels))[IMAGE]
-    return sorted(image for image in images if (root / image).is_file())
+    return sorted(image for image in images if is_file(root / image))
 
 
 def embed_labelled(
@@ -29,7 +30,7 @@ def embed_labelled(
     if unreadable:
         image, reason = unreadable[0]
         scorer.reporter.warn(
-            f"{len(unreadable)} labelled images cannot be read and have no embedding (the first: {image}: {reason})"
+            f"{len(unreadable)} labelled images cannot be read and have no embedding (the first: {image!r}: {reason})"
         )
     found = joined(list(section.blocks())) if len(rows) else embedding.of_nothing()
     return rows.images, found[EMBEDDING]

@@ -4,20 +4,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dfal_cli.errors import DataError
-from dfal_cli.images import ImageSource
+from dfal_cli.images import ImageSource, Listing
 from dfal_cli.tables import read_excluded, read_labels_files, settled_images
 
 
-def find_pool(images: ImageSource, labels: Sequence[Path], exclude: Sequence[Path]) -> list[str]:
-    """The images, sorted, that no labels file has settled (labelled or __skip__) and no `exclude` file names.
+def find_pool(images: ImageSource, labels: Sequence[Path], exclude: Sequence[Path]) -> Listing:
+    """The images that no labels file has settled (labelled or __skip__) and no `exclude` file names.
 
     Raises UsageError if a named file or folder does not exist, DataError if nothing is left.
     """
-    paths = images.paths()
+    paths, unreadable = images.listing()
     if not paths:
-        raise DataError(f"{images.root}: no images there (png, jpg, jpeg, gif, bmp, tif, tiff, webp)")
+        others = f"; {first_of(unreadable)}" if unreadable else ""
+        raise DataError(f"{images.root}: no images there (png, jpg, jpeg, gif, bmp, tif, tiff, webp){others}")
     taken = settled_images(read_labels_files(labels)) | read_excluded(exclude)
     pool = [image for image in paths if image not in taken]
     if not pool:
         raise DataError(f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded")
-    return pool
+    return Listing(pool, [(image, reason) for image, reason in unreadable if image not in taken])
+
+
+def first_of(unreadable: Sequence[tuple[str, str]]) -> str:
+    """How many there are, and what the first of them is, in one sentence."""
+    image, reason = unreadable[0]
+    return f"{len(unreadable)} cannot be read, the first: {image!r}: {reason}"

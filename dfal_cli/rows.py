@@ -3,6 +3,7 @@
 A row of Python's own numbers takes more than a thousand bytes, one of these fifty and its image's name.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dfal_cli.margins.reasons import CAP_REACHED, NO_GRADIENT, NOT_FINITE
 from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
 from dfal_cli.tables.vectors import as_arrow
 
@@ -25,6 +27,9 @@ UNKNOWN = -1
 OUTCOMES = (SKIPPED, CROSSED, UNCROSSED)
 """An outcome is known by its place in here."""
 
+REASONS = (None, NO_GRADIENT, CAP_REACHED, NOT_FINITE)
+"""Why an image has not crossed, likewise."""
+
 MEASURED = np.dtype([
     ("predicted", np.int32), ("confidence", np.float32), ("probability_gap", np.float32), ("entropy", np.float32),
     ("logit_gap", np.float64),
@@ -33,13 +38,14 @@ MEASURED = np.dtype([
 
 MARGINS = np.dtype([
     ("outcome", np.int8), ("margin", np.float64), ("crossing_class", np.int32), ("iterations", np.int32),
+    ("why", np.int8),
 ])  # fmt: skip
 """The margin is nan unless crossed; float64, because those that nearly tie are settled in that."""
 
 
 def no_margins(count: int) -> Block:
     """Of images that have not been examined."""
-    return np.array([(OUTCOMES.index(SKIPPED), np.nan, UNKNOWN, 0)], MARGINS).repeat(count)
+    return np.array([(OUTCOMES.index(SKIPPED), np.nan, UNKNOWN, 0, REASONS.index(None))], MARGINS).repeat(count)
 
 
 class Rows:
@@ -58,6 +64,16 @@ class Rows:
     def of_outcome(self, outcome: str) -> int:
         """How many rows have it."""
         return int((self.margins["outcome"] == OUTCOMES.index(outcome)).sum())
+
+    def uncrossed_because(self) -> Counter[str]:
+        """How many rows have not crossed for which reason."""
+        why = self.margins["why"][self.margins["outcome"] == OUTCOMES.index(UNCROSSED)]
+        counts = {reason: int((why == code).sum()) for code, reason in enumerate(REASONS) if reason}
+        return Counter({reason: count for reason, count in counts.items() if count})
+
+    def predicted(self, classes: Sequence[str]) -> list[str | None]:
+        """The class of each row; None where it is not known."""
+        return [None if code == UNKNOWN else classes[code] for code in self.measured["predicted"].tolist()]
 
     def by_margin(self) -> Places:
         """The rows that have a margin, the smallest first."""

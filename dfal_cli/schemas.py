@@ -22,7 +22,7 @@ SCORES_COLUMNS = {
     "iterations": "int32",
     TWIN: "string",
 }
-EMBEDDING, PROBABILITIES = "embedding", "probabilities"
+VECTOR_MEASURES = EMBEDDING, PROBABILITIES = "embedding", "probabilities"
 """Measures that are vectors: further columns of scores.parquet, fixed-size lists of float32."""
 CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
 """Outcomes: skipped is an image that was not examined, because it cannot be among the nearest."""

@@ -16,7 +16,7 @@ ROWS_AT_ONCE = 2**14
 """Go into the scores file at a time."""
 
 # The arrays of a part; the further measures stand beside them under their own names.
-ROWS, MARGINS, UNREADABLE, REASONS, PLACES = "rows", "margins", "unreadable", "reasons", "places"
+ROWS, MARGINS, UNREADABLE, REASONS, PLACES, LOST = "rows", "margins", "unreadable", "reasons", "places", "lost"
 
 
 def score_all(
@@ -79,6 +79,8 @@ class Examining:
             inside = slice(at - part.start, end - part.start)
             if np.array_equal(stored[PLACES][inside], these):
                 self.rows.margins[these] = stored[MARGINS][inside]
+                lost = [self.rows.images[place] for place in stored[LOST].tolist()]
+                self._scorer.lost |= dict(zip(lost, stored[REASONS].tolist(), strict=True))
                 at = end
             else:  # the rows are not quite the same: they have been computed anew by another device
                 self._section.forget()
@@ -89,7 +91,14 @@ class Examining:
         for asked, images, margins in computed:
             self.rows.margins[[place_of[image] for image in images]] = margins  # what cannot be read stays as it is
             batch, places = places[:asked], places[asked:]
-            self._section.add(at, at + asked, {PLACES: batch, MARGINS: self.rows.margins[batch]})
+            lost = [place for place in batch.tolist() if self.rows.images[place] in self._scorer.lost]
+            found = {
+                PLACES: batch,
+                MARGINS: self.rows.margins[batch],
+                LOST: np.array(lost, np.int64),
+                REASONS: np.array([self._scorer.lost[self.rows.images[place]] for place in lost], np.str_),
+            }
+            self._section.add(at, at + asked, found)
             at += asked
 
 

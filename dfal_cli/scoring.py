@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Reporter
 from dfal_cli.device import FittingBatches, on_device
+from dfal_cli.errors import UsageError
 from dfal_cli.images import Decoded
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
 from dfal_cli.margins.across import clearly_across
 from dfal_cli.margins.norms import NORMS
+from dfal_cli.margins.reasons import NOT_FINITE, why_not_crossed
 from dfal_cli.measures import probabilities
-from dfal_cli.rows import MARGINS, MEASURED, OUTCOMES, UNKNOWN, Block, no_margins
+from dfal_cli.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN, Block, no_margins
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 
 Stream = Callable[[Sequence[str]], Iterator[Decoded]]
@@ -71,6 +73,8 @@ class Scorer:
         self._stream = stream
         self._batches = batches
         self.reporter = reporter
+        self.lost: dict[str, str] = {}
+        """Images that could be read, and then not again, with the reasons: what is known of them by then stays."""
 
     def batches_of(
         self, images: Sequence[str], *, with_margins: bool, further: Further | None = None
@@ -81,12 +85,13 @@ class Scorer:
         """
         for decoded in self._stream(images):
             floats = self._floats(decoded.pixels)
+            measured = self._in_batches(self._measure, floats, MEASURED)
             yield Batch(
                 len(decoded.images) + len(decoded.unreadable),
                 decoded.images,
                 decoded.unreadable,
-                self._in_batches(self._measure, floats, MEASURED),
-                self._margins_of(floats) if with_margins else no_margins(len(floats)),
+                measured,
+                self._margins_of(floats) if with_margins else _not_examined(measured),
                 further(floats) if further is not None and len(floats) else {},
             )
 
@@ -98,6 +103,7 @@ class Scorer:
         Images given up because they would go beyond so far are `skipped`. exact: computed in float64.
         """
         for decoded in self._stream(images):
+            self.lost |= dict(decoded.unreadable)
             floats = self._floats(decoded.pixels)
             margins = self._margins_of(floats, give_up_beyond=give_up_beyond, exact=exact)
             yield len(decoded.images) + len(decoded.unreadable), decoded.images, margins
@@ -109,6 +115,7 @@ class Scorer:
         """
         with self.reporter.progress("twins", len(images), "images") as advance:
             for decoded in self._stream(images):
+                self.lost |= dict(decoded.unreadable)
                 names = iter(decoded.images)
                 for twins, across in self._batches.apply(self._twins, self._floats(decoded.pixels)):
                     # names come last: they go on to the next part of the batch
@@ -133,7 +140,7 @@ class Scorer:
             model = copy.deepcopy(self._network.model).double()
             with torch.no_grad():
                 model(torch.zeros(1, *self._network.input_shape, dtype=torch.float64, device=self._network.device))
-        except (RuntimeError, TypeError, NotImplementedError):  # it cannot be copied, or is tied to float32
+        except (RuntimeError, TypeError, NotImplementedError, UsageError):  # it cannot be copied, or is tied to float32
             self.reporter.warn("the network does not compute in float64: the order of nearly equal margins is not sure")
             return None
         return model
@@ -154,8 +161,11 @@ class Scorer:
         def margins_of(part: Tensor) -> Block:
             crossing = self._cross(part, give_up_beyond=give_up_beyond, exact=exact)
             gone = NORMS[self._margins.norm].length(crossing.adversarial - part).double().cpu().numpy()
-            outcome = torch.zeros_like(crossing.iterations)
-            margins = _block(MARGINS, (outcome, crossing.margin, crossing.crossing_class, crossing.iterations))
+            why = why_not_crossed(self._network.model, crossing, self._margins.max_iterations)
+            to_come = torch.zeros_like(crossing.iterations)
+            columns = (to_come, crossing.margin, crossing.crossing_class, crossing.iterations, to_come)
+            margins = _block(MARGINS, columns)
+            margins["why"] = [REASONS.index(reason) for reason in why]
             crossed = np.isfinite(margins["margin"])
             margins["outcome"] = np.where(gone > give_up_beyond, OUTCOMES.index(SKIPPED), OUTCOMES.index(UNCROSSED))
             margins["outcome"][crossed] = OUTCOMES.index(CROSSED)
@@ -169,6 +179,15 @@ class Scorer:
         adversarial = self._cross(images).adversarial
         twins, across = clearly_across(self._network.model, images, adversarial, clip=self._margins.clip)
         return twins.cpu().numpy(), across.tolist()
+
+
+def _not_examined(measured: Block) -> Block:
+    """The margins of images that have only been measured: where the logits are not finite, there is none to find."""
+    margins = no_margins(len(measured))
+    hopeless = ~np.isfinite(measured["logit_gap"])
+    margins["outcome"][hopeless] = OUTCOMES.index(UNCROSSED)
+    margins["why"][hopeless] = REASONS.index(NOT_FINITE)
+    return margins
 
 
 def _block(kind: np.dtype[Any], columns: Iterable[Tensor]) -> Block:

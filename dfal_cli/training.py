@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dfal_cli.augment import augmented
 from dfal_cli.device import first_batch_size
+from dfal_cli.errors import UsageError
 from dfal_cli.examples import Examples, Ready
 from dfal_cli.models import seeded
 
@@ -190,6 +191,11 @@ def _epoch(
             logits = model(images)
         loss = F.cross_entropy(logits.float(), labels)
         optimiser.zero_grad(set_to_none=True)
+        if not loss.requires_grad:
+            raise UsageError(
+                "the network cannot be trained: its logits depend on no weight that takes a gradient "
+                "(is something detached or under no_grad, or are all weights frozen?)"
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         loss_sum += loss.detach() * len(items)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dfal_cli.errors import UsageError
-from dfal_cli.files import atomic_output, beside, relative_to_file
+from dfal_cli.files import atomic_output, beside, is_file, relative_to_file
 from dfal_cli.schemas import TWIN
 from dfal_cli.tables import read_labels_files
 
@@ -16,6 +17,14 @@ TWINS_SUFFIX = ".twins"
 
 LONGEST_NAME = 240
 """Bytes a file name may have here: file systems take 255, and the temporary neighbour needs some."""
+
+
+class TwinError(Exception):
+    """There is no twin there, or it is damaged."""
+
+
+class MisfitTwinError(TwinError):
+    """The twin is of another size."""
 
 
 class TwinStore:
@@ -40,9 +49,35 @@ class TwinStore:
         return relative_to_file(path, self._out)
 
 
+def read_twin(path: Path, shape: Sequence[int]) -> npt.NDArray[np.float32]:
+    """The twin, (C, H, W). Raises TwinError, before memory is taken for what the file only claims to hold."""
+    try:
+        if not is_file(path):  # a FIFO would keep us waiting
+            raise TwinError
+        with path.open("rb") as file:
+            if np.lib.format.read_magic(file) != (1, 0):
+                raise TwinError
+            found, _, kind = np.lib.format.read_array_header_1_0(file)
+            if kind != np.float32:
+                raise TwinError
+            if found != tuple(shape):
+                raise MisfitTwinError
+            file.seek(0)
+            twin: npt.NDArray[np.float32] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise TwinError from None
+    if not np.isfinite(twin).all():
+        raise TwinError
+    return twin
+
+
 def twin_name(image: str) -> str:
-    """`<image path>.npy`; a name too long for the file system becomes its sha256."""
+    """`<image path>.npy`; what the file system cannot take so becomes its sha256.
+
+    That is a part too long, or a folder that may have the name of another image's twin.
+    """
     name = f"{image}.npy"
-    if max(len(part.encode()) for part in name.split("/")) > LONGEST_NAME:
+    *folders, _ = parts = name.split("/")
+    if max(len(part.encode()) for part in parts) > LONGEST_NAME or any(part.endswith(".npy") for part in folders):
         return f"{hashlib.sha256(image.encode()).hexdigest()}.npy"
     return name

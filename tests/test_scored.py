@@ -35,6 +35,7 @@ class Counting:
     def __init__(self) -> None:
         self.reporter = Silent()
         self.computed = 0
+        self.lost: dict[str, str] = {}
 
     def margins_of(
         self, images: Sequence[str], *, give_up_beyond: float, exact: bool
@@ -43,6 +44,7 @@ class Counting:
         for start in range(0, len(images), 3):
             asked = images[start : start + 3]
             readable = [image for image in asked if image != "5.png"]
+            self.lost |= {image: "vanished" for image in asked if image not in readable}
             margins = no_margins(len(readable))
             margins["margin"] = [float(image.removesuffix(".png")) for image in readable]
             margins["outcome"] = OUTCOMES.index("crossed")
@@ -71,7 +73,7 @@ def test_a_call_that_asks_for_the_same_margins_computes_only_what_is_new(before:
     pool, scorer = examining(before)
     pool.add_margins(np.arange(2, 8))
     pool.add_margins(np.arange(2))
-    assert scorer.computed == 0
+    assert (scorer.computed, scorer.lost) == (0, {"5.png": "vanished"})
     pool.add_margins(np.array([9, 8]))
     assert scorer.computed == 2
     np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, 8, 9])

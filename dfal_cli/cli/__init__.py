@@ -32,6 +32,9 @@ def dfal(
     version: Version = False,
 ) -> None:
     """Choose which images to label next: train, score, select, label by hand, merge, and again."""
+    for argument in sys.argv:
+        if argument.encode(errors="replace").decode() != argument:
+            raise typer.BadParameter(f"{argument!r} is not UTF-8, and no file could name it; rename it")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from dfal_cli.console import Log, reporter
+from dfal_cli.console import Log, printable, reporter
 from dfal_cli.errors import DfalError, UsageError
 
 Options = TypeVar("Options")
@@ -33,6 +33,7 @@ class Run:
         self._context = context
         self._started = time.monotonic()
         self.reporter: Log = reporter(context.params["quiet"])
+        self._results = sys.stdout
 
     def options(self, kind: Callable[..., Options]) -> Options:
         """The step's options, an options dataclass, from the command's parameters of the same names."""
@@ -54,13 +55,16 @@ class Run:
     def finish(self, result: Any) -> None:
         """Print what was written to stdout, and one sentence about it to stderr."""
         if self._context.params["json"]:
-            print(json.dumps(self._as_json(result), ensure_ascii=False))
+            self._print(json.dumps(self._as_json(result), ensure_ascii=False))
         else:
             for output in result.outputs:
-                print(output)
+                self._print(output)
             for change in result.details.get("changes", ()):
-                print(f"{change['image']}: {change['before']!r} -> {change['after']!r}")
+                self._print(f"{change['image']}: {change['before']!r} -> {change['after']!r}")
         self.reporter.note(result.summary)
+
+    def _print(self, result: object) -> None:
+        print(result, file=self._results)
 
     def _as_json(self, result: Any) -> dict[str, Any]:
         return {
@@ -78,8 +82,10 @@ class Run:
 def running(context: typer.Context) -> Iterator[Run]:
     """Carry out a command in the block; its errors become messages and exit codes, as documented in the README."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    run = Run(context)
     try:
-        yield Run(context)
+        with contextlib.redirect_stdout(sys.stderr):  # a network of one's own may print; stdout carries only results
+            yield run
     except DfalError as error:
         _stop(context, str(error), error.exit_code)
     except OSError as error:
@@ -91,7 +97,7 @@ def running(context: typer.Context) -> Iterator[Run]:
 
 
 def _stop(context: typer.Context, message: str, code: int) -> None:
-    print(f"{context.command_path}: {message}", file=sys.stderr)
+    print(printable(f"{context.command_path}: {message}"), file=sys.stderr)
     raise typer.Exit(code)
 
 

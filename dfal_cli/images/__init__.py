@@ -1,8 +1,9 @@
 """Image files: finding them under a folder, decoding them sensibly, reading them in a stream, keeping the pixels."""
 
 from dfal_cli.images.cache import cached
-from dfal_cli.images.decode import ImageError, Probe, Shape, decode_image, probe_image
-from dfal_cli.images.folder import list_images
+from dfal_cli.images.decode import Probe, Shape, decode_image, probe_image
+from dfal_cli.images.folder import Listing, inside, list_images
+from dfal_cli.images.opening import ImageError
 from dfal_cli.images.prepared import PreparedImages, UnreadableImagesError, prepare
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.source import ImageFolder, ImageSource, opened
@@ -14,6 +15,7 @@ __all__ = [
     "ImageFolder",
     "ImageReader",
     "ImageSource",
+    "Listing",
     "PreparedImages",
     "Probe",
     "Shape",
@@ -21,6 +23,7 @@ __all__ = [
     "cached",
     "common_shape",
     "decode_image",
+    "inside",
     "list_images",
     "opened",
     "prepare",

@@ -1,14 +1,13 @@
 """One image file to pixels: any mode that Pillow reads, the right way up, at the network's size."""
 
-import contextlib
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
+
+from dfal_cli.images.opening import ImageError, opened_image
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -21,22 +20,14 @@ EXIF_ORIENTATION = 0x0112
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations in which height and width change places."""
 
-# A malformed tag is no news to the user: what cannot be decoded is reported as such. (Set once: the decoding threads
-# could not set and restore it per image.)
-warnings.filterwarnings("ignore", module="PIL")
-
-DECODING = 1
+DECODING = 2
 """Raise it whenever `decode_image` gives other pixels than before: what is kept of earlier ones is then out of date."""
 
-MOST_PIXELS = 89_478_485
-"""Larger images are refused: a few bytes of file can claim to be gigabytes of pixels."""
+SCALED_AT_ONCE = 1_000_000
+"""Pixels of more than 8 bits that are floats at a time: a float takes more room than what it comes from."""
 
 PAPER = 255
 """What shows through transparent pixels: white, as a page would."""
-
-
-class ImageError(Exception):
-    """An image cannot be read; the message is the reason, without its path."""
 
 
 class Probe(NamedTuple):
@@ -49,7 +40,7 @@ class Probe(NamedTuple):
 
 def probe_image(path: Path) -> Probe:
     """Read an image's kind and size without decoding it. Raises ImageError."""
-    with _reading(path) as image:
+    with opened_image(path) as image:
         return _probed(image)
 
 
@@ -59,13 +50,13 @@ def decode_image(path: Path, input_shape: Shape) -> Pixels:
     EXIF rotation is applied, transparency laid over white, 16-bit and float pixels scaled to 8 bits, of an animation
     the first frame is taken, a large JPEG is decoded at a fraction of its size. Raises ImageError with the reason.
     """
-    with _reading(path) as image:
+    with opened_image(path) as image:
         return _decoded(image, input_shape)
 
 
 def probe_and_decode(path: Path, input_shape: Shape) -> tuple[Probe, Pixels]:
     """Both, of a file that is opened once. Raises ImageError."""
-    with _reading(path) as image:
+    with opened_image(path) as image:
         return _probed(image), _decoded(image, input_shape)
 
 
@@ -92,24 +83,6 @@ def _decoded(image: Image.Image, input_shape: Shape) -> Pixels:
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[Image.Image]:
-    """Open an image; whatever its decoder says becomes an ImageError."""
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            yield image
-    except FileNotFoundError:
-        raise ImageError("no such file") from None
-    except UnidentifiedImageError:
-        raise ImageError("not an image in a format that can be read") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"more than {MOST_PIXELS:,} pixels") from None
-    except Exception as error:  # decoders of broken files raise almost anything: OSError, SyntaxError, struct.error ...
-        raise ImageError(str(error) or type(error).__name__) from error
-
-
 def _scaled(image: Image.Image, wanted: tuple[int, int]) -> Image.Image:
     """A JPEG of at least four times the wanted (width, height) at that size; other images as they are.
 
@@ -133,19 +106,32 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale integers of more than 8 bits, and floats, to 0..255; other modes pass unchanged."""
+    """Scale integers of more than 8 bits, and floats, to 0..255; other modes pass unchanged.
+
+    Of floats, NaN is black, and what is infinite is as black or white as can be. Raises ImageError if none is finite.
+    """
     if image.mode not in WIDE_MODES:
         return image
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    return Image.fromarray((values / _full_scale(image.mode, values) * 255).round().clip(0, 255).astype(np.uint8))
+    values = np.asarray(image)
+    white = _full_scale(image.mode, values)
+    scaled = np.empty(values.shape, np.uint8)
+    rows = max(1, SCALED_AT_ONCE // image.width)
+    with np.errstate(invalid="ignore"):  # some NaN say so when they are copied
+        for start in range(0, image.height, rows):
+            part = np.nan_to_num(values[start : start + rows].astype(np.float64), posinf=white, neginf=0.0)
+            scaled[start : start + rows] = (part / white * 255).round().clip(0, 255)
+    return Image.fromarray(scaled)
 
 
-def _full_scale(mode: str, values: npt.NDArray[np.float64]) -> float:
+def _full_scale(mode: str, values: npt.NDArray[Any]) -> float:
     """The value that is white. 16-bit files say so by their mode; others are taken by the range they fill."""
     if mode.startswith("I;16"):
         return 65535.0
-    largest = values.max(initial=0.0)
-    return next((scale for scale in (1.0, 255.0, 65535.0) if largest <= scale), float(largest))
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise ImageError("none of its pixels is a finite number")
+    largest = float(np.max(values, where=finite, initial=0))
+    return next((scale for scale in (1.0, 255.0, 65535.0) if largest <= scale), largest)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -1,45 +1,91 @@
 """The images under an image root."""
 
+import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from dfal_cli.errors import DataError
+from dfal_cli.images.opening import ImageError, kind_of
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+
+LEAVES = "a link that leaves the image root"
 
 
-def list_images(root: Path) -> list[str]:
-    """POSIX paths of all images under `root`, relative to it, sorted.
+class Listing(NamedTuple):
+    """What there is under an image root."""
 
-    Links are followed as long as they stay under the root; a folder that contains itself is entered once. Only regular
-    files count: a FIFO or device named .png would hang its reader. Raises DataError if a name is not UTF-8.
+    images: list[str]
+    """POSIX paths relative to the root, sorted. Each is a regular file, or a link to one under the root."""
+    unreadable: list[tuple[str, str]]
+    """What is called an image and is none, or lies where it cannot be reached: the path, as text, and why; sorted."""
+
+
+class _Folder(NamedTuple):
+    """A folder to be looked through."""
+
+    path: str
+    prefix: str
+    """Of the paths of its images."""
+    above: frozenset[tuple[int, int]]
+    """Device and inode of the folders on the way here: a folder that contains itself is entered once."""
+
+
+def list_images(root: Path) -> Listing:
+    r"""All images under `root`. Links are followed as long as they stay under it.
+
+    Names that are not UTF-8 cannot stand in a table, and are listed with \x.. for their bytes. Raises OSError if `root`
+    itself cannot be read.
     """
-    found: list[str] = []
-    _walk(root, "", root.resolve(), frozenset(), found)
-    found.sort()  # in place: there may be a million
+    found = Listing([], [])
+    real_root = os.path.realpath(root)
+    os.scandir(root).close()
+    waiting = [_Folder(str(root), "", frozenset())]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            waiting += _look_through(folder, real_root, found)
+        except OSError as error:  # no permission, or it has vanished
+            found.unreadable.append((_as_text(folder.prefix), f"a folder: {error.strerror}"))
+    found.images.sort()
+    found.unreadable.sort()
     return found
 
 
-def _walk(folder: Path, prefix: str, root: Path, above: frozenset[Path], found: list[str]) -> None:
-    """Append the images of `folder`; `above` are the real folders on the way here, by which a loop is known."""
-    real = folder.resolve()
-    if real in above or not real.is_relative_to(root):
+def inside(root: Path, image: str) -> Path:
+    """Where an image is. Raises ImageError if a link leads out of the image root, whoever named it."""
+    path = root / image
+    is_link = os.path.islink(path)  # noqa: PTH114 - Path's raises if the name is too long
+    if (is_link and _leaves(os.path.realpath(path), os.path.realpath(root))) or _folder_leaves(path.parent, root):
+        raise ImageError(LEAVES)
+    return path
+
+
+@functools.lru_cache(10_000)
+def _folder_leaves(folder: Path, root: Path) -> bool:
+    return _leaves(os.path.realpath(folder), os.path.realpath(root))
+
+
+def _look_through(folder: _Folder, real_root: str, found: Listing) -> Iterator[_Folder]:
+    """Note the images of a folder; yield the folders in it. Raises OSError."""
+    status = os.stat(folder.path)  # noqa: PTH116 - plain paths throughout: there may be a million of them
+    this = (status.st_dev, status.st_ino)
+    if this in folder.above:
         return
-    with os.scandir(folder) as entries:
+    with os.scandir(folder.path) as entries:
         for entry in entries:
-            if _is_folder(entry):
-                _walk(Path(entry.path), f"{prefix}{entry.name}/", root, above | {real}, found)
-            elif _is_image(entry) and (not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(root)):
-                found.append(_as_text(prefix + entry.name, root))
-
-
-def _as_text(name: str, root: Path) -> str:
-    """The name, or DataError: one that is not UTF-8 cannot stand in a table."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{root}: the file name {name!r} is not UTF-8; rename the file") from None
-    return name
+            name = folder.prefix + entry.name
+            is_folder = _is_folder(entry)
+            if not is_folder and not entry.name.lower().endswith(SUFFIXES):
+                continue
+            name += "/" * is_folder
+            if problem := _problem_of(entry, name, real_root, is_folder=is_folder):
+                found.unreadable.append((_as_text(name), problem))
+            elif is_folder:
+                yield _Folder(entry.path, name, folder.above | {this})
+            else:
+                found.images.append(name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -49,6 +95,26 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - there may be a million of them
-    return suffix in SUFFIXES and entry.is_file()
+def _problem_of(entry: os.DirEntry[str], name: str, real_root: str, *, is_folder: bool) -> str:
+    """Why the entry is not to be read; "" if it is."""
+    try:
+        if entry.is_symlink() and _leaves(os.path.realpath(entry.path, strict=True), real_root):
+            return LEAVES
+        if not is_folder and not entry.is_file():
+            return f"{kind_of(entry.stat())}, not an image file"
+    except OSError as error:  # a link to nowhere or to itself
+        return str(error.strerror)
+    return "" if is_folder or is_text(name) else "its name is not UTF-8; rename it"
+
+
+def _leaves(real: str, real_root: str) -> bool:
+    return not f"{real}/".startswith(f"{real_root.rstrip('/')}/")
+
+
+def is_text(path: str) -> bool:
+    """Whether a path is UTF-8, so that it can stand in a file."""
+    return _as_text(path) == path
+
+
+def _as_text(name: str) -> str:
+    return os.fsencode(name).decode(errors="backslashreplace")

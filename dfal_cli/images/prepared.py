@@ -18,7 +18,9 @@ import PIL
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.files import atomic_output, canonical_json, fingerprint, stat_if_there
-from dfal_cli.images.decode import DECODING, ImageError, Pixels, Probe, Shape, probe_and_decode, probe_image
+from dfal_cli.images.decode import DECODING, Pixels, Probe, Shape, probe_and_decode, probe_image
+from dfal_cli.images.folder import Listing, inside
+from dfal_cli.images.opening import ImageError
 from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.stream import MOST_WORKERS, Decoded, read_batches
@@ -37,7 +39,7 @@ class UnreadableImagesError(DataError):
     def __init__(self, unreadable: Sequence[tuple[str, str]]) -> None:
         """unreadable: each image and the reason, at least one."""
         image, reason = unreadable[0]
-        super().__init__(f"{image} cannot be read: {reason} ({len(unreadable)} in all)")
+        super().__init__(f"{image!r} cannot be read: {reason} ({len(unreadable)} in all)")
         self.unreadable = list(unreadable)
 
 
@@ -54,9 +56,9 @@ class PreparedImages:
     file: Path | None
     """uint8 (N, C, H, W), .npy; None if the images are read from disk each time."""
 
-    def paths(self) -> list[str]:
+    def listing(self) -> Listing:
         """The images of the pool."""
-        return self.pool
+        return Listing(self.pool, [])
 
     def probe(self, image: str) -> Probe:
         """What was found to be common to all images, so that every round has the same network."""
@@ -169,7 +171,7 @@ class _Preparing:
         """Those that can be read; the others are noted."""
         for image in images:
             try:
-                yield probe_image(self._root / image)
+                yield probe_image(inside(self._root, image))
             except ImageError as error:
                 self._unreadable[image] = str(error)
 
@@ -207,7 +209,7 @@ def _decode_part(part: _Part) -> Iterator[_Found]:
     found = _Found(part.start, [], {})
     for place, image in enumerate(part.images, part.start):
         try:
-            probe, pixels[place] = probe_and_decode(part.root / image, part.shape)
+            probe, pixels[place] = probe_and_decode(inside(part.root, image), part.shape)
         except ImageError as error:
             found.unreadable[image] = str(error)
         else:

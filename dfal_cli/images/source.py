@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from dfal_cli.console import Reporter
-from dfal_cli.files import must_exist, sha256_of, stat_of
+from dfal_cli.errors import UsageError
+from dfal_cli.files import must_exist, sha256_if_there, stat_if_there
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import Probe, Shape, probe_image
-from dfal_cli.images.folder import list_images
+from dfal_cli.images.folder import Listing, inside, is_text, list_images
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
 
 
@@ -21,8 +22,8 @@ class ImageSource(Protocol):
     def root(self) -> Path:
         """The image root."""
 
-    def paths(self) -> list[str]:
-        """All images, sorted. Raises UsageError or DataError."""
+    def listing(self) -> Listing:
+        """All images, and what is called one and cannot be read. Raises UsageError."""
 
     def probe(self, image: str) -> Probe:
         """An image's kind and size. Raises ImageError."""
@@ -46,22 +47,24 @@ class ImageFolder:
     root: Path
     reader: ImageReader = read_from_disk
 
-    def paths(self) -> list[str]:
-        """All images, sorted. Raises UsageError if there is no such folder, DataError if a name is not UTF-8."""
-        return list_images(must_exist(self.root, "--images", folder=True))
+    def listing(self) -> Listing:
+        """All images, and what is called one and cannot be read. Raises UsageError if there is no such folder."""
+        must_exist(self.root, "--images", folder=True)
+        if not is_text(str(self.root.absolute())):
+            raise UsageError(f"{self.root.absolute()}: not UTF-8, and no file could name it; rename it (--images)")
+        return list_images(self.root)
 
     def probe(self, image: str) -> Probe:
         """An image's kind and size, from its header. Raises ImageError."""
-        return probe_image(self.root / image)
+        return probe_image(inside(self.root, image))
 
     def state_of(self, image: str) -> tuple[int, ...]:
-        """Size and modification time of the file: a pool is too large to be read twice. Raises OSError."""
-        return stat_of(self.root / image)
+        """Size and modification time of the file, if it is still there: a pool is too large to be read twice."""
+        return stat_if_there(f"{self.root}/{image}") or ()
 
     def content_of(self, image: str) -> str:
         """SHA-256 of the file."""
-        path = self.root / image
-        return sha256_of(path) if path.is_file() else ""
+        return sha256_if_there(self.root / image)
 
     def batches(
         self, images: Sequence[str], input_shape: Shape, batch_size: int, workers: int | None

@@ -9,7 +9,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dfal_cli.images.decode import ImageError, Pixels, Shape, decode_image
+from dfal_cli.images.decode import Pixels, Shape, decode_image
+from dfal_cli.images.folder import inside
+from dfal_cli.images.opening import ImageError
 
 MOST_WORKERS = 8
 
@@ -33,7 +35,7 @@ class Decoded(NamedTuple):
 
 def read_from_disk(root: Path, image: str, input_shape: Shape) -> Pixels:
     """The plain ImageReader."""
-    return decode_image(root / image, input_shape)
+    return decode_image(inside(root, image), input_shape)
 
 
 def read_batches(

@@ -95,8 +95,11 @@ def one_by_one(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def _length_of_gradient(logits: Tensor, weights: list[nn.Parameter], error: Tensor) -> Tensor:
+    if not logits.requires_grad:  # something is detached: no label moves a weight
+        return error.new_zeros(())
     gradient = torch.autograd.grad(logits, weights, error, retain_graph=True, allow_unused=True)
-    return _length([own for own in gradient if own is not None])
+    reached = [own for own in gradient if own is not None]
+    return _length(reached) if reached else error.new_zeros(())
 
 
 def _length(parts: Iterable[Tensor]) -> Tensor:

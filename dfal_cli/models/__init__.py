@@ -4,19 +4,18 @@ To add one: write a function `f(num_classes, input_shape)` in this package and g
 """
 
 from dfal_cli.models.initialise import seeded
-from dfal_cli.models.network import (
-    Network,
-    Normalisation,
-    build_network,
-    fit_weights,
-    runs_code,
-)
+from dfal_cli.models.network import build_network, check_finite, fit_weights, is_known, outline, runs_code
+from dfal_cli.models.normalised import Network, Normalisation, Shape
 
 __all__ = [
     "Network",
     "Normalisation",
+    "Shape",
     "build_network",
+    "check_finite",
     "fit_weights",
+    "is_known",
+    "outline",
     "runs_code",
     "seeded",
 ]

@@ -1,22 +1,22 @@
 """From an architecture's name to a network that takes images in [0, 1] as they are."""
 
 import difflib
-import importlib
-import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.models import torchvision_networks
+from dfal_cli.models.initialise import seeded
 from dfal_cli.models.lenet5 import lenet5
+from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
+from dfal_cli.models.own import build_own
 from dfal_cli.models.vgg8 import vgg8
 
-Shape = tuple[int, int, int]
 OWN_NETWORKS: dict[str, Callable[[int, Shape], nn.Module]] = {
     "lenet5": lenet5,
     "vgg8": vgg8,
@@ -24,32 +24,6 @@ OWN_NETWORKS: dict[str, Callable[[int, Shape], nn.Module]] = {
 
 PROBED_SIDES = (16, 24, 28, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 288, 299, 320, 384, 448, 512)
 """The image sizes tried, to tell the user which ones a network can take."""
-
-
-class Normalisation(NamedTuple):
-    """What is taken from, and divided out of, each channel inside the model."""
-
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-
-class Network(nn.Module):
-    """A network with its input handling inside: normalisation, and grey repeated to the channels it wants."""
-
-    def __init__(self, body: nn.Module, normalisation: Normalisation) -> None:
-        super().__init__()
-        self.body = body
-        self.normalisation = normalisation
-        self.mean: Tensor
-        self.std: Tensor
-        # Not persistent: they are the architecture's, not learnt, and stand in the checkpoint's metadata.
-        self.register_buffer("mean", torch.tensor(normalisation.mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(normalisation.std)[:, None, None], persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """images: (B, C, H, W) in [0, 1] -> logits (B, K). A grey image meets 3-channel means by broadcasting."""
-        logits: Tensor = self.body((images - self.mean.to(images.dtype)) / self.std.to(images.dtype))
-        return logits
 
 
 def runs_code(architecture: str) -> bool:
@@ -64,30 +38,57 @@ def build_network(architecture: str, num_classes: int, input_shape: Shape, optio
     """
     named = f"{option} {architecture}"
     if runs_code(architecture):
-        network = Network(_build_own(architecture, num_classes, input_shape, named), Normalisation())
-    elif architecture in OWN_NETWORKS or architecture in torchvision_networks.names():
-        problem = _shape_problem(architecture, num_classes, input_shape)
-        if problem is not None:
-            raise UsageError(f"{named} cannot take {_size(input_shape)} images; {_possible_sizes(architecture)}")
-        network = _build_known(architecture, num_classes, input_shape)
-    else:
-        raise UsageError(f"{named}: no such network{_nearest_name(architecture)}")
-    _check_logits(network, named, num_classes, input_shape)
-    return network
+        return build_own(architecture, num_classes, input_shape, named)
+    if is_known(architecture):
+        if _shape_problem(architecture, num_classes, input_shape) is not None:
+            raise UsageError(f"{named} cannot take {size_of(input_shape)} images; {_possible_sizes(architecture)}")
+        return _build_known(architecture, num_classes, input_shape)
+    raise UsageError(f"{named}: no such network{_nearest_name(architecture)}")
+
+
+def is_known(architecture: str) -> bool:
+    """Whether dfal builds a network of this name itself."""
+    return architecture in OWN_NETWORKS or architecture in torchvision_networks.names()
+
+
+def outline(architecture: str, num_classes: int, input_shape: Shape) -> dict[str, Tensor]:
+    """The state dict of a network that dfal knows, as shapes and types only, at no cost.
+
+    Raises whatever its layers say if it cannot take images of this shape.
+    """
+    alone = seeded(0, torch.device("cpu"))  # some small weights are drawn nevertheless
+    with alone, _Weightless(), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that layers come out empty is what we are here to see
+        network = _build_known(architecture, num_classes, input_shape).to("meta").eval()
+        network(torch.zeros(2, *input_shape, device="meta"))
+    return network.body.state_dict()
 
 
 def fit_weights(network: Network, state: dict[str, Tensor], source: str) -> list[str]:
     """Load the weights that fit by name and shape; return the names of those left as initialised (a new head).
 
-    Raises DataError if most of them do not fit: these weights are another network's.
+    Raises DataError if most of them do not fit: these weights are another network's. Or if they are not finite.
     """
     own = network.body.state_dict()
-    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    fitting = {name: value for name, value in state.items() if name in own and _fits(value, own[name])}
     fresh = [name for name in own if name not in fitting]
     if len(fitting) * 2 < len(own):
         raise DataError(f"{source}: fits another network: {len(fitting)} of {len(own)} tensors match in name and shape")
+    check_finite(fitting, source)
     network.body.load_state_dict(fitting, strict=False)
     return fresh
+
+
+def check_finite(state: dict[str, Tensor], source: object) -> None:
+    """Raises DataError if a number is nan or infinite: nothing that is computed from it says anything."""
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise DataError(f"{source}: its weights are not finite numbers ({name}); train again or take others")
+
+
+def _fits(value: Tensor, own: Tensor) -> bool:
+    """Whether it can stand in: a half-precision float can, a quantised integer says something else."""
+    return value.shape == own.shape and value.is_floating_point() == own.is_floating_point()
 
 
 def _build_known(architecture: str, num_classes: int, input_shape: Shape) -> Network:
@@ -97,54 +98,21 @@ def _build_known(architecture: str, num_classes: int, input_shape: Shape) -> Net
     return Network(body, Normalisation(torchvision_networks.IMAGENET_MEAN, torchvision_networks.IMAGENET_STD))
 
 
-def _build_own(architecture: str, num_classes: int, input_shape: Shape, named: str) -> nn.Module:
-    """Import `package.module:function` with the working directory importable, and call it."""
-    module_name, _, function_name = architecture.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-        body = function(num_classes=num_classes, input_shape=input_shape)
-    except Exception as error:  # whatever the user's code raises is the user's to mend
-        raise UsageError(f"{named}: {type(error).__name__}: {error}{_place_of(error)}") from error
-    finally:
-        sys.path.remove(here)
-    if not isinstance(body, nn.Module):
-        raise UsageError(f"{named}: returned {type(body).__name__}, not a torch.nn.Module")
-    return body
+class _Weightless(TorchFunctionMode):
+    """In the block weights are shapes only; what a constructor computes from (RegNet's does) keeps its values."""
 
-
-def _place_of(error: Exception) -> str:
-    """Where in the user's file it happened."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})"
-
-
-def _check_logits(network: Network, named: str, num_classes: int, input_shape: Shape) -> None:
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            logits = network(torch.zeros(2, *input_shape))
-    except Exception as error:
-        raise UsageError(f"{named}: fails on {_size(input_shape)} images: {error}") from error
-    finally:
-        network.train(training)
-    if not isinstance(logits, Tensor) or logits.shape != (2, num_classes):
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"{named}: returned {shape} for 2 images of {num_classes} classes, not logits")
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called in place of each of torch's functions."""
+        kwargs = kwargs or {}
+        return function(*args, **(kwargs | {"device": "meta"} if function is torch.empty else kwargs))
 
 
 def _shape_problem(architecture: str, num_classes: int, input_shape: Shape) -> Exception | None:
-    """What the network says to images of this shape. The meta device computes shapes only, at no cost."""
+    """What the network says to images of this shape."""
     try:
-        with torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that layers come out empty is what we are here to see
-            _build_known(architecture, num_classes, input_shape).eval()(torch.zeros(2, *input_shape))
-    except NotImplementedError:  # a constructor that reads values (RegNet's) needs a real device to be tried on
-        return None
+        outline(architecture, num_classes, input_shape)
     except Exception as error:
         return error
     return None
@@ -158,8 +126,3 @@ def _possible_sizes(architecture: str) -> str:
 def _nearest_name(architecture: str) -> str:
     near = difflib.get_close_matches(architecture, [*OWN_NETWORKS, *torchvision_networks.names()], n=3)
     return f"; did you mean {' or '.join(near)}?" if near else "; name a torchvision network or package.module:function"
-
-
-def _size(input_shape: Shape) -> str:
-    channels, height, width = input_shape
-    return f"{width}x{height} {'grey' if channels == 1 else 'colour'}"

@@ -1,10 +1,11 @@
 """Every non-quantised classification network of torchvision, by its name."""
 
 import contextlib
+import importlib
 import sys
+from types import ModuleType
 from typing import Any
 
-import torchvision
 from torch import Tensor, nn
 
 NO_AUXILIARY_HEADS = {
@@ -19,7 +20,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def names() -> list[str]:
     """The networks' names, sorted."""
-    return sorted(torchvision.models.list_models(module=torchvision.models))
+    models = _models()
+    return sorted(models.list_models(module=models))
 
 
 def build(name: str, num_classes: int, input_shape: tuple[int, int, int]) -> nn.Module:
@@ -29,13 +31,18 @@ def build(name: str, num_classes: int, input_shape: tuple[int, int, int]) -> nn.
         arguments["image_size"] = input_shape[1]
     elif name.startswith("maxvit"):
         arguments["input_size"] = input_shape[1:]
-    model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **arguments)
+    model: nn.Module = _models().get_model(name, weights=None, num_classes=num_classes, **arguments)
     return model
 
 
 def pretrained_weights(name: str) -> dict[str, Tensor]:
     """Torchvision's own weights for the network, which it downloads once and keeps in its cache."""
-    weights = torchvision.models.get_model_weights(name).DEFAULT
+    weights = _models().get_model_weights(name).DEFAULT
     with contextlib.redirect_stdout(sys.stderr):  # it announces the download; stdout carries only results
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     return state
+
+
+def _models() -> ModuleType:
+    """It takes a second to import, which no other network has to wait for."""
+    return importlib.import_module("torchvision.models")

@@ -1,16 +1,17 @@
 """Weights from elsewhere to start from: a local state dict, or torchvision's own."""
 
-import pickle
+import warnings
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import must_exist
+from dfal_cli.files import must_be_regular
 from dfal_cli.models import torchvision_networks
+from dfal_cli.models.tensor_file import DamagedError, opened_tensors
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -18,17 +19,46 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises UsageError if there is no such file, DataError if it holds no state dict.
     """
-    must_exist(path, "--weights")
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: not a state dict that can be loaded without running code ({error})") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    must_be_regular(path, "--weights")
+    state = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_torch(path)
+    if not isinstance(state, dict) or not all(_is_plain(name, value) for name, value in state.items()):
         raise DataError(f"{path}: not a state dict (a table of tensor names and tensors)")
     return state
+
+
+def _from_safetensors(path: Path) -> Any:
+    try:
+        with opened_tensors(path) as stored:
+            return stored.load()[0]
+    except DamagedError as error:
+        raise DataError(f"{path}: not a state dict in safetensors: {error}") from None
+
+
+def _from_torch(path: Path) -> Any:
+    try:
+        if zipfile.is_zipfile(path) and _unpacked_size(path) > path.stat().st_size:
+            raise ValueError("torch.save compresses nothing; this would unpack to any size")
+        with warnings.catch_warnings(action="ignore"):  # of how it was pickled
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception:  # what it makes of a damaged file may be anything; its advice is to let the file run code
+        raise DataError(f"{path}: not a state dict that can be loaded without running code") from None
+
+
+def _unpacked_size(path: Path) -> int:
+    with zipfile.ZipFile(path) as archive:
+        return sum(part.file_size for part in archive.infolist())
+
+
+def _is_plain(name: object, value: object) -> bool:
+    """Whether it is a name and a tensor that holds its numbers: neither quantised, sparse nor without any."""
+    return (
+        isinstance(name, str)
+        and isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_quantized or value.is_meta)
+    )
 
 
 def read_pretrained(architecture: str) -> dict[str, Tensor]:

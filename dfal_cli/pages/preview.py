@@ -12,10 +12,11 @@ import pandas as pd
 from PIL import Image
 
 from dfal_cli.comparison import BASELINE
-from dfal_cli.images import ImageError, decode_image, probe_image
+from dfal_cli.images import ImageError, decode_image, inside, probe_image
 from dfal_cli.pages.template import write_page
 from dfal_cli.schemas import IMAGE, TWIN
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.twins import TwinError, read_twin
 
 MARGIN = "margin"
 
@@ -73,7 +74,7 @@ def _order(strategy: str) -> str:
 
 def _card(row: dict[Any, str], guess: str, names: list[str], folder: Path, metadata: dict[str, Any]) -> Card:
     root = Path(metadata["image_root"])
-    picture, problem = _picture(root / row[IMAGE])
+    picture, problem = _picture(root, row[IMAGE])
     twin = difference = amplified = ""
     if row[TWIN] and not problem:
         twin, difference, amplified = _twin_pictures(root / row[IMAGE], folder / row[TWIN], metadata["input_shape"])
@@ -81,9 +82,10 @@ def _card(row: dict[Any, str], guess: str, names: list[str], folder: Path, metad
     return Card(row["rank"], row[IMAGE], numbers, guess, picture, problem, twin, difference, amplified)
 
 
-def _picture(path: Path) -> tuple[str, str]:
+def _picture(root: Path, image: str) -> tuple[str, str]:
     """The image at a size fit for the page, and what kept it from being read, one of them empty."""
     try:
+        path = inside(root, image)
         probe = probe_image(path)
         scale = min(1.0, LONGEST_SIDE / max(probe.height, probe.width))
         height, width = (max(1, round(side * scale)) for side in (probe.height, probe.width))
@@ -97,9 +99,9 @@ def _twin_pictures(image: Path, twin_file: Path, input_shape: list[int]) -> tupl
     """The twin, its difference to the image amplified around grey, and by how much; all "" if the twin is gone."""
     channels, height, width = input_shape
     try:
-        twin = np.load(twin_file, allow_pickle=False)  # (C, H, W) in units of [0, 1]
+        twin = read_twin(twin_file, input_shape)  # (C, H, W) in units of [0, 1]
         difference = twin - decode_image(image, (channels, height, width)) / np.float32(255)
-    except (OSError, ValueError, ImageError):
+    except (TwinError, ImageError):
         return "", "", ""
     factor = 0.5 / max(float(np.abs(difference).max()), 1e-12)
     return (

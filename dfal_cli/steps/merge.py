@@ -1,16 +1,16 @@
 """merge: answered queries into labels.csv, losing nothing."""
 
 import contextlib
-import difflib
-from collections.abc import Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from dfal_cli.class_names import NEAR, VERY_NEAR, folded, near_miss, slips
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.errors import DataError, UsageError, listed, shown
+from dfal_cli.files import is_file, locked, must_end_with, must_exist, relative_to_file
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.tables import (
@@ -24,9 +24,6 @@ from dfal_cli.tables import (
 )
 
 ON_CONFLICT = ("error", "keep", "replace")
-
-NEAR, VERY_NEAR = 0.6, 0.85
-"""How alike (difflib's ratio) a new class and a known one must be for a hint; two new ones, to be worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def _check(options: MergeOptions) -> None:
 
 def _labels_before(options: MergeOptions) -> pd.DataFrame:
     """The labels so far; none if the file does not exist yet or is empty."""
-    if not options.labels.exists() or options.labels.stat().st_size == 0:
+    if not options.labels.exists() or (options.labels.is_file() and options.labels.stat().st_size == 0):
         return pd.DataFrame({name: pd.Series(dtype=str) for name in LABELS_COLUMNS})
     return read_labels(options.labels)
 
@@ -109,45 +106,32 @@ def _check_images(options: MergeOptions, answers: pd.DataFrame) -> None:
         return
     must_exist(options.images, "--images", folder=True)
     for row, image in answers[IMAGE].items():
-        if not (options.images / image).is_file():
-            line = line_of(options.queries, int(str(row)))
-            raise DataError(f"{options.queries}, line {line}: image {image!r} is not under {options.images}")
+        if not is_file(options.images / image):
+            windows = " (folders are parted by /)" if "\\" in image else ""
+            raise DataError(f"{_line(options, row)}: image {shown(image)} is not under {options.images}{windows}")
 
 
 def _check_classes(options: MergeOptions, answers: pd.DataFrame, labels: pd.DataFrame, reporter: Reporter) -> None:
     """A class nobody has used before is more often a typing slip than a discovery."""
     classes = set(labelled_rows(labels)[LABEL].unique())
-    answered = answers.loc[answers[LABEL] != SKIP, LABEL]
-    for label in dict.fromkeys(answered):
-        if label in classes:
-            continue
-        first = int(str(answered.index[answered == label][0]))
-        where = f"{options.queries}, line {line_of(options.queries, first)}"
-        if _folded(label) == _folded(SKIP):
-            raise DataError(f"{where}: {label!r}: did you mean {SKIP!r}? It is spelt exactly so")
+    answered = answers.loc[answers[LABEL] != SKIP, LABEL].drop_duplicates()
+    new = answered[~answered.isin(classes)]
+    for row, label in new.items():
+        if folded(label) == SKIP:
+            raise DataError(f"{_line(options, row)}: {shown(label)}: did you mean {SKIP!r}? It is spelt exactly so")
         if classes and not options.allow_new_classes:
-            known = _near_miss(label, {*classes, SKIP}, NEAR) or f" beside {_listed(classes)}"
+            known = near_miss(label, {*classes, SKIP}, NEAR) or f" beside {listed(sorted(classes))}"
             raise DataError(
-                f"{where}: {label!r} is a new class{known}; correct it, or allow it with --allow-new-classes"
+                f"{_line(options, row)}: {shown(label)} is a new class{known}; correct it, or allow it with "
+                "--allow-new-classes"
             )
-        double = _near_miss(label, (classes or set(answered)) - {label}, VERY_NEAR)
-        if double:
-            reporter.warn(f"new class {label!r}{double}")
+    for slip in slips(new, classes or new, VERY_NEAR) if len(new) else ():
+        reporter.warn(f"new {slip}")
 
 
-def _near_miss(label: str, classes: Iterable[str], likeness: float) -> str:
-    """How the label differs from a class that it may have been meant to be; "" if there is none."""
-    for other in sorted(classes):
-        if label.strip() == other.strip():
-            return f" that differs from {other!r} only in blanks"
-        if _folded(label) == _folded(other):
-            return f" that differs from {other!r} only in upper and lower case"
-    near = difflib.get_close_matches(label, sorted(classes), n=1, cutoff=likeness)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _folded(label: str) -> str:
-    return label.strip().casefold()
+def _line(options: MergeOptions, row: Hashable) -> str:
+    """Where a row of the query list stands."""
+    return f"{options.queries}, line {line_of(options.queries, int(str(row)))}"
 
 
 def _check_conflicts(
@@ -155,11 +139,11 @@ def _check_conflicts(
 ) -> None:
     if options.on_conflict != "error" or not conflict.any():
         return
-    row = int(str(answers.index[conflict][0]))
+    row = answers.index[conflict][0]
     more = int(conflict.sum()) - 1
     raise DataError(
-        f"{options.queries}, line {line_of(options.queries, row)}: image {answers[IMAGE][row]!r} is {before[row]!r} in "
-        f"{options.labels} and {answers[LABEL][row]!r} here{f', and {more} more like it' if more else ''}; "
+        f"{_line(options, row)}: image {shown(answers[IMAGE][row])} is {shown(before[row])} in "
+        f"{options.labels} and {shown(answers[LABEL][row])} here{f', and {more} more like it' if more else ''}; "
         "nothing was merged. Choose with --on-conflict keep or replace"
     )
 
@@ -170,7 +154,7 @@ def _twins_seen_from(target: Path, options: MergeOptions, answers: pd.DataFrame,
     missing = 0
     for twin in answers[TWIN]:
         places = (folder / twin for folder in (options.queries.parent, options.labels.parent) if twin)
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if is_file(place)), None)
         missing += bool(twin) and found is None
         seen.append(relative_to_file(found, target) if found else "")
     if missing:
@@ -220,8 +204,3 @@ def _summary(counts: dict[str, int], options: MergeOptions) -> str:
         f"{counts['conflicts']} in conflict{kept if counts['conflicts'] else ''}; "
         f"{counts['labelled']} images labelled in all"
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    some = sorted(names)
-    return ", ".join(some[:10]) + (", ..." if len(some) > 10 else "")

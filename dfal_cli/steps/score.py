@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +12,8 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
-from dfal_cli.errors import DataError
-from dfal_cli.files import beside, fingerprint, locked, sha256_of
-from dfal_cli.images import Decoded, ImageSource, opened
+from dfal_cli.files import beside, fingerprint, locked
+from dfal_cli.images import Decoded, ImageSource, Listing, opened
 from dfal_cli.labelled import embed_labelled, labelled_images, remove_labelled
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.nearest import Audit, settle_order, walk_nearest
@@ -21,15 +21,15 @@ from dfal_cli.parts import Parts
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.rows import Rows
-from dfal_cli.schemas import CROSSED, EMBEDDING, SKIPPED, UNCROSSED, UNREADABLE_COLUMNS
+from dfal_cli.schemas import CROSSED, EMBEDDING, SKIPPED, UNCROSSED
 from dfal_cli.scored import Examining, score_all, tables_of
 from dfal_cli.scoring import MarginSettings, Scorer
+from dfal_cli.soundness import PROBED, in_words, judge_scores, probe_network
 from dfal_cli.steps.score_made_from import differences, is_up_to_date, made_from, settings_that_shape
 from dfal_cli.steps.score_options import ScoreOptions, check
-from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_rows, write_scores
+from dfal_cli.steps.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
+from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
 from dfal_cli.twins import TwinStore
-
-UNREADABLE_SUFFIX = ".unreadable.csv"
 
 
 def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
@@ -46,18 +46,20 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
         locked(options.out),
     ):
-        pool = find_pool(source, options.labels, options.exclude)
+        pool, unlisted = find_pool(source, options.labels, options.exclude)
         labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []
         shaped_by = made_from(options, source, pool, labelled)
         with Parts(options.out, shaped_by) as parts:
             if is_up_to_date(options, fingerprint(shaped_by)):
                 result = up_to_date([options.out, *filter(Path.exists, _companions(options.out))])
             else:
+                stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
                 network = load_checkpoint(
                     options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
                 )
                 with full_precision():
-                    result = _score(options, network, source, pool, labelled, shaped_by, parts, reporter)
+                    listing = Listing(pool, unlisted)
+                    result = _score(options, network, source, listing, labelled, shaped_by, parts, reporter)
         parts.remove()
         return result
 
@@ -66,13 +68,14 @@ def _score(
     options: ScoreOptions,
     network: LoadedNetwork,
     source: ImageSource,
-    pool: list[str],
+    listing: Listing,
     labelled: list[str],
     shaped_by: dict[str, Any],
     parts: Parts,
     reporter: Reporter,
 ) -> Result:
     """Go on from the parts, and write the scores."""
+    pool, unlisted = listing
     candidates = _draw(pool, options.candidates, options.seed)
     batches = _batches(options, network, parts, reporter)
     device = network.device.type
@@ -81,12 +84,16 @@ def _score(
     scorer = _scorer(options, network, source, batches, reporter)
     measuring = _measuring(options, options.measure, network, batches, reporter)
     section = parts.section("pool")
-    rows, unreadable = score_all(scorer, candidates, section, with_margins=options.nearest is None, further=measuring)
-    outputs = _report_unreadable(options, unreadable, len(candidates), reporter)
+    for few in source.batches(candidates[:PROBED], network.input_shape, PROBED, options.workers):
+        probe_network(network, few.pixels, batches, reporter)
+    rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, further=measuring)
+    stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
     examining = Examining(scorer, rows, parts.section("margins"))
     audit = walk_nearest(examining, options.nearest, options.seed) if options.nearest else None
     settle_order(examining, options.nearest)
     kept = _keep_twins(options, scorer, rows, reporter)
+    unreadable = [*unlisted, *failed, *scorer.lost.items()]
+    outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
     told = fingerprint(shaped_by)
     if labelled:
         embedding = _measuring(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
@@ -96,12 +103,19 @@ def _score(
         remove_labelled(options.out)
     metadata = _metadata(options, network, told, audit, with_labelled=bool(labelled))
     write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)
-    counts = {"pool": len(pool), "scored": len(rows)}
-    outcomes = (CROSSED, UNCROSSED, *((SKIPPED,) if options.nearest is not None else ()))
-    counts |= {outcome: rows.of_outcome(outcome) for outcome in outcomes}
-    counts |= {"unreadable": len(unreadable), "twins": kept}
-    details = {"device": device, "batch_size": batches.size, "audit": audit and asdict(audit)}
-    return Result([options.out, *outputs], _summary(counts, audit, options.nearest), counts, details)
+    outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
+    reasons = rows.uncrossed_because()
+    judge_scores(rows.predicted(network.classes), outcomes, reasons, reporter)
+    if options.nearest is None:
+        del outcomes[SKIPPED]
+    counts = {"pool": len(pool), "scored": len(rows), **outcomes, "unreadable": len(unreadable), "twins": kept}
+    details = {
+        "device": device,
+        "batch_size": batches.size,
+        "audit": audit and asdict(audit),
+        "uncrossed_because": dict(reasons),
+    }
+    return Result([options.out, *outputs], _summary(counts, reasons, audit, options.nearest), counts, details)
 
 
 def _batches(options: ScoreOptions, network: LoadedNetwork, parts: Parts, reporter: Reporter) -> FittingBatches:
@@ -177,28 +191,16 @@ def _keep_twins(options: ScoreOptions, scorer: Scorer, rows: Rows, reporter: Rep
     for image, twin in scorer.twins_of(list(place_of)):
         rows.twins[place_of[image]] = store.save(image, twin)
     if len(rows.twins) < len(nearest):
-        reporter.note(f"{len(nearest) - len(rows.twins)} twins are not kept: they are not clearly across the boundary")
+        reporter.note(
+            f"{len(nearest) - len(rows.twins)} twins are not kept: "
+            "not clearly across the boundary, or gone with their image"
+        )
     return len(rows.twins)
 
 
-def _report_unreadable(
-    options: ScoreOptions, unreadable: list[tuple[str, str]], total: int, reporter: Reporter
-) -> list[Path]:
-    """List the images that could not be read beside the output. Raises DataError if they are too many."""
-    listing = beside(options.out, UNREADABLE_SUFFIX)
-    listing.unlink(missing_ok=True)
-    if not unreadable:
-        return []
-    write_rows(listing, UNREADABLE_COLUMNS, unreadable)
-    share = f"{len(unreadable)} of {total} images cannot be read"
-    if len(unreadable) > options.max_unreadable * total:
-        raise DataError(f"{share} ({listing} has the reasons); mend them or raise --max-unreadable")
-    reporter.warn(f"{share}; {listing} has the reasons")
-    return [listing]
-
-
-def _summary(counts: dict[str, int], audit: Audit | None, nearest: int | None) -> str:
-    summary = ", ".join(f"{count} {name}" for name, count in counts.items())
+def _summary(counts: dict[str, int], reasons: Counter[str], audit: Audit | None, nearest: int | None) -> str:
+    because = {UNCROSSED: f" ({in_words(reasons)})"} if reasons else {}
+    summary = ", ".join(f"{count} {name}{because.get(name, '')}" for name, count in counts.items())
     if audit is None or not audit.audited:
         return summary
     summary += f"; an audit of {audit.audited} skipped images found none of the {nearest} nearest"
@@ -219,7 +221,7 @@ def _metadata(
         "image_root": str(options.images.absolute()),
         "input_shape": network.input_shape,
         "classes": network.classes,
-        "checkpoint_sha256": sha256_of(options.checkpoint),
+        "checkpoint_sha256": network.sha256,
         "estimator": options.estimator,
         "settings": settings_that_shape(options),
         "norm": options.norm,

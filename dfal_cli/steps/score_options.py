@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfal_cli.errors import UsageError
-from dfal_cli.files import must_end_with, must_exist
+from dfal_cli.files import must_be_regular, must_end_with
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.measures import MEASURES
@@ -47,7 +47,7 @@ class ScoreOptions:
 def check(options: ScoreOptions) -> None:
     """Raises UsageError if an option is wrong by itself."""
     must_end_with(options.out, SUFFIXES, "--out")
-    must_exist(options.checkpoint, "--checkpoint")
+    must_be_regular(options.checkpoint, "--checkpoint")
     check_margin(options.norm, options.estimator, options.classes)
     for name in options.measure:
         if name not in MEASURES:

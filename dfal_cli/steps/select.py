@@ -11,7 +11,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import beside, locked, must_end_with, must_exist, relative_to_file
 from dfal_cli.images import ImageFolder, ImageSource
-from dfal_cli.pool import find_pool
+from dfal_cli.pool import find_pool, first_of
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import CROSSED, EMBEDDING, IMAGE, LABEL, PREDICTED, SKIP, TWIN
 from dfal_cli.strategies import STRATEGIES, Pool, Strategy, pick_queries
@@ -106,7 +106,9 @@ def _scored_pool(
     """The rows that may be picked: not labelled since they were scored, and not excluded; and a Pool's `labelled`."""
     if options.scores is None:
         assert options.images is not None  # _check has seen to it
-        pool = find_pool(images or ImageFolder(options.images), options.labels, options.exclude)
+        pool, unreadable = find_pool(images or ImageFolder(options.images), options.labels, options.exclude)
+        if unreadable:
+            reporter.warn(f"{options.images}: {first_of(unreadable)}")
         return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())}), None
     strategy = STRATEGIES[options.strategy]
     must_exist(options.scores, "--scores")

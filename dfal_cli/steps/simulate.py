@@ -92,9 +92,19 @@ def _check_before_writing(options: SimulateOptions, inputs: Inputs, made: Mappin
     if not options.force:
         refuse_others(options.out, made)
     if options.force or len(_done_before(options.out, inputs)) < len(inputs.runs):
-        from dfal_cli.steps.simulate_networks import check_networks  # torch: not where there is nothing to play
+        _check_networks(options, inputs)
 
-        check_networks(options, inputs)
+
+def _check_networks(options: SimulateOptions, inputs: Inputs, images: PreparedImages | None = None) -> None:
+    """Raises UsageError. With `images`, which all have been looked at by then, only if the first was not like them."""
+    from dfal_cli.steps.simulate_networks import (  # torch: not where there is nothing to play
+        check_networks,
+        presumed_shape,
+    )
+
+    presumed = presumed_shape(options, inputs)
+    if images is None or images.shape != presumed:
+        check_networks(options, inputs, images.shape if images else presumed)
 
 
 def _done_before(out: Path, inputs: Inputs) -> Done:
@@ -110,6 +120,7 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
     folder = options.out / ROUNDS
     oracle = inputs.oracle
     images = _prepared(options, inputs, folder, reporter)
+    _check_networks(options, inputs, images)
     keep_input_shape(options.out, images.shape)
     simulation = Simulation(options, dict(zip(oracle[IMAGE], oracle[LABEL], strict=True)), images, folder)
     left = [run for run in inputs.runs if run not in done]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dfal_cli.contenders import CONTENDERS
-from dfal_cli.errors import DataError, UsageError
+from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.files import must_exist
 from dfal_cli.images import list_images
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
@@ -47,7 +47,7 @@ def read_inputs(options: SimulateOptions) -> Inputs:
 
 def and_more(names: Sequence[str]) -> str:
     """The first, and how many others."""
-    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
+    return f"{listed(names[:1])} and {len(names) - 1:,} more" if len(names) > 1 else listed(names)
 
 
 def spared(inputs: Inputs, images: Sequence[str]) -> str:
@@ -88,10 +88,11 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
     if len(unknown):
         file, row, label = (unknown.iloc[0][name] for name in ("file", "row", LABEL))
         raise DataError(
-            f"{file}, line {line_of(Path(file), int(row))}: label {label!r}: "
+            f"{file}, line {line_of(Path(file), int(row))}: label {shown(label)}: "
             f"the oracle ({_files(oracle)}) has no image of that class"
         )
-    missing = sorted(set(oracle[IMAGE]) - set(list_images(options.images)))
+    images, unreadable = list_images(options.images)
+    missing = sorted(set(oracle[IMAGE]).difference(images, (image for image, _ in unreadable)))  # the others are tried
     if missing:
         raise DataError(f"{and_more(missing)}: in the oracle, but not under {options.images}")
 

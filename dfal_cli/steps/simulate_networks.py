@@ -1,5 +1,6 @@
-"""Whether the networks of a simulation can be trained and asked as wanted, seen to before anything is written."""
+"""Whether the networks of a simulation can be trained and asked as wanted, seen to before the rounds begin."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from dfal_cli.architecture import default_architecture
 from dfal_cli.contenders import CONTENDERS
 from dfal_cli.errors import UsageError
-from dfal_cli.images import ImageError, Probe, common_shape, probe_image
+from dfal_cli.images import ImageError, Probe, Shape, common_shape, inside, probe_image
 from dfal_cli.measures import MEASURES, Settings
 from dfal_cli.models import Network, build_network, seeded
 from dfal_cli.schemas import IMAGE, LABEL
@@ -20,14 +21,19 @@ from dfal_cli.steps.train import check_training
 from dfal_cli.strategies import STRATEGIES
 
 
-def check_networks(options: SimulateOptions, inputs: Inputs) -> None:
+def presumed_shape(options: SimulateOptions, inputs: Inputs) -> Shape:
+    """(C, H, W) of the networks' input as long as only the first image has been looked at, which most are like."""
+    first = itertools.islice(_probed(options.images, inputs.oracle[IMAGE]), 1)
+    return common_shape(first, options.image_size, options.grey)
+
+
+def check_networks(options: SimulateOptions, inputs: Inputs, shape: Shape) -> None:
     """See to what only training and scoring would find. Raises UsageError naming the option.
 
-    Of the images the headers are read; those that cannot be are passed over.
+    shape: (C, H, W) of the networks' input.
     """
     check_training(options.augment, options.monitor)
     check_margin(options.norm, options.estimator, options.classes)
-    shape = common_shape(_probed(options.images, inputs.oracle[IMAGE]), options.image_size, options.grey)
     classes = inputs.oracle[LABEL].nunique()
     arch = options.arch or default_architecture(shape)
     with seeded(0, torch.device("cpu")):
@@ -49,6 +55,6 @@ def _check_measures(contender: str, network: Network, arch: str) -> None:
 def _probed(root: Path, images: "pd.Series[str]") -> Iterator[Probe]:
     for image in images:
         try:
-            yield probe_image(root / image)
+            yield probe_image(inside(root, image))
         except ImageError:
             continue

@@ -16,7 +16,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device, is_out_of_memory
 from dfal_cli.errors import TryAgainError, UsageError
 from dfal_cli.examples import Examples, load_examples, settle_input_shape
-from dfal_cli.files import fingerprint, locked, must_end_with, must_exist, settings_of, sha256_of
+from dfal_cli.files import fingerprint, locked, must_be_regular, must_end_with, must_exist, settings_of, sha256_of
 from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.label_sets import LabelSets, read_label_sets
 from dfal_cli.metrics import metrics_of, show_metrics, summary_of
@@ -135,7 +135,7 @@ def _check(options: TrainOptions) -> None:
         raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
     for path, option in ((options.init, "--init"), (options.weights, "--weights")):
         if path:
-            must_exist(path, option)
+            must_be_regular(path, option)
 
 
 def check_training(augment: str, monitor: str) -> None:
@@ -157,10 +157,11 @@ def _fingerprint(options: TrainOptions, images: ImageSource, sets: LabelSets) ->
 
 
 def _already_there(out: Path, made_from: str) -> Result:
-    metadata = read_checkpoint_metadata(out)
-    if metadata.get("made_from") != made_from:
-        raise UsageError(f"{out}: exists, and was made from other options, labels or images; --force replaces it")
-    return up_to_date([out], metadata["counts"], {**metadata["metrics"], "classes": metadata["classes"]})
+    match read_checkpoint_metadata(out):
+        case {"made_from": its_own, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
+            if its_own == made_from:
+                return up_to_date([out], counts, {**metrics, "classes": classes})
+    raise UsageError(f"{out}: exists, and was made from other options, labels or images; --force replaces it")
 
 
 def _settle_network(
@@ -169,7 +170,9 @@ def _settle_network(
     """Input shape, architecture, and the network of --init; what was not given is said."""
     before = None
     if options.init:
-        before = load_checkpoint(options.init, trust_code=options.trust_code, architecture=options.arch)
+        before = load_checkpoint(
+            options.init, trust_code=options.trust_code, architecture=options.arch, option="--init"
+        )
         arch = before.metadata["architecture"]["name"]
         if options.arch not in (None, arch):
             raise UsageError(f"--arch {options.arch}: the --init checkpoint is a {arch}; leave one of the two out")

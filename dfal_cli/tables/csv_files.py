@@ -1,56 +1,51 @@
 """CSV as dfal reads and writes it: text only, nothing guessed, safe to open in a spreadsheet."""
 
-import contextlib
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from dfal_cli.errors import DataError
-from dfal_cli.files import atomic_output, must_exist
+from dfal_cli.errors import DataError, listed, shown
+from dfal_cli.files import atomic_output
 from dfal_cli.schemas import IMAGE, LABEL, PSEUDO_LABEL, TWIN
+from dfal_cli.tables.csv_rows import rows_of
 
 PATH_COLUMNS = (IMAGE, TWIN)
 CLASS_COLUMNS = (LABEL, PSEUDO_LABEL)
-LONGEST_HEADER = 100_000
 FORMULA = r"[=+\-@]"
 """A cell that begins so, a spreadsheet runs. A path gets `./` in front, a label one more leading `'`."""
 
+MOST_COLUMNS = 16_384
+"""As many as a spreadsheet has; a table without end in one direction is none."""
+
+CELLS_AT_ONCE = 50_000
+"""Python's own strings take five times the room of a column's, so they become columns a part at a time."""
+
+MOST_BLANKS = 10
+"""Cells that short rows may lack for each that they have; beyond that, a small file would make a huge table."""
+
 
 def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
-    """Read a table as text, blanks as "". A BOM and semicolons are accepted; spreadsheet escapes are undone.
+    """Read a table as text, blanks as "". A BOM, semicolons and tabs are accepted; spreadsheet escapes are undone.
 
     Raises UsageError if there is no such file, DataError (with the line) if it is not the table it should be.
     """
-    must_exist(path, "a table")
-    try:
-        table = pd.read_csv(
-            path,
-            sep=_separator(path),
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            index_col=False,
-        )
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{path}: empty; its first line must name the columns {', '.join(required)}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as CSV UTF-8"
-        ) from None
-    except pd.errors.ParserError as error:
-        raise DataError(_what_is_wrong(path, error)) from None
-    table = table.fillna("")  # rows that are shorter than the others
-    header = list(table.iloc[0])
-    table = table.iloc[1:].reset_index(drop=True)
-    table.columns = pd.Index(header)
-    table = table[~_all_blank(table)].reset_index(drop=True)
-    _check_header(path, header, required)
-    return _check_paths(path, _unescape(table))
+    rows = rows_of(path)
+    line, header = next(rows, (0, []))
+    if not header:
+        raise DataError(f"{path}: empty; its first line must name the columns {', '.join(required)}")
+    _check_header(f"{path}, line {line}", header, required)
+    fitted = _as_wide_as(header, path, rows)
+    at_once = max(1, CELLS_AT_ONCE // len(header))
+    parts = [pd.DataFrame([], columns=header, dtype=str)]
+    while part := list(islice(fitted, at_once)):
+        parts.append(pd.DataFrame(part, columns=header, dtype=str))
+    return _check_paths(path, _unescape(pd.concat(parts, ignore_index=True)))
 
 
 def to_csv(table: pd.DataFrame, *, header: bool = True) -> str:
@@ -82,71 +77,66 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 def line_of(path: Path, row: int) -> int:
     """The line of the file on which data row `row` (from 0) begins; a quoted cell may hold line breaks."""
-    return next(line for number, (line, _) in enumerate(_rows_with_lines(path), -1) if number == row)
+    return next(line for number, (line, _) in enumerate(rows_of(path), -1) if number == row)
 
 
-def _rows_with_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a file, its header first, each with the line it begins on; blank lines are no rows."""
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.reader(handle, delimiter=_separator(path))
-        begins = 1
-        for cells in reader:
-            if any(cells if len(cells) > 1 else (cell.strip() for cell in cells)):
-                yield begins, cells
-            begins = reader.line_num + 1
+def _as_wide_as(header: list[str], path: Path, rows: Iterable[tuple[int, list[str]]]) -> Iterator[list[str]]:
+    """The rows with blanks for what is missing at their ends, which spreadsheets leave off."""
+    width = len(header)
+    have = lack = 0
+    for line, cells in rows:
+        if len(cells) != width:
+            have += len(cells)
+            lack += width - len(cells)
+            if len(cells) > width:
+                found = f"{len(cells)} cells under {width} columns"
+                raise DataError(f"{path}, line {line}: {found}; a cell that holds a separator needs quotes")
+            if lack > MOST_BLANKS * have + MOST_COLUMNS:
+                found = f"{len(cells)} cells under {width} columns, as many rows above"
+                raise DataError(f"{path}, line {line}: {found}; leave out the columns that are not used")
+            cells.extend([""] * (width - len(cells)))
+        yield cells
 
 
-def _separator(path: Path) -> str:
-    """Comma; or the semicolon that the spreadsheets of some countries write, if only that makes an image column."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
-        header = handle.readline(LONGEST_HEADER)
-    columns = {separator: next(csv.reader([header], delimiter=separator), []) for separator in ",;"}
-    return ";" if IMAGE in columns[";"] and IMAGE not in columns[","] else ","
-
-
-def _what_is_wrong(path: Path, error: pd.errors.ParserError) -> str:
-    """Where a table is not one. The parser counts rows; a person's editor counts lines."""
-    with contextlib.suppress(csv.Error):
-        rows = _rows_with_lines(path)
-        _, header = next(rows)
-        for line, cells in rows:
-            if len(cells) > len(header):
-                found = f"{len(cells)} cells under {len(header)} columns"
-                return f"{path}, line {line}: {found}; a cell that holds a comma needs quotes"
-    return f"{path}: not a table: {error}"
-
-
-def _all_blank(table: pd.DataFrame) -> "pd.Series[bool]":
-    """Rows without a single filled cell, as spreadsheets leave them at the end."""
-    blank = pd.Series(True, index=table.index)
-    for _, column in table.items():
-        blank &= column == ""
-    return blank
-
-
-def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
+def _check_header(where: str, header: list[str], required: Sequence[str]) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise DataError(f"{where}: {len(header):,} columns; a table may have {MOST_COLUMNS:,}")
     missing = [column for column in required if column not in header]
     if LABEL in missing and PSEUDO_LABEL in header:
         raise DataError(
-            f"{path}, line 1: no column {LABEL}: these are pseudo-labels, which a network gave; they are nobody's "
+            f"{where}: no column {LABEL}: these are pseudo-labels, which a network gave; they are nobody's "
             "answers, and only `dfal train --pseudo-labels` reads them"
         )
     if missing:
-        found = f"it has {', '.join(header)}" if len(header) > 1 else f"it begins {header[0]!r}"
-        raise DataError(
-            f"{path}, line 1: no column {' and '.join(missing)}; {found}. "
-            "Columns are spelt in small letters and parted by commas or semicolons"
-        )
-    twice = sorted({column for column in header if header.count(column) > 1})
+        found = f"it has {listed(header)}" if len(header) > 1 else f"it begins {shown(header[0])}"
+        raise DataError(f"{where}: no column {' and '.join(missing)}; {found}. {_remedy(header, missing)}")
+    twice = [column for column, times in Counter(header).items() if times > 1]
+    if "" in twice:
+        raise DataError(f"{where}: several columns have no name; name them, or delete them if they are empty")
     if twice:
-        raise DataError(f"{path}, line 1: column {' and '.join(twice)} stands there more than once")
+        raise DataError(f"{where}: column {listed(twice)} stands there more than once; rename or delete one")
+
+
+def _remedy(header: list[str], missing: list[str]) -> str:
+    meant = {column.strip().lower(): column for column in header}
+    renamed = [f"{shown(meant[column])} to {column}" for column in missing if column in meant]
+    if renamed:
+        return f"Rename {', '.join(renamed)}"
+    return "The first line names the columns, in small letters, parted by commas, semicolons or tabs"
 
 
 def _check_paths(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """An image is named by its path relative to the image root: not blank, and inside the root."""
-    if IMAGE not in table:
-        return table
-    images = table[IMAGE]
+    """Return the table, or raise DataError with the line of an image that is none."""
+    if IMAGE in table:
+        found = wrong_image(table[IMAGE])
+        if found is not None:
+            row, problem = found
+            raise DataError(f"{path}, line {line_of(path, row)}: {problem}")
+    return table
+
+
+def wrong_image(images: "pd.Series[str]") -> tuple[int, str] | None:
+    """The first row whose image is none, and why: it is named by a path relative to the image root, and inside it."""
     for problem, wrong in (
         ("no image is named there", images == ""),
         ("an absolute path; name images relative to the image root", images.str.startswith("/")),
@@ -154,8 +144,8 @@ def _check_paths(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     ):
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
-            raise DataError(f"{path}, line {line_of(path, row)}: image {images[row]!r}: {problem}")
-    return table
+            return row, f"image {shown(images[row])}: {problem}"
+    return None
 
 
 def _escape(table: pd.DataFrame) -> pd.DataFrame:
@@ -171,6 +161,8 @@ def _escape(table: pd.DataFrame) -> pd.DataFrame:
 
 def _unescape(table: pd.DataFrame) -> pd.DataFrame:
     plain = {name: table[name].str.replace(r"^(?:\./)+", "", regex=True) for name in PATH_COLUMNS if name in table}
+    if IMAGE in plain:  # a//b and a/./b are a/b: one image, one name
+        plain[IMAGE] = plain[IMAGE].str.replace(r"([^/])/(?:\.?/)+", r"\1/", regex=True)
     plain |= {
         name: table[name].str.replace(rf"^'('*{FORMULA})", r"\1", regex=True) for name in CLASS_COLUMNS if name in table
     }

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from dfal_cli.errors import DataError
 from dfal_cli.files import atomic_output, beside
 from dfal_cli.schemas import EMBEDDING, IMAGE, LABELLED_SUFFIX, METADATA_KEY
+from dfal_cli.tables.parquet import read_parquet, read_parquet_metadata, refusing_damage
 from dfal_cli.tables.scores import read_scores_metadata
 from dfal_cli.tables.vectors import Values, as_arrow, from_arrow
 
@@ -36,10 +37,12 @@ def read_labelled_embeddings(scores: Path) -> tuple[list[str], Values] | None:
     path = labelled_path(scores)
     if not belongs_to_scores(scores):
         raise DataError(f"{path}: missing, damaged, or not made together with {scores.name}; score again")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError):
-        raise DataError(f"{path}: damaged, it cannot be read; score again") from None
+    table = read_parquet(path, {IMAGE: "string"}, (EMBEDDING,))
+    with refusing_damage(scores):
+        scored = pq.read_schema(scores)
+    kinds = {schema.field(EMBEDDING).type for schema in (scored, table.schema) if EMBEDDING in schema.names}
+    if EMBEDDING not in table.column_names or len(kinds) > 1 or table[IMAGE].null_count:
+        raise DataError(f"{path}: does not hold embeddings of images such as {scores.name} does; score again")
     return table[IMAGE].to_pylist(), from_arrow(table[EMBEDDING])
 
 
@@ -49,7 +52,7 @@ def belongs_to_scores(scores: Path) -> bool:
     if not metadata.get("labelled_embeddings"):
         return True
     try:
-        stored = pq.read_schema(labelled_path(scores)).metadata or {}
-    except (pa.ArrowException, OSError):
+        stored = read_parquet_metadata(labelled_path(scores))
+    except DataError:
         return False
-    return bool(stored.get(METADATA_KEY.encode(), b"").decode() == metadata["made_from"])
+    return stored is not None and stored.decode(errors="replace") == metadata.get("made_from")

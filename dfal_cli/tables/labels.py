@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, shown
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
 
@@ -70,8 +70,8 @@ def one_row_per_image(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         image = table[IMAGE][second]
         first = int((table[IMAGE] == image).to_numpy().argmax())
         raise DataError(
-            f"{path}, line {line_of(path, second)}: image {image!r} stands on line {line_of(path, first)} already "
-            f"({table[LABEL][first]!r}, now {table[LABEL][second]!r}); keep one of the two"
+            f"{path}, line {line_of(path, second)}: image {shown(image)} stands on line {line_of(path, first)} already "
+            f"({shown(table[LABEL][first])}, now {shown(table[LABEL][second])}); keep one of the two"
         )
     return table
 
@@ -89,5 +89,8 @@ def _check_agreement(table: pd.DataFrame) -> None:
     differing = differing[differing > 1]
     if len(differing):
         image = differing.index[0]
-        said = [f"{row.label!r} in {row.file}" for row in table[table[IMAGE] == image].itertuples()]
-        raise DataError(f"{image}: {', '.join(said)}; the labels files must agree")
+        said = [
+            f"{shown(row[LABEL])} in {row['file']}, line {line_of(Path(row['file']), row['row'])}"
+            for row in table[table[IMAGE] == image].to_dict("records")
+        ]
+        raise DataError(f"image {shown(image)}: {'; '.join(said)}: the labels files must agree")

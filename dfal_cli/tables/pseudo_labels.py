@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.schemas import IMAGE, LABEL, PSEUDO_COLUMNS, PSEUDO_LABEL, TWIN
 from dfal_cli.tables.csv_files import line_of, read_csv
 
@@ -23,7 +23,7 @@ def read_pseudo_labels(paths: Sequence[Path], classes: Sequence[str], known: Set
     not one of `classes`, or if an image has two pseudo-labels that differ.
     """
     table = pd.concat([_nothing(), *map(_with_origin, paths)], ignore_index=True)
-    _refuse(table, ~table[LABEL].isin(classes), f"is not among the classes: {', '.join(classes)}")
+    _refuse(table, ~table[LABEL].isin(classes), f"is not among the classes: {listed(classes)}")
     _refuse(table, table[LABEL] != table.groupby(IMAGE)[LABEL].transform("first"), "was given another class before")
     once = table.drop_duplicates(IMAGE)
     unknown = once[~once[IMAGE].isin(known)].reset_index(drop=True)
@@ -46,6 +46,6 @@ def _refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", what: str) -> None:
         row = table[wrong].iloc[0]
         line = line_of(Path(row["file"]), int(row["row"]))
         raise DataError(
-            f"{row['file']}, line {line}: image {row[IMAGE]!r}: pseudo-label {row[LABEL]!r} {what}; "
+            f"{row['file']}, line {line}: image {shown(row[IMAGE])}: pseudo-label {shown(row[LABEL])} {what}; "
             "write the file anew with `dfal select --strategy ceal`"
         )

@@ -11,10 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, shown
 from dfal_cli.files import atomic_output, beside, canonical_json, must_exist, sha256_of
-from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS
+from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS, VECTOR_MEASURES
 from dfal_cli.tables.csv_files import line_of, read_csv, to_csv
+from dfal_cli.tables.parquet import is_vector, read_parquet, read_parquet_metadata
+from dfal_cli.tables.scores_checks import check_metadata, check_scores
 from dfal_cli.tables.vectors import Values, as_arrow, cells_of
 
 SUFFIXES = (".parquet", ".csv")
@@ -87,46 +89,41 @@ def read_scores(path: Path, further: Sequence[str] = ()) -> ScoresFile:
     Raises UsageError if the file does not exist, DataError if it is not one.
     """
     metadata = read_scores_metadata(path)
-    if path.suffix.lower() == ".csv":
-        return ScoresFile(_from_text(path, further), metadata)
-    stored = _read_parquet(path, further)
-    vectors = [field.name for field in stored.schema if pa.types.is_fixed_size_list(field.type)]
-    table = stored.drop_columns(vectors).to_pandas()
-    text = [name for name, kind in SCORES_COLUMNS.items() if kind == "string"]
-    cells = {name: cells_of(stored[name]) for name in vectors}
-    table = table.assign(**{name: table[name].fillna("") for name in text}, **cells)
-    return ScoresFile(table[stored.column_names], metadata)
+    table = _from_text(path, further) if path.suffix.lower() == ".csv" else _from_parquet(path, further)
+    check_scores(path, table, metadata)
+    return ScoresFile(table, metadata)
 
 
 def read_scores_metadata(path: Path) -> dict[str, Any]:
     """Read only what a scores file was made from. Raises as `read_scores`."""
     must_exist(path, "--scores")
+    is_csv = path.suffix.lower() == ".csv"
+    place = beside(path, META_SUFFIX) if is_csv else path
     try:
-        if path.suffix.lower() == ".csv":
-            stored = beside(path, META_SUFFIX).read_bytes()
-        else:
-            stored = (pq.read_schema(path).metadata or {})[METADATA_KEY.encode()]
-        metadata = json.loads(stored)
+        stored = place.read_bytes() if is_csv else read_parquet_metadata(path)
     except FileNotFoundError:
-        raise DataError(f"{beside(path, '.meta.json')}: no such file; it belongs to {path.name}") from None
-    except (KeyError, ValueError, pa.ArrowException):
-        raise DataError(f"{path}: not a scores file of dfal; `dfal score` writes one") from None
+        raise DataError(f"{place}: no such file; it belongs to {path.name}") from None
+    try:
+        metadata = json.loads(stored or b"")
+    except (ValueError, RecursionError):
+        raise DataError(f"{place}: not of a scores file of dfal; `dfal score` writes {path.name} anew") from None
     found = metadata.get("contract") if isinstance(metadata, dict) else None
     if found != CONTRACT:
-        raise DataError(f"{path}: not of this version of dfal (contract {found}, not {CONTRACT}); score again")
+        raise DataError(
+            f"{place}: not of this version of dfal (contract {shown(str(found))[1:-1]}, not {CONTRACT}); score again"
+        )
+    check_metadata(place, metadata)
     return dict(metadata)
 
 
-def _read_parquet(path: Path, further: Sequence[str]) -> pa.Table:
-    try:
-        found = pq.read_schema(path).names
-        table = pq.read_table(path, columns=[name for name in (*SCORES_COLUMNS, *further) if name in found])
-    except (pa.ArrowException, OSError):
-        raise DataError(f"{path}: damaged, it cannot be read; score again") from None
-    missing = [name for name in SCORES_COLUMNS if name not in found]
-    if missing:
-        raise DataError(f"{path}: no column {' and '.join(missing)}; it is not a scores file of dfal")
-    return table
+def _from_parquet(path: Path, further: Sequence[str]) -> pd.DataFrame:
+    stored = read_parquet(path, SCORES_COLUMNS, further)
+    vectors = [field.name for field in stored.schema if is_vector(field.type)]
+    table = stored.drop_columns(vectors).to_pandas()
+    text = [name for name, kind in SCORES_COLUMNS.items() if kind == "string"]
+    cells = {name: cells_of(stored[name]) for name in vectors}
+    whole: pd.DataFrame = table.assign(**{name: table[name].fillna("") for name in text}, **cells)
+    return whole.reindex(columns=stored.column_names)
 
 
 def _as_text(table: pa.Table) -> pd.DataFrame:
@@ -139,18 +136,20 @@ def _as_text(table: pa.Table) -> pd.DataFrame:
 
 def _from_text(path: Path, further: Sequence[str]) -> pd.DataFrame:
     table = read_csv(path, required=tuple(SCORES_COLUMNS))
-    numbers = [*FLOATS, *INTEGERS, *(name for name in further if name in table)]  # vectors are in Parquet only
-    return table.assign(**{name: _numbers(path, table[name]).astype("float32") for name in numbers})
+    numbers = [*FLOATS, *INTEGERS, *(name for name in further if name in table and name not in VECTOR_MEASURES)]
+    table = table.drop(columns=[name for name in VECTOR_MEASURES if name in table])  # they are in Parquet only
+    return table.assign(**{name: _numbers(path, table[name]) for name in numbers})
 
 
 def _numbers(path: Path, texts: "pd.Series[str]") -> "pd.Series[float]":
-    """Text to numbers, "" to nan; a number that cannot be read is not taken for an unknown one."""
+    """Text to float32, "" to nan; a number that cannot be read is not taken for an unknown one."""
     numbers: pd.Series[float] = pd.to_numeric(texts, errors="coerce")
     wrong = numbers.isna() & (texts != "")
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        raise DataError(f"{path}, line {line_of(path, row)}: {texts.name}: {texts[row]!r} is not a number")
-    return numbers
+        raise DataError(f"{path}, line {line_of(path, row)}: {texts.name}: {shown(texts[row])} is not a number")
+    with np.errstate(over="ignore"):  # what is too large is infinite, and refused as such
+        return numbers.astype("float32")
 
 
 def number_texts(numbers: "pd.Series[float]") -> list[str]:

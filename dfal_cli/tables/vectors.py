@@ -23,7 +23,7 @@ def from_arrow(column: pa.ChunkedArray) -> Values:
     size = column.type.list_size
     values = np.full((len(column), size), np.nan, np.float32)
     known = column.is_valid().to_numpy()
-    flat = [chunk.flatten().to_numpy() for chunk in column.chunks]  # the nulls are left out
+    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]  # null vectors are left out
     if flat:
         values[known] = np.concatenate(flat).reshape(-1, size)
     return values

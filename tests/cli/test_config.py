@@ -50,12 +50,12 @@ def test_each_command_reads_only_its_own_section(house: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["select:", "  cuont: 3"], "dfal.yaml: select has no option cuont; did you mean count?"),
+        (["select:", "  cuont: 3"], "dfal.yaml, line 2: select has no option cuont; did you mean count?"),
         (["select:", "  with_predictions: true"], "did you mean with-predictions?"),
         (["select:", "  zzz: 3"], "select has no option zzz"),
         (["select:", "  epochs: 3"], "select has no option epochs"),
-        (["selct:", "  count: 3"], "dfal.yaml: no command selct; did you mean select?"),
-        (["count: 3"], "dfal.yaml: no command count"),
+        (["selct:", "  count: 3"], "dfal.yaml, line 1: no command selct; did you mean select?"),
+        (["count: 3"], "dfal.yaml, line 1: no command count"),
         (["- 1"], "dfal.yaml: must have a section per command"),
         (["select: 3"], "dfal.yaml: section select must hold options"),
         (["select: [1"], "dfal.yaml: not YAML"),

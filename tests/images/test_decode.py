@@ -201,7 +201,7 @@ def cut(path: Path, suffix: str) -> None:
         (lambda path: path.write_text("<html>404 not found</html>"), "not an image"),
         (bomb, "pixels"),
         (lambda path: None, "no such file"),
-        (lambda path: path.mkdir(), "directory"),
+        (lambda path: path.mkdir(), "a folder"),
     ],
     ids=["half a JPEG", "half a PNG", "zero bytes", "HTML", "bomb", "absent", "folder"],
 )

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_only_the_pool_is_listed_and_all_is_decoded_as_it_is_from_disk(folder: Path) -> None:
     images = prepared_in(folder)
-    assert images.paths() == POOL
+    assert images.listing().images == POOL
     names = ["003.png", "002.png", "000.png"]
     expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in names])
     np.testing.assert_array_equal(pixels_of(images, names), expected)
@@ -83,7 +83,7 @@ def test_other_images_have_no_say_in_the_shape(folder: Path) -> None:
 
 def test_many_images_are_decoded_by_several_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared, "PART", 2)
-    names = list_images(folder / "images")
+    names = list_images(folder / "images").images
     images = prepared_in(folder, names, [], workers=2)
     expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in names])
     np.testing.assert_array_equal(pixels_of(images, names), expected)

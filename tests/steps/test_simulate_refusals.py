@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from tests.conftest import Ended, dfal, draw_divided_folder, write
 
@@ -107,6 +108,17 @@ def test_unreadable_images_are_listed_before_anything_is_trained(house: Path) ->
     write(house / "pool.csv", *(f"{row[:7]},__skip__" if row[:3] in ("003", "007") else row for row in rows))
     assert simulate("new").code == 0, "what came to nothing must not be in the way"
     assert not Path("new/unreadable.csv").exists()
+
+
+def test_a_network_for_the_first_image_only_is_refused_before_any_round(house: Path) -> None:
+    with Image.open(house / "images" / "007.png") as image:
+        image.resize((20, 20)).save(house / "images" / "007.png")
+    ended = simulate("new", strategies="random,bald")
+    assert (ended.code, "--strategies bald: resnet18 has no dropout" in ended.stderr) == (2, True), ended.stderr
+    assert not list(Path("new").rglob("done.json"))
+    assert simulate("new", strategies="random,bald", arch="lenet5", image_size=16).code == 0, (
+        "it must not be in the way"
+    )
 
 
 @pytest.mark.parametrize(

@@ -95,9 +95,25 @@ def test_nothing_else_is_escaped_and_only_what_must_be_is_quoted(tmp_path: Path)
         b'image;label\na.png;x\nb,c.png;"y\nz"\n',
         b'\xef\xbb\xbf"image";"label"\r\n"a.png";"x"\r\n"b,c.png";"y\nz"',
         b'\nimage,label\n\n./a.png,x\n\n"b,c.png","y\nz"\n\n',
+        'image\tlabel\r\na.png\tx\r\nb,c.png\t"y\nz"\r\n'.encode("utf-16"),
+        b"\xfe\xff" + 'image\tlabel\r\na.png\tx\r\nb,c.png\t"y\nz"\r\n'.encode("utf-16-be"),
+        b'sep=;\r\nimage;label\r\na.png;x\r\nb,c.png;"y\nz"\r\n',
+        b'\n;\nimage;label\na.png;x\nb,c.png;"y\nz"\n',
+        b'image,label\ra.png,x\r"b,c.png","y\nz"\r',
     ],
-    ids=["plain", "BOM and CRLF", "semicolons", "all of it, no last newline", "blank lines"],
-)
+    ids=[
+        "plain",
+        "BOM and CRLF",
+        "semicolons",
+        "all of it, no last newline",
+        "blank lines",
+        "Unicode text",
+        "big-endian Unicode text",
+        "told separator",
+        "blank row above",
+        "lone CR",
+    ],
+)  # fmt: skip
 def test_what_spreadsheets_write_is_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     assert read_csv(tmp_path / "a.csv", ("image", "label")).values.tolist() == [["a.png", "x"], ["b,c.png", "y\nz"]]
@@ -138,10 +154,10 @@ def test_a_row_that_is_too_long_is_refused_with_its_line(tmp_path: Path, before:
         (b"", "empty"),
         (b"\n\n", "empty"),
         (b"image,label\na.png,caf\xe9\n", "not UTF-8"),
-        ("image,label\na.png,x\n".encode("utf-16"), "not UTF-8"),
-        (b'image,label\n"a.png,x\nb.png,y\n', "line 2|string"),
+        ("image,label\na.png,x\n".encode("utf-16-le"), "line 1: holds a NUL"),
+        (b'image,label\n"a.png,x\nb.png,y\n', "line 2: opens a quote"),
     ],
-    ids=["column", "header", "twice", "nothing", "blank", "latin-1", "utf-16", "open quote"],
+    ids=["column", "header", "twice", "nothing", "blank", "latin-1", "utf-16 unmarked", "open quote"],
 )
 def test_a_file_that_is_no_such_table_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)

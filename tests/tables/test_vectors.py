@@ -41,7 +41,8 @@ def write(path: Path, count: int, **further: Values) -> None:
     columns = {
         name: [f"{k}.png" for k in range(count)] if name == "image" else [None] * count for name in SCORES_COLUMNS
     }
-    write_scores(path, [scores_table(columns, further)], {"made_from": "x", "labelled_embeddings": True})
+    metadata = {"image_root": "i", "made_from": "x", "labelled_embeddings": True}
+    write_scores(path, [scores_table(columns, further)], metadata)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

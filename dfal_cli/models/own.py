@@ -1,0 +1,113 @@
+"""Networks of the user's own, `package.module:function`: what they do wrong is said, with the place where they do."""
+
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dfal_cli.device import is_out_of_memory
+from dfal_cli.errors import DfalError, TryAgainError, UsageError
+from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
+
+
+class OwnNetwork(Network):
+    """A network of the user's own, which may do anything: what comes out is looked at each time."""
+
+    def __init__(self, body: nn.Module, num_classes: int, named: str) -> None:
+        super().__init__(body, Normalisation())
+        self._num_classes = num_classes
+        self._named = named
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: (B, C, H, W) in [0, 1] -> logits (B, K). Raises UsageError if the network fails to do that."""
+        process = os.getpid()
+        try:
+            logits = super().forward(images)
+        except DfalError:
+            raise
+        except (Exception, SystemExit) as error:
+            if is_out_of_memory(error) or is_termination(error):
+                raise
+            size = size_of((images.shape[-3], images.shape[-2], images.shape[-1]))
+            raise UsageError(f"{self._named}: fails on {size} images: {_what_happened(error)}") from error
+        finally:
+            if os.getpid() != process:  # it has forked, and a second dfal must not go on from here
+                os._exit(1)
+        self._check(logits, images)
+        return logits
+
+    def _check(self, logits: object, images: Tensor) -> None:
+        if not isinstance(logits, Tensor):
+            problem = type(logits).__name__
+        elif logits.shape != (len(images), self._num_classes):
+            problem = str(tuple(logits.shape))
+        elif not logits.is_floating_point():
+            problem = str(logits.dtype)
+        elif logits.device != images.device:
+            problem = f"a tensor on {logits.device}, not on {images.device}"
+        else:
+            return
+        asked = f"{len(images)} images of {self._num_classes} classes"
+        raise UsageError(f"{self._named}: returned {problem} for {asked}, not logits")
+
+
+def build_own(architecture: str, num_classes: int, input_shape: Shape, named: str) -> Network:
+    """Import `package.module:function` with the working directory importable, call it, and try what it returns.
+
+    Raises UsageError if any of that goes wrong.
+    """
+    module_name, _, function_name = architecture.partition(":")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+        body = function(num_classes=num_classes, input_shape=input_shape)
+    except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's to mend
+        if is_termination(error):
+            raise
+        raise UsageError(f"{named}: {_what_happened(error)}") from error
+    finally:
+        sys.path.remove(here)
+    if not isinstance(body, nn.Module):
+        raise UsageError(f"{named}: returned {type(body).__name__}, not a torch.nn.Module")
+    network = OwnNetwork(body, num_classes, named)
+    _try_out(network, named, input_shape)
+    return network
+
+
+def is_termination(error: BaseException) -> bool:
+    """Whether it is the end that a signal asked for, which is no fault of the network it came in."""
+    return isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM
+
+
+def _try_out(network: Network, named: str, input_shape: Shape) -> None:
+    modes = [(module, module.training) for module in network.modules()]
+    kind, threads = torch.get_default_dtype(), torch.get_num_threads()
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(2, *input_shape))
+    except RuntimeError as error:  # all other errors have been made a UsageError
+        raise TryAgainError(f"{named}: out of memory on two {size_of(input_shape)} images") from error
+    finally:
+        for module, training in modes:
+            module.training = training
+        torch.set_default_dtype(kind)  # that it changes them is warned of where it is used
+        torch.set_num_threads(threads)
+    strange = [name for name, value in network.body.state_dict().items() if not isinstance(value, Tensor)]
+    if strange:
+        raise UsageError(f"{named}: its state_dict has what is no tensor, {strange[0]}, which a checkpoint cannot hold")
+
+
+def _what_happened(error: BaseException) -> str:
+    """The error in one line, with where in the user's file it happened."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})"
+    said = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {said}{place}"

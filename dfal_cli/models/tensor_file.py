@@ -1,0 +1,83 @@
+"""Safetensors files from strangers: the header says what a file claims to hold, before any memory is given for it."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+LONGEST_HEADER = 100_000_000
+"""Bytes; the file format's own limit."""
+
+
+class DamagedError(Exception):
+    """The file is not what it should be; the message says how."""
+
+
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "C64": torch.complex64,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+"""As the file format writes them."""
+
+
+class Claim(NamedTuple):
+    """What the header says of a tensor."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+
+class TensorFile:
+    """An open safetensors file. Its bytes are read, not mapped: a mapped file that shrinks kills the process."""
+
+    def __init__(self, handle: BinaryIO, size: int) -> None:
+        self._handle = handle
+        self._size = size
+        header = _read_header(handle, size)
+        self.metadata: dict[str, Any] = header.pop("__metadata__", {})
+        self.claims = {name: _claim(name, told) for name, told in header.items()}
+
+    def load(self) -> tuple[dict[str, Tensor], str]:
+        """The tensors, and the SHA-256 of the file they came from. Raises DamagedError."""
+        self._handle.seek(0)
+        content = self._handle.read(self._size)
+        try:
+            return load(content), hashlib.sha256(content).hexdigest()
+        except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise DamagedError(" ".join(str(error).split())[:200]) from None
+
+
+@contextlib.contextmanager
+def opened_tensors(path: Path) -> Iterator[TensorFile]:
+    """Open a safetensors file and read its header. Raises DamagedError if it has none that fits the file."""
+    with path.open("rb") as handle:
+        yield TensorFile(handle, path.stat().st_size)
+
+
+def _read_header(handle: BinaryIO, size: int) -> dict[str, Any]:
+    length = int.from_bytes(handle.read(8), "little")
+    if not 0 < length <= min(size - 8, LONGEST_HEADER):
+        raise DamagedError("it is no safetensors file, or a part of one")
+    try:
+        header = json.loads(handle.read(length))
+    except (ValueError, RecursionError):  # the latter of brackets without end
+        raise DamagedError("its header is not JSON") from None
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+        raise DamagedError("its header is no table of tensors")
+    return header
+
+
+def _claim(name: str, told: Any) -> Claim:
+    match told:
+        case {"dtype": str(dtype), "shape": list(shape)} if dtype in DTYPES and all(
+            type(side) is int for side in shape
+        ):
+            return Claim(DTYPES[dtype], tuple(shape))
+    raise DamagedError(f"its header tells no shape and type of {name:.80}")
