@@ -68,5 +68,5 @@ def _scorer(trained: Trained, names: Sequence[str], device: torch.device) -> Sco
             yield Decoded(part, trained.pool[np.array([place[name] for name in part])], [])
 
     shape: tuple[int, int, int] = tuple(trained.pool.shape[1:])
-    network = LoadedNetwork(trained.model, trained.classes, shape, device, {})
+    network = LoadedNetwork(trained.model, trained.classes, shape, device, {}, sha256="")
     return Scorer(network, DEEPFOOL, stream, FittingBatches(trained.batch, Silent()), Silent())
