@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 from unicodedata import category
 
+from dfal_cli import signals
+
 SECONDS_BETWEEN_LINES = 30.0
 """In a log (no terminal), progress is one dated line now and then."""
 
@@ -46,7 +48,8 @@ class Reporter(Protocol):
     def progress(self, what: str, total: int, unit: str, done: int = 0) -> contextlib.AbstractContextManager[Advance]:
         """Show how far `total` units of work have come; the block gets a function to call with each count done.
 
-        `done` of them were there before.
+        `done` of them were there before. If a signal asks the command to end, that function raises Interrupted when
+        the units in hand are done: try/finally around the loop is all it takes to keep them.
         """
 
 
@@ -71,6 +74,17 @@ class Silent:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]:
+        """Show it in the way of this reporter, and let a signal wait for the units in hand."""
+        with signals.postponed(), self._shown(what, total, unit, done) as show:
+
+            def advance(count: int) -> None:
+                show(count)
+                signals.check()
+
+            yield advance
+
+    @contextlib.contextmanager
+    def _shown(self, what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         """Show nothing."""
         yield lambda count: None
 
@@ -84,7 +98,8 @@ class Log(Silent):
 
     def note(self, text: str) -> None:
         """Print the line."""
-        print(printable(text), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # a night's work must not end because nobody reads its log any more
+            print(printable(text), file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
         """Print the line with its date, at most every half minute."""
@@ -95,7 +110,7 @@ class Log(Silent):
     def warn(self, text: str) -> None:
         """Print the warning and keep it."""
         super().warn(text)
-        print(printable(f"warning: {text}"), file=sys.stderr, flush=True)
+        Log.note(self, f"warning: {text}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print the table with its columns aligned."""
@@ -106,7 +121,7 @@ class Log(Silent):
             self.note("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
     @contextlib.contextmanager
-    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]:
+    def _shown(self, what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         """Print a dated line at most every half minute."""
         started = time.monotonic()
         before = done
@@ -157,7 +172,7 @@ class Terminal(Log):
         self._console.print(table)
 
     @contextlib.contextmanager
-    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]:
+    def _shown(self, what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         """Show a bar with speed and time left, which disappears when done."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

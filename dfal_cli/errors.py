@@ -1,8 +1,19 @@
 """What can go wrong that is not a bug in dfal; each kind has its documented exit code."""
 
+import errno
 from collections.abc import Iterable
 from itertools import islice
 from typing import ClassVar
+
+MOMENTARY = {
+    errno.ENOSPC: "make room and run the same command again",
+    errno.EDQUOT: "make room within the quota and run the same command again",
+    errno.EFBIG: "allow larger files (ulimit -f) and run the same command again",
+    errno.EMFILE: "allow more (ulimit -n), or use fewer --workers or --jobs, and run the same command again",
+    errno.ENFILE: "run the same command again when others have ended",
+    errno.ENOMEM: "run the same command again when there is more memory, or with fewer --workers or --jobs",
+}
+"""Errors of the operating system that say nothing against what was asked, and what to do about each (exit code 75)."""
 
 LONGEST_SHOWN, MOST_LISTED = 80, 10
 
@@ -44,3 +55,16 @@ class TryAgainError(DfalError):
     """Nothing is wrong but the moment: a lock is held, the disk or the GPU is full."""
 
     exit_code = 75
+
+
+class Interrupted(BaseException):  # not an Exception: nobody may take it for an error
+    """A signal asked the command to end. A step adds a note (`add_note`) on what is kept and where it goes on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+def is_momentary(error: BaseException) -> bool:
+    """Whether it is one of MOMENTARY: such an error is nobody's file's fault, and must not be taken for one."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MOMENTARY)

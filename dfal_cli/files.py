@@ -5,12 +5,17 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dfal_cli.errors import TryAgainError, UsageError
+from dfal_cli.errors import TryAgainError, UsageError, is_momentary
+from dfal_cli.locks import Held, LocksUnknown, holding, release, take
+
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp", re.DOTALL)
+"""What outputs are called while they are written: `.NAME.PID.tmp`, in the same folder."""
 
 
 def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
@@ -45,49 +50,70 @@ def beside(path: Path, ending: str) -> Path:
 def atomic_output(path: Path) -> Iterator[Path]:
     """Yield a temporary neighbour of `path`, which takes its place when the block ends well and is on the disk.
 
-    Any moment of a crash leaves either the old file or the new one.
+    Any moment of a crash leaves either the old file or the new one. An OSError of the block names `path`.
     """
     path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(_temporary_name(path.name, os.getpid()))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        if path.exists():
-            shutil.copymode(path, temporary)
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        _fsync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with _held(temporary):
+            yield temporary
+            if path.exists():
+                shutil.copymode(path, temporary)
+            _fsync(temporary)
+            temporary.replace(path)
+            _fsync(path.parent)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the right to write `path`; remove what a killed command left of it. Raises TryAgainError if held.
+def locked(
+    path: Path, wait: float = 0.0, tell: Callable[[str], None] = lambda text: None, *, folder: bool = False
+) -> Iterator[None]:
+    """Hold the right to write `path`; remove what killed commands left of it and of its companions.
 
-    Raises UsageError if nothing can be written there.
+    If another process holds it, say so and wait up to `wait` seconds. Raises TryAgainError if it does so still,
+    UsageError if nothing can be written there.
     """
-    from filelock import FileLock, Timeout
-
     path = path.resolve()
-    file = path.with_name(f".{path.name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()  # the lock itself would take a place that cannot be written for one that is taken
-    except (PermissionError, NotADirectoryError, FileExistsError, FileNotFoundError) as error:
-        raise UsageError(f"{path}: cannot be written there: {error.strerror}") from None
-    lock = FileLock(file, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise TryAgainError(f"{path}: another dfal command is writing it; try again when that has ended") from None
-    try:
-        for leftover in path.parent.glob(_temporary_name(_glob_escape(path.name), "*")):
-            leftover.unlink(missing_ok=True)
+    if path.exists() and not (path.is_dir() if folder else path.is_file()):
+        raise UsageError(f"{path}: is there and not a {'folder' if folder else 'file'}; choose another place")
+    with contextlib.ExitStack() as lock:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(
+                holding(
+                    path.with_name(f".{path.name}.lock"), wait,
+                    lambda holder: tell(f"{path}: is being written by {holder}; waiting up to {wait:g} s"),
+                )
+            )  # fmt: skip
+        except Held as holder:
+            raise TryAgainError(
+                f"{path}: is being written by {holder}; run the same command again, or give it --wait SECONDS"
+            ) from None
+        except LocksUnknown:
+            tell(f"{path}: its file system knows no locks: let no other dfal command write it meanwhile")
+        except OSError as error:
+            if is_momentary(error):
+                raise
+            raise UsageError(f"{path}: cannot be written there: {error.strerror}") from None
+        remove_leftovers(path.parent, lambda name: f"{name}.".startswith(f"{path.name}."))
         yield
-    finally:
-        lock.release()
+
+
+def remove_leftovers(folder: Path, belongs: Callable[[str], bool]) -> None:
+    """Remove the temporary files of killed commands in the folder, of outputs whose name `belongs`.
+
+    A running command holds its own, whatever its machine.
+    """
+    with os.scandir(folder) as entries:
+        found = [folder / entry.name for entry in entries if _is_temporary(entry.name, belongs)]
+    for file in found:
+        with contextlib.suppress(Held, LocksUnknown, OSError):
+            release(take(file), file)
 
 
 def sha256_of(path: Path) -> str:
@@ -158,16 +184,28 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
 
 
-def _temporary_name(name: str, owner: int | str) -> str:
-    return f".{name}.{owner}.tmp"
+@contextlib.contextmanager
+def _held(temporary: Path) -> Iterator[None]:
+    """Make the file and hold it, so that no other command takes it for a leftover; it is removed if still there."""
+    try:
+        descriptor = take(temporary)
+    except Held:  # a process of the same number on another machine
+        raise TryAgainError(f"{temporary}: another process is writing it; try again when that has ended") from None
+    except LocksUnknown:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        yield
+    finally:
+        release(descriptor, temporary)
 
 
-def _glob_escape(name: str) -> str:
-    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
+def _is_temporary(name: str, belongs: Callable[[str], bool]) -> bool:
+    match = TEMPORARY.fullmatch(name)
+    return match is not None and belongs(match["name"])
 
 
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.device import BatchSizes, FittingBatches
-from dfal_cli.errors import DataError, TryAgainError, UsageError
+from dfal_cli.errors import DataError, Interrupted, TryAgainError, UsageError
 from dfal_cli.files import atomic_output, canonical_json
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -95,6 +95,8 @@ class Parts:
             return
         with contextlib.suppress(OSError):  # why it ends is more important
             self.write()
+            if isinstance(error, Interrupted) and self.folder.exists():
+                error.add_note("before the end; the same command goes on from what is finished")
 
     def made_by(self, batches: FittingBatches) -> None:
         """Keep their sizes with the parts from here on."""

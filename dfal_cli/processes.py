@@ -8,11 +8,13 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar, cast
 
 from dfal_cli.errors import DfalError, TryAgainError
+from dfal_cli.signals import SIGNALS
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -63,7 +65,12 @@ def _start(work: Callable[[Task], Iterable[Answer]]) -> tuple[Connection, BasePr
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-    process.start()
+    resource_tracker.ensure_running()  # as starting a process would, which lets through what is blocked
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        process.start()  # and it keeps them blocked: they reach all processes of a terminal; this one sees to them
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     theirs.close()  # so that its end is seen here
     return ours, process
 
@@ -84,8 +91,6 @@ def _end(process: BaseProcess) -> None:
 
 def _serve(connection: Connection, work: Callable[[Task], Iterable[Answer]]) -> None:
     """A process's life: take a task, send the answers, until killed."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # reach all processes of a terminal; the first one sees to it
-        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         while True:

@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -81,6 +81,14 @@ class Epoch(NamedTuple):
         return f"{line}; validation loss {self.validation_loss:.4f}, accuracy {self.validation_accuracy:.4f}"
 
 
+class Kept(NamedTuple):
+    """What a training has come to, as it can be stored."""
+
+    tensors: dict[str, Tensor]
+    told: dict[str, Any]
+    """Ready for JSON."""
+
+
 MONITORS: dict[str, Callable[[Epoch], float]] = {
     "loss": lambda epoch: -epoch.decisive_loss,
     "accuracy": lambda epoch: epoch.decisive_accuracy,
@@ -113,46 +121,104 @@ def split_images(labels: Tensor, fraction: float, generator: torch.Generator) ->
     return validation
 
 
+class Course:
+    """A training under way, and all that decides how it goes on."""
+
+    def __init__(self, model: nn.Module, schedule: Schedule, seed: int) -> None:
+        self.model = model
+        self.schedule = schedule
+        self.device = next(model.parameters()).device
+        # One pass over all weights, if they are of a kind that can be: a tenth of the time of training a small network.
+        fused = all(weight.is_floating_point() for weight in model.parameters())
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, fused=fused)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.history: list[Epoch] = []
+        self.since_best = 0
+        self.best_merit = -math.inf
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there have been all epochs, or enough without a better one."""
+        return len(self.history) >= self.schedule.epochs or self.since_best >= self.schedule.patience
+
+    def add(self, epoch: Epoch) -> None:
+        """Note an epoch, and keep the weights if there has been no better one."""
+        self.history.append(epoch)
+        self.since_best += 1
+        merit = MONITORS[self.schedule.monitor](epoch) if math.isfinite(epoch.decisive_loss) else -math.inf
+        if merit > self.best_merit:
+            self.since_best = 0
+        if merit > -math.inf and merit >= self.best_merit:
+            self.best_merit, self.best_weights = merit, copy.deepcopy(self.model.state_dict())
+
+    def kept(self) -> Kept:
+        """All of it between two epochs, to be taken up later."""
+        optimiser = self.optimiser.state_dict()["state"]
+        tensors = {f"model.{name}": value for name, value in self._model_tensors()}
+        tensors |= {f"best.{name}": value for name, value in self.best_weights.items()}
+        tensors |= {f"adam.{place}.{name}": value for place, each in optimiser.items() for name, value in each.items()}
+        tensors |= {"generator": self.generator.get_state(), "cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            tensors["cuda"] = torch.cuda.get_rng_state(self.device)
+        return Kept(tensors, {"history": self.history, "since_best": self.since_best, "best_merit": self.best_merit})
+
+    def take_up(self, kept: Kept) -> None:
+        """Go on from there; torch's global generators too."""
+        tensors, told = kept
+        with torch.no_grad():
+            for name, value in self._model_tensors():
+                value.copy_(tensors[f"model.{name}"])
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in _named(tensors, "adam.").items():
+            place, _, name = key.partition(".")
+            states.setdefault(int(place), {})[name] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": states})
+        self.generator.set_state(tensors["generator"])
+        torch.set_rng_state(tensors["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["cuda"], self.device)
+        self.best_weights = _named(tensors, "best.")
+        self.history = [Epoch(*epoch) for epoch in told["history"]]
+        self.since_best, self.best_merit = told["since_best"], told["best_merit"]
+
+    def _model_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Buffers that are not part of checkpoints included."""
+        yield from self.model.named_parameters()
+        yield from self.model.named_buffers()
+
+
 def fit(
-    model: nn.Module,
+    course: Course,
     training: Examples,
     validation: Examples | None,
-    schedule: Schedule,
     seed: int,
     on_epoch: Callable[[Epoch], None],
+    before: Kept | None = None,
 ) -> list[Epoch]:
     """Train with Adam on cross-entropy until no epoch has been better than all before for `patience` epochs.
 
     The model, on its device, is left with the weights of its best epoch, in eval mode; `on_epoch` is told of each.
+    before: where an earlier call had come to; what follows is what would have followed then.
     Returns the epochs. Raises Diverged if the loss or the weights are not finite.
     """
-    device = next(model.parameters()).device
-    train_on, check_on = training.ready(device), validation and validation.ready(device)
-    # One pass over all weights, if they are of a kind that can be: a tenth of the time of training a small network.
-    fused = all(weight.is_floating_point() for weight in model.parameters())
-    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, fused=fused)
-    generator = torch.Generator().manual_seed(seed)
-    history: list[Epoch] = []
-    best: tuple[float, dict[str, Tensor]] = (-math.inf, {})
-    since_best = 0
-    with seeded(seed, device):  # dropout and augmentation draw from the global generators
-        for number in range(1, schedule.epochs + 1):
-            epoch = _epoch(model, number, train_on, check_on, schedule, optimiser, generator)
-            history.append(epoch)
-            on_epoch(epoch)
-            since_best += 1
-            merit = MONITORS[schedule.monitor](epoch) if math.isfinite(epoch.decisive_loss) else -math.inf
-            if merit > best[0]:
-                since_best = 0
-            if merit > -math.inf and merit >= best[0]:
-                best = (merit, copy.deepcopy(model.state_dict()))
-            if since_best >= schedule.patience:
-                break
-    if not best[1] or not all(value.isfinite().all() for value in best[1].values()):
+    train_on, check_on = training.ready(course.device), validation and validation.ready(course.device)
+    with seeded(seed, course.device):  # dropout and augmentation draw from the global generators
+        if before is not None:
+            course.take_up(before)
+        while not course.is_over:
+            course.add(_epoch(course, train_on, check_on))
+            on_epoch(course.history[-1])
+    best = course.best_weights
+    if not best or not all(value.isfinite().all() for value in best.values()):
         raise Diverged
-    model.load_state_dict(best[1])
-    model.eval()
-    return history
+    course.model.load_state_dict(best)
+    course.model.eval()
+    return course.history
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def evaluate(model: nn.Module, examples: Ready, num_classes: int) -> Evaluation:
@@ -170,21 +236,13 @@ def evaluate(model: nn.Module, examples: Ready, num_classes: int) -> Evaluation:
     return Evaluation(loss.item() / max(1, examples.number), counts.reshape(num_classes, num_classes).cpu())
 
 
-def _epoch(
-    model: nn.Module,
-    number: int,
-    training: Ready,
-    validation: Ready | None,
-    schedule: Schedule,
-    optimiser: torch.optim.Optimizer,
-    generator: torch.Generator,
-) -> Epoch:
-    device = training.device
+def _epoch(course: Course, training: Ready, validation: Ready | None) -> Epoch:
+    model, schedule, optimiser, device = course.model, course.schedule, course.optimiser, course.device
     mixed = schedule.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
     model.train()
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # summed there: asking each time would wait for it
     right, seen = torch.zeros((), dtype=torch.int64, device=device), 0
-    for items in _shuffled(training.number, schedule.batch_size, generator, device):
+    for items in _shuffled(training.number, schedule.batch_size, course.generator, device):
         images, labels = training.batch(items)
         images = augmented(images, schedule.augment)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
@@ -203,7 +261,7 @@ def _epoch(
         seen += len(items)
     checked = None if validation is None else evaluate(model, validation, logits.shape[1])
     return Epoch(
-        number,
+        len(course.history) + 1,
         loss_sum.item() / seen,
         right.item() / seen,
         None if checked is None else checked.loss,

@@ -1,14 +1,17 @@
 """Twins on disk: the adversarial images of queries, as floats, because 8-bit rounding would erase the perturbation."""
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.errors import UsageError
-from dfal_cli.files import atomic_output, beside, is_file, relative_to_file
+from dfal_cli.errors import UsageError, is_momentary
+from dfal_cli.files import atomic_output, beside, is_file, locked, relative_to_file, remove_leftovers
 from dfal_cli.schemas import TWIN
 from dfal_cli.tables import read_labels_files
 
@@ -25,6 +28,16 @@ class TwinError(Exception):
 
 class MisfitTwinError(TwinError):
     """The twin is of another size."""
+
+
+@contextlib.contextmanager
+def locked_twins(out: Path, folder: Path | None, wait: float, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the right to write the folder of twins, which several scores files may share; otherwise as `locked`."""
+    twins = folder or beside(out, TWINS_SUFFIX)
+    with locked(twins, wait, tell, folder=True):
+        for place, _, _ in os.walk(twins):
+            remove_leftovers(Path(place), lambda name: name.endswith(".npy"))
+        yield
 
 
 class TwinStore:
@@ -44,8 +57,10 @@ class TwinStore:
         path = self._folder / twin_name(image)
         if path.resolve() in self._in_use:
             raise UsageError(f"{path}: a labels file refers to this twin; choose another --twins-dir")
-        with atomic_output(path) as temporary, temporary.open("wb") as handle:
-            np.save(handle, twin)
+        content = io.BytesIO()
+        np.save(content, twin)  # into a file, numpy would not say what went wrong
+        with atomic_output(path) as temporary:
+            temporary.write_bytes(content.getvalue())
         return relative_to_file(path, self._out)
 
 
@@ -64,7 +79,9 @@ def read_twin(path: Path, shape: Sequence[int]) -> npt.NDArray[np.float32]:
                 raise MisfitTwinError
             file.seek(0)
             twin: npt.NDArray[np.float32] = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError) as error:
+        if is_momentary(error):
+            raise
         raise TwinError from None
     if not np.isfinite(twin).all():
         raise TwinError

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from dfal_cli.errors import TryAgainError, UsageError
 from dfal_cli.files import (
@@ -26,7 +25,7 @@ class Killed(BaseException):
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_an_output_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
@@ -86,11 +85,11 @@ def test_what_a_killed_command_left_behind_is_removed_by_the_next(tmp_path: Path
     for other in (leftover, f".other{leftover}", "mine.tmp", f"{name}.tmp"):
         (tmp_path / other).write_text("")
     with locked(tmp_path / name):
-        assert names(tmp_path) == sorted([f".other{leftover}", "mine.tmp", f"{name}.tmp", name])
+        assert names(tmp_path) == sorted([f".{name}.lock", f".other{leftover}", "mine.tmp", f"{name}.tmp", name])
 
 
 def test_a_held_lock_means_try_again_and_a_released_one_does_not(tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".a.csv.lock"), pytest.raises(TryAgainError, match=r"a\.csv"), locked(tmp_path / "a.csv"):
+    with locked(tmp_path / "a.csv"), pytest.raises(TryAgainError, match=r"a\.csv"), locked(tmp_path / "a.csv"):
         pytest.fail("two commands write the same file")
     with locked(tmp_path / "a.csv"), locked(tmp_path / "b.csv"):
         pass

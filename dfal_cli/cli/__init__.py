@@ -10,7 +10,10 @@ from dfal_cli.cli.options import Version
 from dfal_cli.cli.score import score
 from dfal_cli.cli.select import select
 from dfal_cli.cli.simulate import simulate
+from dfal_cli.cli.streams import complain, make_sure_of_streams
 from dfal_cli.cli.train import train
+from dfal_cli.errors import Interrupted
+from dfal_cli.signals import handled
 
 # typer gives a name to this one of its usage errors only; the others share its parent.
 USAGE_ERROR = cast(type[Exception], typer.BadParameter.__base__)
@@ -39,18 +42,19 @@ def dfal(
 
 def main() -> None:
     """Run the program; a wrong use of it is said in two lines at most."""
-    try:
-        code = app(prog_name="dfal", standalone_mode=False)
-    except USAGE_ERROR as error:
-        _explain(error)
-        sys.exit(2)
-    except typer.Abort:
-        sys.exit(130)
+    make_sure_of_streams()
+    with handled():
+        try:
+            code = app(prog_name="dfal", standalone_mode=False)
+        except USAGE_ERROR as error:
+            _explain(error)
+            sys.exit(2)
+        except Interrupted as stopped:  # before a command had begun
+            sys.exit(stopped.exit_code)
     sys.exit(code)
 
 
 def _explain(error: Any) -> None:
     command = error.ctx.command_path if error.ctx else "dfal"
     if error.format_message():  # there is none when help has been shown, because nothing at all was asked
-        print(f"{command}: {error.format_message()}", file=sys.stderr)
-        print(f"`{command} --help` lists the options", file=sys.stderr)
+        complain(f"{command}: {error.format_message()}\n`{command} --help` lists the options")

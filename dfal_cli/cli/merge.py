@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.cli.options import IN, OUT, Config, Force, Json, Quiet, Version, option
+from dfal_cli.cli.options import IN, OUT, Config, Force, Json, Quiet, Version, Wait, option
 from dfal_cli.cli.run import running
 
 
@@ -36,6 +36,7 @@ def merge(
     dry_run: Annotated[
         bool, option("--dry-run", help="Print what would change, and change nothing.", panel=OUT)
     ] = False,
+    wait: Wait = 0,
     config: Config = None,
     version: Version = False,
     quiet: Quiet = False,

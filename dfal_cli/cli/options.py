@@ -169,6 +169,16 @@ Cache = Annotated[
 CacheLimit = Annotated[
     str, option("--cache-limit", help="Let it grow to so much (kB, MB, GB, TB).", panel=RUNNING, metavar="SIZE")
 ]
+Wait = Annotated[
+    float,
+    option(
+        "--wait",
+        help="Wait so long for another dfal that is writing the same file.",
+        metavar="SECONDS",
+        panel=RUNNING,
+        minimum=0,
+    ),
+]
 Version = Annotated[
     bool,
     typer.Option(

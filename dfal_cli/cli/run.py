@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import json
-import signal
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,18 +12,12 @@ from typing import Any, TypeVar
 
 import typer
 
-from dfal_cli.console import Log, printable, reporter
-from dfal_cli.errors import DfalError, UsageError
+from dfal_cli.cli.streams import complain, tell
+from dfal_cli.console import Log, reporter
+from dfal_cli.errors import MOMENTARY, DfalError, Interrupted, TryAgainError, UsageError
+from dfal_cli.signals import received
 
 Options = TypeVar("Options")
-
-ENVIRONMENT_ERRORS = {
-    # The disk is full: nothing is wrong with what was asked.
-    errno.ENOSPC: 75,
-    errno.EDQUOT: 75,
-    errno.EMFILE: 75,
-}
-"""Exit codes for errors of the operating system; the others mean that a named place cannot be used (2)."""
 
 
 class Run:
@@ -64,7 +58,7 @@ class Run:
         self.reporter.note(result.summary)
 
     def _print(self, result: object) -> None:
-        print(result, file=self._results)
+        tell(str(result), self._results)
 
     def _as_json(self, result: Any) -> dict[str, Any]:
         return {
@@ -81,7 +75,6 @@ class Run:
 @contextlib.contextmanager
 def running(context: typer.Context) -> Iterator[Run]:
     """Carry out a command in the block; its errors become messages and exit codes, as documented in the README."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     run = Run(context)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a network of one's own may print; stdout carries only results
@@ -89,22 +82,35 @@ def running(context: typer.Context) -> Iterator[Run]:
     except DfalError as error:
         _stop(context, str(error), error.exit_code)
     except OSError as error:
-        _stop(context, _what_failed(error), ENVIRONMENT_ERRORS.get(error.errno or 0, 2))
-    except KeyboardInterrupt as stopped:
-        _stop(context, _how_far(stopped), 130)
-    except SystemExit as stopped:  # a signal
-        _stop(context, _how_far(stopped), int(stopped.code or 0))
+        _stop(context, *_what_failed(error))
+    except MemoryError:
+        _stop(context, f"out of memory; {MOMENTARY[errno.ENOMEM]}", TryAgainError.exit_code)
+    except Interrupted as stopped:
+        _stop(context, _how_far(stopped), stopped.exit_code)
+    except Exception:
+        stopped_meanwhile = received()  # some libraries make another error of it
+        if stopped_meanwhile is None:
+            raise
+        _stop(context, _how_far(stopped_meanwhile), stopped_meanwhile.exit_code)
 
 
 def _stop(context: typer.Context, message: str, code: int) -> None:
-    print(printable(f"{context.command_path}: {message}"), file=sys.stderr)
+    complain(f"{context.command_path}: {message}")
     raise typer.Exit(code)
 
 
-def _how_far(stopped: BaseException) -> str:
+def _how_far(stopped: Interrupted) -> str:
     """What the step had to say about it."""
-    return " ".join(("interrupted", *getattr(stopped, "__notes__", ())))
+    notes = getattr(stopped, "__notes__", ())
+    return (
+        " ".join(("interrupted", *notes)) if notes else "interrupted; nothing is half written, the same command goes on"
+    )
 
 
-def _what_failed(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+def _what_failed(error: OSError) -> tuple[str, int]:
+    """The place and the reason, what to do where that can be known, and the exit code."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    message = f"{error.filename}: {reason}" if error.filename else reason
+    if error.errno in MOMENTARY:
+        return f"{message}; {MOMENTARY[error.errno]}", TryAgainError.exit_code
+    return message, UsageError.exit_code

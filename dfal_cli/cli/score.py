@@ -32,6 +32,7 @@ from dfal_cli.cli.options import (
     Seed,
     TrustCode,
     Version,
+    Wait,
     Workers,
     option,
 )
@@ -105,6 +106,7 @@ def score(
     workers: Workers = None,
     cache: Cache = None,
     cache_limit: CacheLimit = "10GB",
+    wait: Wait = 0,
     config: Config = None,
     version: Version = False,
     quiet: Quiet = False,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.cli.options import IN, OUT, Config, Exclude, Force, Json, Labels, Quiet, Seed, Version, option
+from dfal_cli.cli.options import IN, OUT, Config, Exclude, Force, Json, Labels, Quiet, Seed, Version, Wait, option
 from dfal_cli.cli.run import running
 from dfal_cli.strategies import STRATEGIES
 
@@ -41,6 +41,7 @@ def select(
         ),
     ] = 0,
     seed: Seed = 0,
+    wait: Wait = 0,
     config: Config = None,
     version: Version = False,
     quiet: Quiet = False,

@@ -37,6 +37,7 @@ from dfal_cli.cli.options import (
     Seed,
     ValidationFraction,
     Version,
+    Wait,
     Workers,
     option,
 )
@@ -113,6 +114,7 @@ def simulate(
         ),
     ] = None,
     workers: Workers = None,
+    wait: Wait = 0,
     config: Config = None,
     version: Version = False,
     quiet: Quiet = False,

@@ -33,6 +33,7 @@ from dfal_cli.cli.options import (
     TrustCode,
     ValidationFraction,
     Version,
+    Wait,
     Workers,
     option,
 )
@@ -105,6 +106,7 @@ def train(
     workers: Workers = None,
     cache: Cache = None,
     cache_limit: CacheLimit = "10GB",
+    wait: Wait = 0,
     config: Config = None,
     version: Version = False,
     quiet: Quiet = False,

@@ -36,13 +36,18 @@ SEGMENTS_MAPPED = 8
 def cached(folder: Path | None, limit: str, reader: ImageReader, reporter: Reporter) -> Iterator[ImageReader]:
     """Yield an ImageReader that keeps in `folder` what `reader` decodes; `reader` itself if there is no folder.
 
-    Raises UsageError if the limit is none, or the folder is none and cannot be made.
+    A folder that cannot be made is done without. Raises UsageError if the limit is none, or the folder a file.
     """
     limit_bytes = bytes_of(limit)
     if folder is None:
         yield reader
         return
-    make_folder(folder)
+    try:
+        make_folder(folder)
+    except OSError as error:
+        reporter.warn(f"the cache {folder} cannot be made: {error.strerror}; images are decoded each time")
+        yield reader
+        return
     cache = DecodedCache(folder, limit_bytes, reader, reporter)
     try:
         yield cache

@@ -185,6 +185,7 @@ class _Preparing:
         probes: dict[int, list[Probe]] = {}
         with atomic_output(self._file) as temporary, self._reporter.progress("decoding", total, "images") as advance:
             np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *shape)).flush()
+            _take_room(temporary)
             parts = [
                 _Part(self._root, self._images[start : start + PART], shape, temporary, start)
                 for start in range(0, total, PART)
@@ -202,6 +203,12 @@ class _Preparing:
             yield from side_by_side(_decode_part, parts, self._workers)
         else:
             yield from itertools.chain.from_iterable(map(_decode_part, parts))
+
+
+def _take_room(file: Path) -> None:
+    """Have the disk set aside all of it now: writing to a mapped file for which there is none kills the process."""
+    with file.open("r+b") as handle:
+        os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
 
 
 def _decode_part(part: _Part) -> Iterator[_Found]:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from dfal_cli.errors import UsageError
+from dfal_cli.files import remove_leftovers
 from dfal_cli.images.segments import SUFFIX
 
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -25,9 +26,6 @@ KEPT_SECONDS = 2 * 86_400
 DISK_RESERVE = 10**9
 """So much of the disk is left free: the outputs of the commands need it more."""
 
-LEFTOVER_SECONDS = 3600
-"""A segment is written within seconds: a temporary file as old as this is a killed command's."""
-
 
 def bytes_of(size: str) -> int:
     """The number of bytes in `10GB`, `500 MB` or `1.5T`. Raises UsageError."""
@@ -38,16 +36,15 @@ def bytes_of(size: str) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the cache folder. Raises UsageError if it can be none."""
+    """Make the cache folder. Raises UsageError if it can be none, OSError if it cannot be made now or here."""
     if folder == Path():
         raise UsageError("--cache: name a folder of its own, not the working directory")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file, not a folder (--cache)")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # a full disk is told of when there is something to keep
-            raise UsageError(f"{folder}: cannot be made: {error.strerror} (--cache)") from None
+    except NotADirectoryError as error:
+        raise UsageError(f"{folder}: cannot be made: {error.strerror} (--cache)") from None
 
 
 def make_room(folder: Path, wanted: int, limit: int) -> bool:
@@ -69,10 +66,8 @@ def make_room(folder: Path, wanted: int, limit: int) -> bool:
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed commands were writing."""
-    for file in listed(folder, f"{SHELVES}/.*{SUFFIX}.*.tmp"):
-        with contextlib.suppress(OSError):
-            if file.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
-                file.unlink()
+    for shelf in listed(folder, SHELVES):
+        remove_leftovers(shelf, lambda name: name.endswith(SUFFIX))
 
 
 def listed(folder: Path, pattern: str) -> list[Path]:

@@ -13,7 +13,19 @@ from dfal_cli.schemas import IMAGE
 from dfal_cli.steps.simulate_inputs import Inputs
 from dfal_cli.steps.simulation import SimulateOptions
 
-WITHOUT_EFFECT = ("out", "device", "workers", "jobs", "force", "images", "labels", "test", "strategies", "trials")
+WITHOUT_EFFECT = (
+    "out",
+    "device",
+    "workers",
+    "jobs",
+    "wait",
+    "force",
+    "images",
+    "labels",
+    "test",
+    "strategies",
+    "trials",
+)
 """Options that do not shape a run; of the device its kind does, of the files what is in them."""
 
 OTHERWISE = {

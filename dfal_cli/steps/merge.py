@@ -37,6 +37,7 @@ class MergeOptions:
     allow_new_classes: bool = False
     on_conflict: str = "error"
     dry_run: bool = False
+    wait: float = 0.0
     force: bool = False
 
 
@@ -49,7 +50,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
     target = options.out or options.labels
     queries = read_queries(options.queries)
     answers = queries[~is_blank(queries[LABEL])]
-    with contextlib.nullcontext() if options.dry_run else locked(target):
+    with contextlib.nullcontext() if options.dry_run else locked(target, options.wait, reporter.note):
         labels = _labels_before(options)
         _check_images(options, answers)
         _check_classes(options, answers, labels, reporter)

@@ -1,5 +1,6 @@
 """score: measures of every image in the pool, the margin first of all."""
 
+import contextlib
 import hashlib
 import heapq
 from collections import Counter
@@ -29,7 +30,7 @@ from dfal_cli.steps.score_made_from import differences, is_up_to_date, made_from
 from dfal_cli.steps.score_options import ScoreOptions, check
 from dfal_cli.steps.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
 from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
-from dfal_cli.twins import TwinStore
+from dfal_cli.twins import TwinStore, locked_twins
 
 
 def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
@@ -44,7 +45,10 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     device = choose_device(options.device)
     with (
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
-        locked(options.out),
+        locked(options.out, options.wait, reporter.note),
+        locked_twins(options.out, options.twins_dir, options.wait, reporter.note)
+        if options.twins
+        else contextlib.nullcontext(),
     ):
         pool, unlisted = find_pool(source, options.labels, options.exclude)
         labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []

@@ -11,7 +11,8 @@ from dfal_cli.steps.score_options import ScoreOptions
 from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata
 
 WITHOUT_EFFECT = (
-    "out", "device", "workers", "cache", "cache_limit", "batch_size", "force", "trust_code", "max_unreadable",
+    "out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code",
+    "max_unreadable",
 )  # fmt: skip
 """Options that do not shape the scores."""
 

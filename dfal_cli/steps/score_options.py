@@ -41,6 +41,7 @@ class ScoreOptions:
     workers: int | None = None
     cache: Path | None = None
     cache_limit: str = "10GB"
+    wait: float = 0.0
     force: bool = False
 
 

@@ -1,5 +1,6 @@
 """select: which images to ask about next, from a scores file, without a network."""
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class SelectOptions:
     with_predictions: bool = False
     round: int = 0
     seed: int = 0
+    wait: float = 0.0
     force: bool = False
 
 
@@ -59,14 +61,16 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
-    scored, labelled = _scored_pool(options, images, reporter)
-    if options.count > len(scored.table):
-        reporter.warn(f"--count {options.count}: the pool has only {len(scored.table)} images, all are asked about")
-    picked = pick_queries(Pool(scored.table, labelled), options.strategy, options.count, options.seed)
-    queries = _as_queries(options, picked)
-    pseudo = _pseudo_labels(options, scored.table, picked)
-    guesses = beside(options.out, PSEUDO_SUFFIX)
-    with locked(options.out):
+    with contextlib.ExitStack() as locks:  # first: what is read is read when it is this call's turn
+        for output in filter(None, (options.out, options.preview)):
+            locks.enter_context(locked(output, options.wait, reporter.note))
+        scored, labelled = _scored_pool(options, images, reporter)
+        if options.count > len(scored.table):
+            reporter.warn(f"--count {options.count}: the pool has only {len(scored.table)} images, all are asked about")
+        picked = pick_queries(Pool(scored.table, labelled), options.strategy, options.count, options.seed)
+        queries = _as_queries(options, picked)
+        pseudo = _pseudo_labels(options, scored.table, picked)
+        guesses = beside(options.out, PSEUDO_SUFFIX)
         new = _may_write(options, queries)
         if new:
             write_csv(options.out, queries)
@@ -88,8 +92,6 @@ def _check(options: SelectOptions) -> None:
     must_end_with(options.out, (".csv",), "--out")
     if options.preview:
         must_end_with(options.preview, (".html", ".htm"), "--preview")
-        if options.preview.is_dir():
-            raise UsageError(f"{options.preview}: is a folder, not a file (--preview)")
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
     if options.count < 1:

@@ -11,23 +11,27 @@ from typing import Any
 import pandas as pd
 
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, Interrupted
 from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
+from dfal_cli.signals import at_once
 from dfal_cli.steps.made_from import made_from
 from dfal_cli.steps.simulate_inputs import Inputs, and_more, read_inputs, spared
 from dfal_cli.steps.simulate_outputs import (
     RESULTS,
     ROUNDS,
+    UNREADABLE,
     claim,
+    clear,
     input_shape_of,
     keep_input_shape,
     not_shown,
     refuse_others,
+    remove_images,
     rounds_there,
     tables_of,
     write_all,
@@ -35,8 +39,6 @@ from dfal_cli.steps.simulate_outputs import (
 )
 from dfal_cli.steps.simulation import Played, Run, SimulateOptions, Simulation, played_before
 from dfal_cli.tables import write_rows
-
-UNREADABLE = "unreadable.csv"
 
 Done = dict[Run, list[Played]]
 """The rounds of runs that have ended."""
@@ -54,12 +56,14 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     _check_before_writing(options, inputs, made)
     if inputs.shortfall:
         reporter.warn(inputs.shortfall)
-    with locked(options.out / RESULTS):
+    with locked(options.out / RESULTS, options.wait, reporter.note):
         claim(options.out, made, force=options.force)
         done = _done_before(options.out, inputs)
+        clear(options.out, done)
         jobs = options.jobs or (1 if device == "cuda" else os.cpu_count() or 1)
         if len(done) < len(inputs.runs):
             _play(options, inputs, done, jobs, reporter)
+        remove_images(options.out)
         tables = tables_of(_in_order(inputs, done))
         outputs, new = write_all(options.out, tables, _settings(options, inputs, jobs))
         others = not_shown(options.out, inputs.runs)
@@ -132,6 +136,7 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
     with (
         _telling(lambda: f"after {there} of {total} rounds; the same command goes on"),
         reporter.progress("simulating", total, "rounds", there) as advance,
+        at_once(),  # a round may take hours
         contextlib.closing(side_by_side(functools.partial(_rounds_of, simulation), left, jobs)) as rounds,
     ):
         for played in rounds:
@@ -146,8 +151,6 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
             if len(playing[run]) == simulation.rounds_each:
                 done[run] = playing[run]
                 write_so_far(options.out, tables_of(_in_order(inputs, done)))
-    for file in folder.glob("images-*"):
-        file.unlink()
 
 
 def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: Reporter) -> PreparedImages:
@@ -173,7 +176,7 @@ def _telling(how_far: Callable[[], str]) -> Iterator[None]:
     """If the block is interrupted, say how far it had come."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as stopped:
+    except Interrupted as stopped:
         stopped.add_note(how_far())
         raise
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dfal_cli.comparison import as_numbers
 from dfal_cli.errors import UsageError
-from dfal_cli.files import atomic_output, canonical_json
+from dfal_cli.files import atomic_output, canonical_json, remove_leftovers
 from dfal_cli.images import Shape
 from dfal_cli.pages.curves import write_curves
 from dfal_cli.pages.report import write_report
@@ -21,6 +21,9 @@ from dfal_cli.tables import to_csv, write_csv
 
 RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
 ROUNDS, MADE_FROM, INPUT = ".rounds", ".made_from", "input.json"
+UNREADABLE = "unreadable.csv"
+OWN = {*OUTPUTS, MADE_FROM, UNREADABLE}
+"""What a simulation writes into the folder itself."""
 
 
 def refuse_others(out: Path, made_from: Mapping[str, Any]) -> None:
@@ -50,6 +53,21 @@ def claim(out: Path, made_from: Mapping[str, Any], *, force: bool) -> None:
         (out / name).unlink(missing_ok=True)
     with atomic_output(out / MADE_FROM) as temporary:
         temporary.write_text(canonical_json(made_from) + "\n", encoding="utf-8")
+
+
+def clear(out: Path, ended: Iterable[Run]) -> None:
+    """Remove what a killed simulation left: files half written, and what runs that have ended needed no more."""
+    remove_leftovers(out, OWN.__contains__)
+    if (out / ROUNDS).exists():
+        remove_leftovers(out / ROUNDS, lambda name: True)
+    for run in ended:
+        shutil.rmtree(out / ROUNDS / run.title, ignore_errors=True)
+
+
+def remove_images(out: Path) -> None:
+    """Remove the decoded images: there is nothing left to play."""
+    for file in (out / ROUNDS).glob("images-*"):
+        file.unlink()
 
 
 def not_shown(out: Path, runs: Iterable[Run]) -> int:

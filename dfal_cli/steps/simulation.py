@@ -50,6 +50,7 @@ class SimulateOptions:
     device: str = "auto"
     jobs: int | None = None
     workers: int | None = None
+    wait: float = 0.0
     force: bool = False
 
 

@@ -1,6 +1,5 @@
 """train: a classifier from labelled images and their twins."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,8 @@ from dfal_cli.architecture import default_architecture
 from dfal_cli.augment import AUGMENTATIONS
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, save_checkpoint
 from dfal_cli.console import Reporter
-from dfal_cli.device import choose_device, is_out_of_memory
-from dfal_cli.errors import TryAgainError, UsageError
+from dfal_cli.device import choose_device
+from dfal_cli.errors import UsageError
 from dfal_cli.examples import Examples, load_examples, settle_input_shape
 from dfal_cli.files import fingerprint, locked, must_be_regular, must_end_with, must_exist, settings_of, sha256_of
 from dfal_cli.images import ImageSource, Shape, opened
@@ -22,10 +21,12 @@ from dfal_cli.label_sets import LabelSets, read_label_sets
 from dfal_cli.metrics import metrics_of, show_metrics, summary_of
 from dfal_cli.models import Network
 from dfal_cli.result import Result, up_to_date
+from dfal_cli.steps.restarts import Restarts
 from dfal_cli.steps.starting import starting_network
-from dfal_cli.training import MONITORS, Diverged, Epoch, Schedule, best_epoch, fit, split_images
+from dfal_cli.training import MONITORS, Schedule, best_epoch, split_images
+from dfal_cli.training_state import TrainingState
 
-WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "force")
+WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "wait", "force")
 """Options that do not shape the checkpoint."""
 
 
@@ -62,6 +63,7 @@ class TrainOptions:
     workers: int | None = None
     cache: Path | None = None
     cache_limit: str = "10GB"
+    wait: float = 0.0
     force: bool = False
 
 
@@ -72,19 +74,22 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     _check(options)
-    sets = read_label_sets(
-        options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter
-    )
-    classes = sets.classes
     with (
+        locked(options.out, options.wait, reporter.note),  # first: what is read is read when it is this call's turn
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
-        locked(options.out),
     ):
+        sets = read_label_sets(
+            options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter
+        )
+        classes = sets.classes
         made_from = _fingerprint(options, source, sets)
-        if options.out.exists() and not options.force:
-            return _already_there(options.out, made_from)
-        shape, arch, before = _settle_network(options, source, sets.labels, classes, reporter)
         device = choose_device(options.device)
+        state = TrainingState(options.out, made_from, device, reporter)
+        if options.out.exists() and not options.force:
+            there = _already_there(options.out, made_from)
+            state.remove()
+            return there
+        shape, arch, before = _settle_network(options, source, sets.labels, classes, reporter)
 
         def load(table: pd.DataFrame, with_twins: bool) -> Examples:
             return load_examples(
@@ -92,13 +97,22 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
                 with_twins=with_twins, workers=options.workers, reporter=reporter,
             )  # fmt: skip
 
+        def start(seed: int) -> Network:
+            return starting_network(
+                arch, classes, shape, seed, reporter,
+                init=options.init, before=before, weights=options.weights, pretrained=options.pretrained,
+            ).to(device)  # fmt: skip
+
         labelled = load(sets.labels, options.twins)
         training, validation = _split(options, labelled, sets, load)
         if options.pseudo_labels:
             training = training.followed_by(load(sets.pseudo_labels, False))
-        model, histories, chosen = _best_restart(
-            options, arch, classes, shape, before, training, validation, device, reporter
+        reporter.note(
+            f"training {arch} on {len(training.labels)} images and {len(training.twin_of)} twins, "
+            f"{len(classes)} classes, {device.type}"
         )
+        restarts = Restarts(start, _seeds(options), _schedule(options), state, reporter)
+        model, histories, chosen = restarts.train(training, validation)
         test = load(sets.test, False) if options.test else None
         best = best_epoch(histories[chosen], options.monitor)
         metrics = {
@@ -118,6 +132,7 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
                 "metrics": metrics, "counts": counts, "made_from": made_from, "dfal": __version__,
             },
         )  # fmt: skip
+        state.remove()
     show_metrics(metrics, classes, reporter)
     history = [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(histories, 1) for epoch in epochs]
     return Result([options.out], summary_of(metrics), counts, {**metrics, "classes": classes, "history": history})
@@ -200,54 +215,15 @@ def _split(
     return labelled.of_images(~chosen), labelled.of_images(chosen) if chosen.any() else None
 
 
-def _best_restart(
-    options: TrainOptions,
-    arch: str,
-    classes: tuple[str, ...],
-    shape: Shape,
-    before: LoadedNetwork | None,
-    training: Examples,
-    validation: Examples | None,
-    device: torch.device,
-    reporter: Reporter,
-) -> tuple[Network, list[list[Epoch]], int]:
-    """Train `restarts` times from different seeds; the best network, all epochs, its place."""
-    schedule = Schedule(
+def _schedule(options: TrainOptions) -> Schedule:
+    return Schedule(
         options.epochs, options.lr, options.batch_size, options.patience, options.augment, options.mixed_precision,
         options.monitor,
     )  # fmt: skip
-    seeds = torch.randint(2**62, (options.restarts,), generator=torch.Generator().manual_seed(options.seed)).tolist()
-    best: tuple[float, Network | None, int] = (-math.inf, None, 0)
-    histories: list[list[Epoch]] = []
-    with reporter.progress("training", options.epochs * options.restarts, "epochs") as advance:
 
-        def on_epoch(epoch: Epoch) -> None:
-            reporter.detail(str(epoch))
-            advance(1)
 
-        for restart, seed in enumerate(seeds):
-            model = starting_network(
-                arch, classes, shape, seed, reporter,
-                init=options.init, before=before, weights=options.weights, pretrained=options.pretrained,
-            ).to(device)  # fmt: skip
-            reporter.note(
-                f"training {arch} on {len(training.labels)} images and {len(training.twin_of)} twins, "
-                f"{len(classes)} classes, {device.type}, {restart + 1} of {options.restarts}"
-            )
-            try:
-                histories.append(fit(model, training, validation, schedule, seed, on_epoch))
-            except Diverged:
-                reporter.warn(f"training {restart + 1} of {options.restarts} diverged")
-                histories.append([])
-                continue
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise TryAgainError(f"out of memory; try --batch-size {max(1, options.batch_size // 2)}") from None
-                raise
-            advance(options.epochs - len(histories[-1]))
-            merit = MONITORS[options.monitor](best_epoch(histories[-1], options.monitor))
-            if merit > best[0]:
-                best = (merit, model, restart)
-    if best[1] is None:
-        raise UsageError(f"training diverged: no loss was finite; try an --lr below {options.lr:g}")
-    return best[1], histories, best[2]
+def _seeds(options: TrainOptions) -> list[int]:
+    seeds: list[int] = torch.randint(
+        2**62, (options.restarts,), generator=torch.Generator().manual_seed(options.seed)
+    ).tolist()
+    return seeds

@@ -130,7 +130,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith((".lock", ".unreadable.csv"))
+        if path.is_file() and not path.name.endswith(".unreadable.csv")
     }
 
 

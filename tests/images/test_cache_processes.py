@@ -1,6 +1,5 @@
 """A cache that several commands fill at once, or are killed filling."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.images.room import LEFTOVER_SECONDS
+from dfal_cli.locks import release, take
 from tests.images.cached_reading import names, read, segments, size_of_cache
 
 FILLING = """
@@ -75,12 +74,12 @@ def test_a_command_killed_at_any_moment_leaves_a_usable_cache(
     assert read(shape=(1, 24, 24)) == []
 
 
-def test_what_a_killed_command_was_writing_is_removed_when_nobody_can_be_writing_it(house: Path) -> None:
+def test_what_a_killed_command_was_writing_is_removed_and_what_a_running_one_is_writing_is_not(house: Path) -> None:
     read()
     (segment,) = segments()
-    for age_in_seconds, name in ((LEFTOVER_SECONDS + 10, "old"), (0, "new")):
-        leftover = segment.with_name(f".{name}.pixels.1234.tmp")
-        leftover.write_bytes(b"half")
-        os.utime(leftover, times=(time.time() - age_in_seconds,) * 2)
+    leftover, held = (segment.with_name(f".{name}.pixels.1234.tmp") for name in ("left", "held"))
+    leftover.write_bytes(b"half")
+    descriptor = take(held)
     read()
-    assert sorted(path.name for path in segment.parent.glob(".*")) == [".new.pixels.1234.tmp"]
+    assert [path.name for path in segment.parent.glob(".*")] == [held.name]
+    release(descriptor, held)

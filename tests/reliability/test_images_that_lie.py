@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dfal_cli.errors import shown
 from dfal_cli.images import ImageError, decode_image
 from tests.conftest import Ended, dfal, dfal_process, draw_folder, write, write_margins
 from tests.page import Page
@@ -77,7 +78,8 @@ def test_a_folder_full_of_lies_is_scored_with_one_line_about_them(scored: tuple[
     listing = root / "scores.csv.unreadable.csv"
     total = len(SCORED) + len(UNREADABLE) + len(LINKS) + len(SPECIAL) + 2
     bad = len(column(listing, "reason"))
-    assert ended.stderr == f"warning: {bad} of {total} images cannot be read; {listing} has the reasons\n"
+    said = [line for line in ended.stderr.splitlines() if "cannot be read" in line]
+    assert said == [f"warning: {bad} of {total} images cannot be read; {listing} has the reasons"]
 
 
 @pytest.mark.parametrize("name", [*SCORED, "folder.png/in it.png"])
@@ -200,7 +202,7 @@ def test_training_stops_at_a_labelled_image_that_cannot_be_read_and_names_its_li
                      "--epochs", 1, "--device", "cpu", *further)  # fmt: skip
         assert ended.code == 3
         (line,) = ended.stderr.splitlines()[-1:]
-        assert line.startswith(f"dfal train: {labels}, line 4: image {name!r}: ")
+        assert line.startswith(f"dfal train: {labels}, line 4: image {shown(name)}: ")
         assert reason in line
     assert not (tmp_path / "m.safetensors").exists()
 

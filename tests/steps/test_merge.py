@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfal_cli.console import Silent
+from dfal_cli.files import locked
 from dfal_cli.steps.merge import MergeOptions
 from dfal_cli.steps.merge import merge as merge_step
 from tests.conftest import Ended, dfal, write
@@ -179,7 +179,7 @@ def test_images_that_are_not_there_are_refused_on_demand(house: Path) -> None:
 
 def test_a_held_lock_means_try_again_later(house: Path) -> None:
     before = text()
-    with FileLock(".labels.csv.lock"):
+    with locked(Path("labels.csv")):
         ended = merge()
     assert (ended.code, text()) == (75, before)
     assert "labels.csv" in ended.stderr
@@ -204,7 +204,7 @@ def test_a_failed_merge_leaves_the_labels_as_they_were_and_nothing_beside(
     before, names = text(), {path.name for path in house.iterdir()}
     assert merge().code == code
     assert text() == before
-    assert {path.name for path in house.iterdir()} - {".labels.csv.lock"} == names
+    assert {path.name for path in house.iterdir()} == names
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

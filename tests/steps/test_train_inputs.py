@@ -34,7 +34,7 @@ def assert_refused(ended, code, out, *said):
     assert ended.stderr.count("dfal train: ") == 1
     assert ended.stdout == ""
     left = [path.name for path in out.parent.iterdir() if out.name in path.name]
-    assert not [name for name in left if not name.endswith(".lock")]
+    assert not left
 
 
 @pytest.fixture

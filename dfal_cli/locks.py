@@ -1,0 +1,119 @@
+"""Locks between processes: files that the system unlocks when their holder ends, however it ends.
+
+A file's lock (flock) belongs to who opened it, so that one whose holder was killed blocks nobody. Of file systems over
+a network those of today (NFS 4, SMB 3) keep such locks between machines; one that knows none raises LocksUnknown.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+UNKNOWN = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+
+SECONDS_BETWEEN_TRIES = 0.2
+
+LONGEST_NOTE = 4096
+
+
+class Held(Exception):  # noqa: N818 - it is what was found
+    """Another process holds the lock; the message says which."""
+
+
+class LocksUnknown(Exception):  # noqa: N818
+    """The file system has no locks."""
+
+
+@contextlib.contextmanager
+def holding(path: Path, patience: float, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock `path` for the block, and note in it who does. If it is held, `tell` by whom, and wait.
+
+    The file is removed afterwards: whoever waits for it sees that and makes a new one.
+    Raises Held if it is still held after `patience` seconds, LocksUnknown or OSError.
+    """
+    descriptor = _taken_in_time(path, patience, tell)
+    try:
+        _note_holder(descriptor)
+        yield
+    finally:
+        release(descriptor, path)
+
+
+def take(path: Path) -> int:
+    """Open the file, made if need be, and lock it. `release` it with the descriptor, or close that.
+
+    Raises Held, LocksUnknown or OSError.
+    """
+    while True:
+        descriptor = _opened(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            holder = _noted_holder(descriptor)
+            os.close(descriptor)
+            raise Held(holder) from None
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in UNKNOWN:
+                raise LocksUnknown from None
+            raise
+        os.close(descriptor)  # between the two it was removed, or given another name
+
+
+def release(descriptor: int, path: Path) -> None:
+    """Unlock the file, and remove it if it is still there."""
+    with contextlib.suppress(OSError):  # it may not be removed any more: no matter
+        if _is_at(descriptor, path):
+            path.unlink()
+    os.close(descriptor)
+
+
+def _taken_in_time(path: Path, patience: float, tell: Callable[[str], None]) -> int:
+    deadline = time.monotonic() + patience
+    told = False
+    while True:
+        try:
+            return take(path)
+        except Held as held:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            if not told:
+                tell(str(held))
+                told = True
+        time.sleep(min(left, SECONDS_BETWEEN_TRIES))
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except PermissionError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # it was left by another user's killed command
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _note_holder(descriptor: int) -> None:
+    holder = f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    with contextlib.suppress(OSError):  # the disk may be full: the lock is held all the same
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, holder.encode(), 0)
+
+
+def _noted_holder(descriptor: int) -> str:
+    noted = os.pread(descriptor, LONGEST_NOTE, 0).decode(errors="replace")
+    return noted if noted.isprintable() and noted else "another process"

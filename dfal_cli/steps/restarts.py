@@ -1,0 +1,139 @@
+"""Training from several starts, of which the best is taken; one that was stopped goes on after its last epoch."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from dfal_cli.console import Advance, Reporter
+from dfal_cli.device import is_out_of_memory
+from dfal_cli.errors import Interrupted, TryAgainError, UsageError
+from dfal_cli.examples import Examples
+from dfal_cli.models import Network
+from dfal_cli.training import MONITORS, Course, Diverged, Epoch, Kept, Schedule, best_epoch, fit
+from dfal_cli.training_state import State, TrainingState
+
+CHOSEN = "chosen."
+"""Before the names of the weights of the best training that has ended, among those of the one in hand."""
+
+
+class Trained(NamedTuple):
+    """The best network, all epochs of each start, the place of the best."""
+
+    model: Network
+    histories: list[list[Epoch]]
+    chosen: int
+
+
+class Restarts:
+    """Trainings from one start after the other."""
+
+    def __init__(
+        self,
+        start: Callable[[int], Network],
+        seeds: Sequence[int],
+        schedule: Schedule,
+        state: TrainingState,
+        reporter: Reporter,
+    ) -> None:
+        """start: a network on its device, made of a seed."""
+        self._start = start
+        self._seeds = seeds
+        self._schedule = schedule
+        self._state = state
+        self._reporter = reporter
+        self._histories: list[list[Epoch]] = []
+        self._best = -math.inf, 0
+        self._best_weights: dict[str, Tensor] = {}
+
+    def train(self, training: Examples, validation: Examples | None) -> Trained:
+        """Train them all, or those that are left.
+
+        Raises UsageError if all diverge, TryAgainError if memory does not suffice, Interrupted after an epoch.
+        """
+        before = self._taken_up()
+        done = self._schedule.epochs * len(self._histories) + (len(before.told["history"]) if before else 0)
+        total = self._schedule.epochs * len(self._seeds)
+        with self._reporter.progress("training", total, "epochs", done) as advance:
+            for seed in self._seeds[len(self._histories) :]:
+                if len(self._seeds) > 1:
+                    self._reporter.note(f"training {len(self._histories) + 1} of {len(self._seeds)}")
+                model = self._start(seed)
+                course = Course(model, self._schedule, seed)
+                history = self._fitted(course, training, validation, seed, advance, before)
+                self._advance(advance, self._schedule.epochs - len(course.history), course)
+                self._judge(history, model)
+                before = None
+        if not self._best_weights:
+            raise UsageError(f"training diverged: no loss was finite; try an --lr below {self._schedule.lr:g}")
+        model.load_state_dict(self._best_weights)
+        return Trained(model, self._histories, self._best[1])
+
+    def _fitted(
+        self,
+        course: Course,
+        training: Examples,
+        validation: Examples | None,
+        seed: int,
+        advance: Advance,
+        before: Kept | None,
+    ) -> list[Epoch]:
+        """The epochs; none if the training diverged."""
+
+        def on_epoch(epoch: Epoch) -> None:
+            self._reporter.detail(str(epoch))
+            self._state.write_now_and_then(lambda: self._kept(course))
+            self._advance(advance, 1, course)
+
+        try:
+            return fit(course, training, validation, seed, on_epoch, before)
+        except Diverged:
+            self._reporter.warn(f"training {len(self._histories) + 1} of {len(self._seeds)} diverged")
+            return []
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                smaller = max(1, self._schedule.batch_size // 2)
+                raise TryAgainError(f"out of memory; try --batch-size {smaller}") from None
+            raise
+
+    def _advance(self, advance: Advance, epochs: int, course: Course) -> None:
+        try:
+            advance(epochs)
+        except Interrupted as stopped:
+            if self._state.write(self._kept(course)):
+                stopped.add_note(f"after {self._place(len(course.history))}; the same command goes on from there")
+            raise
+
+    def _judge(self, history: list[Epoch], model: Network) -> None:
+        merit = -math.inf
+        if history:
+            merit = MONITORS[self._schedule.monitor](best_epoch(history, self._schedule.monitor))
+        if merit > self._best[0]:
+            self._best = merit, len(self._histories)
+            self._best_weights = copy.deepcopy(model.state_dict())
+        self._histories.append(history)
+
+    def _kept(self, course: Course) -> State:
+        tensors, told = course.kept()
+        tensors |= {f"{CHOSEN}{name}": value for name, value in self._best_weights.items()}
+        return tensors, {"course": told, "histories": self._histories, "best": self._best}
+
+    def _taken_up(self) -> Kept | None:
+        """Know the trainings that an earlier call has finished; what it had of the one in hand, if any."""
+        state = self._state.read()
+        if state is None:
+            return None
+        tensors, told = state
+        self._histories = [[Epoch(*epoch) for epoch in history] for history in told["histories"]]
+        self._best = told["best"][0], told["best"][1]
+        self._best_weights = {
+            name.removeprefix(CHOSEN): value for name, value in tensors.items() if name.startswith(CHOSEN)
+        }
+        self._reporter.note(f"going on after {self._place(len(told['course']['history']))}")
+        return Kept(tensors, told["course"])
+
+    def _place(self, epoch: int) -> str:
+        number = len(self._histories) + 1
+        return f"epoch {epoch}" + (f" of training {number} of {len(self._seeds)}" if len(self._seeds) > 1 else "")

@@ -1,0 +1,253 @@
+"""Full, read-only and vanished disks, limits and odd streams: said in a line or two, nothing lost, nothing left."""
+
+import contextlib
+import os
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import dfal, draw_divided_folder, write
+from tests.reliability.processes import PROGRAM, ended, names, started
+
+SIZE = 65_536
+
+POOL = ("--images", "in/images", "--device", "cpu")
+
+COMMANDS = {
+    "train": ("train", *POOL, "--labels", "in/pool.csv", "--out", "small/m.safetensors", "--epochs", 2),
+    "score": ("score", *POOL, "--checkpoint", "m.safetensors", "--out", "small/s.parquet"),
+    "twins": (
+        "score", *POOL, "--checkpoint", "m.safetensors", "--out", "s.parquet", "--twins", 20, "--nearest", 20,
+        "--twins-dir", "small/twins",
+    ),
+    "select": ("select", "--images", "in/images", "--strategy", "random", "--count", 5, "--out", "small/q.csv"),
+    "preview": (
+        "select", "--images", "in/images", "--strategy", "random", "--count", 5, "--out", "q.csv", "--preview",
+        "small/q.html",
+    ),
+    "merge": ("merge", "--queries", "answers.csv", "--labels", "small/labels.csv"),
+    "simulate": (
+        "simulate", *POOL, "--labels", "in/pool.csv", "--test", "in/test.csv", "--out", "small/sim", "--initial", 4,
+        "--count", 4, "--budget", 12, "--jobs", 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """in/ (a divided folder), m.safetensors, answers.csv."""
+    root = tmp_path_factory.mktemp("disk")
+    draw_divided_folder(root / "in")
+    write(root / "answers.csv", "image,label", "020.png,dark", "021.png,light")
+    done = dfal(
+        "train", "--images", root / "in/images", "--labels", root / "in/pool.csv", "--out", root / "m.safetensors",
+        "--epochs", 2, "--device", "cpu", "--quiet",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def house(made: Path, in_tmp: Path) -> Path:
+    """The same, to be spoilt."""
+    shutil.copytree(made, in_tmp, dirs_exist_ok=True)
+    return in_tmp
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[Path]:
+    """A small file system of its own at `folder`."""
+    folder.mkdir(exist_ok=True)
+    options = ("-t", "tmpfs", "-o", f"size={SIZE}", *options, "tmpfs", str(folder))
+    if subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def small(house: Path) -> Iterator[Path]:
+    """A disk of 64 kB with a labels file on it."""
+    with mounted(house / "small"):
+        shutil.copy("in/pool.csv", "small/labels.csv")
+        yield Path("small")
+
+
+def fill(disk: Path) -> None:
+    """Leave no room."""
+    with (disk / "filling").open("wb", buffering=0) as handle, contextlib.suppress(OSError):
+        while handle.write(bytes(4096)):
+            pass
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_full_disk_means_try_again_and_costs_nothing_that_was_there(small: Path, name: str) -> None:
+    fill(small)
+    before = names(small)
+    done = dfal(*COMMANDS[name], "--quiet")
+    assert done.code == 75, done.stderr
+    assert "small/" in done.stderr
+    assert "No space left on device; make room and run the same command again" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert Path("small/labels.csv").read_bytes() == Path("in/pool.csv").read_bytes()
+    assert names(small) - before <= {"sim", "sim/.rounds", "twins"}, "folders at most"
+    (small / "filling").unlink()
+    assert names(small) - before <= {"sim", "sim/.rounds", "twins"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_read_only_disk_is_a_place_that_cannot_be_written(small: Path, name: str) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    before = names(small)
+    done = dfal(*COMMANDS[name], "--quiet")
+    assert done.code == 2, done.stderr
+    assert "small/" in done.stderr
+    assert "Read-only file system" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert names(small) == before
+    assert Path("small/labels.csv").read_bytes() == Path("in/pool.csv").read_bytes()
+
+
+def test_when_there_is_room_again_the_same_command_does_its_work(small: Path) -> None:
+    fill(small)
+    assert dfal(*COMMANDS["merge"]).code == 75
+    (small / "filling").unlink()
+    assert dfal(*COMMANDS["merge"]).code == 0
+    assert names(small) == {"labels.csv"}
+    assert "020.png,dark" in Path("small/labels.csv").read_text()
+
+
+@pytest.mark.slow
+def test_a_file_larger_than_allowed_means_try_again(house: Path) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    Path("small").mkdir()
+    with started(*COMMANDS["train"], preexec_fn=limited) as process:
+        done = ended(process)
+    assert done.code == 75
+    assert "small/m.safetensors: File too large; allow larger files (ulimit -f)" in done.stderr
+    assert names(Path("small")) == set()
+
+
+def test_a_disk_too_full_for_a_trainings_state_costs_a_warning(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfal_cli import training_state
+
+    monkeypatch.setattr(training_state, "SECONDS_BETWEEN", 0)
+    fill(small)
+    done = dfal(*COMMANDS["train"])
+    assert done.code == 75, "the checkpoint finds no room, either"
+    assert done.stderr.count("warning: ") == 1
+    assert ".m.safetensors.training: No space left on device; a training that is stopped" in done.stderr
+
+
+@pytest.mark.parametrize("state", ["full", "read-only"])
+def test_a_cache_that_cannot_be_made_or_filled_costs_one_warning(small: Path, state: str) -> None:
+    expected = dfal(*COMMANDS["score"][:-1], "expected.csv", "--quiet")
+    assert expected.code == 0, expected.stderr
+    if state == "full":
+        fill(small)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    done = dfal(*COMMANDS["score"][:-1], "s.csv", "--cache", "small/cache")
+    assert done.code == 0, done.stderr
+    assert done.stderr.count("warning: the cache small/cache cannot be ") == 1
+    assert Path("s.csv").read_bytes() == Path("expected.csv").read_bytes()
+
+
+def test_a_device_is_never_replaced_by_an_output(house: Path) -> None:
+    os.mknod("null.csv", stat.S_IFCHR | 0o666, os.makedev(1, 7))
+    for option, name in (("--out", "null.csv"), ("--labels", "null.csv")):
+        command = COMMANDS["select" if option == "--out" else "merge"]
+        done = dfal(*command[: command.index(option)], option, name)
+        assert done.code == 2, done.stderr
+        assert "null.csv" in done.stderr
+        assert stat.S_ISCHR(Path("null.csv").stat().st_mode)
+
+
+@pytest.mark.slow
+def test_too_many_open_files_are_no_fault_of_the_images(house: Path) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))
+
+    with started(*COMMANDS["score"], "--workers", 8, preexec_fn=limited, program=HOLDING) as process:
+        done = ended(process)
+    assert done.code == 75, done.stderr
+    assert "Too many open files" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path("small").exists() or names(Path("small")) == set()
+
+
+HOLDING = (sys.executable, "-c", """
+import os
+from dfal_cli.cli import main
+import dfal_cli.steps.score as step
+
+drawn = step.find_pool
+def find_pool(*arguments):
+    pool = drawn(*arguments)
+    try:
+        while True:
+            os.dup(0)  # until there are no more
+    except OSError:
+        return pool
+
+step.find_pool = find_pool
+main()
+""")  # fmt: skip
+
+
+def shell(command: str, **settings: object) -> tuple[int, str]:
+    """Run `dfal select` (or what comes after it) as a shell does; its exit code and what is on stderr."""
+    line = " ".join(map(str, (*PROGRAM, *COMMANDS["select"]))) + command
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, **settings)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("streams", "code", "words"),
+    [
+        (" | head -0; exit ${PIPESTATUS[0]}", 0, "5 queries"),
+        (" > /dev/full", 75, "dfal select: stdout: No space left on device"),
+        (" >&-", 0, "5 queries"),
+        (" 2>&-", 0, ""),
+        (" 2>/dev/full", 0, ""),
+        (" <&- >&- 2>&-", 0, ""),
+    ],
+)
+def test_whatever_becomes_of_the_streams_the_output_stands(house: Path, streams: str, code: int, words: str) -> None:
+    found, stderr = shell(streams)
+    assert (found, words in stderr) == (code, True), stderr
+    assert "Traceback" not in stderr
+    assert len(stderr.splitlines()) <= 2
+    assert len(Path("small/q.csv").read_text().splitlines()) == 6
+    assert names(Path("small")) == {"q.csv"}
+
+
+@pytest.mark.slow
+def test_a_simulation_needs_no_home(house: Path) -> None:
+    without = {
+        name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")
+    }
+    with started(*COMMANDS["simulate"], "--strategies", "random", env={**without, "HOME": "/proc"}) as process:
+        done = ended(process)
+    assert done.code == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert Path("small/sim/curves.png").exists()
+
+
+@pytest.mark.parametrize("name", ["train", "score"])
+def test_images_that_vanish_are_named(house: Path, name: str) -> None:
+    shutil.rmtree("in/images")
+    done = dfal(*COMMANDS[name], "--quiet")
+    assert (done.code, "in/images" in done.stderr) == (2, True)
+    assert len(done.stderr.splitlines()) == 1
