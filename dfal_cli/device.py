@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -63,12 +63,28 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+class BatchSizes(NamedTuple):
+    """Where batches begin hangs on both."""
+
+    read: int
+    """So many images are read at a time."""
+    computed: int
+    """Of those, so many are computed at a time: fewer than were read where memory has run out."""
+
+
 class FittingBatches:
     """Applies a function to images in batches that fit; remembers the size that did."""
 
-    def __init__(self, size: int, reporter: Reporter) -> None:
-        self.size = size
+    def __init__(self, size: int, reporter: Reporter, computed: int | None = None) -> None:
+        """computed: the size that is known to fit, if it is less."""
+        self.read = size
+        self.size = computed or size
         self._reporter = reporter
+
+    @property
+    def sizes(self) -> BatchSizes:
+        """As they are by now."""
+        return BatchSizes(self.read, self.size)
 
     def apply(self, function: Callable[[torch.Tensor], Answer], images: torch.Tensor) -> list[Answer]:
         """Return the answers for images[:size], images[size:2*size], ...

@@ -153,6 +153,14 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
 
+def digest_of_many(values: Iterable[tuple[object, ...]]) -> str:
+    """SHA-256 of very many values, of which no two have the same text, without holding them all."""
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(f"{value!r}\n".encode())
+    return digest.hexdigest()
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no blanks, so that equal values are equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)

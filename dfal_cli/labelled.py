@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dfal_cli.files import is_file
-from dfal_cli.measures import Gathered
+from dfal_cli.measures import Measuring
+from dfal_cli.parts import Section, joined
 from dfal_cli.schemas import EMBEDDING, IMAGE
+from dfal_cli.scored import score_all
 from dfal_cli.scoring import Scorer
-from dfal_cli.tables import labelled_path, labelled_rows, read_labels_files, write_labelled_embeddings
+from dfal_cli.tables import labelled_path, labelled_rows, read_labels_files
+from dfal_cli.tables.vectors import Values
 
 
 def labelled_images(root: Path, labels: Sequence[Path]) -> list[str]:
@@ -16,18 +19,21 @@ def labelled_images(root: Path, labels: Sequence[Path]) -> list[str]:
     return sorted(image for image in images if is_file(root / image))
 
 
-def write_labelled(scores: Path, scorer: Scorer, images: Sequence[str], nothing_yet: Gathered, made_from: str) -> Path:
-    """Embed the images and write that beside the scores, which are made from the same. Returns where.
+def embed_labelled(
+    scorer: Scorer, images: Sequence[str], section: Section, embedding: Measuring
+) -> tuple[Sequence[str], Values]:
+    """The images with their embeddings, (n, d); what is finished is kept in the section.
 
-    An image that cannot be read is left out, with a counted warning. nothing_yet: to gather the embeddings in.
+    An image that cannot be read is left out, with a counted warning.
     """
-    rows, unreadable = scorer.rows_of(images, with_margins=False, also=nothing_yet.add)
+    rows, unreadable = score_all(scorer, images, section, with_margins=False, further=embedding)
     if unreadable:
         image, reason = unreadable[0]
         scorer.reporter.warn(
             f"{len(unreadable)} labelled images cannot be read and have no embedding (the first: {image!r}: {reason})"
         )
-    return write_labelled_embeddings(scores, [row[IMAGE] for row in rows], nothing_yet.columns()[EMBEDDING], made_from)
+    found = joined(list(section.blocks())) if len(rows) else embedding.of_nothing()
+    return rows.images, found[EMBEDDING]
 
 
 def remove_labelled(scores: Path) -> None:

@@ -10,15 +10,16 @@ given up, and goes on with a larger factor if it finds one that it should not ha
 import bisect
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from dfal_cli.schemas import IMAGE, SKIPPED
-from dfal_cli.scoring import Row, Scorer
+from dfal_cli.rows import OUTCOMES, Places
+from dfal_cli.schemas import SKIPPED
+from dfal_cli.scored import Examining
 
 CHUNKS = (32, 1024)
 """Least and largest number of images between two looks at the threshold: half as many as are wanted. It is not the
@@ -35,6 +36,8 @@ LEAST_AUDITED = 32
 """Of the images never begun, and of those given up, so many or such a share are scored after all."""
 
 CONFIDENCE = 0.95
+
+Margins = TypeVar("Margins", float, npt.NDArray[np.float64])
 
 SETTLED = 1000
 DOUBTFUL = 2e-4, 1e-5
@@ -62,12 +65,9 @@ class Audit:
     """The same in images; N says no more than that the audit was too small to tell."""
 
 
-def walk_nearest(scorer: Scorer, rows: Sequence[Row], nearest: int, seed: int) -> Audit:
-    """Compute the margins that can be among the `nearest` smallest, and write them into `rows`.
-
-    rows: as `Scorer.rows_of` gives them without margins; those not examined stay `skipped`.
-    """
-    walk = _Walk(scorer, rows, nearest)
+def walk_nearest(pool: Examining, nearest: int, seed: int) -> Audit:
+    """Compute the margins that can be among the `nearest` smallest; the other images stay `skipped`."""
+    walk = _Walk(pool, nearest)
     generator = np.random.default_rng(seed)
     missed = 0
     while True:
@@ -94,26 +94,25 @@ def _missed_at_most(left: Sequence[int], audited: Sequence[int]) -> float:
     return missed / sum(left) if groups else 0.0
 
 
-def settle_order(scorer: Scorer, rows: Sequence[Row], nearest: int | None) -> None:
+def settle_order(pool: Examining, nearest: int | None) -> None:
     """Compute those of the smallest margins (the `nearest` ones, or 1,000) once more, in float64, that nearly tie.
 
     In float32 a margin near 0 is mostly rounding, which another batch size rounds otherwise, and of two that nearly tie
     now one and now the other is the smaller. What people are asked about must not hang on that.
     """
-    ranked = sorted((row for row in rows if row["margin"] is not None), key=lambda row: (row["margin"], row[IMAGE]))
-    last = max((row["margin"] for row in ranked[: nearest or SETTLED]), default=0.0)
-    considered = [row for row in ranked if row["margin"] <= _doubtful_up_to(last)]
-    doubtful = {
-        row[IMAGE]: row
-        for pair in pairwise(considered)
-        for row in pair
-        if pair[1]["margin"] < _doubtful_up_to(pair[0]["margin"])
-    }
-    scorer.add_margins(list(doubtful.values()), exact=True)
+    ranked = pool.rows.by_margin()
+    margins = pool.rows.margins["margin"][ranked]
+    last = margins[: nearest or SETTLED].max(initial=0.0)
+    considered = int((margins <= _doubtful_up_to(last)).sum())
+    ties = margins[1:considered] < _doubtful_up_to(margins[:considered][:-1])
+    doubtful = np.zeros(considered, bool)
+    doubtful[:-1] |= ties
+    doubtful[1:] |= ties
+    pool.add_margins(ranked[:considered][doubtful], exact=True)
 
 
-def _doubtful_up_to(margin: float) -> float:
-    """The largest margin that may in truth be smaller than this one."""
+def _doubtful_up_to(margin: Margins) -> Margins:
+    """The largest margin that may in truth be smaller than this one; of several at once."""
     share, length = DOUBTFUL
     return margin * (1 + share) + length
 
@@ -121,15 +120,16 @@ def _doubtful_up_to(margin: float) -> float:
 class _Walk:
     """Where the walk has come to."""
 
-    def __init__(self, scorer: Scorer, rows: Sequence[Row], nearest: int) -> None:
-        self._scorer = scorer
-        self.ahead = _by_gap(row for row in rows if row["logit_gap"] is not None)
+    def __init__(self, pool: Examining, nearest: int) -> None:
+        self._pool = pool
+        self._gaps = pool.rows.measured["logit_gap"]
+        self.ahead = pool.rows.by_logit_gap()
         self._nearest = nearest
         self._chunk = min(max(nearest // 2, CHUNKS[0]), CHUNKS[1])
         self._smallest: list[float] = []  # the N smallest margins so far, negated: a heap has its least in front
         self._steepest = 0.0  # largest logit gap closed per length of margin
         self.factor = FIRST_FACTOR
-        self.given_up: list[Row] = []
+        self.given_up = self.ahead[:0]
         self._total = len(self.ahead)
 
     @property
@@ -140,13 +140,14 @@ class _Walk:
     def go_on(self) -> None:
         """Examine chunk after chunk, until no image ahead can come below the threshold."""
         while expected := self.candidates():
-            with self._scorer.reporter.progress("nearest", expected, "images") as advance:
+            with self._pool.reporter.progress("nearest", expected, "images") as advance:
                 for _ in range(0, expected, self._chunk):
                     if not self.candidates():
                         break
                     chunk, self.ahead = self.ahead[: self._chunk], self.ahead[self._chunk :]
                     self._examine(chunk, give_up_beyond=DETOUR * self.factor * self._threshold())
-                    self.given_up += [row for row in chunk if row["outcome"] == SKIPPED]
+                    skipped = self._pool.rows.margins["outcome"][chunk] == OUTCOMES.index(SKIPPED)
+                    self.given_up = np.append(self.given_up, chunk[skipped])
                     advance(len(chunk))
 
     def candidates(self) -> int:
@@ -154,7 +155,7 @@ class _Walk:
         threshold = self._threshold()
         if math.isinf(threshold):
             return min(len(self.ahead), self._nearest)
-        return bisect.bisect_right(self.ahead, self.factor * self._steepest * threshold, key=itemgetter("logit_gap"))
+        return bisect.bisect_right(self.ahead, self.factor * self._steepest * threshold, key=self._gaps.__getitem__)
 
     def audit(self, generator: np.random.Generator) -> tuple[tuple[int, int], int]:
         """Score a random part of the images never begun, and of those given up.
@@ -163,39 +164,35 @@ class _Walk:
         """
         self.ahead, skipped = _divided(self.ahead, generator)
         self.given_up, abandoned = _divided(self.given_up, generator)
-        threshold, audited = self._threshold(), skipped + abandoned
+        threshold, audited = self._threshold(), np.append(skipped, abandoned)
         self._examine(audited)
-        found = sum(row["margin"] is not None and row["margin"] < threshold for row in audited)
+        found = int((self._pool.rows.margins["margin"][audited] < threshold).sum())
         return (len(skipped), len(abandoned)), found
 
     def raise_factor(self) -> None:
         """Be more careful from here on; what was given up lies ahead again."""
         self.factor *= RAISED_BY
-        self.ahead, self.given_up = _by_gap([*self.given_up, *self.ahead]), []
+        self.ahead = self._pool.rows.by_logit_gap(np.append(self.given_up, self.ahead))
+        self.given_up = self.ahead[:0]
 
     def _threshold(self) -> float:
         """The N-th smallest margin so far; inf as long as there are fewer."""
         return -self._smallest[0] if len(self._smallest) == self._nearest else math.inf
 
-    def _examine(self, rows: list[Row], give_up_beyond: float = math.inf) -> None:
-        self._scorer.add_margins(rows, give_up_beyond=give_up_beyond)
-        for row in rows:
-            margin = row["margin"]
-            if margin is None:
-                continue
+    def _examine(self, places: Places, give_up_beyond: float = math.inf) -> None:
+        self._pool.add_margins(places, give_up_beyond=give_up_beyond)
+        margins = self._pool.rows.margins["margin"][places]
+        known = np.isfinite(margins)
+        for gap, margin in zip(self._gaps[places][known].tolist(), margins[known].tolist(), strict=True):
             if margin > 0:
-                self._steepest = max(self._steepest, row["logit_gap"] / margin)
+                self._steepest = max(self._steepest, gap / margin)
             heapq.heappush(self._smallest, -margin)
             if len(self._smallest) > self._nearest:
                 heapq.heappop(self._smallest)
 
 
-def _by_gap(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row["logit_gap"], row[IMAGE]))
-
-
-def _divided(rows: list[Row], generator: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """Rows that are left alone, and rows drawn to be audited."""
-    count = min(len(rows), max(LEAST_AUDITED, round(AUDITED_SHARE * len(rows))))
-    drawn = set(generator.choice(len(rows), count, replace=False).tolist()) if count else set()
-    return [row for place, row in enumerate(rows) if place not in drawn], [rows[place] for place in sorted(drawn)]
+def _divided(places: Places, generator: np.random.Generator) -> tuple[Places, Places]:
+    """Images that are left alone, and images drawn to be audited."""
+    count = min(len(places), max(LEAST_AUDITED, round(AUDITED_SHARE * len(places))))
+    drawn = np.sort(generator.choice(len(places), count, replace=False)) if count else np.empty(0, np.int64)
+    return np.delete(places, drawn), places[drawn]

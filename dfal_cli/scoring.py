@@ -1,10 +1,9 @@
-"""From a stream of images to rows of measures, and to twins."""
+"""From a stream of images to measures, margins and twins."""
 
 import copy
 import functools
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,16 +22,14 @@ from dfal_cli.margins.across import clearly_across
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.margins.reasons import NOT_FINITE, why_not_crossed
 from dfal_cli.measures import probabilities
-from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
+from dfal_cli.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN, Block, no_margins
+from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 
 Stream = Callable[[Sequence[str]], Iterator[Decoded]]
 """Reads the named images, in order, as decoded batches."""
 
-Row = dict[str, Any]
-"""A row of the scores table, with the `logit_gap` besides, and `why` it has not crossed."""
-
-Columns = list[list[Any]]
-"""Measures, each a list over the images of a batch."""
+Further = Callable[[Tensor], dict[str, npt.NDArray[np.float32]]]
+"""More measures of a batch of images (B, C, H, W), B > 0, by their names: (B, ...) each."""
 
 
 class MarginSettings(NamedTuple):
@@ -44,6 +41,20 @@ class MarginSettings(NamedTuple):
     overshoot: float
     classes: int | None
     clip: bool
+
+
+class Batch(NamedTuple):
+    """What one batch of images has come to."""
+
+    asked: int
+    """Images that were to be read."""
+    images: list[str]
+    """Those that could be, in order; what follows is of these."""
+    unreadable: list[tuple[str, str]]
+    """Path and reason of the others."""
+    measured: Block
+    margins: Block
+    further: dict[str, npt.NDArray[np.float32]]
 
 
 class Scorer:
@@ -65,41 +76,37 @@ class Scorer:
         self.lost: dict[str, str] = {}
         """Images that could be read, and then not again, with the reasons: what is known of them by then stays."""
 
-    def rows_of(
-        self, images: Sequence[str], *, with_margins: bool, also: Callable[[Tensor], None] | None = None
-    ) -> tuple[list[Row], list[tuple[str, str]]]:
-        """Score the images in a stream: rows of the scores table in their order, and (image, reason) of the rest.
+    def batches_of(
+        self, images: Sequence[str], *, with_margins: bool, further: Further | None = None
+    ) -> Iterator[Batch]:
+        """Score the images in a stream; without margins they count as not examined.
 
-        Without margins the outcome is `skipped`; `logit_gap` tells in which order to look at them.
-        also: is given the images of the rows, as batches (B, C, H, W) of floats, since they are decoded anyway.
+        further: is given the images too, since they are decoded anyway.
         """
-        rows: list[Row] = []
-        unreadable: list[tuple[str, str]] = []
-        with self.reporter.progress("scoring", len(images), "images") as advance:
-            for decoded in self._stream(images):
-                unreadable += decoded.unreadable
-                floats = self._floats(decoded.pixels)
-                columns = _joined(self._batches.apply(self._measure, floats))
-                new = _rows(decoded.images, self._network.classes, columns)
-                if with_margins:
-                    self._fill_margins(new, floats)
-                rows += new
-                if also is not None:
-                    also(floats)
-                advance(len(decoded.images) + len(decoded.unreadable))
-        return rows, unreadable
+        for decoded in self._stream(images):
+            floats = self._floats(decoded.pixels)
+            measured = self._in_batches(self._measure, floats, MEASURED)
+            yield Batch(
+                len(decoded.images) + len(decoded.unreadable),
+                decoded.images,
+                decoded.unreadable,
+                measured,
+                self._margins_of(floats) if with_margins else _not_examined(measured),
+                further(floats) if further is not None and len(floats) else {},
+            )
 
-    def add_margins(self, rows: Sequence[Row], *, give_up_beyond: float = math.inf, exact: bool = False) -> None:
-        """Read the images of `rows` again and fill in their margins; `exact`: computed in float64.
+    def margins_of(
+        self, images: Sequence[str], *, give_up_beyond: float = math.inf, exact: bool = False
+    ) -> Iterator[tuple[int, list[str], Block]]:
+        """Yield for each batch how many images it is of, those that can be read, and their margins.
 
-        Images given up because they would go beyond so far stay `skipped`.
+        Images given up because they would go beyond so far are `skipped`. exact: computed in float64.
         """
-        row_of = {row[IMAGE]: row for row in rows}
-        for decoded in self._stream(list(row_of)):
+        for decoded in self._stream(images):
             self.lost |= dict(decoded.unreadable)
             floats = self._floats(decoded.pixels)
-            chosen = [row_of[image] for image in decoded.images]
-            self._fill_margins(chosen, floats, give_up_beyond=give_up_beyond, exact=exact)
+            margins = self._margins_of(floats, give_up_beyond=give_up_beyond, exact=exact)
+            yield len(decoded.images) + len(decoded.unreadable), decoded.images, margins
 
     def twins_of(self, images: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
         """Yield each image with its twin, (C, H, W), less those that do not lie clearly across the boundary.
@@ -138,33 +145,35 @@ class Scorer:
             return None
         return model
 
-    def _measure(self, images: Tensor) -> Columns:
+    def _in_batches(self, function: Callable[[Tensor], Block], images: Tensor, kind: np.dtype[Any]) -> Block:
+        return np.concatenate([np.empty(0, kind), *self._batches.apply(function, images)])
+
+    def _measure(self, images: Tensor) -> Block:
         """The probability measures and the gap of the two largest logits."""
         with torch.no_grad():
             logits = self._network.model(images)
         top = logits.topk(2, dim=1).values
-        return [values.tolist() for values in (*probabilities(logits), top[:, 0] - top[:, 1])]
+        measured = _block(MEASURED, (*probabilities(logits), top[:, 0] - top[:, 1]))
+        measured["predicted"][~np.isfinite(measured["confidence"])] = UNKNOWN
+        return measured
 
-    def _fill_margins(
-        self, rows: Sequence[Row], images: Tensor, *, give_up_beyond: float = math.inf, exact: bool = False
-    ) -> None:
-        def margins_of(part: Tensor) -> Columns:
+    def _margins_of(self, images: Tensor, *, give_up_beyond: float = math.inf, exact: bool = False) -> Block:
+        def margins_of(part: Tensor) -> Block:
             crossing = self._cross(part, give_up_beyond=give_up_beyond, exact=exact)
-            gone = NORMS[self._margins.norm].length(crossing.adversarial - part)
+            gone = NORMS[self._margins.norm].length(crossing.adversarial - part).double().cpu().numpy()
             why = why_not_crossed(self._network.model, crossing, self._margins.max_iterations)
-            return [
-                *(values.tolist() for values in (crossing.margin, crossing.crossing_class, crossing.iterations, gone)),
-                why,
-            ]
+            to_come = torch.zeros_like(crossing.iterations)
+            columns = (to_come, crossing.margin, crossing.crossing_class, crossing.iterations, to_come)
+            margins = _block(MARGINS, columns)
+            margins["why"] = [REASONS.index(reason) for reason in why]
+            crossed = np.isfinite(margins["margin"])
+            margins["outcome"] = np.where(gone > give_up_beyond, OUTCOMES.index(SKIPPED), OUTCOMES.index(UNCROSSED))
+            margins["outcome"][crossed] = OUTCOMES.index(CROSSED)
+            margins["margin"][~crossed] = np.nan
+            margins["crossing_class"][~crossed] = UNKNOWN
+            return margins
 
-        columns = _joined(self._batches.apply(margins_of, images))
-        for row, margin, other, iterations, gone, why in zip(rows, *columns, strict=True):
-            crossed = math.isfinite(margin)
-            row["outcome"] = CROSSED if crossed else SKIPPED if gone > give_up_beyond else UNCROSSED
-            row["margin"] = _finite(margin)
-            row["crossing_class"] = self._network.classes[other] if crossed else None
-            row["iterations"] = iterations
-            row["why"] = why
+        return self._in_batches(margins_of, images, MARGINS)
 
     def _twins(self, images: Tensor) -> tuple[npt.NDArray[np.float32], list[bool]]:
         adversarial = self._cross(images).adversarial
@@ -172,31 +181,19 @@ class Scorer:
         return twins.cpu().numpy(), across.tolist()
 
 
-def _joined(parts: Sequence[Columns]) -> Columns:
-    """The columns of the parts of a batch, one after the other."""
-    return [list(itertools.chain.from_iterable(column)) for column in zip(*parts, strict=True)]
+def _not_examined(measured: Block) -> Block:
+    """The margins of images that have only been measured: where the logits are not finite, there is none to find."""
+    margins = no_margins(len(measured))
+    hopeless = ~np.isfinite(measured["logit_gap"])
+    margins["outcome"][hopeless] = OUTCOMES.index(UNCROSSED)
+    margins["why"][hopeless] = REASONS.index(NOT_FINITE)
+    return margins
 
 
-def _rows(images: Sequence[str], classes: tuple[str, ...], columns: Columns) -> list[Row]:
-    """Rows of the scores table without margins; None is a null, and stands wherever there is no finite number."""
-    return [
-        {
-            IMAGE: image,
-            "predicted": classes[predicted] if math.isfinite(confidence) else None,
-            "confidence": _finite(confidence),
-            "probability_gap": _finite(gap),
-            "entropy": _finite(entropy),
-            "logit_gap": _finite(logit_gap),
-            "outcome": SKIPPED if math.isfinite(logit_gap) else UNCROSSED,
-            "why": None if math.isfinite(logit_gap) else NOT_FINITE,
-            "margin": None,
-            "crossing_class": None,
-            "iterations": 0,
-            TWIN: None,
-        }
-        for image, predicted, confidence, gap, entropy, logit_gap in zip(images, *columns, strict=True)
-    ]
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+def _block(kind: np.dtype[Any], columns: Iterable[Tensor]) -> Block:
+    """Rows of that kind from their columns, (B,) each."""
+    values = [column.detach().double().cpu().numpy() for column in columns]  # numpy knows no bfloat16
+    block = np.empty(len(values[0]), kind)
+    for name, column in zip(kind.names or (), values, strict=True):
+        block[name] = column
+    return block

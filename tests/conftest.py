@@ -116,7 +116,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_margins(path: Path, root: Path, margins: dict[str, float | None], **columns: list[Any]) -> Path:
     """Write a scores file as `dfal score` would for these margins (None = not crossed); `columns` replace others."""
-    from dfal_cli.tables import write_scores
+    from dfal_cli.tables import scores_table, write_scores
 
     count = len(margins)
     crossed = [margin is not None for margin in margins.values()]
@@ -134,5 +134,5 @@ def write_margins(path: Path, root: Path, margins: dict[str, float | None], **co
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"image_root": str(root.absolute()), "input_shape": [1, 16, 16], "norm": "l2"}
-    write_scores(path, values | columns, metadata)
+    write_scores(path, [scores_table(values | columns)], metadata)
     return path

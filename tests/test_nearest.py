@@ -9,6 +9,7 @@ import pytest
 from dfal_cli.console import Silent
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.nearest import CHUNKS, FIRST_FACTOR, settle_order, walk_nearest
+from dfal_cli.rows import MEASURED, OUTCOMES, Rows, no_margins
 from dfal_cli.tables import read_scores
 from tests.conftest import SAMPLE_DATA, dfal, write
 
@@ -16,42 +17,42 @@ CHECKPOINT = Path(__file__).parent / "data" / "lenet5_16px.safetensors"
 
 
 class KnownMargins:
-    """Stands where a Scorer does, with a margin for each row: its logit gap over a known slope."""
+    """Stands where images are examined, with a margin for each: its logit gap over a known slope."""
 
     def __init__(self, slopes: np.ndarray, gaps: np.ndarray) -> None:
         self.reporter = Silent()
-        self.detours: dict[str, float] = {}
-        self.margins = {
-            f"{number:05d}.png": gap / slope for number, (gap, slope) in enumerate(zip(gaps, slopes, strict=True))
-        }
-        self.rows = [
-            {"image": image, "logit_gap": float(gap), "margin": None, "outcome": "skipped"}
-            for image, gap in zip(self.margins, gaps, strict=True)
-        ]
+        self.detours = np.ones(len(gaps))
+        self.margins = gaps / slopes
+        measured = np.zeros(len(gaps), MEASURED)
+        measured["logit_gap"] = gaps
+        self.rows = Rows([f"{number:05d}.png" for number in range(len(gaps))], measured, no_margins(len(gaps)))
 
-    def add_margins(self, rows: list[dict], *, give_up_beyond: float = np.inf, exact: bool = False) -> None:
-        """An image in `detours` goes so many times too far before it comes back to its margin."""
-        for row in rows:
-            margin = self.margins[row["image"]]
-            given_up = margin * self.detours.get(row["image"], 1) > give_up_beyond
-            row["margin"], row["outcome"] = (None, "skipped") if given_up else (margin, "crossed")
+    def add_margins(self, places: np.ndarray, *, give_up_beyond: float = np.inf, exact: bool = False) -> None:
+        """An image goes `detours` times too far before it comes back to its margin."""
+        given_up = self.margins[places] * self.detours[places] > give_up_beyond
+        self.rows.margins["margin"][places] = np.where(given_up, np.nan, self.margins[places])
+        self.rows.margins["outcome"][places] = OUTCOMES.index("crossed")
+        self.rows.margins["outcome"][places[given_up]] = OUTCOMES.index("skipped")
 
-    def found(self, count: int) -> set[str]:
-        known = [row for row in self.rows if row["margin"] is not None]
-        return {row["image"] for row in sorted(known, key=lambda row: row["margin"])[:count]}
+    def found(self, count: int) -> set[int]:
+        return set(self.rows.by_margin()[:count].tolist())
 
-    def true(self, count: int) -> set[str]:
-        return set(sorted(self.margins, key=self.margins.__getitem__)[:count])
+    def true(self, count: int) -> set[int]:
+        return set(np.argsort(self.margins, kind="stable")[:count].tolist())
+
+    @property
+    def known(self) -> np.ndarray:
+        return np.isfinite(self.rows.margins["margin"])
 
 
 @pytest.mark.parametrize("wanted", [1, 50, 2000])
 def test_the_walk_finds_the_nearest_and_leaves_most_of_the_pool_alone(wanted):
     generator = np.random.default_rng(0)
     pool = KnownMargins(generator.uniform(1, 1.9, 20_000), generator.exponential(5, 20_000))
-    audit = walk_nearest(pool, pool.rows, wanted, seed=0)
+    audit = walk_nearest(pool, wanted, seed=0)
     assert pool.found(wanted) == pool.true(wanted)
     assert (audit.missed, audit.factor) == (0, FIRST_FACTOR)
-    assert audit.examined == sum(row["outcome"] == "crossed" for row in pool.rows) + audit.given_up
+    assert audit.examined == pool.rows.of_outcome("crossed") + audit.given_up
     assert audit.examined <= 6 * wanted + 2 * CHUNKS[0] + audit.audited
     assert 0 < audit.missed_at_most < 0.05
 
@@ -62,7 +63,7 @@ def test_an_audit_that_finds_a_missed_image_raises_the_factor_and_the_walk_goes_
     gaps = np.sort(generator.uniform(0.1, 10, 5_000))
     slopes = np.where((gaps > 5) & (generator.random(5_000) < 0.3), 200.0, 1.0)
     pool = KnownMargins(slopes, gaps)
-    audit = walk_nearest(pool, pool.rows, 300, seed=0)
+    audit = walk_nearest(pool, 300, seed=0)
     assert audit.missed > 0
     assert audit.factor > FIRST_FACTOR
     assert pool.found(300) == pool.true(300)
@@ -73,8 +74,8 @@ def test_images_given_up_too_early_are_found_by_audits_but_for_the_share_that_th
     # All images go four times too far before they come back.
     generator = np.random.default_rng(0)
     pool = KnownMargins(generator.uniform(1, 1.9, 5_000), generator.exponential(5, 5_000))
-    pool.detours = dict.fromkeys(pool.margins, 4.0)
-    audit = walk_nearest(pool, pool.rows, 500, seed=seed)
+    pool.detours[:] = 4.0
+    audit = walk_nearest(pool, 500, seed=seed)
     assert audit.missed > 0
     assert audit.factor > FIRST_FACTOR
     left = 5_000 - audit.examined + audit.given_up
@@ -86,34 +87,32 @@ def test_the_walk_goes_on_when_an_audit_has_met_a_steeper_slope():
     gaps = np.linspace(1, 100, 5_000)
     slopes = np.where((np.arange(5_000) > 1_000) & (np.arange(5_000) % 10 == 0), 4.0, 1.0)
     pool = KnownMargins(slopes, gaps)
-    audit = walk_nearest(pool, pool.rows, 20, seed=0)
-    examined = [row for row in pool.rows if row["margin"] is not None]
-    steepest = max(row["logit_gap"] / row["margin"] for row in examined)
-    threshold = sorted(row["margin"] for row in examined)[19]
+    audit = walk_nearest(pool, 20, seed=0)
+    steepest = slopes[pool.known].max()
+    threshold = np.sort(pool.margins[pool.known])[19]
     assert (audit.missed, steepest) == (0, 4.0)
-    never_begun = pool.rows[audit.examined :] and [row for row in pool.rows if row["margin"] is None]
-    assert sum(row["logit_gap"] <= audit.factor * steepest * threshold for row in never_begun) <= audit.given_up
+    assert audit.examined < len(gaps)
+    assert (gaps[~pool.known] <= audit.factor * steepest * threshold).sum() <= audit.given_up
 
 
 @pytest.mark.parametrize("nearest", [None, 3])
 def test_where_nothing_has_crossed_there_is_nothing_to_settle(nearest):
     pool = KnownMargins(np.ones(10), np.arange(1.0, 11.0))
-    settle_order(pool, pool.rows, nearest)
-    assert all(row["margin"] is None for row in pool.rows)
+    settle_order(pool, nearest)
+    assert not pool.known.any()
 
 
 def test_images_that_go_too_far_are_given_up_and_have_no_margin():
     generator = np.random.default_rng(0)
     pool = KnownMargins(generator.uniform(1, 10, 5_000), generator.exponential(5, 5_000))
-    audit = walk_nearest(pool, pool.rows, 50, seed=0)
-    given_up = [row for row in pool.rows if row["outcome"] == "skipped" and row["margin"] is None]
-    assert 0 < audit.given_up <= len(given_up)
+    audit = walk_nearest(pool, 50, seed=0)
+    assert 0 < audit.given_up <= pool.rows.of_outcome("skipped")
     assert pool.found(50) == pool.true(50)
 
 
 def test_a_pool_smaller_than_what_is_wanted_is_examined_whole():
     pool = KnownMargins(np.ones(10), np.arange(1.0, 11.0))
-    audit = walk_nearest(pool, pool.rows, 50, seed=0)
+    audit = walk_nearest(pool, 50, seed=0)
     assert (audit.examined, audit.audited, audit.missed_at_most) == (10, 0, 0.0)
 
 

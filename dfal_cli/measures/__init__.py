@@ -6,8 +6,8 @@ To add one: write a function (model, settings) -> function of images, in this pa
 from dfal_cli.measures.bald import bald
 from dfal_cli.measures.egl import egl
 from dfal_cli.measures.embedding import embedding
-from dfal_cli.measures.gathered import Gathered
 from dfal_cli.measures.measure import Compute, Measure, Settings
+from dfal_cli.measures.measuring import Measuring
 from dfal_cli.measures.probability import Probabilities, probabilities, softmax
 from dfal_cli.schemas import EMBEDDING, PROBABILITIES
 
@@ -19,4 +19,4 @@ MEASURES = {
 }
 """What `score --measure` can add to the measures that every scores file has."""
 
-__all__ = ["MEASURES", "Compute", "Gathered", "Measure", "Probabilities", "Settings", "probabilities"]
+__all__ = ["MEASURES", "Compute", "Measure", "Measuring", "Probabilities", "Settings", "probabilities"]

@@ -20,7 +20,8 @@ from dfal_cli.contenders import CONTENDERS, Contender
 from dfal_cli.files import atomic_output, beside, canonical_json
 from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, TWIN
 from dfal_cli.steps.merge import MergeOptions, merge
-from dfal_cli.steps.score import ScoreOptions, score
+from dfal_cli.steps.score import score
+from dfal_cli.steps.score_options import ScoreOptions
 from dfal_cli.steps.select import PSEUDO_SUFFIX, SelectOptions, select
 from dfal_cli.steps.simulation import DONE, Played, Run, Simulation, ended
 from dfal_cli.steps.train import TrainOptions, train

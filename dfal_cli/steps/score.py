@@ -5,7 +5,7 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,91 +13,35 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
-from dfal_cli.errors import UsageError
-from dfal_cli.files import (
-    beside,
-    fingerprint,
-    locked,
-    must_be_regular,
-    must_end_with,
-    settings_of,
-    sha256_of,
-)
-from dfal_cli.images import Decoded, ImageSource, opened
-from dfal_cli.labelled import labelled_images, remove_labelled, write_labelled
-from dfal_cli.margins import ESTIMATORS
-from dfal_cli.margins.norms import NORMS
-from dfal_cli.measures import MEASURES, Gathered, Settings
+from dfal_cli.files import beside, fingerprint, locked
+from dfal_cli.images import Decoded, ImageSource, Listing, opened
+from dfal_cli.labelled import embed_labelled, labelled_images, remove_labelled
+from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.nearest import Audit, settle_order, walk_nearest
+from dfal_cli.parts import Parts
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.schemas import (
-    CROSSED,
-    EMBEDDING,
-    IMAGE,
-    SCORES_COLUMNS,
-    SKIPPED,
-    TWIN,
-    UNCROSSED,
-)
+from dfal_cli.rows import Rows
+from dfal_cli.schemas import CROSSED, EMBEDDING, SKIPPED, UNCROSSED
+from dfal_cli.scored import Examining, score_all, tables_of
 from dfal_cli.scoring import MarginSettings, Scorer
 from dfal_cli.soundness import PROBED, in_words, judge_scores, probe_network
+from dfal_cli.steps.score_made_from import differences, is_up_to_date, made_from, settings_that_shape
+from dfal_cli.steps.score_options import ScoreOptions, check
 from dfal_cli.steps.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
-from dfal_cli.tables import (
-    belongs_to_scores,
-    labelled_path,
-    read_scores_metadata,
-    write_scores,
-)
-from dfal_cli.tables.scores import SUFFIXES
+from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
 from dfal_cli.twins import TwinStore, locked_twins
-
-WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code")
-"""Options that do not shape the scores."""
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """The options of `dfal score`; their help stands in the command."""
-
-    images: Path
-    checkpoint: Path
-    out: Path
-    labels: list[Path] = field(default_factory=list)
-    exclude: list[Path] = field(default_factory=list)
-    norm: str = "l2"
-    estimator: str = "deepfool"
-    candidates: int | None = None
-    classes: int | None = None
-    max_iterations: int = 50
-    overshoot: float = 0.02
-    clip: bool = False
-    nearest: int | None = None
-    measure: list[str] = field(default_factory=list)
-    passes: int = 20
-    twins: int = 0
-    twins_dir: Path | None = None
-    max_unreadable: float = 0.05
-    arch: str | None = None
-    trust_code: bool = False
-    seed: int = 0
-    device: str = "auto"
-    batch_size: int | None = None
-    workers: int | None = None
-    cache: Path | None = None
-    cache_limit: str = "10GB"
-    wait: float = 0.0
-    force: bool = False
 
 
 def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
     """Score the pool and write one row per image, and the twins of the nearest ones if asked for.
 
-    `images` stand in for the folder `options.images`.
+    `images` stand in for the folder `options.images`. What is finished when the call ends before its time is kept in
+    parts, and the next identical call goes on from them.
 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
-    _check(options)
+    check(options)
     device = choose_device(options.device)
     with (
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
@@ -108,49 +52,69 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     ):
         pool, unlisted = find_pool(source, options.labels, options.exclude)
         labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []
-        made_from = _fingerprint(options, source, pool, labelled)
-        if _is_up_to_date(options, made_from):
-            return up_to_date([options.out, *filter(Path.exists, _companions(options.out))])
-        stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
-        network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
-        candidates = _draw(pool, options.candidates, options.seed)
-        batches = FittingBatches(options.batch_size or first_batch_size(device, network.input_shape), reporter)
-        reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device.type}, batch {batches.size}")
+        shaped_by = made_from(options, source, pool, labelled)
+        with Parts(options.out, shaped_by) as parts:
+            if is_up_to_date(options, fingerprint(shaped_by)):
+                result = up_to_date([options.out, *filter(Path.exists, _companions(options.out))])
+            else:
+                stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
+                network = load_checkpoint(
+                    options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
+                )
+                with full_precision():
+                    listing = Listing(pool, unlisted)
+                    result = _score(options, network, source, listing, labelled, shaped_by, parts, reporter)
+        parts.remove()
+        return result
 
-        def stream(images: Sequence[str]) -> Iterator[Decoded]:
-            return source.batches(images, network.input_shape, batches.size, options.workers)
 
-        margins = MarginSettings(
-            options.estimator, options.norm, options.max_iterations, options.overshoot, options.classes, options.clip
-        )
-        scorer = Scorer(network, margins, stream, batches, reporter)
-        measures = _measures(options, options.measure, network, batches, reporter)
-        with full_precision():
-            for few in stream(candidates[:PROBED]):
-                probe_network(network, few.pixels, batches, reporter)
-            rows, failed = scorer.rows_of(candidates, with_margins=options.nearest is None, also=measures.add)
-            stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
-            audit = walk_nearest(scorer, rows, options.nearest, options.seed) if options.nearest else None
-            settle_order(scorer, rows, options.nearest)
-            kept = _keep_twins(options, scorer, rows, reporter)
-            unreadable = [*unlisted, *failed, *scorer.lost.items()]
-            outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
-            remove_labelled(options.out)
-            if labelled:
-                embeddings = _measures(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
-                outputs.append(write_labelled(options.out, scorer, labelled, embeddings, made_from))
-        columns = {name: [row[name] for row in rows] for name in SCORES_COLUMNS}
-        metadata = _metadata(options, network, made_from, audit, with_labelled=bool(labelled))
-        write_scores(options.out, columns, metadata, measures.columns())
-    outcomes = Counter(row["outcome"] for row in rows)
-    reasons = Counter(row["why"] for row in rows if row["outcome"] == UNCROSSED)
-    judge_scores([row["predicted"] for row in rows], outcomes, reasons, reporter)
-    counts = {"pool": len(pool), "scored": len(rows)}
-    partly = options.nearest is not None
-    counts |= {outcome: outcomes[outcome] for outcome in (CROSSED, UNCROSSED, *((SKIPPED,) if partly else ()))}
-    counts |= {"unreadable": len(unreadable), "twins": kept}
+def _score(
+    options: ScoreOptions,
+    network: LoadedNetwork,
+    source: ImageSource,
+    listing: Listing,
+    labelled: list[str],
+    shaped_by: dict[str, Any],
+    parts: Parts,
+    reporter: Reporter,
+) -> Result:
+    """Go on from the parts, and write the scores."""
+    pool, unlisted = listing
+    candidates = _draw(pool, options.candidates, options.seed)
+    batches = _batches(options, network, parts, reporter)
+    device = network.device.type
+    reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device}, batch {batches.size}")
+    _say_what_is_kept(parts, shaped_by, len(candidates), reporter)
+    scorer = _scorer(options, network, source, batches, reporter)
+    measuring = _measuring(options, options.measure, network, batches, reporter)
+    section = parts.section("pool")
+    for few in source.batches(candidates[:PROBED], network.input_shape, PROBED, options.workers):
+        probe_network(network, few.pixels, batches, reporter)
+    rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, further=measuring)
+    stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
+    examining = Examining(scorer, rows, parts.section("margins"))
+    audit = walk_nearest(examining, options.nearest, options.seed) if options.nearest else None
+    settle_order(examining, options.nearest)
+    kept = _keep_twins(options, scorer, rows, reporter)
+    unreadable = [*unlisted, *failed, *scorer.lost.items()]
+    outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
+    told = fingerprint(shaped_by)
+    if labelled:
+        embedding = _measuring(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
+        embedded = embed_labelled(scorer, labelled, parts.section("labelled"), embedding)
+        outputs.append(write_labelled_embeddings(options.out, *embedded, told))
+    else:
+        remove_labelled(options.out)
+    metadata = _metadata(options, network, told, audit, with_labelled=bool(labelled))
+    write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)
+    outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
+    reasons = rows.uncrossed_because()
+    judge_scores(rows.predicted(network.classes), outcomes, reasons, reporter)
+    if options.nearest is None:
+        del outcomes[SKIPPED]
+    counts = {"pool": len(pool), "scored": len(rows), **outcomes, "unreadable": len(unreadable), "twins": kept}
     details = {
-        "device": device.type,
+        "device": device,
         "batch_size": batches.size,
         "audit": audit and asdict(audit),
         "uncrossed_because": dict(reasons),
@@ -158,62 +122,54 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     return Result([options.out, *outputs], _summary(counts, reasons, audit, options.nearest), counts, details)
 
 
-def _check(options: ScoreOptions) -> None:
-    must_end_with(options.out, SUFFIXES, "--out")
-    must_be_regular(options.checkpoint, "--checkpoint")
-    check_margin(options.norm, options.estimator, options.classes)
-    for name in options.measure:
-        if name not in MEASURES:
-            raise UsageError(f"--measure {name}: use some of {', '.join(MEASURES)}")
-        if MEASURES[name].vector and options.out.suffix.lower() == ".csv":
-            raise UsageError(f"--measure {name}: a vector an image, which CSV cannot hold; let --out end in .parquet")
-    if options.nearest is not None and options.twins > options.nearest:
-        raise UsageError(
-            f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"
+def _batches(options: ScoreOptions, network: LoadedNetwork, parts: Parts, reporter: Reporter) -> FittingBatches:
+    """As many images at a time as the option says; else as those of the parts; else a first guess."""
+    kept = parts.sizes
+    if kept is not None and options.batch_size in (None, kept.read):
+        batches = FittingBatches(kept.read, reporter, kept.computed)
+    else:
+        size = options.batch_size or first_batch_size(network.device, network.input_shape)
+        batches = FittingBatches(size, reporter)
+    parts.made_by(batches)
+    return batches
+
+
+def _scorer(
+    options: ScoreOptions, network: LoadedNetwork, source: ImageSource, batches: FittingBatches, reporter: Reporter
+) -> Scorer:
+    def stream(images: Sequence[str]) -> Iterator[Decoded]:
+        return source.batches(images, network.input_shape, batches.read, options.workers)
+
+    margins = MarginSettings(
+        options.estimator, options.norm, options.max_iterations, options.overshoot, options.classes, options.clip
+    )
+    return Scorer(network, margins, stream, batches, reporter)
+
+
+def _say_what_is_kept(parts: Parts, shaped_by: dict[str, Any], total: int, reporter: Reporter) -> None:
+    """Whether this call goes on from an unfinished one, or why it does not."""
+    if kept := parts.section("pool").kept:
+        examined = parts.section("margins").kept
+        reporter.note(
+            f"going on after {kept} of {total} images" + (f" and {examined} further margins" if examined else "")
         )
-
-
-def check_margin(norm: str, estimator: str, classes: int | None) -> None:
-    """Raises UsageError if there is no such norm or estimator, or if so few classes have no boundary."""
-    for name, value, table in (("estimator", estimator, ESTIMATORS), ("norm", norm, NORMS)):
-        if value not in table:
-            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
-    if classes is not None and classes < 2:
-        raise UsageError("--classes: at least 2, the predicted class and one other")
-
-
-def _settings(options: ScoreOptions) -> dict[str, Any]:
-    """The options that shape the scores, less the files they are made from."""
-    return settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude"))
-
-
-def _fingerprint(options: ScoreOptions, images: ImageSource, pool: Sequence[str], labelled: Sequence[str]) -> str:
-    """What the scores are made from. Of the images, path, size and time: a pool is too large to be read twice."""
-    states = [[(image, *images.state_of(image)) for image in part] for part in (pool, labelled)]
-    return fingerprint(_settings(options), sha256_of(options.checkpoint), states, __version__)
-
-
-def _is_up_to_date(options: ScoreOptions, made_from: str) -> bool:
-    """Whether the scores stand there already. Raises UsageError if others are in the way."""
-    if not options.out.exists() or options.force:
-        return False
-    if read_scores_metadata(options.out).get("made_from") != made_from:
-        raise UsageError(
-            f"{options.out}: exists, and was made from other options, images or checkpoint; --force replaces it"
-        )
-    return belongs_to_scores(options.out)
+    elif parts.others:
+        why = " and ".join(dict.fromkeys(said for other in parts.others for said in differences(other, shaped_by)))
+        reporter.note(f"starting anew: the unfinished call whose parts are in {parts.folder} was made from {why}")
+    if parts.damaged:
+        reporter.note(f"{parts.damaged} damaged files in {parts.folder} are not used: what they held is computed anew")
 
 
 def _companions(out: Path) -> list[Path]:
     return [beside(out, UNREADABLE_SUFFIX), labelled_path(out)]
 
 
-def _measures(
+def _measuring(
     options: ScoreOptions, names: Sequence[str], network: LoadedNetwork, batches: FittingBatches, reporter: Reporter
-) -> Gathered:
-    """Nothing gathered yet. Raises UsageError if the network has not what a measure takes."""
+) -> Measuring:
+    """Raises UsageError if the network has not what a measure takes."""
     settings = Settings(network.metadata["architecture"]["name"], options.passes, options.seed, reporter.warn)
-    return Gathered({name: MEASURES[name] for name in names}, network.model, settings, batches)
+    return Measuring({name: MEASURES[name] for name in names}, network.model, settings, batches)
 
 
 def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
@@ -229,23 +185,21 @@ def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
     return [pool[place] for place in sorted(chosen)]
 
 
-def _keep_twins(options: ScoreOptions, scorer: Scorer, rows: list[dict[str, Any]], reporter: Reporter) -> int:
+def _keep_twins(options: ScoreOptions, scorer: Scorer, rows: Rows, reporter: Reporter) -> int:
     """Save the twins of the `--twins` smallest margins, note their paths in `rows`, return how many were kept."""
-    crossed = [row for row in rows if row["outcome"] == CROSSED]
-    nearest = sorted(crossed, key=lambda row: (row["margin"], row[IMAGE]))[: options.twins]
+    nearest = rows.by_margin()[: options.twins].tolist()
     if not nearest:
         return 0
     store = TwinStore(options.out, options.twins_dir, options.labels)
-    row_of = {row[IMAGE]: row for row in nearest}
-    kept = 0
-    for image, twin in scorer.twins_of(list(row_of)):
-        row_of[image][TWIN] = store.save(image, twin)
-        kept += 1
-    if kept < len(nearest):
+    place_of = {rows.images[place]: place for place in nearest}
+    for image, twin in scorer.twins_of(list(place_of)):
+        rows.twins[place_of[image]] = store.save(image, twin)
+    if len(rows.twins) < len(nearest):
         reporter.note(
-            f"{len(nearest) - kept} twins are not kept: not clearly across the boundary, or gone with their image"
+            f"{len(nearest) - len(rows.twins)} twins are not kept: "
+            "not clearly across the boundary, or gone with their image"
         )
-    return kept
+    return len(rows.twins)
 
 
 def _summary(counts: dict[str, int], reasons: Counter[str], audit: Audit | None, nearest: int | None) -> str:
@@ -273,7 +227,7 @@ def _metadata(
         "classes": network.classes,
         "checkpoint_sha256": network.sha256,
         "estimator": options.estimator,
-        "settings": _settings(options),
+        "settings": settings_that_shape(options),
         "norm": options.norm,
         "seed": options.seed,
         "made_from": made_from,

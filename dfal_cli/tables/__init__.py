@@ -20,15 +20,18 @@ from dfal_cli.tables.pseudo_labels import pseudo_labels_table, read_pseudo_label
 from dfal_cli.tables.queries import answers_in, queries_table, read_queries
 from dfal_cli.tables.scores import (
     ScoresFile,
+    belong_together,
     number_texts,
     read_scores,
     read_scores_metadata,
+    scores_table,
     write_scores,
 )
 
 __all__ = [
     "ScoresFile",
     "answers_in",
+    "belong_together",
     "belongs_to_scores",
     "is_blank",
     "labelled_path",
@@ -46,6 +49,7 @@ __all__ = [
     "read_queries",
     "read_scores",
     "read_scores_metadata",
+    "scores_table",
     "settled_images",
     "to_csv",
     "write_csv",

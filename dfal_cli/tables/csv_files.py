@@ -48,12 +48,12 @@ def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     return _check_paths(path, _unescape(pd.concat(parts, ignore_index=True)))
 
 
-def to_csv(table: pd.DataFrame) -> str:
+def to_csv(table: pd.DataFrame, *, header: bool = True) -> str:
     """The table as dfal writes it: LF, commas, quoted only where needed, escaped for spreadsheets."""
     escaped = _escape(table)
-    text: str = escaped.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    text: str = escaped.to_csv(index=False, header=header, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     if "\r" in text:  # Python before 3.13 does not quote it unless it is part of the line's end
-        rows = [list(escaped.columns), *escaped.to_numpy().tolist()]
+        rows = [*([list(escaped.columns)] if header else []), *escaped.to_numpy().tolist()]
         text = "".join(_line_quoting_returns(row) for row in rows)
     return text
 

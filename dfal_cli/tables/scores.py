@@ -1,7 +1,8 @@
 """scores.parquet (or .csv): one row per pool image, with what it was made from in its metadata."""
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,14 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError, shown
-from dfal_cli.files import atomic_output, beside, canonical_json, must_exist
+from dfal_cli.files import atomic_output, beside, canonical_json, must_exist, sha256_of
 from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS, VECTOR_MEASURES
-from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
+from dfal_cli.tables.csv_files import line_of, read_csv, to_csv
 from dfal_cli.tables.parquet import is_vector, read_parquet, read_parquet_metadata
 from dfal_cli.tables.scores_checks import check_metadata, check_scores
 from dfal_cli.tables.vectors import Values, as_arrow, cells_of
 
 SUFFIXES = (".parquet", ".csv")
+META_SUFFIX = ".meta.json"
+ROWS_SHA256 = "rows_sha256"
+"""Metadata of a CSV: the file they belong to."""
 FLOATS = [name for name, kind in SCORES_COLUMNS.items() if kind == "float32"]
 INTEGERS = [name for name, kind in SCORES_COLUMNS.items() if kind == "int32"]
 
@@ -31,25 +35,51 @@ class ScoresFile(NamedTuple):
     metadata: dict[str, Any]
 
 
-def write_scores(
-    path: Path, columns: dict[str, list[Any]], metadata: dict[str, Any], further: Mapping[str, Values] | None = None
-) -> None:
-    """Write the columns (None = null) with their metadata, as the suffix of `path` says.
+def scores_table(columns: Mapping[str, Any], further: Mapping[str, Values] | None = None) -> pa.Table:
+    """Some rows of a scores file, from the values of each column (None = null).
 
     further: more measures, (n,) or (n, d) each; what is not finite is null. Vectors, (n, d), need Parquet.
     """
-    metadata = {"contract": CONTRACT, **metadata}
     schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in SCORES_COLUMNS.items()])
-    table = pa.table(columns, schema=schema)
+    table = pa.table(dict(columns), schema=schema)
     for name, values in (further or {}).items():
         table = table.append_column(name, as_arrow(values))
+    return table
+
+
+def write_scores(path: Path, tables: Iterable[pa.Table], metadata: dict[str, Any]) -> None:
+    """Write the rows, one or more tables of them, with their metadata, as the suffix of `path` says."""
+    metadata = {"contract": CONTRACT, **metadata}
     if path.suffix.lower() == ".csv":
-        write_csv(path, _as_text(table))
-        with atomic_output(beside(path, ".meta.json")) as temporary:
-            temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
+        with atomic_output(path) as temporary:
+            _write_csv(temporary, tables)
+            metadata[ROWS_SHA256] = sha256_of(temporary)
+            with atomic_output(beside(path, META_SUFFIX)) as told:  # first, so that no rows are without
+                told.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
     else:
         with atomic_output(path) as temporary:
-            pq.write_table(table.replace_schema_metadata({METADATA_KEY: canonical_json(metadata)}), temporary)
+            _write_parquet(temporary, iter(tables), {METADATA_KEY: canonical_json(metadata)})
+
+
+def belong_together(path: Path) -> bool:
+    """Whether a scores file is the one that its metadata were written with; of two files a kill may leave one older.
+
+    Raises as `read_scores_metadata`.
+    """
+    return path.suffix.lower() != ".csv" or read_scores_metadata(path).get(ROWS_SHA256) == sha256_of(path)
+
+
+def _write_csv(path: Path, tables: Iterable[pa.Table]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        for number, table in enumerate(tables):
+            handle.write(to_csv(_as_text(table), header=number == 0))
+
+
+def _write_parquet(path: Path, tables: Iterator[pa.Table], metadata: dict[str, str]) -> None:
+    first = next(tables).replace_schema_metadata(metadata)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table)
 
 
 def read_scores(path: Path, further: Sequence[str] = ()) -> ScoresFile:
@@ -68,7 +98,7 @@ def read_scores_metadata(path: Path) -> dict[str, Any]:
     """Read only what a scores file was made from. Raises as `read_scores`."""
     must_exist(path, "--scores")
     is_csv = path.suffix.lower() == ".csv"
-    place = beside(path, ".meta.json") if is_csv else path
+    place = beside(path, META_SUFFIX) if is_csv else path
     try:
         stored = place.read_bytes() if is_csv else read_parquet_metadata(path)
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dfal_cli.schemas import CROSSED, SCORES_COLUMNS
-from dfal_cli.tables import write_scores
+from dfal_cli.tables import scores_table, write_scores
 
 ROWS = 1_000_000
 ANSWERS = 1_000
@@ -44,7 +44,7 @@ def make_scores(path: Path) -> None:
     columns["iterations"] = [3] * ROWS
     for name in ("confidence", "probability_gap", "entropy", "margin"):
         columns[name] = generator.random(ROWS, dtype=np.float32).tolist()
-    write_scores(path, columns, {"image_root": "/photos", "input_shape": [3, 224, 224], "norm": "l2"})
+    write_scores(path, [scores_table(columns)], {"image_root": "/photos", "input_shape": [3, 224, 224], "norm": "l2"})
 
 
 def make_labels(labels: Path, queries: Path) -> None:

@@ -18,7 +18,8 @@ from PIL import Image
 from dfal_cli.console import Silent
 from dfal_cli.errors import DataError
 from dfal_cli.images import ImageFolder, Listing
-from dfal_cli.steps.score import ScoreOptions, score
+from dfal_cli.steps.score import score
+from dfal_cli.steps.score_options import ScoreOptions
 from dfal_cli.steps.train import TrainOptions, train
 from tests.conftest import write
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from dfal_cli.checkpoint import load_checkpoint
+from dfal_cli.files import sha256_of
 from dfal_cli.margins import deepfool
 from dfal_cli.steps.score import _draw
 from tests.conftest import dfal, write
@@ -93,6 +94,7 @@ def test_parquet_and_csv_hold_the_same(trained, scored, tmp_path):
             numbers = pd.to_numeric(text[name]).to_numpy("float32")
             np.testing.assert_array_equal(numbers, expected.to_numpy("float32"))
     of_csv, of_parquet = json.loads((tmp_path / "scores.csv.meta.json").read_text()), metadata(scored[1])
+    assert of_csv.pop("rows_sha256") == sha256_of(out)
     assert of_csv == of_parquet
     assert b"\r" not in out.read_bytes()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.schemas import SCORES_COLUMNS
-from dfal_cli.tables import read_scores, read_scores_metadata, write_scores
+from dfal_cli.tables import read_scores, read_scores_metadata, scores_table, write_scores
 from tests.conftest import write, write_margins
 
 METADATA = {"image_root": "/a/é", "settings": {"overshoot": 0.02, "classes": None}}
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_scores_come_back_to_the_last_bit_with_what_is_null(
     folder: Path, name: str, values: dict[str, list[Any]]
 ) -> None:
-    write_scores(folder / name, values, METADATA)
+    write_scores(folder / name, [scores_table(values)], METADATA)
     table, metadata = read_scores(folder / name)
     assert list(table.columns) == list(SCORES_COLUMNS)
     for column, kind in SCORES_COLUMNS.items():

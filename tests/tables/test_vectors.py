@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dfal_cli.schemas import SCORES_COLUMNS
-from dfal_cli.tables import read_labelled_embeddings, read_scores, write_labelled_embeddings, write_scores
+from dfal_cli.tables import read_labelled_embeddings, read_scores, scores_table, write_labelled_embeddings, write_scores
 from dfal_cli.tables.vectors import Values, as_arrow, from_arrow
 
 vectors = hnp.arrays(
@@ -41,7 +41,8 @@ def write(path: Path, count: int, **further: Values) -> None:
     columns = {
         name: [f"{k}.png" for k in range(count)] if name == "image" else [None] * count for name in SCORES_COLUMNS
     }
-    write_scores(path, columns, {"image_root": "i", "made_from": "x", "labelled_embeddings": True}, further)
+    metadata = {"image_root": "i", "made_from": "x", "labelled_embeddings": True}
+    write_scores(path, [scores_table(columns, further)], metadata)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -1,7 +1,9 @@
 """`score --nearest` over images in memory: all that the command does, less reading images and writing the table."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +13,10 @@ from dfal_cli.console import Silent
 from dfal_cli.device import FittingBatches
 from dfal_cli.images import Decoded
 from dfal_cli.nearest import settle_order, walk_nearest
-from dfal_cli.schemas import IMAGE, SKIPPED
+from dfal_cli.parts import Parts
+from dfal_cli.rows import OUTCOMES, Rows
+from dfal_cli.schemas import SKIPPED
+from dfal_cli.scored import Examining, score_all
 from dfal_cli.scoring import MarginSettings, Scorer
 
 from .subjects import Trained
@@ -22,19 +27,19 @@ DEEPFOOL = MarginSettings("deepfool", "l2", 50, 0.02, None, False)
 class Scored(NamedTuple):
     """The rows that `score` would write, and how it came to them."""
 
-    rows: list[dict[str, Any]]
+    rows: Rows
     examined: int
     """Images whose margin was begun."""
 
     @property
     def given_up(self) -> int:
         """Images that were walked a part of the way."""
-        return sum(row["outcome"] == SKIPPED and row["iterations"] > 0 for row in self.rows)
+        margins = self.rows.margins
+        return int(((margins["outcome"] == OUTCOMES.index(SKIPPED)) & (margins["iterations"] > 0)).sum())
 
     def smallest(self, count: int) -> set[str]:
         """The images of the `count` smallest margins, as `select` would rank them."""
-        known = [row for row in self.rows if row["margin"] is not None]
-        return {row[IMAGE] for row in sorted(known, key=lambda row: (row["margin"], row[IMAGE]))[:count]}
+        return {self.rows.images[place] for place in self.rows.by_margin()[:count]}
 
 
 def score_in_memory(trained: Trained, nearest: int, device: torch.device, *, everything: bool) -> Scored:
@@ -44,9 +49,12 @@ def score_in_memory(trained: Trained, nearest: int, device: torch.device, *, eve
     """
     names = [f"{number:06d}" for number in range(len(trained.pool))]
     scorer = _scorer(trained, names, device)
-    rows, _ = scorer.rows_of(names, with_margins=everything)
-    examined = len(rows) if everything else walk_nearest(scorer, rows, nearest, seed=0).examined
-    settle_order(scorer, rows, nearest)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = Parts(Path(folder) / "scores", {})
+        rows, _ = score_all(scorer, names, parts.section("pool"), with_margins=everything)
+        pool = Examining(scorer, rows, parts.section("margins"))
+        examined = len(rows) if everything else walk_nearest(pool, nearest, seed=0).examined
+        settle_order(pool, nearest)
     return Scored(rows, examined)
 
 
@@ -60,5 +68,5 @@ def _scorer(trained: Trained, names: Sequence[str], device: torch.device) -> Sco
             yield Decoded(part, trained.pool[np.array([place[name] for name in part])], [])
 
     shape: tuple[int, int, int] = tuple(trained.pool.shape[1:])
-    network = LoadedNetwork(trained.model, trained.classes, shape, device, {})
+    network = LoadedNetwork(trained.model, trained.classes, shape, device, {}, sha256="")
     return Scorer(network, DEEPFOOL, stream, FittingBatches(trained.batch, Silent()), Silent())

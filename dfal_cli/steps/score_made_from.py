@@ -1,0 +1,63 @@
+"""What scores are made from: whether they stand there already, and whether an unfinished call was the same."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dfal_cli import __version__
+from dfal_cli.errors import UsageError
+from dfal_cli.files import digest_of_many, fingerprint, settings_of, sha256_of
+from dfal_cli.images import ImageSource
+from dfal_cli.steps.score_options import ScoreOptions
+from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata
+
+WITHOUT_EFFECT = (
+    "out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code",
+    "max_unreadable",
+)  # fmt: skip
+"""Options that do not shape the scores."""
+
+OTHERWISE = {
+    "checkpoint": "another checkpoint",
+    "images": "another list of images, or before one was changed",
+    "labelled": "other labelled images, or before one was changed",
+    "dfal": "another version of dfal",
+}
+"""How to say that a part is not what it was."""
+
+
+def settings_that_shape(options: ScoreOptions) -> dict[str, Any]:
+    """The options that shape the scores, less the files they are made from."""
+    return settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude"))
+
+
+def made_from(
+    options: ScoreOptions, images: ImageSource, pool: Sequence[str], labelled: Sequence[str]
+) -> dict[str, Any]:
+    """All that shapes the scores. Of the images, path, size and time: a pool is too large to be read twice."""
+    return {
+        "settings": settings_that_shape(options),
+        "checkpoint": sha256_of(options.checkpoint),
+        "images": digest_of_many((image, *images.state_of(image)) for image in pool),
+        "labelled": digest_of_many((image, *images.state_of(image)) for image in labelled),
+        "dfal": __version__,
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """In words: what another call, one that was made from `before`, had that this one has not."""
+    old, new = before["settings"], now["settings"]
+    other = [f"--{name.replace('_', '-')}" for name in new if fingerprint(old.get(name)) != fingerprint(new[name])]
+    if other:
+        yield f"other options ({', '.join(other)})"
+    yield from (said for part, said in OTHERWISE.items() if before[part] != now[part])
+
+
+def is_up_to_date(options: ScoreOptions, told: str) -> bool:
+    """Whether the scores stand there already. Raises UsageError if others, not made from what is `told`, do."""
+    if not options.out.exists() or options.force:
+        return False
+    if read_scores_metadata(options.out).get("made_from") != told:
+        raise UsageError(
+            f"{options.out}: exists, and was made from other options, images or checkpoint; --force replaces it"
+        )
+    return belong_together(options.out) and belongs_to_scores(options.out)

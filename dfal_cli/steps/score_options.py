@@ -1,0 +1,70 @@
+"""The options of `dfal score`, and which of them cannot be."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfal_cli.errors import UsageError
+from dfal_cli.files import must_be_regular, must_end_with
+from dfal_cli.margins import ESTIMATORS
+from dfal_cli.margins.norms import NORMS
+from dfal_cli.measures import MEASURES
+from dfal_cli.tables.scores import SUFFIXES
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """The options of `dfal score`; their help stands in the command."""
+
+    images: Path
+    checkpoint: Path
+    out: Path
+    labels: list[Path] = field(default_factory=list)
+    exclude: list[Path] = field(default_factory=list)
+    norm: str = "l2"
+    estimator: str = "deepfool"
+    candidates: int | None = None
+    classes: int | None = None
+    max_iterations: int = 50
+    overshoot: float = 0.02
+    clip: bool = False
+    nearest: int | None = None
+    measure: list[str] = field(default_factory=list)
+    passes: int = 20
+    twins: int = 0
+    twins_dir: Path | None = None
+    max_unreadable: float = 0.05
+    arch: str | None = None
+    trust_code: bool = False
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    cache: Path | None = None
+    cache_limit: str = "10GB"
+    wait: float = 0.0
+    force: bool = False
+
+
+def check(options: ScoreOptions) -> None:
+    """Raises UsageError if an option is wrong by itself."""
+    must_end_with(options.out, SUFFIXES, "--out")
+    must_be_regular(options.checkpoint, "--checkpoint")
+    check_margin(options.norm, options.estimator, options.classes)
+    for name in options.measure:
+        if name not in MEASURES:
+            raise UsageError(f"--measure {name}: use some of {', '.join(MEASURES)}")
+        if MEASURES[name].vector and options.out.suffix.lower() == ".csv":
+            raise UsageError(f"--measure {name}: a vector an image, which CSV cannot hold; let --out end in .parquet")
+    if options.nearest is not None and options.twins > options.nearest:
+        raise UsageError(
+            f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"
+        )
+
+
+def check_margin(norm: str, estimator: str, classes: int | None) -> None:
+    """Raises UsageError if there is no such norm or estimator, or if so few classes have no boundary."""
+    for name, value, table in (("estimator", estimator, ESTIMATORS), ("norm", norm, NORMS)):
+        if value not in table:
+            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    if classes is not None and classes < 2:
+        raise UsageError("--classes: at least 2, the predicted class and one other")

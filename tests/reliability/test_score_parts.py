@@ -1,0 +1,213 @@
+"""score: killed at any moment and called again, it goes on, and gives what an undisturbed run gives."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dfal_cli import parts
+from dfal_cli.parts import Parts
+from tests.conftest import write
+from tests.reliability.slow_scoring import (
+    files_beside,
+    killed_again_and_again,
+    killed_when,
+    make_checkpoint,
+    make_project,
+    parts_of,
+    same_scores,
+    score,
+    twins_in,
+)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    root = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        make_project(root)
+    return root
+
+
+@pytest.fixture
+def project(drawn, tmp_path, monkeypatch):
+    """Of its own, as the working directory."""
+    root = shutil.copytree(drawn, tmp_path / "project")
+    monkeypatch.chdir(root)
+    return root
+
+
+def killed_in_the_pool(out, *further):
+    assert killed_when(lambda: any(path.name.startswith("pool") for path in parts_of(out)), out, *further)
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "sections"),
+    [
+        ("s.csv", (), {"pool"}),
+        ("s.csv", ("--nearest", 12, "--measure", "egl"), {"pool", "margins"}),
+        ("s.parquet", ("--measure", "embedding", "--measure", "bald", "--nearest", 0), {"pool", "labelled"}),
+    ],
+    ids=["every margin, CSV", "the nearest and egl, CSV", "embeddings and bald, Parquet"],
+)
+def test_killed_again_and_again_it_ends_with_the_rows_of_an_undisturbed_run(project, out, options, sections):
+    seen = killed_again_and_again(out, *options)
+    assert {name.partition("-")[0] for name in seen} >= sections
+    assert len(seen) > 3
+    assert score(f"undisturbed-{out}", *options).code == 0
+    assert same_scores(out, f"undisturbed-{out}")
+    listing = Path(f"{out}.unreadable.csv").read_text()
+    assert listing == Path(f"undisturbed-{out}.unreadable.csv").read_text()
+    assert listing.count("\n") == 3
+    if "labelled" in sections:
+        labelled = Path(f"{out}.labelled.parquet").read_bytes()
+        assert labelled == Path(f"undisturbed-{out}.labelled.parquet").read_bytes()
+    assert not Path(f".{out}.parts").exists()
+
+
+def test_killed_among_the_twins_it_keeps_the_same_ones(project):
+    twins = Path("s.parquet.twins")
+    assert killed_when(lambda: len(list(twins.glob("*.npy"))) > 2, "s.parquet", "--twins", 20)
+    assert 0 < len(list(twins.glob("*.npy"))) < 20
+    assert score("s.parquet", "--twins", 20).code == 0
+    assert score("undisturbed.parquet", "--twins", 20).code == 0
+    assert same_scores("s.parquet", "undisturbed.parquet")
+    assert twins_in("s.parquet") == twins_in("undisturbed.parquet")
+
+
+def test_it_says_after_how_many_images_it_goes_on_and_leaves_no_part_when_the_output_stands(project):
+    killed_in_the_pool("s.csv")
+    ended = score("s.csv")
+    assert ended.code == 0
+    assert "going on after " in ended.stderr
+    assert " of 40 images\n" in ended.stderr
+    assert set(files_beside("s.csv")) == {"s.csv", "s.csv.meta.json", "s.csv.unreadable.csv"}
+    assert score("s.csv", "--json").json["status"] == "up to date"
+
+
+def test_margins_of_the_nearest_that_were_computed_are_not_computed_again(project):
+    margins = Path(".s.csv.parts/margins-0000000000.part")
+    assert killed_when(margins.exists, "s.csv", "--nearest", 12)
+    ended = score("s.csv", "--nearest", 12)
+    assert ended.code == 0
+    assert "going on after 40 of 40 images and " in ended.stderr
+    assert " further margins\n" in ended.stderr
+
+
+def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_again(project):
+    assert score("s.csv", "--norm", "linf").code == 0
+    older = Path("s.csv").read_bytes()
+    assert score("s.csv", "--force").code == 0
+    newer = Path("s.csv").read_bytes()
+    Path("s.csv").write_bytes(older)
+    assert score("s.csv", "--json").json["status"] == "done"
+    assert Path("s.csv").read_bytes() == newer
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        ("checkpoint", (), "another checkpoint"),
+        ("settings", ("--norm", "linf", "--overshoot", 0.1), "other options (--norm, --overshoot)"),
+        ("image", (), "another list of images"),
+        ("labels", (), "another list of images"),
+    ],
+)
+def test_other_checkpoint_settings_or_images_start_anew_and_say_so(project, change, options, said):
+    killed_in_the_pool("s.csv")
+    if change == "checkpoint":
+        make_checkpoint(project / "net.safetensors", seed=1)
+    elif change == "image":
+        (project / "images" / "040.png").touch()
+    elif change == "labels":
+        write(project / "labels.csv", *(project / "oracle.csv").read_text().splitlines()[:22])
+    ended = score("s.csv", *options)
+    assert ended.code == 0, ended.stderr
+    assert f"starting anew: the unfinished call whose parts are in {project}/.s.csv.parts was made from" in ended.stderr
+    assert said in ended.stderr
+    assert "going on" not in ended.stderr
+    assert score("undisturbed.csv", *options).code == 0
+    assert same_scores("s.csv", "undisturbed.csv")
+    assert not Path(".s.csv.parts").exists()
+
+
+@pytest.mark.parametrize("harm", ["truncated", "zeros", "nonsense", "swapped"])
+def test_a_damaged_part_is_computed_anew(project, harm):
+    killed_when(lambda: len(parts_of("s.csv")) > 2, "s.csv")
+    first, second, *_ = parts_of("s.csv")
+    content = first.read_bytes()
+    if harm == "swapped":
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(content)
+    else:
+        first.write_bytes({"truncated": content[:-9], "zeros": bytes(len(content)), "nonsense": b"part"}[harm])
+    ended = score("s.csv")
+    assert ended.code == 0, ended.stderr
+    assert "going on after" in ended.stderr
+    assert ("1 damaged files" in ended.stderr) == (harm != "swapped")
+    assert score("undisturbed.csv").code == 0
+    assert same_scores("s.csv", "undisturbed.csv")
+
+
+def test_stopped_from_the_keyboard_it_keeps_every_finished_batch(project, monkeypatch):
+    monkeypatch.setenv("INTERRUPTED_AT", "25")
+    interrupted = score("s.csv")
+    assert interrupted.code == 130
+    assert not Path("s.csv").exists()
+    assert len(parts_of("s.csv")) == 1
+    monkeypatch.delenv("INTERRUPTED_AT")
+    assert "going on after" in score("s.csv").stderr
+    assert score("undisturbed.csv").code == 0
+    assert same_scores("s.csv", "undisturbed.csv")
+
+
+def test_force_replaces_the_output_and_goes_on_from_an_unfinished_call_with_force(project):
+    assert score("s.csv", "--norm", "linf").code == 0
+    before = Path("s.csv").read_bytes()
+    killed_in_the_pool("s.csv", "--force")
+    assert Path("s.csv").read_bytes() == before
+    assert "going on after" in score("s.csv", "--force").stderr
+    assert Path("s.csv").read_bytes() != before
+
+
+def test_parts_of_an_unfinished_call_go_when_the_output_that_stands_is_asked_for(project):
+    assert score("s.csv").code == 0
+    killed_in_the_pool("s.csv", "--force", "--norm", "linf")
+    refused = score("s.csv", "--overshoot", 0.1)
+    assert refused.code == 2
+    assert parts_of("s.csv")
+    assert score("s.csv", "--json").json["status"] == "up to date"
+    assert not parts_of("s.csv")
+
+
+def test_too_many_unreadable_images_cost_no_scoring_when_more_are_allowed(project, monkeypatch):
+    monkeypatch.setattr(parts, "SECONDS", 0.0)
+    monkeypatch.setattr(parts, "SHARE", 1e9)
+    refused = score("s.csv", "--max-unreadable", 0.01)
+    assert refused.code == 3
+    ended = score("s.csv")
+    assert ended.code == 0
+    assert "going on after 40 of 40 images" in ended.stderr
+
+
+def test_the_batch_size_that_was_found_is_kept(project, monkeypatch):
+    """The grid of the batches is that of a run which has shrunk its batches at the same place."""
+    for number in range(300):
+        shutil.copy(project / "images" / f"{number % 50:03d}.png", project / "images" / f"more{number:03d}.png")
+    monkeypatch.setenv("MOST", "100")
+    undisturbed = score("undisturbed.csv", "--json", batch_size=None)
+    assert undisturbed.json["batch_size"] == 64
+    monkeypatch.setenv("INTERRUPTED_AT", "30")
+    assert score("s.csv", batch_size=None).code == 130
+    monkeypatch.delenv("INTERRUPTED_AT")
+    monkeypatch.delenv("MOST")  # by now others have left the device
+    assert score("s.csv", "--json", batch_size=None).json["batch_size"] == 64
+    assert same_scores("s.csv", "undisturbed.csv")
+
+
+def test_a_run_that_takes_less_time_than_a_part_is_worth_writes_none(project, monkeypatch):
+    written = []
+    monkeypatch.setattr(Parts, "write_part", lambda *arguments: written.append(arguments))
+    assert score("s.csv", "--nearest", 12).code == 0
+    assert not written

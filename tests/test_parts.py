@@ -1,0 +1,153 @@
+"""Parts: what is finished of a long computation, on the disk."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfal_cli import parts as module
+from dfal_cli.console import Silent
+from dfal_cli.device import BatchSizes, FittingBatches
+from dfal_cli.errors import DataError, TryAgainError
+from dfal_cli.parts import Parts, joined
+
+MADE_FROM = {"settings": {"norm": "l2"}, "checkpoint": "abc"}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "scores.parquet"
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every batch is a part."""
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "SHARE", 1e9)
+
+
+def add(parts: Parts, start: int, end: int, name: str = "pool") -> None:
+    parts.section(name).add(start, end, {"numbers": np.arange(start, end)})
+
+
+def numbers(parts: Parts) -> list[int]:
+    return joined(list(parts.section("pool").blocks()))["numbers"].tolist()
+
+
+def test_what_was_written_is_there_in_the_next_call_in_the_order_of_the_positions(out: Path, at_once: None) -> None:
+    first = Parts(out, MADE_FROM)
+    for start in (4, 0, 8):
+        add(first, start, start + 4)
+    again = Parts(out, MADE_FROM)
+    assert again.section("pool").kept == 12
+    assert numbers(again) == list(range(12))
+
+
+def test_a_part_is_written_after_some_seconds_or_bytes_and_not_before(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Parts(out, MADE_FROM)
+    add(parts, 0, 4)
+    assert not parts.folder.exists()
+    monkeypatch.setattr(module, "MOST_BYTES", 90)
+    add(parts, 4, 12)
+    assert [path.name for path in parts.folder.iterdir()] == ["pool-0000000000.part"]
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 3600)
+    add(parts, 12, 13)
+    assert len(list(parts.folder.iterdir())) == 2
+
+
+def test_a_call_that_ends_before_its_time_writes_what_is_finished_of_every_section(out: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Parts(out, MADE_FROM) as parts:
+        add(parts, 0, 4)
+        add(parts, 8, 12)
+        add(parts, 0, 2, "margins")
+        raise KeyboardInterrupt
+    again = Parts(out, MADE_FROM)
+    assert (again.section("pool").kept, again.section("margins").kept) == (8, 2)
+
+
+def test_a_call_that_ends_soon_writes_nothing_be_it_well_or_by_a_users_error(out: Path) -> None:
+    with Parts(out, MADE_FROM) as parts:
+        add(parts, 0, 4)
+    assert not parts.folder.exists()
+    with pytest.raises(DataError), Parts(out, MADE_FROM) as parts:
+        add(parts, 0, 4)
+        raise DataError("too many images cannot be read")
+    assert not parts.folder.exists()
+
+
+def test_what_is_missing_between_parts_is_told_stretch_by_stretch(out: Path, at_once: None) -> None:
+    parts = Parts(out, MADE_FROM)
+    add(parts, 4, 8)
+    add(parts, 12, 16)
+    section = Parts(out, MADE_FROM).section("pool")
+    found = []
+    at = 0
+    while at < 20:
+        end, part = section.stretch(at, 20)
+        found.append((at, end, part is not None))
+        at = end
+    assert found == [(0, 4, False), (4, 8, True), (8, 12, False), (12, 16, True), (16, 20, False)]
+    end, part = section.stretch(5, 7)
+    assert (end, part and part.start) == (7, 4)
+
+
+def test_parts_of_another_call_stay_until_there_is_something_to_put_in_their_place(out: Path, at_once: None) -> None:
+    add(Parts(out, MADE_FROM), 0, 4)
+    other = Parts(out, MADE_FROM | {"checkpoint": "def"})
+    assert other.others == [MADE_FROM]
+    assert other.section("pool").kept == 0
+    other.write()
+    assert Parts(out, MADE_FROM).section("pool").kept == 4
+    add(other, 0, 2)
+    assert Parts(out, MADE_FROM).section("pool").kept == 0
+    assert Parts(out, MADE_FROM | {"checkpoint": "def"}).section("pool").kept == 2
+
+
+@pytest.mark.parametrize("length", [0, 10, 31, 32, 33, 100, -1])
+def test_a_part_that_is_cut_short_anywhere_counts_as_absent(out: Path, at_once: None, length: int) -> None:
+    parts = Parts(out, MADE_FROM)
+    add(parts, 0, 4)
+    (file,) = parts.folder.iterdir()
+    file.write_bytes(file.read_bytes()[:length])
+    again = Parts(out, MADE_FROM)
+    assert (again.damaged, again.section("pool").kept) == (1, 0)
+    add(again, 0, 4)
+    assert Parts(out, MADE_FROM).section("pool").kept == 4
+
+
+def test_a_part_that_is_damaged_under_the_command_means_try_again(out: Path, at_once: None) -> None:
+    parts = Parts(out, MADE_FROM)
+    add(parts, 0, 4)
+    (file,) = parts.folder.iterdir()
+    file.write_bytes(b"nonsense")
+    with pytest.raises(TryAgainError, match="damaged since it was written"):
+        numbers(parts)
+
+
+def test_the_sizes_of_the_batches_are_kept_as_they_shrank(out: Path, at_once: None) -> None:
+    batches = FittingBatches(64, Silent())
+    parts = Parts(out, MADE_FROM)
+    parts.made_by(batches)
+    add(parts, 0, 64)
+    batches.size = 32
+    add(parts, 64, 128)
+    assert Parts(out, MADE_FROM).sizes == BatchSizes(64, 32)
+
+
+def test_what_a_killed_call_was_writing_is_removed_by_the_next_one(out: Path, at_once: None) -> None:
+    parts = Parts(out, MADE_FROM)
+    add(parts, 0, 4)
+    (parts.folder / ".pool-0000000004.part.123.tmp").write_bytes(b"half a pa")
+    assert [path.name for path in Parts(out, MADE_FROM).folder.iterdir()] == ["pool-0000000000.part"]
+
+
+def test_a_link_to_the_output_has_the_parts_of_its_target(out: Path, at_once: None) -> None:
+    add(Parts(out, MADE_FROM), 0, 4)
+    out.touch()
+    link = out.with_name("elsewhere.parquet")
+    link.symlink_to(out)
+    assert Parts(link, MADE_FROM).section("pool").kept == 4

@@ -1,0 +1,103 @@
+"""Rows, margins and measures as they are gathered batch by batch, or from parts."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfal_cli import parts as module
+from dfal_cli.console import Silent
+from dfal_cli.parts import Parts
+from dfal_cli.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
+from dfal_cli.scored import Examining, in_groups
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(lengths=st.lists(st.integers(0, 7), max_size=8), size=st.integers(1, 9))
+def test_groups_hold_the_same_rows_in_the_same_order_however_they_were_divided(lengths: list[int], size: int) -> None:
+    rows = np.arange(3 * sum(lengths)).reshape(-1, 3)
+    ends = np.cumsum([0, *lengths])
+    blocks = [{"a": rows[start:end], "b": rows[start:end, 0]} for start, end in itertools.pairwise(ends)]
+    groups = [group for group in in_groups(blocks, size) if group]
+    assert all(len(group["a"]) == size for group in groups[:-1])
+    for name, expected in (("a", rows), ("b", rows[:, 0])):
+        found = np.concatenate([expected[:0], *(group[name] for group in groups)])
+        np.testing.assert_array_equal(found, expected)
+
+
+class Counting:
+    """Stands where a Scorer does: the margin of an image is its number; it counts how many it has computed."""
+
+    def __init__(self) -> None:
+        self.reporter = Silent()
+        self.computed = 0
+        self.lost: dict[str, str] = {}
+
+    def margins_of(
+        self, images: Sequence[str], *, give_up_beyond: float, exact: bool
+    ) -> Iterator[tuple[int, list[str], np.ndarray]]:
+        """In batches of 3; the image 5.png cannot be read any more."""
+        for start in range(0, len(images), 3):
+            asked = images[start : start + 3]
+            readable = [image for image in asked if image != "5.png"]
+            self.lost |= {image: "vanished" for image in asked if image not in readable}
+            margins = no_margins(len(readable))
+            margins["margin"] = [float(image.removesuffix(".png")) for image in readable]
+            margins["outcome"] = OUTCOMES.index("crossed")
+            self.computed += len(asked)
+            yield len(asked), readable, margins
+
+
+def examining(folder: Path) -> tuple[Examining, Counting]:
+    scorer = Counting()
+    rows = Rows([f"{number}.png" for number in range(10)], np.zeros(10, MEASURED), no_margins(10))
+    return Examining(scorer, rows, Parts(folder / "s.csv", {}).section("margins")), scorer
+
+
+@pytest.fixture
+def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the parts of a call that has asked for the margins of 2 to 7, and of 0 and 1."""
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "SHARE", 1e9)
+    pool, _ = examining(tmp_path)
+    pool.add_margins(np.arange(2, 8))
+    pool.add_margins(np.arange(2))
+    return tmp_path
+
+
+def test_a_call_that_asks_for_the_same_margins_computes_only_what_is_new(before: Path) -> None:
+    pool, scorer = examining(before)
+    pool.add_margins(np.arange(2, 8))
+    pool.add_margins(np.arange(2))
+    assert (scorer.computed, scorer.lost) == (0, {"5.png": "vanished"})
+    pool.add_margins(np.array([9, 8]))
+    assert scorer.computed == 2
+    np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, 8, 9])
+
+
+def test_a_call_that_asks_for_other_margins_computes_them(before: Path) -> None:
+    pool, scorer = examining(before)
+    pool.add_margins(np.arange(2, 8))
+    pool.add_margins(np.array([1, 0]))
+    assert scorer.computed == 2
+    np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, np.nan, np.nan])
+
+
+def test_of_equal_margins_the_first_row_comes_first_and_rows_without_one_have_no_place() -> None:
+    margins = no_margins(5)
+    margins["margin"] = [2, 1, np.nan, 2, 1]
+    rows = Rows(list("abcde"), np.zeros(5, MEASURED), margins)
+    assert rows.by_margin().tolist() == [1, 4, 0, 3]
+    assert margins.dtype == MARGINS
+
+
+def test_rows_are_looked_at_by_their_logit_gap_less_those_whose_gap_is_not_known() -> None:
+    measured = np.zeros(5, MEASURED)
+    measured["logit_gap"] = [3, np.nan, 1, 3, np.inf]
+    rows = Rows(list("abcde"), measured, no_margins(5))
+    assert rows.by_logit_gap().tolist() == [2, 0, 3]
+    assert rows.by_logit_gap(np.array([4, 3, 2])).tolist() == [2, 3]
