@@ -116,8 +116,7 @@ def score(
     """Measure every image of the pool: its margin, confidence and entropy."""
     with running(context) as run:
         from dfal_cli.presets import PRESETS
-        from dfal_cli.steps.score import score
-        from dfal_cli.steps.score_options import ScoreOptions
+        from dfal_cli.steps.score import ScoreOptions, score
 
         run.apply_preset(PRESETS)
         run.finish(score(run.options(ScoreOptions), run.reporter))

@@ -124,8 +124,7 @@ def simulate(
     """Play whole rounds with an oracle file, to see what a strategy is worth before paying for labels."""
     with running(context) as run:
         from dfal_cli.presets import PRESETS
-        from dfal_cli.steps.simulate import simulate
-        from dfal_cli.steps.simulation import SimulateOptions
+        from dfal_cli.steps.simulate import SimulateOptions, simulate
 
         run.apply_preset(PRESETS)
         run.finish(simulate(run.options(SimulateOptions), run.reporter))

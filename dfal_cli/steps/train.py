@@ -9,22 +9,22 @@ import torch
 
 from dfal_cli import __version__
 from dfal_cli.architecture import default_architecture
-from dfal_cli.augment import AUGMENTATIONS
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, save_checkpoint
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device
 from dfal_cli.errors import UsageError
-from dfal_cli.examples import Examples, load_examples, settle_input_shape
 from dfal_cli.files import fingerprint, locked, must_be_regular, must_end_with, must_exist, settings_of, sha256_of
 from dfal_cli.images import ImageSource, Shape, opened
-from dfal_cli.label_sets import LabelSets, read_label_sets
-from dfal_cli.metrics import metrics_of, show_metrics, summary_of
 from dfal_cli.models import Network
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.steps.restarts import Restarts
-from dfal_cli.steps.starting import starting_network
-from dfal_cli.training import MONITORS, Schedule, best_epoch, split_images
-from dfal_cli.training_state import TrainingState
+from dfal_cli.training.augment import AUGMENTATIONS
+from dfal_cli.training.examples import Examples, load_examples, settle_input_shape
+from dfal_cli.training.fitting import MONITORS, Schedule, best_epoch, split_images
+from dfal_cli.training.label_sets import LabelSets, read_label_sets
+from dfal_cli.training.metrics import metrics_of, show_metrics, summary_of
+from dfal_cli.training.restarts import Restarts
+from dfal_cli.training.starting import starting_network
+from dfal_cli.training.state import TrainingState
 
 WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "wait", "force")
 """Options that do not shape the checkpoint."""

@@ -18,7 +18,7 @@ from dfal_cli.cli.train import train
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.steps.merge import MergeOptions
-from dfal_cli.steps.score_options import ScoreOptions
+from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.select import SelectOptions
 from dfal_cli.steps.simulate import SimulateOptions
 from dfal_cli.steps.train import TrainOptions

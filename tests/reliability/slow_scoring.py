@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 
-from dfal_cli import parts
 from dfal_cli.checkpoint import save_checkpoint
 from dfal_cli.models import build_network, seeded
+from dfal_cli.scoring import parts
 from tests.conftest import Ended, dfal, draw_folder, write
 
 NETWORK = """

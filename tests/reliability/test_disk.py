@@ -139,7 +139,7 @@ def test_a_file_larger_than_allowed_means_try_again(house: Path) -> None:
 
 
 def test_a_disk_too_full_for_a_trainings_state_costs_a_warning(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dfal_cli import training_state
+    from dfal_cli.training import state as training_state
 
     monkeypatch.setattr(training_state, "SECONDS_BETWEEN", 0)
     fill(small)
@@ -189,7 +189,7 @@ def test_too_many_open_files_are_no_fault_of_the_images(house: Path) -> None:
 HOLDING = (sys.executable, "-c", """
 import os
 from dfal_cli.cli import main
-import dfal_cli.steps.score as step
+import dfal_cli.steps.score.command as step
 
 drawn = step.find_pool
 def find_pool(*arguments):

@@ -19,7 +19,7 @@ from dfal_cli.console import Silent
 from dfal_cli.errors import DataError
 from dfal_cli.images import ImageFolder, Listing
 from dfal_cli.steps.score import score
-from dfal_cli.steps.score_options import ScoreOptions
+from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.train import TrainOptions, train
 from tests.conftest import write
 

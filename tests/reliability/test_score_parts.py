@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli import parts
-from dfal_cli.parts import Parts
+from dfal_cli.scoring import parts
+from dfal_cli.scoring.parts import Parts
 from tests.conftest import write
 from tests.reliability.slow_scoring import (
     files_beside,

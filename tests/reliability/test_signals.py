@@ -61,7 +61,7 @@ def test_a_second_signal_ends_at_once(house: Path) -> None:
 
 ENDLESS_EPOCH = """
 import time
-from dfal_cli import training
+from dfal_cli.training import fitting as training
 from dfal_cli.cli import main
 
 def endless(*arguments):

@@ -7,8 +7,8 @@ import pytest
 
 from dfal_cli.console import Silent
 from dfal_cli.errors import DataError
-from dfal_cli.label_sets import read_label_sets
 from dfal_cli.tables import read_csv, read_labels, read_labels_files
+from dfal_cli.training.label_sets import read_label_sets
 from tests.conftest import Ended, dfal, draw_folder, write
 
 MILLION = "x" * 1_000_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.training_state import State, TrainingState
+from dfal_cli.training.state import State, TrainingState
 from tests.conftest import Ended, dfal, draw_folder, write
 from tests.reliability.processes import ended, names, started
 
@@ -45,7 +45,7 @@ SETTINGS = {
 
 KILLED_AFTER_EPOCHS = """
 import os, signal, sys
-from dfal_cli import training_state
+from dfal_cli.training import state as training_state
 from dfal_cli.cli import main
 training_state.SECONDS_BETWEEN, training_state.LARGEST_SHARE = 0, 1e9  # keep every epoch
 write, left = training_state.TrainingState.write, int(sys.argv.pop(1))

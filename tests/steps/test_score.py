@@ -13,7 +13,7 @@ from PIL import Image
 from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.files import sha256_of
 from dfal_cli.margins import deepfool
-from dfal_cli.steps.score import _draw
+from dfal_cli.steps.score.command import _draw
 from tests.conftest import dfal, write
 
 COLUMNS = [

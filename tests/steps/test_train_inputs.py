@@ -4,8 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dfal_cli.augment import AUGMENTATIONS
 from dfal_cli.checkpoint import load_checkpoint
+from dfal_cli.training.augment import AUGMENTATIONS
 from tests.conftest import dfal, draw_folder, write
 
 

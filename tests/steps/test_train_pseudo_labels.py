@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata
-from dfal_cli.examples import Examples
+from dfal_cli.training.examples import Examples
 from tests.conftest import Ended, dfal, draw_folder, write
 
 

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfal_cli.examples import Examples
-from dfal_cli.training import SMALLEST_SPLIT, split_images
+from dfal_cli.training.examples import Examples
+from dfal_cli.training.fitting import SMALLEST_SPLIT, split_images
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60)
 FRACTIONS = st.floats(0, 1)
@@ -82,6 +82,6 @@ def test_examples_are_the_same_whether_or_not_there_is_room_to_keep_them_ready(m
     )  # fmt: skip
     items = torch.tensor([6, 3, 0, 5])
     ready = examples.ready(torch.device("cpu")).batch(items)
-    monkeypatch.setattr("dfal_cli.examples.READY_BYTES", 0)
+    monkeypatch.setattr("dfal_cli.training.examples.READY_BYTES", 0)
     on_demand = examples.ready(torch.device("cpu")).batch(items)
     assert all(torch.equal(one, other) for one, other in zip(ready, on_demand, strict=True))

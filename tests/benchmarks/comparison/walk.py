@@ -12,12 +12,12 @@ from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Silent
 from dfal_cli.device import FittingBatches
 from dfal_cli.images import Decoded
-from dfal_cli.nearest import settle_order, walk_nearest
-from dfal_cli.parts import Parts
-from dfal_cli.rows import OUTCOMES, Rows
 from dfal_cli.schemas import SKIPPED
-from dfal_cli.scored import Examining, score_all
-from dfal_cli.scoring import MarginSettings, Scorer
+from dfal_cli.scoring.nearest import settle_order, walk_nearest
+from dfal_cli.scoring.parts import Parts
+from dfal_cli.scoring.rows import OUTCOMES, Rows
+from dfal_cli.scoring.scored import Examining, score_all
+from dfal_cli.scoring.scorer import MarginSettings, Scorer
 
 from .subjects import Trained
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfal_cli import parts as module
 from dfal_cli.console import Silent
-from dfal_cli.parts import Parts
-from dfal_cli.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
-from dfal_cli.scored import Examining, in_groups
+from dfal_cli.scoring import parts as module
+from dfal_cli.scoring.parts import Parts
+from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
+from dfal_cli.scoring.scored import Examining, in_groups
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

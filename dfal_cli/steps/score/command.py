@@ -15,20 +15,20 @@ from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
 from dfal_cli.files import beside, fingerprint, locked
 from dfal_cli.images import Decoded, ImageSource, Listing, opened
-from dfal_cli.labelled import embed_labelled, labelled_images, remove_labelled
 from dfal_cli.measures import MEASURES, Measuring, Settings
-from dfal_cli.nearest import Audit, settle_order, walk_nearest
-from dfal_cli.parts import Parts
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.rows import Rows
 from dfal_cli.schemas import CROSSED, EMBEDDING, SKIPPED, UNCROSSED
-from dfal_cli.scored import Examining, score_all, tables_of
-from dfal_cli.scoring import MarginSettings, Scorer
-from dfal_cli.soundness import PROBED, in_words, judge_scores, probe_network
-from dfal_cli.steps.score_made_from import differences, is_up_to_date, made_from, settings_that_shape
-from dfal_cli.steps.score_options import ScoreOptions, check
-from dfal_cli.steps.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
+from dfal_cli.scoring.labelled import embed_labelled, labelled_images, remove_labelled
+from dfal_cli.scoring.nearest import Audit, settle_order, walk_nearest
+from dfal_cli.scoring.parts import Parts
+from dfal_cli.scoring.rows import Rows
+from dfal_cli.scoring.scored import Examining, score_all, tables_of
+from dfal_cli.scoring.scorer import MarginSettings, Scorer
+from dfal_cli.scoring.soundness import PROBED, in_words, judge_scores, probe_network
+from dfal_cli.steps.score.made_from import differences, is_up_to_date, made_from, settings_that_shape
+from dfal_cli.steps.score.options import ScoreOptions, check
+from dfal_cli.steps.score.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
 from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
 from dfal_cli.twins import TwinStore, locked_twins
 

@@ -14,9 +14,9 @@ from dfal_cli.images import ImageError, Probe, Shape, common_shape, inside, prob
 from dfal_cli.measures import MEASURES, Settings
 from dfal_cli.models import Network, build_network, seeded
 from dfal_cli.schemas import IMAGE, LABEL
-from dfal_cli.steps.score_options import check_margin
-from dfal_cli.steps.simulate_inputs import Inputs
-from dfal_cli.steps.simulation import SimulateOptions
+from dfal_cli.steps.score.options import check_margin
+from dfal_cli.steps.simulate.inputs import Inputs
+from dfal_cli.steps.simulate.simulation import SimulateOptions
 from dfal_cli.steps.train import check_training
 from dfal_cli.strategies import STRATEGIES
 

@@ -7,7 +7,7 @@ from dfal_cli import __version__
 from dfal_cli.errors import UsageError
 from dfal_cli.files import digest_of_many, fingerprint, settings_of, sha256_of
 from dfal_cli.images import ImageSource
-from dfal_cli.steps.score_options import ScoreOptions
+from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata
 
 WITHOUT_EFFECT = (

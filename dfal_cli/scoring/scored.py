@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from dfal_cli.measures import Measuring
-from dfal_cli.parts import Arrays, Section, joined, read_part
-from dfal_cli.rows import MEASURED, Places, Rows, no_margins
-from dfal_cli.scoring import Batch, Further, Scorer
+from dfal_cli.scoring.parts import Arrays, Section, joined, read_part
+from dfal_cli.scoring.rows import MEASURED, Places, Rows, no_margins
+from dfal_cli.scoring.scorer import Batch, Further, Scorer
 from dfal_cli.tables import scores_table
 
 ROWS_AT_ONCE = 2**14

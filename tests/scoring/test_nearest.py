@@ -8,12 +8,12 @@ import pytest
 
 from dfal_cli.console import Silent
 from dfal_cli.margins import ESTIMATORS
-from dfal_cli.nearest import CHUNKS, FIRST_FACTOR, settle_order, walk_nearest
-from dfal_cli.rows import MEASURED, OUTCOMES, Rows, no_margins
+from dfal_cli.scoring.nearest import CHUNKS, FIRST_FACTOR, settle_order, walk_nearest
+from dfal_cli.scoring.rows import MEASURED, OUTCOMES, Rows, no_margins
 from dfal_cli.tables import read_scores
 from tests.conftest import SAMPLE_DATA, dfal, write
 
-CHECKPOINT = Path(__file__).parent / "data" / "lenet5_16px.safetensors"
+CHECKPOINT = Path(__file__).parents[1] / "data" / "lenet5_16px.safetensors"
 
 
 class KnownMargins:

@@ -12,7 +12,7 @@ from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.files import must_exist
 from dfal_cli.images import list_images
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
-from dfal_cli.steps.simulation import Run, SimulateOptions
+from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.tables import labelled_rows, line_of, read_labels_files
 
 

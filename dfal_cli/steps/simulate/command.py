@@ -19,9 +19,9 @@ from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.signals import at_once
-from dfal_cli.steps.made_from import made_from
-from dfal_cli.steps.simulate_inputs import Inputs, and_more, read_inputs, spared
-from dfal_cli.steps.simulate_outputs import (
+from dfal_cli.steps.simulate.inputs import Inputs, and_more, read_inputs, spared
+from dfal_cli.steps.simulate.made_from import made_from
+from dfal_cli.steps.simulate.outputs import (
     RESULTS,
     ROUNDS,
     UNREADABLE,
@@ -37,7 +37,7 @@ from dfal_cli.steps.simulate_outputs import (
     write_all,
     write_so_far,
 )
-from dfal_cli.steps.simulation import Played, Run, SimulateOptions, Simulation, played_before
+from dfal_cli.steps.simulate.simulation import Played, Run, SimulateOptions, Simulation, played_before
 from dfal_cli.tables import write_rows
 
 Done = dict[Run, list[Played]]
@@ -101,7 +101,7 @@ def _check_before_writing(options: SimulateOptions, inputs: Inputs, made: Mappin
 
 def _check_networks(options: SimulateOptions, inputs: Inputs, images: PreparedImages | None = None) -> None:
     """Raises UsageError. With `images`, which all have been looked at by then, only if the first was not like them."""
-    from dfal_cli.steps.simulate_networks import (  # torch: not where there is nothing to play
+    from dfal_cli.steps.simulate.networks import (  # torch: not where there is nothing to play
         check_networks,
         presumed_shape,
     )
@@ -183,7 +183,7 @@ def _telling(how_far: Callable[[], str]) -> Iterator[None]:
 
 def _rounds_of(simulation: Simulation, run: Run) -> Iterator[Played]:
     """`play`; imported by the process that computes."""
-    from dfal_cli.steps.rounds import play
+    from dfal_cli.steps.simulate.rounds import play
 
     yield from play(simulation, run)
 

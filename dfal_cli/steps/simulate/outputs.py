@@ -15,8 +15,8 @@ from dfal_cli.images import Shape
 from dfal_cli.pages.curves import write_curves
 from dfal_cli.pages.report import write_report
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
-from dfal_cli.steps.made_from import differences
-from dfal_cli.steps.simulation import DONE, ENDED, Played, Run
+from dfal_cli.steps.simulate.made_from import differences
+from dfal_cli.steps.simulate.simulation import DONE, ENDED, Played, Run
 from dfal_cli.tables import to_csv, write_csv
 
 RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")

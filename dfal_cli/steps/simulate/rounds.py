@@ -21,9 +21,9 @@ from dfal_cli.files import atomic_output, beside, canonical_json
 from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, TWIN
 from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import score
-from dfal_cli.steps.score_options import ScoreOptions
+from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.select import PSEUDO_SUFFIX, SelectOptions, select
-from dfal_cli.steps.simulation import DONE, Played, Run, Simulation, ended
+from dfal_cli.steps.simulate.simulation import DONE, Played, Run, Simulation, ended
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import labelled_rows, read_labels, read_labels_files, read_queries, write_csv

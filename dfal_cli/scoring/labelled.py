@@ -5,10 +5,10 @@ from pathlib import Path
 
 from dfal_cli.files import is_file
 from dfal_cli.measures import Measuring
-from dfal_cli.parts import Section, joined
 from dfal_cli.schemas import EMBEDDING, IMAGE
-from dfal_cli.scored import score_all
-from dfal_cli.scoring import Scorer
+from dfal_cli.scoring.parts import Section, joined
+from dfal_cli.scoring.scored import score_all
+from dfal_cli.scoring.scorer import Scorer
 from dfal_cli.tables import labelled_path, labelled_rows, read_labels_files
 from dfal_cli.tables.vectors import Values
 

@@ -9,11 +9,11 @@ import pandas as pd
 from dfal_cli.class_names import slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
-from dfal_cli.examples import settle_classes
 from dfal_cli.files import sha256_if_there
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import labelled_rows, read_labels_files, read_pseudo_labels, settled_images
+from dfal_cli.training.examples import settle_classes
 
 
 class LabelSets(NamedTuple):

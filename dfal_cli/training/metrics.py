@@ -6,8 +6,8 @@ from typing import Any
 from torch import nn
 
 from dfal_cli.console import Reporter
-from dfal_cli.examples import Examples
-from dfal_cli.training import Epoch, Evaluation, evaluate
+from dfal_cli.training.examples import Examples
+from dfal_cli.training.fitting import Epoch, Evaluation, evaluate
 
 MEASURED_ON = ("test", "validation")
 """The most independent examples first."""

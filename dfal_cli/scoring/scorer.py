@@ -22,8 +22,8 @@ from dfal_cli.margins.across import clearly_across
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.margins.reasons import NOT_FINITE, why_not_crossed
 from dfal_cli.measures import probabilities
-from dfal_cli.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN, Block, no_margins
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
+from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN, Block, no_margins
 
 Stream = Callable[[Sequence[str]], Iterator[Decoded]]
 """Reads the named images, in order, as decoded batches."""

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.augment import augmented
 from dfal_cli.device import first_batch_size
 from dfal_cli.errors import UsageError
-from dfal_cli.examples import Examples, Ready
 from dfal_cli.models import seeded
+from dfal_cli.training.augment import augmented
+from dfal_cli.training.examples import Examples, Ready
 
 SMALLEST_SPLIT = 10
 

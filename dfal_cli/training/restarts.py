@@ -10,10 +10,10 @@ from torch import Tensor
 from dfal_cli.console import Advance, Reporter
 from dfal_cli.device import is_out_of_memory
 from dfal_cli.errors import Interrupted, TryAgainError, UsageError
-from dfal_cli.examples import Examples
 from dfal_cli.models import Network
-from dfal_cli.training import MONITORS, Course, Diverged, Epoch, Kept, Schedule, best_epoch, fit
-from dfal_cli.training_state import State, TrainingState
+from dfal_cli.training.examples import Examples
+from dfal_cli.training.fitting import MONITORS, Course, Diverged, Epoch, Kept, Schedule, best_epoch, fit
+from dfal_cli.training.state import State, TrainingState
 
 CHOSEN = "chosen."
 """Before the names of the weights of the best training that has ended, among those of the one in hand."""

@@ -10,8 +10,8 @@ from typing import Any
 from dfal_cli import __version__
 from dfal_cli.files import fingerprint, settings_of, sha256_of, stat_if_there
 from dfal_cli.schemas import IMAGE
-from dfal_cli.steps.simulate_inputs import Inputs
-from dfal_cli.steps.simulation import SimulateOptions
+from dfal_cli.steps.simulate.inputs import Inputs
+from dfal_cli.steps.simulate.simulation import SimulateOptions
 
 WITHOUT_EFFECT = (
     "out",

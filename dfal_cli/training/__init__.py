@@ -1,0 +1,1 @@
+"""From labelled images and their twins to a trained network."""
