@@ -93,6 +93,17 @@ def draw_divided_folder(root: Path) -> Path:
     return root
 
 
+def train_divided_folder(root: Path) -> Path:
+    """Make `root`/in, which is such a folder, and `root`/m.safetensors, trained on its pool."""
+    draw_divided_folder(root / "in")
+    ended = dfal(
+        "train", "--images", root / "in/images", "--labels", root / "in/pool.csv", "--out", root / "m.safetensors",
+        "--epochs", 2, "--device", "cpu", "--quiet",
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    return root
+
+
 def write(path: Path, *lines: str) -> Path:
     """Write lines of text."""
     path.parent.mkdir(parents=True, exist_ok=True)

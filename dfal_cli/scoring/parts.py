@@ -97,6 +97,8 @@ class Parts:
             self.write()
             if isinstance(error, Interrupted) and self.folder.exists():
                 error.add_note("before the end; the same command goes on from what is finished")
+        with contextlib.suppress(OSError):  # it is not empty, or was never made
+            self.folder.rmdir()
 
     def made_by(self, batches: FittingBatches) -> None:
         """Keep their sizes with the parts from here on."""

@@ -14,7 +14,7 @@ import pytest
 
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import atomic_output, locked, remove_leftovers
-from tests.conftest import dfal, draw_divided_folder, write
+from tests.conftest import dfal, train_divided_folder, write
 from tests.reliability.processes import ended, names, started
 
 HOLDER = """
@@ -52,14 +52,7 @@ OUTPUTS = {
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """in/ and m.safetensors."""
-    root = tmp_path_factory.mktemp("locks")
-    draw_divided_folder(root / "in")
-    done = dfal(
-        "train", "--images", root / "in/images", "--labels", root / "in/pool.csv", "--out", root / "m.safetensors",
-        "--epochs", 1, "--device", "cpu", "--quiet",
-    )  # fmt: skip
-    assert done.code == 0, done.stderr
-    return root
+    return train_divided_folder(tmp_path_factory.mktemp("locks"))
 
 
 @pytest.fixture
