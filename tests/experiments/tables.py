@@ -47,6 +47,19 @@ def needed(experiment: str, levels: Sequence[float]) -> str:
     return markdown(["strategy", *map(percent, levels)], rows)
 
 
+def needed_in_short(levels: dict[str, tuple[str, float]]) -> str:
+    """Labels needed, means only: a column for each title, of an experiment and an accuracy."""
+    columns: dict[str, dict[str, str]] = {}
+    for title, (experiment, level) in levels.items():
+        results = results_of(experiment)
+        reached, spent = comparison.annotations_needed(results, level), comparison.annotations_spent(results)
+        baseline = comparison.baseline_of(results)
+        cells = {name: needed_cell(reached, spent, name, baseline) for name in reached}
+        columns[title] = {name: f"**{cell.text}**" if cell.mark else cell.text for name, cell in cells.items()}
+    names = comparison.ranked_strategies(results_of(next(iter(levels.values()))[0]))
+    return markdown(["strategy", *columns], [[name, *(cells[name] for cells in columns.values())] for name in names])
+
+
 def fewer(experiments: Iterable[str], strategy: str, other: str, levels: Sequence[float]) -> str:
     """What one strategy needs as a multiple of another's, and by how much its area is larger."""
     rows = []

@@ -60,8 +60,8 @@ def test_train_and_score_share_a_cache(house: Path) -> None:
         "score", *FILES, *labelled, "--checkpoint", "m.safetensors", "--out", "s.csv", "--cache", "c"
     )
     assert (
-        "6 of 17 readings of images came from the cache c" in without_margins.stderr
-    )  # of the pool, those of test.csv
+        "14 of 25 readings of images came from the cache c" in without_margins.stderr
+    )  # of the pool, those of test.csv; and the first 8 twice, on which the network is tried
 
 
 def test_the_cache_decides_nothing_about_what_is_up_to_date(house: Path) -> None:
