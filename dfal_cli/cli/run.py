@@ -100,11 +100,9 @@ def _stop(context: typer.Context, message: str, code: int) -> None:
 
 
 def _how_far(stopped: Interrupted) -> str:
-    """What the step had to say about it."""
+    """What the step had to say about it, not those within it."""
     notes = getattr(stopped, "__notes__", ())
-    return (
-        " ".join(("interrupted", *notes)) if notes else "interrupted; nothing is half written, the same command goes on"
-    )
+    return f"interrupted {notes[-1]}" if notes else "interrupted; nothing is half written, the same command goes on"
 
 
 def _what_failed(error: OSError) -> tuple[str, int]:

@@ -19,6 +19,7 @@ from pathlib import Path
 import PIL
 
 from dfal_cli.console import Reporter
+from dfal_cli.errors import TryAgainError
 from dfal_cli.files import atomic_output
 from dfal_cli.images.decode import DECODING, Pixels, Shape
 from dfal_cli.images.room import bytes_of, clear_leftovers, listed, make_folder, make_room
@@ -129,10 +130,9 @@ class DecodedCache:
             self._reporter.note(
                 f"the cache {self._folder} is full: further images are decoded each time (--cache-limit)"
             )
-        except OSError as error:
-            self._reporter.warn(
-                f"the cache {self._folder} cannot be filled: {error.strerror or error}; images are decoded each time"
-            )
+        except (OSError, TryAgainError) as error:
+            reason = getattr(error, "strerror", None) or error
+            self._reporter.warn(f"the cache {self._folder} cannot be filled: {reason}; images are decoded each time")
         self._filling = False
         shelf.fresh.clear()
 

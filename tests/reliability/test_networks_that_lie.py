@@ -14,7 +14,7 @@ import torch
 
 from dfal_cli.checkpoint import save_checkpoint
 from dfal_cli.models import Network, Normalisation
-from tests.conftest import dfal, dfal_process, draw_folder
+from tests.conftest import dfal, dfal_process, draw_folder, write
 from tests.reliability import liars
 from tests.reliability.lying import CLASSES, SHAPE
 
@@ -162,6 +162,22 @@ def test_what_a_network_does_to_itself_changes_no_score(pool, name):
     assert score("plain").code == 0
     one, other = rows(name), rows("plain")
     assert one["margin"].to_numpy() == pytest.approx(other["margin"].to_numpy(), rel=1e-3)
+
+
+def test_what_a_network_prints_in_the_processes_of_a_simulation_is_no_result(pool):
+    header, *labels = Path("oracle.csv").read_text().splitlines()
+    write(Path("labelled.csv"), header, *labels[:20])
+    write(Path("test.csv"), header, *labels[20:])
+    ended = dfal_process(
+        "simulate", "--images", "images", "--labels", "labelled.csv", "--test", "test.csv", "--arch", "liars:printing",
+        "--strategies", "random", "--initial", 8, "--budget", 16, "--epochs", 1, "--trials", 2, "--jobs", 2,
+        "--device", "cpu", "--out", "out",
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    assert ended.stdout.splitlines() == [
+        f"out/{name}" for name in ("results.csv", "timings.csv", "curves.png", "report.html")
+    ]
+    assert "look at me" in ended.stderr
 
 
 def test_a_network_that_forks_leaves_one_dfal(pool):
