@@ -92,7 +92,7 @@ def test_a_chain_killed_at_random_moments_ends_as_an_undisturbed_one(tmp_path: P
         if callable(step):
             step()
         else:
-            for _ in range(kills // commands):
+            for _ in range(-(-kills // commands)):
                 process = start(folder, step)
                 time.sleep(generator.uniform(0, seconds))
                 process.kill()
