@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,18 @@ def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"{path}: {option} must end in {' or '.join(suffixes)}")
     return path
+
+
+def must_spare(inputs: Mapping[str, Iterable[Path | None]], outputs: Mapping[str, Iterable[Path | None]]) -> None:
+    """Raises UsageError if an output, whatever links lead there, would replace an input; --force is no leave for that.
+
+    Both stand under the option that names them.
+    """
+    read = {os.path.realpath(path): option for option, paths in inputs.items() for path in paths if path}
+    for option, paths in outputs.items():
+        for path in filter(None, paths):
+            if (named := read.get(os.path.realpath(path))) is not None:
+                raise UsageError(f"{path}: is read ({named}), so {option} may not write it; choose another {option}")
 
 
 def beside(path: Path, ending: str) -> Path:

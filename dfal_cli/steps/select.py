@@ -10,7 +10,7 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import beside, locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.files import beside, locked, must_end_with, must_exist, must_spare, relative_to_file
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool, first_of
 from dfal_cli.result import Result, up_to_date
@@ -92,6 +92,10 @@ def _check(options: SelectOptions) -> None:
     must_end_with(options.out, (".csv",), "--out")
     if options.preview:
         must_end_with(options.preview, (".html", ".htm"), "--preview")
+    must_spare(
+        {"--scores": [options.scores], "--labels": options.labels, "--exclude": options.exclude},
+        {"--out": [options.out, beside(options.out, PSEUDO_SUFFIX)], "--preview": [options.preview]},
+    )
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
     if options.count < 1:

@@ -42,6 +42,11 @@ def refuse_others(out: Path, made_from: Mapping[str, Any]) -> None:
     raise UsageError(f"{out}: made {told}; choose another --out, or --force to {lost}")
 
 
+def written_in(out: Path) -> list[Path]:
+    """The folder itself, and the files in it that a simulation may replace."""
+    return [out, *(out / name for name in sorted(OWN))]
+
+
 def claim(out: Path, made_from: Mapping[str, Any], *, force: bool) -> None:
     """Make the folder that of this simulation, empty unless it is so already. Raises as `refuse_others`."""
     if not force:
