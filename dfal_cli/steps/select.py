@@ -71,6 +71,7 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
         queries = _as_queries(options, picked)
         pseudo = _pseudo_labels(options, scored.table, picked)
         guesses = beside(options.out, PSEUDO_SUFFIX)
+        _check_preview(options)
         new = _may_write(options, queries)
         if new:
             write_csv(options.out, queries)
@@ -211,6 +212,19 @@ def _may_write(options: SelectOptions, queries: pd.DataFrame) -> bool:
     if not options.force:
         raise UsageError(f"{options.out}: exists and holds other queries; --force replaces it")
     return True
+
+
+def _check_preview(options: SelectOptions) -> None:
+    """Raises UsageError if a page that is none of ours is in the way."""
+    if options.preview is None or not options.preview.exists() or options.force:
+        return
+    from dfal_cli.pages.preview import is_preview
+
+    if not is_preview(options.preview):
+        raise UsageError(
+            f"{options.preview}: exists and is not a page of dfal select; choose another --preview, "
+            "or --force to replace it"
+        )
 
 
 def _pseudo_labels(options: SelectOptions, pool: pd.DataFrame, picked: pd.DataFrame) -> pd.DataFrame | None:
