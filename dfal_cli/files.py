@@ -17,6 +17,9 @@ from dfal_cli.locks import Held, LocksUnknown, holding, release, take
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp", re.DOTALL)
 """What outputs are called while they are written: `.NAME.PID.tmp`, in the same folder."""
 
+LONGEST_AFFIX = len("..labelled.parquet.4194304.tmp")
+"""Bytes that the longest name made from an output's has more than it."""
+
 
 def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
     """Return `path`, or raise UsageError naming the option that asked for it."""
@@ -90,12 +93,17 @@ def locked(
     If another process holds it, say so and wait up to `wait` seconds. Raises TryAgainError if it does so still,
     UsageError if nothing can be written there.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # Path.resolve() fails on links in a circle
+    if not path.name or path.is_symlink():
+        raise UsageError(
+            f"{path}: {'leads in a circle' if path.name else 'is the root of the file system'}; choose another place"
+        )
     if path.exists() and not (path.is_dir() if folder else path.is_file()):
         raise UsageError(f"{path}: is there and not a {'folder' if folder else 'file'}; choose another place")
     with contextlib.ExitStack() as lock:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _check_length(path)
             lock.enter_context(
                 holding(
                     path.with_name(f".{path.name}.lock"), wait,
@@ -195,6 +203,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | set):
         return list(value)
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+def _check_length(path: Path) -> None:
+    """Raises UsageError if there is no room in the name: it would come out at the end of the work only."""
+    most = os.pathconf(path.parent, "PC_NAME_MAX")
+    if 0 < most < len(os.fsencode(path.name)) + LONGEST_AFFIX:
+        raise UsageError(f"{path}: the name is too long; choose one of at most {most - LONGEST_AFFIX} bytes")
 
 
 @contextlib.contextmanager
