@@ -100,13 +100,14 @@ def locked(
         )
     if path.exists() and not (path.is_dir() if folder else path.is_file()):
         raise UsageError(f"{path}: is there and not a {'folder' if folder else 'file'}; choose another place")
+    file = path.with_name(f".{path.name}.lock")
     with contextlib.ExitStack() as lock:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _check_length(path)
             lock.enter_context(
                 holding(
-                    path.with_name(f".{path.name}.lock"), wait,
+                    file, wait,
                     lambda holder: tell(f"{path}: is being written by {holder}; waiting up to {wait:g} s"),
                 )
             )  # fmt: skip
@@ -119,6 +120,11 @@ def locked(
         except OSError as error:
             if is_momentary(error):
                 raise
+            if os.path.lexists(file):
+                raise UsageError(
+                    f"{file}: the lock of {path.name} cannot be opened: {error.strerror}; "
+                    "remove it if no dfal command is writing there"
+                ) from None
             raise UsageError(f"{path}: cannot be written there: {error.strerror}") from None
         own = (f"{path.name}.", f".{path.name}.")  # itself and what stands beside it, hidden or not
         remove_leftovers(path.parent, lambda name: f"{name}.".startswith(own))

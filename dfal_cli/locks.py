@@ -37,6 +37,8 @@ def holding(path: Path, patience: float, tell: Callable[[str], None]) -> Iterato
     """
     descriptor = _taken_in_time(path, patience, tell)
     try:
+        with contextlib.suppress(OSError):  # it is another user's
+            os.fchmod(descriptor, 0o666)  # whatever the umask, or a killed command would block all other users
         _note_holder(descriptor)
         yield
     finally:
