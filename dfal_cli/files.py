@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -90,6 +91,8 @@ def locked(
 ) -> Iterator[None]:
     """Hold the right to write `path`; remove what killed commands left of it and of its companions.
 
+    Its folder is made, and removed if it is empty at the end.
+
     If another process holds it, say so and wait up to `wait` seconds. Raises TryAgainError if it does so still,
     UsageError if nothing can be written there.
     """
@@ -100,11 +103,12 @@ def locked(
         )
     if path.exists() and not (path.is_dir() if folder else path.is_file()):
         raise UsageError(f"{path}: is there and not a {'folder' if folder else 'file'}; choose another place")
+    missing = list(itertools.takewhile(lambda folder: not folder.exists(), path.parents))
+    _check_length(path, path.parents[len(missing)])
     file = path.with_name(f".{path.name}.lock")
     with contextlib.ExitStack() as lock:
+        lock.callback(_remove_empty, missing)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _check_length(path)
             lock.enter_context(
                 holding(
                     file, wait,
@@ -211,9 +215,19 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
 
 
-def _check_length(path: Path) -> None:
-    """Raises UsageError if there is no room in the name: it would come out at the end of the work only."""
-    most = os.pathconf(path.parent, "PC_NAME_MAX")
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those, innermost first, into which nothing has come after all."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _check_length(path: Path, folder: Path) -> None:
+    """Raises UsageError if there is no room in the name: it would come out at the end of the work only.
+
+    `folder` is on its file system.
+    """
+    most = os.pathconf(folder, "PC_NAME_MAX")
     if 0 < most < len(os.fsencode(path.name)) + LONGEST_AFFIX:
         raise UsageError(f"{path}: the name is too long; choose one of at most {most - LONGEST_AFFIX} bytes")
 

@@ -111,6 +111,17 @@ def test_the_root_of_the_file_system_is_no_place_for_an_output() -> None:
         locked(Path("/"), folder=True).__enter__()
 
 
+def test_folders_made_for_an_output_that_never_came_are_removed_others_are_not(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(Killed), locked(tmp_path / "mine/new/newer/a.csv"):
+        assert (tmp_path / "mine/new/newer").is_dir()
+        raise Killed
+    assert names(tmp_path / "mine") == []
+    with locked(tmp_path / "mine/new/newer/a.csv"):
+        (tmp_path / "mine/new/b.csv").touch()
+    assert names(tmp_path / "mine/new") == ["b.csv"]
+
+
 def test_links_in_a_circle_are_no_place_for_an_output(tmp_path: Path) -> None:
     (tmp_path / "a.csv").symlink_to("a.csv")
     with pytest.raises(UsageError, match=r"a\.csv: leads in a circle"):

@@ -114,6 +114,16 @@ def test_a_command_that_waits_says_for_whom_and_does_its_work(holder: type[Holde
     assert ".waited.csv.lock" not in names(Path("out"))
 
 
+def test_who_waits_makes_the_folder_again_that_the_holder_removed(holder: type[Holder]) -> None:
+    process = holder("new/waited.csv").process
+    with started("merge", "--queries", "in/pool.csv", "--labels", "new/waited.csv", "--wait", 60) as waiting:
+        assert waiting.stderr is not None
+        waiting.stderr.readline()
+        process.communicate("")
+        assert ended(waiting).code == 0
+    assert names(Path("new")) == {"waited.csv"}
+
+
 def test_waiting_in_vain_means_try_again(holder: type[Holder]) -> None:
     holder("out/vain.csv")
     done = dfal("merge", "--queries", "in/pool.csv", "--labels", "out/vain.csv", "--wait", 0.3)
