@@ -48,9 +48,10 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
     """
     _check(options)
     target = options.out or options.labels
-    queries = read_queries(options.queries)
-    answers = queries[~is_blank(queries[LABEL])]
+    # First the lock: what is read is read when it is this call's turn.
     with contextlib.nullcontext() if options.dry_run else locked(target, options.wait, reporter.note):
+        queries = read_queries(options.queries)
+        answers = queries[~is_blank(queries[LABEL])]
         labels = _labels_before(options)
         _check_images(options, answers)
         _check_classes(options, answers, labels, reporter)

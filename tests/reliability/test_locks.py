@@ -114,6 +114,18 @@ def test_a_command_that_waits_says_for_whom_and_does_its_work(holder: type[Holde
     assert ".waited.csv.lock" not in names(Path("out"))
 
 
+def test_answers_given_while_merge_waits_are_merged(holder: type[Holder]) -> None:
+    process = holder("out/answered.csv").process
+    queries = write(Path("answered.csv"), "image,label", "000.png,")
+    with started("merge", "--queries", queries, "--labels", "out/answered.csv", "--wait", 60) as waiting:
+        assert waiting.stderr is not None
+        waiting.stderr.readline()
+        write(queries, "image,label", "000.png,dark")
+        process.communicate("")
+        assert ended(waiting).code == 0
+    assert "000.png,dark" in Path("out/answered.csv").read_text()
+
+
 def test_who_waits_makes_the_folder_again_that_the_holder_removed(holder: type[Holder]) -> None:
     process = holder("new/waited.csv").process
     with started("merge", "--queries", "in/pool.csv", "--labels", "new/waited.csv", "--wait", 60) as waiting:
