@@ -3,11 +3,12 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from dfal_cli.locks import Held, LocksUnknown, holding, release, take
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp", re.DOTALL)
 """What outputs are called while they are written: `.NAME.PID.tmp`, in the same folder."""
+
+LONGEST_AFFIX = len("..labelled.parquet.4194304.tmp")
+"""Bytes that the longest name made from an output's has more than it."""
 
 
 def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
@@ -39,6 +43,18 @@ def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"{path}: {option} must end in {' or '.join(suffixes)}")
     return path
+
+
+def must_spare(inputs: Mapping[str, Iterable[Path | None]], outputs: Mapping[str, Iterable[Path | None]]) -> None:
+    """Raises UsageError if an output, whatever links lead there, would replace an input; --force is no leave for that.
+
+    Both stand under the option that names them.
+    """
+    read = {os.path.realpath(path): option for option, paths in inputs.items() for path in paths if path}
+    for option, paths in outputs.items():
+        for path in filter(None, paths):
+            if (named := read.get(os.path.realpath(path))) is not None:
+                raise UsageError(f"{path}: is read ({named}), so {option} may not write it; choose another {option}")
 
 
 def beside(path: Path, ending: str) -> Path:
@@ -75,18 +91,27 @@ def locked(
 ) -> Iterator[None]:
     """Hold the right to write `path`; remove what killed commands left of it and of its companions.
 
+    Its folder is made, and removed if it is empty at the end.
+
     If another process holds it, say so and wait up to `wait` seconds. Raises TryAgainError if it does so still,
     UsageError if nothing can be written there.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # Path.resolve() fails on links in a circle
+    if not path.name or path.is_symlink():
+        raise UsageError(
+            f"{path}: {'leads in a circle' if path.name else 'is the root of the file system'}; choose another place"
+        )
     if path.exists() and not (path.is_dir() if folder else path.is_file()):
         raise UsageError(f"{path}: is there and not a {'folder' if folder else 'file'}; choose another place")
+    missing = list(itertools.takewhile(lambda folder: not folder.exists(), path.parents))
+    _check_length(path, path.parents[len(missing)])
+    file = path.with_name(f".{path.name}.lock")
     with contextlib.ExitStack() as lock:
+        lock.callback(_remove_empty, missing)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             lock.enter_context(
                 holding(
-                    path.with_name(f".{path.name}.lock"), wait,
+                    file, wait,
                     lambda holder: tell(f"{path}: is being written by {holder}; waiting up to {wait:g} s"),
                 )
             )  # fmt: skip
@@ -99,6 +124,11 @@ def locked(
         except OSError as error:
             if is_momentary(error):
                 raise
+            if os.path.lexists(file):
+                raise UsageError(
+                    f"{file}: the lock of {path.name} cannot be opened: {error.strerror}; "
+                    "remove it if no dfal command is writing there"
+                ) from None
             raise UsageError(f"{path}: cannot be written there: {error.strerror}") from None
         own = (f"{path.name}.", f".{path.name}.")  # itself and what stands beside it, hidden or not
         remove_leftovers(path.parent, lambda name: f"{name}.".startswith(own))
@@ -183,6 +213,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | set):
         return list(value)
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those, innermost first, into which nothing has come after all."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _check_length(path: Path, folder: Path) -> None:
+    """Raises UsageError if there is no room in the name: it would come out at the end of the work only.
+
+    `folder` is on its file system.
+    """
+    most = os.pathconf(folder, "PC_NAME_MAX")
+    if 0 < most < len(os.fsencode(path.name)) + LONGEST_AFFIX:
+        raise UsageError(f"{path}: the name is too long; choose one of at most {most - LONGEST_AFFIX} bytes")
 
 
 @contextlib.contextmanager

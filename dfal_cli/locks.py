@@ -32,11 +32,15 @@ class LocksUnknown(Exception):  # noqa: N818
 def holding(path: Path, patience: float, tell: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock `path` for the block, and note in it who does. If it is held, `tell` by whom, and wait.
 
+    Its folder is made, again if its holder has removed it.
+
     The file is removed afterwards: whoever waits for it sees that and makes a new one.
     Raises Held if it is still held after `patience` seconds, LocksUnknown or OSError.
     """
     descriptor = _taken_in_time(path, patience, tell)
     try:
+        with contextlib.suppress(OSError):  # it is another user's
+            os.fchmod(descriptor, 0o666)  # whatever the umask, or a killed command would block all other users
         _note_holder(descriptor)
         yield
     finally:
@@ -78,6 +82,7 @@ def _taken_in_time(path: Path, patience: float, tell: Callable[[str], None]) -> 
     deadline = time.monotonic() + patience
     told = False
     while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             return take(path)
         except Held as held:

@@ -97,6 +97,37 @@ def test_a_held_lock_means_try_again_and_a_released_one_does_not(tmp_path: Path)
         pass
 
 
+@pytest.mark.parametrize("length", [226, 249, 255])
+def test_a_name_without_room_for_those_made_from_it_is_refused_at_once(tmp_path: Path, length: int) -> None:
+    with locked(tmp_path / ("a" * 225)), atomic_output(tmp_path / ("a" * 225 + ".labelled.parquet")):
+        pass
+    with pytest.raises(UsageError, match="the name is too long; choose one of at most 225 bytes"):
+        locked(tmp_path / ("a" * length)).__enter__()
+    assert names(tmp_path) == ["a" * 225 + ".labelled.parquet"]
+
+
+def test_the_root_of_the_file_system_is_no_place_for_an_output() -> None:
+    with pytest.raises(UsageError, match="/: is the root of the file system"):
+        locked(Path("/"), folder=True).__enter__()
+
+
+def test_folders_made_for_an_output_that_never_came_are_removed_others_are_not(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(Killed), locked(tmp_path / "mine/new/newer/a.csv"):
+        assert (tmp_path / "mine/new/newer").is_dir()
+        raise Killed
+    assert names(tmp_path / "mine") == []
+    with locked(tmp_path / "mine/new/newer/a.csv"):
+        (tmp_path / "mine/new/b.csv").touch()
+    assert names(tmp_path / "mine/new") == ["b.csv"]
+
+
+def test_links_in_a_circle_are_no_place_for_an_output(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").symlink_to("a.csv")
+    with pytest.raises(UsageError, match=r"a\.csv: leads in a circle"):
+        locked(tmp_path / "a.csv").__enter__()
+
+
 def test_a_lock_is_released_when_its_block_fails(tmp_path: Path) -> None:
     with pytest.raises(Killed), locked(tmp_path / "a.csv"):
         raise Killed

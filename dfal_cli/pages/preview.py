@@ -13,12 +13,15 @@ from PIL import Image
 
 from dfal_cli.comparison import BASELINE
 from dfal_cli.images import ImageError, decode_image, inside, probe_image
-from dfal_cli.pages.template import write_page
+from dfal_cli.pages.template import is_made_by, write_page
 from dfal_cli.schemas import IMAGE, TWIN
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.twins import TwinError, read_twin
 
 MARGIN = "margin"
+
+GENERATOR = "dfal select"
+"""The mark of its pages."""
 
 LONGEST_SIDE = 512
 """Pixels of a photograph that go into the page."""
@@ -58,11 +61,16 @@ def write_preview(
     names = list(dict.fromkeys((chosen.measure or MARGIN, MARGIN)))
     cards = [_card(row, guess, names, queries_file.parent, metadata) for row, guess in zip(rows, guesses, strict=True)]
     write_page(
-        page, "preview.html.jinja", cards=cards, strategy=strategy, file=queries_file.name,
+        page, "preview.html.jinja", GENERATOR, cards=cards, strategy=strategy, file=queries_file.name,
         asked=chosen.help, note=chosen.note, order=_order(strategy), by_margin=chosen.measure == MARGIN,
         norm=metadata.get("norm", "") if queries[MARGIN].any() else "", side=SHOWN_SIDE,
     )  # fmt: skip
     return sum(bool(card.problem) for card in cards)
+
+
+def is_preview(page: Path) -> bool:
+    """Whether a file is such a page, of whatever list."""
+    return is_made_by(GENERATOR, page)
 
 
 def _order(strategy: str) -> str:

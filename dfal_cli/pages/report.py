@@ -39,8 +39,8 @@ def write_report(path: Path, results: pd.DataFrame, timings: pd.DataFrame, setti
     trials = results["trial"].nunique()
     picture = base64.b64encode(curves_svg(results)).decode()
     write_page(
-        path, "report.html.jinja", version=__version__, facts=_facts(results), summary=_summary(results),
-        explained=explained(comparison.strategies_of(results)),
+        path, "report.html.jinja", "dfal simulate", version=__version__, facts=_facts(results),
+        summary=_summary(results), explained=explained(comparison.strategies_of(results)),
         caution=_caution(trials), can_be_clear=trials >= FEWEST_TO_RESAMPLE,
         picture=f"data:image/svg+xml;base64,{picture}", tables=report_tables(results, timings), settings=settings,
     )  # fmt: skip

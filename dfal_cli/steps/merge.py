@@ -10,7 +10,7 @@ import pandas as pd
 from dfal_cli.class_names import NEAR, VERY_NEAR, folded, near_miss, slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.files import is_file, locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.files import is_file, locked, must_end_with, must_exist, must_spare, relative_to_file
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.tables import (
@@ -48,9 +48,10 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
     """
     _check(options)
     target = options.out or options.labels
-    queries = read_queries(options.queries)
-    answers = queries[~is_blank(queries[LABEL])]
+    # First the lock: what is read is read when it is this call's turn.
     with contextlib.nullcontext() if options.dry_run else locked(target, options.wait, reporter.note):
+        queries = read_queries(options.queries)
+        answers = queries[~is_blank(queries[LABEL])]
         labels = _labels_before(options)
         _check_images(options, answers)
         _check_classes(options, answers, labels, reporter)
@@ -89,7 +90,9 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
 
 def _check(options: MergeOptions) -> None:
     must_exist(options.queries, "--queries")
-    must_end_with(options.out or options.labels, (".csv",), "--out" if options.out else "--labels")
+    target, named = (options.out, "--out") if options.out else (options.labels, "--labels")
+    must_end_with(target, (".csv",), named)
+    must_spare({"--queries": [options.queries]}, {named: [target]})
     if options.on_conflict not in ON_CONFLICT:
         raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import beside, locked, must_end_with, must_exist, relative_to_file
+from dfal_cli.files import beside, locked, must_end_with, must_exist, must_spare, relative_to_file
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool, first_of
 from dfal_cli.result import Result, up_to_date
@@ -71,6 +71,7 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
         queries = _as_queries(options, picked)
         pseudo = _pseudo_labels(options, scored.table, picked)
         guesses = beside(options.out, PSEUDO_SUFFIX)
+        _check_preview(options)
         new = _may_write(options, queries)
         if new:
             write_csv(options.out, queries)
@@ -92,6 +93,10 @@ def _check(options: SelectOptions) -> None:
     must_end_with(options.out, (".csv",), "--out")
     if options.preview:
         must_end_with(options.preview, (".html", ".htm"), "--preview")
+    must_spare(
+        {"--scores": [options.scores], "--labels": options.labels, "--exclude": options.exclude},
+        {"--out": [options.out, beside(options.out, PSEUDO_SUFFIX)], "--preview": [options.preview]},
+    )
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
     if options.count < 1:
@@ -207,6 +212,19 @@ def _may_write(options: SelectOptions, queries: pd.DataFrame) -> bool:
     if not options.force:
         raise UsageError(f"{options.out}: exists and holds other queries; --force replaces it")
     return True
+
+
+def _check_preview(options: SelectOptions) -> None:
+    """Raises UsageError if a page that is none of ours is in the way."""
+    if options.preview is None or not options.preview.exists() or options.force:
+        return
+    from dfal_cli.pages.preview import is_preview
+
+    if not is_preview(options.preview):
+        raise UsageError(
+            f"{options.preview}: exists and is not a page of dfal select; choose another --preview, "
+            "or --force to replace it"
+        )
 
 
 def _pseudo_labels(options: SelectOptions, pool: pd.DataFrame, picked: pd.DataFrame) -> pd.DataFrame | None:

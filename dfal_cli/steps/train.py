@@ -13,7 +13,16 @@ from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device
 from dfal_cli.errors import UsageError
-from dfal_cli.files import fingerprint, locked, must_be_regular, must_end_with, must_exist, settings_of, sha256_of
+from dfal_cli.files import (
+    fingerprint,
+    locked,
+    must_be_regular,
+    must_end_with,
+    must_exist,
+    must_spare,
+    settings_of,
+    sha256_of,
+)
 from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.models import Network
 from dfal_cli.result import Result, up_to_date
@@ -141,6 +150,13 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
 def _check(options: TrainOptions) -> None:
     must_exist(options.images, "--images", folder=True)
     must_end_with(options.out, (".safetensors",), "--out")
+    inputs: dict[str, list[Path] | list[Path | None]] = {
+        "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
+        "--test": options.test,
+        "--init": [options.init],  # or the same command, called again, would train on from its own result
+        "--weights": [options.weights],
+    }  # fmt: skip
+    must_spare(inputs, {"--out": [options.out]})
     if not options.labels:
         raise UsageError("--labels: name at least one labels file")
     check_training(options.augment, options.monitor)

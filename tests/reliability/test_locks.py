@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.errors import TryAgainError
+from dfal_cli.errors import DfalError, TryAgainError
 from dfal_cli.files import atomic_output, locked, remove_leftovers
 from tests.conftest import dfal, train_divided_folder, write
 from tests.reliability.processes import ended, names, started
@@ -114,6 +114,28 @@ def test_a_command_that_waits_says_for_whom_and_does_its_work(holder: type[Holde
     assert ".waited.csv.lock" not in names(Path("out"))
 
 
+def test_answers_given_while_merge_waits_are_merged(holder: type[Holder]) -> None:
+    process = holder("out/answered.csv").process
+    queries = write(Path("answered.csv"), "image,label", "000.png,")
+    with started("merge", "--queries", queries, "--labels", "out/answered.csv", "--wait", 60) as waiting:
+        assert waiting.stderr is not None
+        waiting.stderr.readline()
+        write(queries, "image,label", "000.png,dark")
+        process.communicate("")
+        assert ended(waiting).code == 0
+    assert "000.png,dark" in Path("out/answered.csv").read_text()
+
+
+def test_who_waits_makes_the_folder_again_that_the_holder_removed(holder: type[Holder]) -> None:
+    process = holder("new/waited.csv").process
+    with started("merge", "--queries", "in/pool.csv", "--labels", "new/waited.csv", "--wait", 60) as waiting:
+        assert waiting.stderr is not None
+        waiting.stderr.readline()
+        process.communicate("")
+        assert ended(waiting).code == 0
+    assert names(Path("new")) == {"waited.csv"}
+
+
 def test_waiting_in_vain_means_try_again(holder: type[Holder]) -> None:
     holder("out/vain.csv")
     done = dfal("merge", "--queries", "in/pool.csv", "--labels", "out/vain.csv", "--wait", 0.3)
@@ -149,22 +171,59 @@ def test_readers_are_not_blocked(holder: type[Holder]) -> None:
     assert read.code == 0, read.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
-def test_a_lock_file_that_another_users_killed_command_left_blocks_nobody() -> None:
-    with tempfile.TemporaryDirectory() as shared:  # pytest's own folders let no other user in
-        Path(shared).chmod(0o777)
-        (Path(shared) / ".a.csv.lock").touch(mode=0o644)
-        process = os.fork()
-        if process == 0:
-            code = 1
-            try:
-                os.setuid(65534)
-                with locked(Path(shared) / "a.csv"):
-                    code = 0
-            finally:
-                os._exit(code)
-        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
-        assert names(Path(shared)) == set()
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder in which every user may write; pytest's own let no other user in."""
+    if os.geteuid() != 0:
+        pytest.skip("needs to become another user")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+def locked_by_another_user(path: Path) -> str:
+    """What another user who would lock it is told."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        told = "an error"
+        try:
+            os.setuid(65534)
+            with locked(path):
+                told = ""
+        except DfalError as error:
+            told = str(error)
+        finally:
+            os.write(writing, told.encode())
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(process, 0)
+    with os.fdopen(reading) as pipe:
+        return pipe.read()
+
+
+def test_a_lock_file_that_another_users_killed_command_left_blocks_nobody(shared: Path) -> None:
+    (shared / ".a.csv.lock").touch(mode=0o644)
+    assert locked_by_another_user(shared / "a.csv") == ""
+    assert names(shared) == set()
+
+
+def test_nor_does_one_of_a_user_who_shares_nothing(shared: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, shared / "a.csv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, umask=0o077
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        assert f"is being written by process {process.pid} on " in locked_by_another_user(shared / "a.csv")
+        process.kill()
+    assert locked_by_another_user(shared / "a.csv") == ""
+    assert names(shared) == set()
+
+
+def test_a_lock_file_that_cannot_be_opened_is_named_with_the_remedy(shared: Path) -> None:
+    (shared / ".a.csv.lock").touch(mode=0o600)
+    said = locked_by_another_user(shared / "a.csv")
+    assert said.startswith(f"{shared}/.a.csv.lock: the lock of a.csv cannot be opened: Permission denied; remove it if")
 
 
 def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:

@@ -76,6 +76,18 @@ def test_a_page_that_was_lost_is_made_again(page: Page) -> None:
     assert Path("p.html").read_text(encoding="utf-8") == page.source
 
 
+def test_a_page_of_somebody_else_is_replaced_only_by_force(page: Page) -> None:
+    again = ("select", "--scores", "s.parquet", "--count", 3, "--out", "r.csv", "--preview", "mine.html")
+    Path("mine.html").write_text("<html><p>precious", encoding="utf-8")
+    ended = dfal(*again)
+    assert (ended.code, "mine.html: exists and is not a page of dfal select" in ended.stderr) == (2, True), ended.stderr
+    assert Path("mine.html").read_text(encoding="utf-8") == "<html><p>precious"
+    assert not Path("r.csv").exists()
+    assert dfal(*again, "--force").code == 0
+    assert "precious" not in Path("mine.html").read_text(encoding="utf-8")
+    assert dfal(*again[:-3], "s.csv", "--preview", "mine.html").code == 0, "the page of another list is ours"
+
+
 def test_a_first_list_has_a_page_too_and_large_colour_images_are_shrunk(in_tmp: Path) -> None:
     Path("images").mkdir()
     Image.effect_noise((1200, 800), 50).convert("RGB").save("images/a.jpg")

@@ -167,8 +167,10 @@ def test_results_of_changed_images_or_networks_are_not_joined(house: Path) -> No
     assert (ended.code, "made from other images" in ended.stderr) == (2, True), ended.stderr
 
 
-def test_a_table_of_somebody_else_is_not_overwritten(house: Path) -> None:
-    write(house / "mine" / "results.csv", "a,b")
+@pytest.mark.parametrize("name", ["results.csv", "timings.csv", "curves.png", "report.html", "unreadable.csv"])
+def test_a_file_of_somebody_else_is_not_overwritten(house: Path, name: str) -> None:
+    write(house / "mine" / name, "a,b")
     ended = simulate("mine")
-    assert (ended.code, "not of dfal simulate" in ended.stderr) == (2, True)
-    assert (house / "mine" / "results.csv").read_text() == "a,b\n"
+    assert (ended.code, f"mine: holds {name} not of dfal simulate" in ended.stderr) == (2, True)
+    assert [path.name for path in Path("mine").iterdir()] == [name]
+    assert (house / "mine" / name).read_text() == "a,b\n"

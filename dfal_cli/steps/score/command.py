@@ -13,7 +13,7 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
-from dfal_cli.files import beside, fingerprint, locked
+from dfal_cli.files import beside, fingerprint, locked, must_spare
 from dfal_cli.images import Decoded, ImageSource, Listing, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.pool import find_pool
@@ -42,6 +42,10 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     check(options)
+    must_spare(
+        {"--checkpoint": [options.checkpoint], "--labels": options.labels, "--exclude": options.exclude},
+        {"--out": [options.out, *_companions(options.out)]},
+    )
     device = choose_device(options.device)
     with (
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,

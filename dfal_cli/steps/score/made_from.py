@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import digest_of_many, fingerprint, settings_of, sha256_of
 from dfal_cli.images import ImageSource
 from dfal_cli.steps.score.options import ScoreOptions
@@ -56,7 +56,13 @@ def is_up_to_date(options: ScoreOptions, told: str) -> bool:
     """Whether the scores stand there already. Raises UsageError if others, not made from what is `told`, do."""
     if not options.out.exists() or options.force:
         return False
-    if read_scores_metadata(options.out).get("made_from") != told:
+    try:
+        metadata = read_scores_metadata(options.out)
+    except DataError:
+        raise UsageError(
+            f"{options.out}: exists and is not a scores file; choose another --out, or --force to replace it"
+        ) from None
+    if metadata.get("made_from") != told:
         raise UsageError(
             f"{options.out}: exists, and was made from other options, images or checkpoint; --force replaces it"
         )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, Interrupted
-from dfal_cli.files import locked
+from dfal_cli.files import locked, must_spare
 from dfal_cli.images import PreparedImages, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.processes import side_by_side
@@ -36,6 +36,7 @@ from dfal_cli.steps.simulate.outputs import (
     tables_of,
     write_all,
     write_so_far,
+    written_in,
 )
 from dfal_cli.steps.simulate.simulation import Played, Run, SimulateOptions, Simulation, played_before
 from dfal_cli.tables import write_rows
@@ -50,6 +51,10 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     Runs that are there already, from an earlier call, are taken as they are; one that was interrupted goes on.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
+    must_spare(
+        {"--images": [options.images], "--labels": options.labels, "--test": options.test},
+        {"--out": written_in(options.out)},
+    )
     inputs = read_inputs(options)
     device = _kind_of_device(options.device)
     made = made_from(options, inputs, device)

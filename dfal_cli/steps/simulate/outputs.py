@@ -27,19 +27,27 @@ OWN = {*OUTPUTS, MADE_FROM, UNREADABLE}
 
 
 def refuse_others(out: Path, made_from: Mapping[str, Any]) -> None:
-    """Raises UsageError if the folder is that of another simulation, or of something else."""
+    """Raises UsageError if the folder is that of another simulation, or has files of somebody else to be replaced."""
     before = _stored(out)
-    rounds = _rounds_in(out / ROUNDS)
-    if before == _as_stored(made_from) or not (rounds or (out / RESULTS).exists()):
-        return
     if before is None:
-        raise UsageError(
-            f"{out}: holds a {RESULTS} that is not of dfal simulate ({MADE_FROM} is not there); "
-            "choose another --out, or --force to replace it"
-        )
+        found = [name for name in (*OUTPUTS, UNREADABLE, ROUNDS) if (out / name).exists()]
+        if found:
+            raise UsageError(
+                f"{out}: holds {' and '.join(found)} not of dfal simulate ({MADE_FROM} is not there); "
+                "choose another --out, or --force to replace what is there"
+            )
+        return
+    rounds = _rounds_in(out / ROUNDS)
+    if before == _as_stored(made_from) or not (rounds or any((out / name).exists() for name in OUTPUTS)):
+        return
     told = " and ".join(differences(before, _as_stored(made_from)))
     lost = f"discard its {rounds} rounds" if rounds else "replace its results"
     raise UsageError(f"{out}: made {told}; choose another --out, or --force to {lost}")
+
+
+def written_in(out: Path) -> list[Path]:
+    """The folder itself, and the files in it that a simulation may replace."""
+    return [out, *(out / name for name in sorted(OWN))]
 
 
 def claim(out: Path, made_from: Mapping[str, Any], *, force: bool) -> None:
