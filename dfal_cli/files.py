@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.errors import TryAgainError, UsageError, is_momentary
-from dfal_cli.locks import Held, LocksUnknown, holding, release, take
+from dfal_cli.locks import Held, LocksUnknown, holding, is_lost, release, take
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp", re.DOTALL)
 """What outputs are called while they are written: `.NAME.PID.tmp`, in the same folder."""
@@ -67,6 +67,7 @@ def atomic_output(path: Path) -> Iterator[Path]:
     """Yield a temporary neighbour of `path`, which takes its place when the block ends well and is on the disk.
 
     Any moment of a crash leaves either the old file or the new one. An OSError of the block names `path`.
+    Raises TryAgainError if `path` was locked, and somebody has removed the lock and another command come in.
     """
     path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,7 @@ def atomic_output(path: Path) -> Iterator[Path]:
             if path.exists():
                 shutil.copymode(path, temporary)
             _fsync(temporary)
+            _check_lock(path)
             temporary.replace(path)
             _fsync(path.parent)
     except OSError as error:
@@ -105,7 +107,7 @@ def locked(
         raise UsageError(f"{path}: is there and not a {'folder' if folder else 'file'}; choose another place")
     missing = list(itertools.takewhile(lambda folder: not folder.exists(), path.parents))
     _check_length(path, path.parents[len(missing)])
-    file = path.with_name(f".{path.name}.lock")
+    file = _lock_of(path)
     with contextlib.ExitStack() as lock:
         lock.callback(_remove_empty, missing)
         try:
@@ -213,6 +215,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | set):
         return list(value)
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _check_lock(path: Path) -> None:
+    """Raises TryAgainError if another command has written the output of this one, or is about to.
+
+    Where only the folder was removed, the work of hours is not.
+    """
+    lock = _lock_of(path)
+    if is_lost(lock) and (lock.exists() or path.exists()):
+        raise TryAgainError(
+            f"{path}: its folder was removed meanwhile, and another command writes there; run the same command again"
+        )
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -19,6 +19,9 @@ SECONDS_BETWEEN_TRIES = 0.2
 
 LONGEST_NOTE = 4096
 
+_held: dict[Path, int] = {}
+"""The locks of this process, and their descriptors."""
+
 
 class Held(Exception):  # noqa: N818 - it is what was found
     """Another process holds the lock; the message says which."""
@@ -42,9 +45,16 @@ def holding(path: Path, patience: float, tell: Callable[[str], None]) -> Iterato
         with contextlib.suppress(OSError):  # it is another user's
             os.fchmod(descriptor, 0o666)  # whatever the umask, or a killed command would block all other users
         _note_holder(descriptor)
+        _held[path] = descriptor
         yield
     finally:
+        _held.pop(path, None)
         release(descriptor, path)
+
+
+def is_lost(path: Path) -> bool:
+    """Whether a lock that this process holds is not there any more: who removed it let another command in."""
+    return path in _held and not _is_at(_held[path], path)
 
 
 def take(path: Path) -> int:
