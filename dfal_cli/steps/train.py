@@ -8,8 +8,14 @@ import pandas as pd
 import torch
 
 from dfal_cli import __version__
-from dfal_cli.architecture import default_architecture
-from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, save_checkpoint
+from dfal_cli.architecture import code_of, default_architecture
+from dfal_cli.checkpoint import (
+    LoadedNetwork,
+    load_checkpoint,
+    read_checkpoint_metadata,
+    save_checkpoint,
+    trusted_architecture,
+)
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device
 from dfal_cli.errors import UsageError
@@ -133,14 +139,16 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
             "labelled": len(labelled.labels), "pseudo": len(sets.pseudo_labels), "twins": len(labelled.twin_of),
             "training": len(training.labels),
         }  # fmt: skip
-        save_checkpoint(
-            options.out, model, architecture=arch, classes=classes, input_shape=shape,
-            further={
-                "seed": options.seed, "labels_sha256": [sha256_of(path) for path in options.labels],
-                "pseudo_labels_sha256": [sha256_of(path) for path in options.pseudo_labels],
-                "metrics": metrics, "counts": counts, "made_from": made_from, "dfal": __version__,
-            },
-        )  # fmt: skip
+        further = {
+            "seed": options.seed, "labels_sha256": [sha256_of(path) for path in options.labels],
+            "pseudo_labels_sha256": [sha256_of(path) for path in options.pseudo_labels],
+            "metrics": metrics, "counts": counts, "made_from": made_from, "dfal": __version__,
+        }  # fmt: skip
+        state.make_room_for(
+            lambda: save_checkpoint(
+                options.out, model, architecture=arch, classes=classes, input_shape=shape, further=further
+            )
+        )
         state.remove()
     show_metrics(metrics, classes, reporter)
     history = [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(histories, 1) for epoch in epochs]
@@ -177,14 +185,22 @@ def check_training(augment: str, monitor: str) -> None:
 
 
 def _fingerprint(options: TrainOptions, images: ImageSource, sets: LabelSets) -> str:
-    """What the checkpoint is made from: the settings, and the contents of every file that is read.
+    """What the checkpoint is made from: the settings, the network's code, and the contents of every file that is read.
 
     Contents, not modification times, so that equal inputs give equal bytes wherever they lie.
+    Raises as `load_checkpoint` of --init.
     """
     starts = [sha256_of(path) for path in (options.init, options.weights) if path]
     paths = ("images", "labels", "validation", "test", "pseudo_labels", "init", "weights")
     settings = settings_of(options, without=(*WITHOUT_EFFECT, *paths))
-    return fingerprint(settings, sets.contents(images), starts, __version__)
+    return fingerprint(settings, sets.contents(images), starts, code_of(_named(options)), __version__)
+
+
+def _named(options: TrainOptions) -> str | None:
+    """The network that the options name; None if it is to be chosen."""
+    if options.init is None:
+        return options.arch
+    return trusted_architecture(options.init, trust_code=options.trust_code, architecture=options.arch, option="--init")
 
 
 def _already_there(out: Path, made_from: str) -> Result:
@@ -192,7 +208,9 @@ def _already_there(out: Path, made_from: str) -> Result:
         case {"made_from": its_own, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
             if its_own == made_from:
                 return up_to_date([out], counts, {**metrics, "classes": classes})
-    raise UsageError(f"{out}: exists, and was made from other options, labels or images; --force replaces it")
+    raise UsageError(
+        f"{out}: exists, and was made from other options, labels, images or code of the network; --force replaces it"
+    )
 
 
 def _settle_network(

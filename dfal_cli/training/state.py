@@ -3,6 +3,7 @@
 The file is a SHA-256 of what follows, and that is safetensors: reading it runs no code, and a damaged one is known.
 """
 
+import errno
 import hashlib
 import json
 import time
@@ -49,9 +50,14 @@ class TrainingState:
         state = _unpacked(content)
         if state is not None and state[1]["made_from"] == self._made_from:
             return state
-        why = "damaged" if state is None else "of a training with other options, labels, images, device or torch"
-        self._reporter.note(f"{self._path}: {why}; training starts anew")
+        self.say_that_it_is(
+            "damaged" if state is None else "of a training with other options, labels, images, network, device or torch"
+        )
         return None
+
+    def say_that_it_is(self, unfit: str) -> None:
+        """Why it is of no use."""
+        self._reporter.note(f"{self._path}: {unfit}; training starts anew")
 
     def write_now_and_then(self, state: Callable[[], State]) -> None:
         """Write it if the last time is long enough ago."""
@@ -71,6 +77,16 @@ class TrainingState:
         ended = time.monotonic()
         self._next = ended + max(SECONDS_BETWEEN, (ended - started) / LARGEST_SHARE)
         return True
+
+    def make_room_for(self, save: Callable[[], None]) -> None:
+        """Save the checkpoint, if need be in the room that the training took here: several times as much."""
+        try:
+            save()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._path.exists():
+                raise
+            self.remove()
+            save()
 
     def remove(self) -> None:
         """The checkpoint stands."""
