@@ -80,10 +80,7 @@ def load_checkpoint(
         metadata = read_metadata(path, stored.metadata)
         name, classes, shape = network_of(metadata)
         if runs_code(name):
-            if not trust_code and architecture != name:
-                raise UsageError(
-                    f"{path}: its network is code of your own, {name}; allow it with --trust-code or --arch {name}"
-                )
+            _check_trusted(path, name, trust_code, architecture)
             model = _built(name, len(classes), shape)
             _check_fit(path, name, stored, model.body.state_dict())
         else:
@@ -93,6 +90,15 @@ def load_checkpoint(
     check_finite(state, path)
     model.body.load_state_dict(state)
     return LoadedNetwork(model.to(device).eval(), classes, shape, torch.device(device), metadata, sha256)
+
+
+def trusted_architecture(path: Path, *, trust_code: bool, architecture: str | None, option: str) -> str:
+    """The name of a checkpoint's network, whose code may be looked for. Raises as `load_checkpoint`."""
+    with _opened(path, option) as stored:
+        name, _, _ = network_of(read_metadata(path, stored.metadata))
+    if runs_code(name):
+        _check_trusted(path, name, trust_code, architecture)
+    return name
 
 
 def read_checkpoint_metadata(path: Path) -> dict[str, Any]:
@@ -109,6 +115,13 @@ def _opened(path: Path, option: str) -> Iterator[TensorFile]:
             yield stored
     except DamagedError as error:
         raise DataError(f"{path}: not a checkpoint of dfal: {error}; `dfal train` writes one") from None
+
+
+def _check_trusted(path: Path, name: str, trust_code: bool, architecture: str | None) -> None:
+    if not trust_code and architecture != name:
+        raise UsageError(
+            f"{path}: its network is code of your own, {name}; allow it with --trust-code or --arch {name}"
+        )
 
 
 def _outline(path: Path, name: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:

@@ -8,8 +8,14 @@ import pandas as pd
 import torch
 
 from dfal_cli import __version__
-from dfal_cli.architecture import default_architecture
-from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, save_checkpoint
+from dfal_cli.architecture import code_of, default_architecture
+from dfal_cli.checkpoint import (
+    LoadedNetwork,
+    load_checkpoint,
+    read_checkpoint_metadata,
+    save_checkpoint,
+    trusted_architecture,
+)
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device
 from dfal_cli.errors import UsageError
@@ -177,14 +183,22 @@ def check_training(augment: str, monitor: str) -> None:
 
 
 def _fingerprint(options: TrainOptions, images: ImageSource, sets: LabelSets) -> str:
-    """What the checkpoint is made from: the settings, and the contents of every file that is read.
+    """What the checkpoint is made from: the settings, the network's code, and the contents of every file that is read.
 
     Contents, not modification times, so that equal inputs give equal bytes wherever they lie.
+    Raises as `load_checkpoint` of --init.
     """
     starts = [sha256_of(path) for path in (options.init, options.weights) if path]
     paths = ("images", "labels", "validation", "test", "pseudo_labels", "init", "weights")
     settings = settings_of(options, without=(*WITHOUT_EFFECT, *paths))
-    return fingerprint(settings, sets.contents(images), starts, __version__)
+    return fingerprint(settings, sets.contents(images), starts, code_of(_named(options)), __version__)
+
+
+def _named(options: TrainOptions) -> str | None:
+    """The network that the options name; None if it is to be chosen."""
+    if options.init is None:
+        return options.arch
+    return trusted_architecture(options.init, trust_code=options.trust_code, architecture=options.arch, option="--init")
 
 
 def _already_there(out: Path, made_from: str) -> Result:
@@ -192,7 +206,9 @@ def _already_there(out: Path, made_from: str) -> Result:
         case {"made_from": its_own, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
             if its_own == made_from:
                 return up_to_date([out], counts, {**metrics, "classes": classes})
-    raise UsageError(f"{out}: exists, and was made from other options, labels or images; --force replaces it")
+    raise UsageError(
+        f"{out}: exists, and was made from other options, labels, images or code of the network; --force replaces it"
+    )
 
 
 def _settle_network(

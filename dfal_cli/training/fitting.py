@@ -18,6 +18,9 @@ from dfal_cli.training.examples import Examples, Ready
 
 SMALLEST_SPLIT = 10
 
+MODEL = "model."
+"""Before the names of the model's tensors among those of a training that is kept."""
+
 
 class Diverged(Exception):  # noqa: N818 - it is what happened
     """Training came to nothing."""
@@ -155,7 +158,7 @@ class Course:
     def kept(self) -> Kept:
         """All of it between two epochs, to be taken up later."""
         optimiser = self.optimiser.state_dict()["state"]
-        tensors = {f"model.{name}": value for name, value in self._model_tensors()}
+        tensors = {f"{MODEL}{name}": value for name, value in _tensors_of(self.model)}
         tensors |= {f"best.{name}": value for name, value in self.best_weights.items()}
         tensors |= {f"adam.{place}.{name}": value for place, each in optimiser.items() for name, value in each.items()}
         tensors |= {"generator": self.generator.get_state(), "cpu": torch.get_rng_state()}
@@ -164,11 +167,11 @@ class Course:
         return Kept(tensors, {"history": self.history, "since_best": self.since_best, "best_merit": self.best_merit})
 
     def take_up(self, kept: Kept) -> None:
-        """Go on from there; torch's global generators too."""
+        """Go on from there, which `fits` the model; torch's global generators too."""
         tensors, told = kept
         with torch.no_grad():
-            for name, value in self._model_tensors():
-                value.copy_(tensors[f"model.{name}"])
+            for name, value in _tensors_of(self.model):
+                value.copy_(tensors[f"{MODEL}{name}"])
         states: dict[int, dict[str, Tensor]] = {}
         for key, value in _named(tensors, "adam.").items():
             place, _, name = key.partition(".")
@@ -182,10 +185,14 @@ class Course:
         self.history = [Epoch(*epoch) for epoch in told["history"]]
         self.since_best, self.best_merit = told["since_best"], told["best_merit"]
 
-    def _model_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Buffers that are not part of checkpoints included."""
-        yield from self.model.named_parameters()
-        yield from self.model.named_buffers()
+
+def fits(kept: Kept, model: nn.Module) -> bool:
+    """Whether it is of such a model: copying would make one shape or type of another where that is possible."""
+    before, now = (
+        {name: (value.shape, value.dtype) for name, value in tensors.items()}
+        for tensors in (_named(kept.tensors, MODEL), dict(_tensors_of(model)))
+    )
+    return before == now
 
 
 def fit(
@@ -215,6 +222,12 @@ def fit(
     course.model.load_state_dict(best)
     course.model.eval()
     return course.history
+
+
+def _tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Buffers that are not part of checkpoints included."""
+    yield from model.named_parameters()
+    yield from model.named_buffers()
 
 
 def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from dfal_cli.device import is_out_of_memory
 from dfal_cli.errors import Interrupted, TryAgainError, UsageError
 from dfal_cli.models import Network
 from dfal_cli.training.examples import Examples
-from dfal_cli.training.fitting import MONITORS, Course, Diverged, Epoch, Kept, Schedule, best_epoch, fit
+from dfal_cli.training.fitting import MONITORS, Course, Diverged, Epoch, Kept, Schedule, best_epoch, fit, fits
 from dfal_cli.training.state import State, TrainingState
 
 CHOSEN = "chosen."
@@ -53,19 +53,21 @@ class Restarts:
 
         Raises UsageError if all diverge, TryAgainError if memory does not suffice, Interrupted after an epoch.
         """
-        before = self._taken_up()
+        model, before = self._taken_up()
         done = self._schedule.epochs * len(self._histories) + (len(before.told["history"]) if before else 0)
         total = self._schedule.epochs * len(self._seeds)
         with self._reporter.progress("training", total, "epochs", done) as advance:
-            for seed in self._seeds[len(self._histories) :]:
+            while True:
                 if len(self._seeds) > 1:
                     self._reporter.note(f"training {len(self._histories) + 1} of {len(self._seeds)}")
-                model = self._start(seed)
+                seed = self._seeds[len(self._histories)]
                 course = Course(model, self._schedule, seed)
                 history = self._fitted(course, training, validation, seed, advance, before)
                 self._advance(advance, self._schedule.epochs - len(course.history), course)
                 self._judge(history, model)
-                before = None
+                if len(self._histories) == len(self._seeds):
+                    break
+                model, before = self._new(), None
         if not self._best_weights:
             raise UsageError(f"training diverged: no loss was finite; try an --lr below {self._schedule.lr:g}")
         model.load_state_dict(self._best_weights)
@@ -120,19 +122,28 @@ class Restarts:
         tensors |= {f"{CHOSEN}{name}": value for name, value in self._best_weights.items()}
         return tensors, {"course": told, "histories": self._histories, "best": self._best}
 
-    def _taken_up(self) -> Kept | None:
-        """Know the trainings that an earlier call has finished; what it had of the one in hand, if any."""
+    def _new(self) -> Network:
+        """The network of the next training."""
+        return self._start(self._seeds[len(self._histories)])
+
+    def _taken_up(self) -> tuple[Network, Kept | None]:
+        """Know the trainings that an earlier call has finished; the network in hand, and what it had come to."""
         state = self._state.read()
         if state is None:
-            return None
+            return self._new(), None
         tensors, told = state
         self._histories = [[Epoch(*epoch) for epoch in history] for history in told["histories"]]
+        model, kept = self._new(), Kept(tensors, told["course"])
+        if not fits(kept, model):
+            self._state.say_that_it_is("of a network of other weights")
+            self._histories = []
+            return self._new(), None
         self._best = told["best"][0], told["best"][1]
         self._best_weights = {
             name.removeprefix(CHOSEN): value for name, value in tensors.items() if name.startswith(CHOSEN)
         }
         self._reporter.note(f"going on after {self._place(len(told['course']['history']))}")
-        return Kept(tensors, told["course"])
+        return model, kept
 
     def _place(self, epoch: int) -> str:
         number = len(self._histories) + 1

@@ -49,9 +49,14 @@ class TrainingState:
         state = _unpacked(content)
         if state is not None and state[1]["made_from"] == self._made_from:
             return state
-        why = "damaged" if state is None else "of a training with other options, labels, images, device or torch"
-        self._reporter.note(f"{self._path}: {why}; training starts anew")
+        self.say_that_it_is(
+            "damaged" if state is None else "of a training with other options, labels, images, network, device or torch"
+        )
         return None
+
+    def say_that_it_is(self, unfit: str) -> None:
+        """Why it is of no use."""
+        self._reporter.note(f"{self._path}: {unfit}; training starts anew")
 
     def write_now_and_then(self, state: Callable[[], State]) -> None:
         """Write it if the last time is long enough ago."""

@@ -7,7 +7,7 @@ import torch
 
 from dfal_cli.errors import UsageError
 from dfal_cli.models import build_network
-from tests.conftest import write
+from tests.conftest import dfal, draw_folder, write
 
 GOOD = """
 import torch
@@ -81,3 +81,28 @@ def test_a_syntax_error_is_said_with_file_and_line(own):
     write(own / "my_package" / "broken.py", "import torch", "", "def build(:")
     with pytest.raises(UsageError, match=r"SyntaxError: .*broken\.py, line 3"):
         build_network("my_package.broken:build", 3, (1, 8, 8))
+
+
+def test_outputs_made_with_other_code_of_the_network_are_not_up_to_date(own):
+    draw_folder(own, each=6)
+    network = ("--images", "images", "--arch", "my_package.my_networks:build", "--device", "cpu", "--json")
+    trained = ("train", *network, "--labels", "oracle.csv", "--out", "m.safetensors", "--epochs", 1)
+    scored = ("score", *network, "--checkpoint", "m.safetensors", "--out", "s.csv")
+    assert [dfal(*command).code for command in (trained, scored)] == [0, 0]
+    assert [dfal(*command).json["status"] for command in (trained, scored)] == ["up to date"] * 2
+    write(own / "my_package" / "my_networks.py", GOOD, "# otherwise")
+    for command in (trained, scored):
+        refused = dfal(*command)
+        assert (refused.code, "code of the network" in refused.stderr) == (2, True)
+
+
+def test_scores_that_are_up_to_date_run_no_code_that_is_not_trusted(own):
+    draw_folder(own, each=6)
+    network = ("--images", "images", "--device", "cpu", "--arch", "my_package.my_networks:build")
+    assert dfal("train", *network, "--labels", "oracle.csv", "--out", "m.safetensors", "--epochs", 1).code == 0
+    write(own / "my_package" / "__init__.py", "open('ran', 'w')")
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
+        del sys.modules[name]
+    refused = dfal("score", *network[:4], "--checkpoint", "m.safetensors", "--out", "s.csv")
+    assert (refused.code, "--trust-code" in refused.stderr) == (2, True)
+    assert not (own / "ran").exists()

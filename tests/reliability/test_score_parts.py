@@ -1,6 +1,7 @@
 """score: killed at any moment and called again, it goes on, and gives what an undisturbed run gives."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,14 +113,20 @@ def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_aga
         ("settings", ("--norm", "linf", "--overshoot", 0.1), "other options (--norm, --overshoot)"),
         ("image", (), "another list of images"),
         ("labels", (), "another list of images"),
+        ("code", (), "other code of the network"),
     ],
 )
-def test_other_checkpoint_settings_or_images_start_anew_and_say_so(project, change, options, said):
+def test_another_checkpoint_other_code_settings_or_images_start_anew_and_say_so(
+    project, monkeypatch, change, options, said
+):
     killed_in_the_pool("s.csv")
     if change == "checkpoint":
         make_checkpoint(project / "net.safetensors", seed=1)
     elif change == "image":
         (project / "images" / "040.png").touch()
+    elif change == "code":
+        (project / "slow_net.py").write_text((project / "slow_net.py").read_text() + "# otherwise\n")
+        monkeypatch.delitem(sys.modules, "slow_net")  # each command is a process of its own
     elif change == "labels":
         write(project / "labels.csv", *(project / "oracle.csv").read_text().splitlines()[:22])
     ended = score("s.csv", *options)

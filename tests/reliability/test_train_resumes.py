@@ -149,6 +149,34 @@ def test_what_was_kept_of_another_call_is_not_gone_on_from_and_goes_with_the_che
 
 
 @pytest.mark.parametrize(
+    ("changed", "said"),
+    [("own.py", "of a training with other options, labels, images, network"), ("sizes.py", "of a network of other")],
+)
+def test_a_network_that_has_changed_is_trained_anew(
+    house: Path, terminated: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, changed: str, said: str
+) -> None:
+    write(house / "sizes.py", "WIDTH = 64")
+    write(house / "own.py", "from sizes import WIDTH", DROPOUT.replace("64", "WIDTH"))
+    options = ("--arch", "own:network", "--epochs", 5)
+    forget_modules(monkeypatch)
+    terminated(2)
+    train("out", *options, code=143)
+    write(house / changed, (house / changed).read_text(), "WIDTH = 1" if changed == "sizes.py" else "# otherwise")
+    forget_modules(monkeypatch)
+    done = train("out", *options)
+    assert said in done.stderr
+    assert "going on" not in done.stderr
+    train("once", *options)
+    assert checkpoint("out") == checkpoint("once")
+
+
+def forget_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command is a process of its own."""
+    for name in ("own", "sizes"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.mark.parametrize(
     "damage",
     [
         lambda content: content[:-1],

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dfal_cli import __version__
+from dfal_cli.architecture import code_of
+from dfal_cli.checkpoint import trusted_architecture
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import digest_of_many, fingerprint, settings_of, sha256_of
 from dfal_cli.images import ImageSource
@@ -18,6 +20,7 @@ WITHOUT_EFFECT = (
 
 OTHERWISE = {
     "checkpoint": "another checkpoint",
+    "code": "other code of the network",
     "images": "another list of images, or before one was changed",
     "labelled": "other labelled images, or before one was changed",
     "dfal": "another version of dfal",
@@ -33,10 +36,17 @@ def settings_that_shape(options: ScoreOptions) -> dict[str, Any]:
 def made_from(
     options: ScoreOptions, images: ImageSource, pool: Sequence[str], labelled: Sequence[str]
 ) -> dict[str, Any]:
-    """All that shapes the scores. Of the images, path, size and time: a pool is too large to be read twice."""
+    """All that shapes the scores. Of the images, path, size and time: a pool is too large to be read twice.
+
+    Raises UsageError if the network is code that is not trusted, DataError if the checkpoint is none.
+    """
+    network = trusted_architecture(
+        options.checkpoint, trust_code=options.trust_code, architecture=options.arch, option="--checkpoint"
+    )
     return {
         "settings": settings_that_shape(options),
         "checkpoint": sha256_of(options.checkpoint),
+        "code": code_of(network),
         "images": digest_of_many((image, *images.state_of(image)) for image in pool),
         "labelled": digest_of_many((image, *images.state_of(image)) for image in labelled),
         "dfal": __version__,
@@ -49,7 +59,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     other = [f"--{name.replace('_', '-')}" for name in new if fingerprint(old.get(name)) != fingerprint(new[name])]
     if other:
         yield f"other options ({', '.join(other)})"
-    yield from (said for part, said in OTHERWISE.items() if before[part] != now[part])
+    yield from (said for part, said in OTHERWISE.items() if before.get(part) != now[part])
 
 
 def is_up_to_date(options: ScoreOptions, told: str) -> bool:
@@ -64,6 +74,7 @@ def is_up_to_date(options: ScoreOptions, told: str) -> bool:
         ) from None
     if metadata.get("made_from") != told:
         raise UsageError(
-            f"{options.out}: exists, and was made from other options, images or checkpoint; --force replaces it"
+            f"{options.out}: exists, and was made from other options, images, checkpoint or code of the network; "
+            "--force replaces it"
         )
     return belong_together(options.out) and belongs_to_scores(options.out)

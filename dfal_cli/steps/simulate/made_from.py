@@ -1,13 +1,11 @@
 """What the runs of a simulation are made from, kept beside them so that those of other settings never join them."""
 
 import importlib.metadata
-import importlib.util
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from dfal_cli import __version__
+from dfal_cli.architecture import code_of
 from dfal_cli.files import fingerprint, settings_of, sha256_of, stat_if_there
 from dfal_cli.schemas import IMAGE
 from dfal_cli.steps.simulate.inputs import Inputs
@@ -64,21 +62,6 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for part, said in OTHERWISE.items():
         if before.get(part) != now[part]:
             yield said.format(before.get(part, "another"), now[part])
-
-
-def code_of(architecture: str | None) -> str | None:
-    """SHA-256 of the file of a `package.module:function`; None of other networks, or if there is no such file."""
-    if architecture is None or ":" not in architecture:
-        return None
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        found = importlib.util.find_spec(architecture.partition(":")[0])
-    except Exception:  # of the user's code, and told when it is built
-        return None
-    finally:
-        sys.path.remove(here)
-    return sha256_of(Path(found.origin)) if found and found.origin and Path(found.origin).is_file() else None
 
 
 def _difference(before: str, now: str) -> str:
