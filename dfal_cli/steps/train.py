@@ -139,14 +139,16 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
             "labelled": len(labelled.labels), "pseudo": len(sets.pseudo_labels), "twins": len(labelled.twin_of),
             "training": len(training.labels),
         }  # fmt: skip
-        save_checkpoint(
-            options.out, model, architecture=arch, classes=classes, input_shape=shape,
-            further={
-                "seed": options.seed, "labels_sha256": [sha256_of(path) for path in options.labels],
-                "pseudo_labels_sha256": [sha256_of(path) for path in options.pseudo_labels],
-                "metrics": metrics, "counts": counts, "made_from": made_from, "dfal": __version__,
-            },
-        )  # fmt: skip
+        further = {
+            "seed": options.seed, "labels_sha256": [sha256_of(path) for path in options.labels],
+            "pseudo_labels_sha256": [sha256_of(path) for path in options.pseudo_labels],
+            "metrics": metrics, "counts": counts, "made_from": made_from, "dfal": __version__,
+        }  # fmt: skip
+        state.make_room_for(
+            lambda: save_checkpoint(
+                options.out, model, architecture=arch, classes=classes, input_shape=shape, further=further
+            )
+        )
         state.remove()
     show_metrics(metrics, classes, reporter)
     history = [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(histories, 1) for epoch in epochs]

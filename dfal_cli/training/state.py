@@ -3,6 +3,7 @@
 The file is a SHA-256 of what follows, and that is safetensors: reading it runs no code, and a damaged one is known.
 """
 
+import errno
 import hashlib
 import json
 import time
@@ -76,6 +77,16 @@ class TrainingState:
         ended = time.monotonic()
         self._next = ended + max(SECONDS_BETWEEN, (ended - started) / LARGEST_SHARE)
         return True
+
+    def make_room_for(self, save: Callable[[], None]) -> None:
+        """Save the checkpoint, if need be in the room that the training took here: several times as much."""
+        try:
+            save()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._path.exists():
+                raise
+            self.remove()
+            save()
 
     def remove(self) -> None:
         """The checkpoint stands."""

@@ -1,6 +1,5 @@
 """Full, read-only and vanished disks, limits and odd streams: said in a line or two, nothing lost, nothing left."""
 
-import contextlib
 import os
 import resource
 import shutil
@@ -9,13 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import dfal, train_divided_folder, write
+from tests.reliability.disks import fill, mounted
 from tests.reliability.processes import PROGRAM, ended, names, started
-
-SIZE = 65_536
 
 POOL = ("--images", "in/images", "--device", "cpu")
 
@@ -54,32 +53,12 @@ def house(made: Path, in_tmp: Path) -> Path:
     return in_tmp
 
 
-@contextlib.contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[Path]:
-    """A small file system of its own at `folder`."""
-    folder.mkdir(exist_ok=True)
-    options = ("-t", "tmpfs", "-o", f"size={SIZE}", *options, "tmpfs", str(folder))
-    if subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 @pytest.fixture
 def small(house: Path) -> Iterator[Path]:
     """A disk of 64 kB with a labels file on it."""
     with mounted(house / "small"):
         shutil.copy("in/pool.csv", "small/labels.csv")
         yield Path("small")
-
-
-def fill(disk: Path) -> None:
-    """Leave no room."""
-    with (disk / "filling").open("wb", buffering=0) as handle, contextlib.suppress(OSError):
-        while handle.write(bytes(4096)):
-            pass
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -141,6 +120,29 @@ def test_a_disk_too_full_for_a_trainings_state_costs_a_warning(small: Path, monk
     assert done.code == 75, "the checkpoint finds no room, either"
     assert done.stderr.count("warning: ") == 1
     assert ".m.safetensors.training: No space left on device; a training that is stopped" in done.stderr
+
+
+def test_a_trainings_state_makes_room_for_the_checkpoint(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfal_cli.training import state as training_state
+
+    write_state = training_state.TrainingState.write
+    room = []
+
+    def write_and_fill(*arguments: Any) -> bool:
+        written = write_state(*arguments)
+        if written:
+            fill(Path("small"))
+            room.append(shutil.disk_usage("small").free)
+        return written
+
+    monkeypatch.setattr(training_state, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(training_state.TrainingState, "write", write_and_fill)
+    with mounted(house / "small", size=2**20):
+        done = dfal(*COMMANDS["train"])
+        assert done.code == 0, done.stderr
+        assert room == [0]
+        assert names(Path("small")) == {"m.safetensors", "filling"}
+        assert Path("small/m.safetensors").read_bytes() == Path("m.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("state", ["full", "read-only"])
