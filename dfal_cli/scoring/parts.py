@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from dfal_cli.device import BatchSizes, FittingBatches
 from dfal_cli.errors import DataError, Interrupted, TryAgainError, UsageError
-from dfal_cli.files import canonical_json
+from dfal_cli.files import canonical_json, remove_leftovers
 from dfal_cli.kept import read_checked, write_checked
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -80,8 +80,8 @@ class Parts:
         self._took = 0.0
         self._last = time.monotonic()
         self._waiting = 0
-        for leftover in self.folder.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        if self.folder.is_dir():
+            remove_leftovers(self.folder, lambda name: name.endswith(SUFFIX))
         for file in sorted(self.folder.glob(f"*{SUFFIX}")):
             self._look_at(file)
 
