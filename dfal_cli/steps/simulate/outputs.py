@@ -57,7 +57,8 @@ def claim(out: Path, made_from: Mapping[str, Any], *, force: bool) -> None:
         refuse_others(out, made_from)
         if _stored(out) == _as_stored(made_from):
             return
-    shutil.rmtree(out / ROUNDS, ignore_errors=True)
+    if (out / ROUNDS).exists():
+        shutil.rmtree(out / ROUNDS)  # all of it, or the runs that stay would be taken for those of this one
     for name in OUTPUTS:
         (out / name).unlink(missing_ok=True)
     with atomic_output(out / MADE_FROM) as temporary:
