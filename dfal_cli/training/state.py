@@ -36,6 +36,7 @@ class TrainingState:
 
     def __init__(self, out: Path, made_from: str, device: torch.device, reporter: Reporter) -> None:
         """made_from: of the checkpoint `out`; another torch or kind of device goes on otherwise, too."""
+        out = out.resolve()
         self._path = out.with_name(f".{out.name}.training")
         self._made_from = fingerprint(made_from, torch.__version__, device.type)
         self._reporter = reporter
