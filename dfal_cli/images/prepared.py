@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import json
 import math
 import os
 import shutil
@@ -17,13 +16,14 @@ import PIL
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
-from dfal_cli.files import atomic_output, canonical_json, fingerprint, stat_if_there
+from dfal_cli.files import atomic_output, fingerprint, stat_if_there
 from dfal_cli.images.decode import DECODING, Pixels, Probe, Shape, probe_and_decode, probe_image
 from dfal_cli.images.folder import Listing, inside
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.stream import MOST_WORKERS, Decoded, read_batches
+from dfal_cli.kept import read_json, write_json
 from dfal_cli.processes import side_by_side
 
 KEPT_BYTES = 4 * 10**9
@@ -106,16 +106,16 @@ def prepare(
     made_from = fingerprint(images, len(listed), states, image_size, grey, DECODING, PIL.__version__)[:16]
     file, settled = folder / f"images-{made_from}.npy", folder / f"images-{made_from}.json"
     places = {image: place for place, image in enumerate(images)}
-    if not settled.exists():
+    known = _settled(settled)
+    if known is None:
         for old in folder.glob("images-*"):
             old.unlink()
         folder.mkdir(parents=True, exist_ok=True)
         preparing = _Preparing(root, images, len(listed), file, workers, reporter)
-        shape, kept = preparing.run(image_size, grey)
-        with atomic_output(settled) as temporary:
-            temporary.write_text(canonical_json({"shape": shape, "kept": kept}))
-    stored = json.loads(settled.read_text())
-    return PreparedImages(root, listed, tuple(stored["shape"]), places, file if stored["kept"] else None)
+        known = preparing.run(image_size, grey)
+        write_json(settled, dict(zip(("shape", "kept"), known, strict=True)))
+    shape, kept = known
+    return PreparedImages(root, listed, shape, places, file if kept else None)
 
 
 class _Part(NamedTuple):
@@ -203,6 +203,14 @@ class _Preparing:
             yield from side_by_side(_decode_part, parts, self._workers)
         else:
             yield from itertools.chain.from_iterable(map(_decode_part, parts))
+
+
+def _settled(file: Path) -> tuple[Shape, bool] | None:
+    """The shape of images prepared before, and whether they are kept; None if that is not known."""
+    match read_json(file):
+        case {"shape": [int(channels), int(height), int(width)], "kept": bool(kept)}:
+            return (channels, height, width), kept
+    return None
 
 
 def _take_room(file: Path) -> None:

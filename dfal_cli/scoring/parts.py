@@ -1,13 +1,12 @@
 """Finished parts of a long computation, kept beside its output, from which the next identical call goes on.
 
-They lie in `.<name of the output>.parts/`, a file `<section>-<start>.part` each: the SHA-256 of the rest, which is an
-.npz of the arrays and of a header (JSON) that tells what they are a part of. A section is work on positions 0, 1, 2,
+They lie in `.<name of the output>.parts/`, a checked file `<section>-<start>.part` each: an .npz of the
+arrays and of a header (JSON) that tells what they are a part of. A section is work on positions 0, 1, 2,
 done a batch at a time; a part covers some of them, from a batch's beginning to another's end. A part appears whole or
 not at all, one that is damaged is as good as absent, and each stands for itself.
 """
 
 import contextlib
-import hashlib
 import io
 import itertools
 import json
@@ -24,7 +23,8 @@ import numpy.typing as npt
 
 from dfal_cli.device import BatchSizes, FittingBatches
 from dfal_cli.errors import DataError, Interrupted, TryAgainError, UsageError
-from dfal_cli.files import atomic_output, canonical_json
+from dfal_cli.files import canonical_json, remove_leftovers
+from dfal_cli.kept import read_checked, write_checked
 
 Arrays = dict[str, npt.NDArray[Any]]
 """What has been found out in some batches, batch after batch along the first axis. No name may be HEADER."""
@@ -80,8 +80,8 @@ class Parts:
         self._took = 0.0
         self._last = time.monotonic()
         self._waiting = 0
-        for leftover in self.folder.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        if self.folder.is_dir():
+            remove_leftovers(self.folder, lambda name: name.endswith(SUFFIX))
         for file in sorted(self.folder.glob(f"*{SUFFIX}")):
             self._look_at(file)
 
@@ -141,9 +141,7 @@ class Parts:
         content = io.BytesIO()
         np.savez(content, **found, **{HEADER: np.frombuffer(canonical_json(told).encode(), np.uint8)})  # type: ignore[arg-type]
         file = self.folder / f"{section}-{start:010d}{SUFFIX}"
-        with atomic_output(file) as temporary, temporary.open("wb") as handle:
-            handle.write(hashlib.sha256(content.getbuffer()).digest())
-            handle.write(content.getbuffer())
+        write_checked(file, content.getbuffer())
         return Part(start, end, file)
 
     def _look_at(self, file: Path) -> None:
@@ -239,12 +237,8 @@ def read_part(part: Part) -> Arrays:
 
 def _read(file: Path) -> Arrays | None:
     """What is in a file; None if it is missing or damaged."""
-    try:
-        stored = file.read_bytes()
-    except OSError:
-        return None
-    content = memoryview(stored)[hashlib.sha256().digest_size :]
-    if hashlib.sha256(content).digest() != stored[: hashlib.sha256().digest_size]:
+    content = read_checked(file)
+    if content is None:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)

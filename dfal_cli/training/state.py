@@ -1,10 +1,9 @@
 """A training under way, kept beside its output so that the same command goes on where it was stopped or killed.
 
-The file is a SHA-256 of what follows, and that is safetensors: reading it runs no code, and a damaged one is known.
+The file is a checked one of safetensors: reading it runs no code, and a damaged one is known.
 """
 
 import errno
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -17,7 +16,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from dfal_cli.console import Reporter
-from dfal_cli.files import atomic_output, canonical_json, fingerprint
+from dfal_cli.files import canonical_json, fingerprint
+from dfal_cli.kept import read_checked, write_checked
 
 SECONDS_BETWEEN = 10.0
 """A training that takes less is done again; nor is one kept more often."""
@@ -36,6 +36,7 @@ class TrainingState:
 
     def __init__(self, out: Path, made_from: str, device: torch.device, reporter: Reporter) -> None:
         """made_from: of the checkpoint `out`; another torch or kind of device goes on otherwise, too."""
+        out = out.resolve()
         self._path = out.with_name(f".{out.name}.training")
         self._made_from = fingerprint(made_from, torch.__version__, device.type)
         self._reporter = reporter
@@ -43,11 +44,9 @@ class TrainingState:
 
     def read(self) -> State | None:
         """What is kept there; None, and said why, if it is of no use."""
-        try:
-            content = self._path.read_bytes()
-        except OSError:
+        if not self._path.exists():
             return None
-        state = _unpacked(content)
+        state = _unpacked(read_checked(self._path))
         if state is not None and state[1]["made_from"] == self._made_from:
             return state
         self.say_that_it_is(
@@ -68,8 +67,7 @@ class TrainingState:
         """Whether it could be written: it is an aid, and the training itself may well find the room it needs."""
         started = time.monotonic()
         try:
-            with atomic_output(self._path) as temporary:
-                temporary.write_bytes(_packed(state, self._made_from))
+            write_checked(self._path, _packed(state, self._made_from))
         except OSError as error:
             self._reporter.warn(f"{self._path}: {error.strerror}; a training that is stopped will start anew")
             self._next = float("inf")
@@ -97,18 +95,14 @@ def _packed(state: State, made_from: str) -> bytes:
     tensors, told = state
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     text = canonical_json({**told, "made_from": made_from}).encode()
-    content = save({**plain, TOLD: torch.frombuffer(bytearray(text), dtype=torch.uint8)})
-    return hashlib.sha256(content).digest() + content
+    content: bytes = save({**plain, TOLD: torch.frombuffer(bytearray(text), dtype=torch.uint8)})
+    return content
 
 
-def _unpacked(stored: bytes) -> State | None:
+def _unpacked(content: bytes | None) -> State | None:
     """None if it is damaged, or something else."""
-    size = hashlib.sha256().digest_size
-    digest, content = stored[:size], stored[size:]
-    if hashlib.sha256(content).digest() != digest:
-        return None
     try:
-        tensors = load(content)
+        tensors = load(content or b"")
         told = json.loads(bytes(tensors.pop(TOLD).tolist()))
     except (SafetensorError, KeyError, ValueError):
         return None

@@ -199,6 +199,27 @@ def test_a_damaged_state_is_ignored(
     assert checkpoint("out") == checkpoint("once")
 
 
+def test_a_pipe_in_the_place_of_the_state_is_ignored(house: Path) -> None:
+    Path("out").mkdir()
+    os.mkfifo(Path("out", STATE))
+    done = train("out", "--epochs", 2)
+    assert f"{STATE}: damaged; training starts anew" in done.stderr
+    assert names(Path("out")) == {"m.safetensors"}
+
+
+def test_a_link_to_the_checkpoint_has_the_training_of_its_target(
+    house: Path, terminated: Callable[[int], None]
+) -> None:
+    Path("link").mkdir()
+    Path("link/m.safetensors").symlink_to("../out/m.safetensors")
+    train("once", "--epochs", 5)
+    terminated(2)
+    train("out", "--epochs", 5, code=143)
+    assert "going on after epoch 2" in train("link", "--epochs", 5).stderr
+    assert names(Path("out")) == {"m.safetensors"}
+    assert checkpoint("link") == checkpoint("once")
+
+
 def test_a_short_training_keeps_no_state(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingState, "write", lambda *_: pytest.fail("it costs more than it saves"))
     train("out", "--epochs", 3)

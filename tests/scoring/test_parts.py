@@ -1,5 +1,6 @@
 """Parts: what is finished of a long computation, on the disk."""
 
+import os
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from dfal_cli.console import Silent
 from dfal_cli.device import BatchSizes, FittingBatches
 from dfal_cli.errors import DataError, TryAgainError
+from dfal_cli.files import atomic_output
 from dfal_cli.scoring import parts as module
 from dfal_cli.scoring.parts import Parts, joined
 
@@ -143,6 +145,24 @@ def test_what_a_killed_call_was_writing_is_removed_by_the_next_one(out: Path, at
     add(parts, 0, 4)
     (parts.folder / ".pool-0000000004.part.123.tmp").write_bytes(b"half a pa")
     assert [path.name for path in Parts(out, MADE_FROM).folder.iterdir()] == ["pool-0000000000.part"]
+
+
+def test_what_a_running_command_is_writing_stays(out: Path, at_once: None) -> None:
+    parts = Parts(out, MADE_FROM)
+    with atomic_output(parts.folder / "pool-0000000004.part") as temporary:
+        Parts(out, MADE_FROM)
+        assert temporary.exists()
+        temporary.write_bytes(b"a part")
+
+
+def test_a_pipe_among_the_parts_is_a_damaged_part(out: Path, at_once: None) -> None:
+    parts = Parts(out, MADE_FROM)
+    parts.folder.mkdir()
+    os.mkfifo(parts.folder / "pool-0000000000.part")
+    again = Parts(out, MADE_FROM)
+    assert (again.damaged, again.section("pool").kept) == (1, 0)
+    add(again, 0, 4)
+    assert Parts(out, MADE_FROM).section("pool").kept == 4
 
 
 def test_a_link_to_the_output_has_the_parts_of_its_target(out: Path, at_once: None) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Ended, dfal, draw_divided_folder, write
+from tests.reliability.disks import mounted
 
 SETTINGS = {
     "--images": "images",
@@ -174,3 +175,12 @@ def test_a_file_of_somebody_else_is_not_overwritten(house: Path, name: str) -> N
     assert (ended.code, f"mine: holds {name} not of dfal simulate" in ended.stderr) == (2, True)
     assert [path.name for path in Path("mine").iterdir()] == [name]
     assert (house / "mine" / name).read_text() == "a,b\n"
+
+
+def test_runs_that_cannot_be_removed_are_not_taken_for_those_of_other_settings(house: Path) -> None:
+    told = (house / "out" / ".made_from").read_text()
+    with mounted(house / "out" / ".rounds" / "busy"):
+        ended = simulate("out", "--force", lr=0.1)
+    assert (ended.code, "busy" in ended.stderr) == (2, True), ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert (house / "out" / ".made_from").read_text() == told

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,3 +170,28 @@ def test_only_twins_that_labels_refer_to_are_kept_while_a_run_goes_on(house: Pat
         there = {twin.resolve() for twin in (folder / "scores.parquet.twins").rglob("*.npy")}
         assert there
         assert there <= used
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("random-1.rows.json", ""),
+        ("input.json", "[1]"),
+        ("random-1/0/done.json", '[["random"], []]'),
+        ("images-*.json", "[["),
+    ],
+)
+def test_a_damaged_file_of_its_own_is_made_anew(house: Path, name: str, content: str) -> None:
+    out = house / "damaged"
+    shutil.rmtree(out, ignore_errors=True)
+    if name in ("random-1.rows.json", "input.json"):
+        shutil.copytree(house / "out", out)
+    else:
+        command = arguments(house, "damaged", "--strategies", "random", "--quiet", "--jobs", 1)
+        stop_when(lambda: rounds_in(out) >= 1, signal.SIGKILL, *command)
+    (damaged,) = (out / ".rounds").glob(name)
+    damaged.write_text(content)
+    simulate(house, "damaged", "--strategies", "random", "--jobs", 1)
+    results, expected = (pd.read_csv(house / name / "results.csv") for name in ("damaged", "out"))
+    pd.testing.assert_frame_equal(results, expected.query("strategy == 'random'").reset_index(drop=True))
+    assert not list((out / ".rounds").glob("images-*"))

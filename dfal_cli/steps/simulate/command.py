@@ -13,7 +13,7 @@ import pandas as pd
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, Interrupted
 from dfal_cli.files import locked, must_spare
-from dfal_cli.images import PreparedImages, UnreadableImagesError, prepare
+from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
@@ -38,7 +38,7 @@ from dfal_cli.steps.simulate.outputs import (
     write_so_far,
     written_in,
 )
-from dfal_cli.steps.simulate.simulation import Played, Run, SimulateOptions, Simulation, played_before
+from dfal_cli.steps.simulate.simulation import Played, Run, SimulateOptions, Simulation, ended, rounds_in
 from dfal_cli.tables import write_rows
 
 Done = dict[Run, list[Played]]
@@ -66,11 +66,12 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         done = _done_before(options.out, inputs)
         clear(options.out, done)
         jobs = options.jobs or (1 if device == "cuda" else os.cpu_count() or 1)
-        if len(done) < len(inputs.runs):
-            _play(options, inputs, done, jobs, reporter)
+        shape = input_shape_of(options.out)
+        if shape is None or len(done) < len(inputs.runs):
+            shape = _play(options, inputs, done, jobs, reporter)
         remove_images(options.out)
         tables = tables_of(_in_order(inputs, done))
-        outputs, new = write_all(options.out, tables, _settings(options, inputs, jobs))
+        outputs, new = write_all(options.out, tables, _settings(options, inputs, shape, jobs))
         others = not_shown(options.out, inputs.runs)
     for trial in _beginning_otherwise(tables.results):
         reporter.warn(f"the runs of trial {trial} do not begin alike: another machine or version made some of them")
@@ -117,15 +118,18 @@ def _check_networks(options: SimulateOptions, inputs: Inputs, images: PreparedIm
 
 
 def _done_before(out: Path, inputs: Inputs) -> Done:
-    return {run: played for run in inputs.runs if (played := played_before(out / ROUNDS, run))}
+    return {run: played for run in inputs.runs if (played := rounds_in(ended(out / ROUNDS, run)))}
 
 
 def _in_order(inputs: Inputs, done: Done) -> Iterator[Played]:
     return itertools.chain.from_iterable(done.get(run, ()) for run in inputs.runs)
 
 
-def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, reporter: Reporter) -> None:
-    """Play what is left in as many processes as asked for, tell of each round, and add to `done` each run that ends."""
+def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, reporter: Reporter) -> Shape:
+    """Play what is left in as many processes as asked for, tell of each round, and add to `done` each run that ends.
+
+    Returns the shape of the images.
+    """
     folder = options.out / ROUNDS
     oracle = inputs.oracle
     images = _prepared(options, inputs, folder, reporter)
@@ -156,6 +160,7 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
             if len(playing[run]) == simulation.rounds_each:
                 done[run] = playing[run]
                 write_so_far(options.out, tables_of(_in_order(inputs, done)))
+    return images.shape
 
 
 def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: Reporter) -> PreparedImages:
@@ -198,9 +203,8 @@ def _line(played: Played) -> str:
     return f"{name}, trial {trial}, round {round_number}: {annotations} annotations, accuracy {float(accuracy):.4f}"
 
 
-def _settings(options: SimulateOptions, inputs: Inputs, jobs: int) -> dict[str, str]:
+def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, jobs: int) -> dict[str, str]:
     """For the report."""
-    shape = input_shape_of(options.out)
     settings = what_ran(options, shape, inputs.oracle[LABEL], len(inputs.test), jobs)
     if inputs.shortfall:
         settings["budget"] += f" ({inputs.shortfall})"

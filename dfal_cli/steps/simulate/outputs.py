@@ -12,11 +12,12 @@ from dfal_cli.comparison import as_numbers
 from dfal_cli.errors import UsageError
 from dfal_cli.files import atomic_output, canonical_json, remove_leftovers
 from dfal_cli.images import Shape
+from dfal_cli.kept import read_json, write_json
 from dfal_cli.pages.curves import write_curves
 from dfal_cli.pages.report import write_report
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.steps.simulate.made_from import differences
-from dfal_cli.steps.simulate.simulation import DONE, ENDED, Played, Run
+from dfal_cli.steps.simulate.simulation import DONE, ENDED, Played, Run, round_in, rounds_in
 from dfal_cli.tables import to_csv, write_csv
 
 RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
@@ -56,7 +57,8 @@ def claim(out: Path, made_from: Mapping[str, Any], *, force: bool) -> None:
         refuse_others(out, made_from)
         if _stored(out) == _as_stored(made_from):
             return
-    shutil.rmtree(out / ROUNDS, ignore_errors=True)
+    if (out / ROUNDS).exists():
+        shutil.rmtree(out / ROUNDS)  # all of it, or the runs that stay would be taken for those of this one
     for name in OUTPUTS:
         (out / name).unlink(missing_ok=True)
     with atomic_output(out / MADE_FROM) as temporary:
@@ -85,19 +87,20 @@ def not_shown(out: Path, runs: Iterable[Run]) -> int:
 
 def rounds_there(out: Path, runs: Iterable[Run]) -> int:
     """How many rounds are kept of runs that have not ended."""
-    return sum(len(list((out / ROUNDS / run.title).glob(f"*/{DONE}"))) for run in runs)
+    return sum(_rounds_ended(out / ROUNDS / run.title) for run in runs)
 
 
 def keep_input_shape(out: Path, shape: Shape) -> None:
     """Of what shape the images were made; they themselves are not kept."""
-    with atomic_output(out / ROUNDS / INPUT) as temporary:
-        temporary.write_text(canonical_json(shape))
+    write_json(out / ROUNDS / INPUT, shape)
 
 
-def input_shape_of(out: Path) -> Shape:
-    """(C, H, W) of the network's input."""
-    channels, height, width = json.loads((out / ROUNDS / INPUT).read_text())
-    return channels, height, width
+def input_shape_of(out: Path) -> Shape | None:
+    """(C, H, W) of the network's input; None if that is not known."""
+    match read_json(out / ROUNDS / INPUT):
+        case [int(channels), int(height), int(width)]:
+            return channels, height, width
+    return None
 
 
 class Tables(NamedTuple):
@@ -155,5 +158,10 @@ def _as_stored(made_from: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rounds_in(folder: Path) -> int:
     """Rounds that would have to be played again."""
-    ended = sum(len(json.loads(path.read_text())) for path in folder.glob(f"*{ENDED}"))
-    return ended + len(list(folder.glob(f"*/*/{DONE}")))
+    ended = sum(len(rounds_in(path)) for path in folder.glob(f"*{ENDED}"))
+    return ended + sum(map(_rounds_ended, folder.glob("*/")))
+
+
+def _rounds_ended(run: Path) -> int:
+    """In the folder of a run that has not."""
+    return sum(round_in(path) is not None for path in run.glob(f"*/{DONE}"))

@@ -4,7 +4,6 @@ A run's folder holds one for each round, with the labels as they are at its end,
 A run that has ended is one file, and has no folder any more.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,13 +16,14 @@ import pandas as pd
 
 from dfal_cli.console import Silent
 from dfal_cli.contenders import CONTENDERS, Contender
-from dfal_cli.files import atomic_output, beside, canonical_json
+from dfal_cli.files import beside
+from dfal_cli.kept import write_json
 from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, TWIN
 from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import score
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.select import PSEUDO_SUFFIX, SelectOptions, select
-from dfal_cli.steps.simulate.simulation import DONE, Played, Run, Simulation, ended
+from dfal_cli.steps.simulate.simulation import DONE, Played, Run, Simulation, ended, round_in
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import labelled_rows, read_labels, read_labels_files, read_queries, write_csv
@@ -45,17 +45,17 @@ def play(simulation: Simulation, run: Run) -> Iterator[Played]:
     before: Path | None = None
     for number in range(simulation.rounds_each):
         here = folder / str(number)
-        played = _stored(here / DONE)
+        played = round_in(here / DONE)
         if played is None:
             shutil.rmtree(here, ignore_errors=True)
             played = _Round(simulation, run, number, here, before).play(labels)
-            _store(here / DONE, played[:2])
+            write_json(here / DONE, played[:2])
             _remove(here, CHECKPOINT, f"trained-{CHECKPOINT}", SCORES, f"{SCORES}{LABELLED_SUFFIX}", QUERIES)
             _remove_spare_twins(here)
         yield played
         rounds.append(played)
         labels, before = here / LABELS, here
-    _store(ended(simulation.folder, run), [played[:2] for played in rounds])
+    write_json(ended(simulation.folder, run), [played[:2] for played in rounds])
     shutil.rmtree(folder)
 
 
@@ -159,18 +159,6 @@ def _entropy(labels: "pd.Series[str]") -> float:
     """Entropy in nats of how the labels are spread over classes: low where a strategy asks about few of them."""
     shares = labels.value_counts(normalize=True).to_numpy()
     return max(0.0, float(-(shares * np.log(shares)).sum()))  # of one class it would be -0
-
-
-def _stored(path: Path) -> Played | None:
-    if not path.exists():
-        return None
-    result, timing = json.loads(path.read_text())
-    return Played(tuple(result), tuple(timing), before=True)
-
-
-def _store(path: Path, rows: Any) -> None:
-    with atomic_output(path) as temporary:
-        temporary.write_text(canonical_json(rows))
 
 
 def _remove(folder: Path, *names: str) -> None:

@@ -1,14 +1,15 @@
 """What all runs of a simulation have in common: its options, its oracle and its images."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dfal_cli.contenders import DEFAULT_CONTENDERS
 from dfal_cli.images import PreparedImages
+from dfal_cli.kept import read_json
+from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 
 DONE, ENDED = "done.json", ".rows.json"
 """On disk: of a round, of a run."""
@@ -107,14 +108,28 @@ class Simulation:
         return int(np.random.SeedSequence([self.options.seed, trial, round_number]).generate_state(1)[0])
 
 
-def played_before(folder: Path, run: Run) -> list[Played] | None:
-    """The rounds of a run that has ended; None if it has not."""
-    stored = ended(folder, run)
-    if not stored.exists():
-        return None
-    return [Played(tuple(result), tuple(timing), before=True) for result, timing in json.loads(stored.read_text())]
+def round_in(file: Path) -> Played | None:
+    """A round that has ended; None if the file is not there, or is damaged."""
+    return _played(read_json(file))
+
+
+def rounds_in(file: Path) -> list[Played]:
+    """The rounds of a run that has ended; none if the file is not there, or is damaged."""
+    stored = read_json(file)
+    rounds = [_played(each) for each in stored] if isinstance(stored, list) else []
+    whole = [played for played in rounds if played]
+    return whole if len(whole) == len(rounds) else []
 
 
 def ended(folder: Path, run: Run) -> Path:
     """The file of a run that has ended: the rows of its rounds."""
     return folder / f"{run.title}{ENDED}"
+
+
+def _played(stored: Any) -> Played | None:
+    """None unless it is the rows of a round."""
+    match stored:
+        case [[*result], [*timing]] if all(isinstance(cell, str) for cell in (*result, *timing)):
+            if (len(result), len(timing)) == (len(RESULTS_COLUMNS), len(TIMINGS_COLUMNS)):
+                return Played(tuple(result), tuple(timing), before=True)
+    return None
