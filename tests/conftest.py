@@ -96,12 +96,16 @@ def draw_divided_folder(root: Path) -> Path:
 def train_divided_folder(root: Path) -> Path:
     """Make `root`/in, which is such a folder, and `root`/m.safetensors, trained on its pool."""
     draw_divided_folder(root / "in")
-    ended = dfal(
-        "train", "--images", root / "in/images", "--labels", root / "in/pool.csv", "--out", root / "m.safetensors",
-        "--epochs", 2, "--device", "cpu", "--quiet",
-    )  # fmt: skip
-    assert ended.code == 0, ended.stderr
+    train_on(root / "in/images", root / "in/pool.csv", root / "m.safetensors", epochs=2)
     return root
+
+
+def train_on(images: Path, labels: Path, out: Path, *, epochs: int) -> None:
+    """Train a network for a test to begin with."""
+    ended = dfal(
+        "train", "--images", images, "--labels", labels, "--out", out, "--epochs", epochs, "--device", "cpu", "--quiet"
+    )
+    assert ended.code == 0, ended.stderr
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -117,11 +121,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = draw_folder(tmp_path_factory.mktemp("trained"))
     rows = (root / "oracle.csv").read_text().splitlines()
     write(root / "labels.csv", *rows[:25])
-    ended = dfal(
-        "train", "--images", root / "images", "--labels", root / "labels.csv", "--out", root / "model.safetensors",
-        "--epochs", 15, "--quiet", "--device", "cpu",
-    )  # fmt: skip
-    assert ended.code == 0, ended.stderr
+    train_on(root / "images", root / "labels.csv", root / "model.safetensors", epochs=15)
     return root
 
 

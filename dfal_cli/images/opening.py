@@ -69,9 +69,10 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
         with contextlib.ExitStack() as stack:
             file = _opened_file(path, stack)
             image = stack.enter_context(Image.open(file, formats=FORMATS))
-            if _pixels_at_once(image) > MOST_PIXELS:
+            pixels = _pixels_at_once(image)
+            if pixels > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            if _pixels_at_once(image) > LARGE_PIXELS:
+            if pixels > LARGE_PIXELS:
                 stack.enter_context(_one_at_a_time)
             if "progressive" in image.info:
                 _check_scans(file, image.width * image.height)
