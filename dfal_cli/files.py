@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.errors import TryAgainError, UsageError, is_momentary
-from dfal_cli.locks import Held, LocksUnknown, holding, is_lost, release, take
+from dfal_cli.locks import Held, LocksUnknown, holding, is_lost, release, take, take_in_time
+
+LOOKED_AT_FOR = 1.0
+"""Seconds for which a temporary file may be held by a command that looks whether it is a leftover: it is a moment."""
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp", re.DOTALL)
 """What outputs are called while they are written: `.NAME.PID.tmp`, in the same folder."""
@@ -254,7 +257,7 @@ def _check_length(path: Path, folder: Path) -> None:
 def _held(temporary: Path) -> Iterator[None]:
     """Make the file and hold it, so that no other command takes it for a leftover; it is removed if still there."""
     try:
-        descriptor = take(temporary)
+        descriptor = take_in_time(temporary, LOOKED_AT_FOR)
     except Held:  # a process of the same number on another machine
         raise TryAgainError(f"{temporary}: another process is writing it; try again when that has ended") from None
     except LocksUnknown:

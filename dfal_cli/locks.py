@@ -40,7 +40,7 @@ def holding(path: Path, patience: float, tell: Callable[[str], None]) -> Iterato
     The file is removed afterwards: whoever waits for it sees that and makes a new one.
     Raises Held if it is still held after `patience` seconds, LocksUnknown or OSError.
     """
-    descriptor = _taken_in_time(path, patience, tell)
+    descriptor = take_in_time(path, patience, tell)
     try:
         with contextlib.suppress(OSError):  # it is another user's
             os.fchmod(descriptor, 0o666)  # whatever the umask, or a killed command would block all other users
@@ -88,7 +88,8 @@ def release(descriptor: int, path: Path) -> None:
     os.close(descriptor)
 
 
-def _taken_in_time(path: Path, patience: float, tell: Callable[[str], None]) -> int:
+def take_in_time(path: Path, patience: float, tell: Callable[[str], None] = lambda holder: None) -> int:
+    """`take`, but if it is held `tell` by whom, and wait up to `patience` seconds."""
     deadline = time.monotonic() + patience
     told = False
     while True:
