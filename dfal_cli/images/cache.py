@@ -25,6 +25,7 @@ from dfal_cli.images.decode import DECODING, Pixels, Shape
 from dfal_cli.images.room import bytes_of, clear_leftovers, listed, make_folder, make_room
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
+from dfal_cli.locks import Held, LocksUnknown, holding
 
 SEGMENT_BYTES = 16_000_000
 """What is decoded but not yet in a segment is lost when a command is killed, and takes memory."""
@@ -54,6 +55,10 @@ def cached(folder: Path | None, limit: str, reader: ImageReader, reporter: Repor
         yield cache
     finally:
         cache.close()
+
+
+SECONDS_TO_WAIT = 10.0
+"""For other commands that fill the cache: a segment is written in less."""
 
 
 class DecodedCache:
@@ -124,14 +129,16 @@ class DecodedCache:
         """Make a segment of a shelf's fresh images; if that cannot be, stop filling."""
         content = segment_bytes(shelf.fresh.values())
         try:
-            if make_room(self._folder, len(content), self._limit):
-                shelf.publish(content)
-                return
+            # In turn: two at once would overshoot the limit, and the next would remove what is in use to keep it.
+            with holding(self._folder / ".lock", SECONDS_TO_WAIT, lambda holder: None):
+                if make_room(self._folder, len(content), self._limit):
+                    shelf.publish(content)
+                    return
             self._reporter.note(
                 f"the cache {self._folder} is full: further images are decoded each time (--cache-limit)"
             )
-        except (OSError, TryAgainError) as error:
-            reason = getattr(error, "strerror", None) or error
+        except (OSError, TryAgainError, Held, LocksUnknown) as error:
+            reason = getattr(error, "strerror", None) or str(error) or "its file system knows no locks"
             self._reporter.warn(f"the cache {self._folder} cannot be filled: {reason}; images are decoded each time")
         self._filling = False
         shelf.fresh.clear()
