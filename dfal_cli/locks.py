@@ -96,6 +96,8 @@ def take_in_time(path: Path, patience: float, tell: Callable[[str], None] = lamb
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             return take(path)
+        except FileNotFoundError:  # the holder has removed the folder, which was empty again
+            continue
         except Held as held:
             left = deadline - time.monotonic()
             if left <= 0:

@@ -107,7 +107,7 @@ def prepare(
     file, settled = folder / f"images-{made_from}.npy", folder / f"images-{made_from}.json"
     places = {image: place for place, image in enumerate(images)}
     known = _settled(settled)
-    if known is None:
+    if known is None or (known[1] and not _is_whole(file, (len(images), *known[0]))):
         for old in folder.glob("images-*"):
             old.unlink()
         folder.mkdir(parents=True, exist_ok=True)
@@ -211,6 +211,14 @@ def _settled(file: Path) -> tuple[Shape, bool] | None:
         case {"shape": [int(channels), int(height), int(width)], "kept": bool(kept)}:
             return (channels, height, width), kept
     return None
+
+
+def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
+    """Whether the file is there and holds an array of that shape."""
+    try:
+        return _mapped(file).shape == shape
+    except (OSError, ValueError, EOFError):
+        return False
 
 
 def _take_room(file: Path) -> None:

@@ -230,7 +230,9 @@ def read_part(part: Part) -> Arrays:
     """Read a part that was whole before. Raises TryAgainError if it is no more."""
     stored = _read(part.file)
     if stored is None:
-        raise TryAgainError(f"{part.file}: damaged since it was written; run the command again, it is computed anew")
+        raise TryAgainError(
+            f"{part.file}: not there any more, or damaged; run the same command again: it is computed anew"
+        )
     del stored[HEADER]
     return stored
 

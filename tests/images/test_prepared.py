@@ -66,6 +66,15 @@ def test_a_changed_image_is_decoded_again(folder: Path) -> None:
     assert len(list((folder / "kept").glob("*.npy"))) == 1
 
 
+def test_a_file_that_a_dying_disk_has_cut_is_made_again(folder: Path) -> None:
+    expected = pixels_of(prepared_in(folder), POOL)
+    (file,) = (folder / "kept").glob("*.npy")
+    for damaged in (file.read_bytes()[:-1], b"", None):
+        prepared._mapped.cache_clear()  # as another process
+        file.unlink() if damaged is None else file.write_bytes(damaged)
+        np.testing.assert_array_equal(pixels_of(prepared_in(folder), POOL), expected)
+
+
 @pytest.mark.parametrize("place", [0, -1])
 def test_the_shape_is_what_all_images_of_the_pool_have(folder: Path, place: int) -> None:
     odd = POOL[place]

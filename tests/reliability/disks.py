@@ -1,6 +1,8 @@
-"""Small disks, and what fills them."""
+"""Small disks, small shares of large ones, and what fills them."""
 
 import contextlib
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,26 @@ def mounted(folder: Path, size: int = SIZE) -> Iterator[Path]:
     if subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody mount a small disk")
     try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@contextlib.contextmanager
+def rationed(folder: Path, size: int = 2**20) -> Iterator[Path]:
+    """A file system of its own at `folder`, with room enough, of which a quota leaves everybody, root too, `size`."""
+    if not shutil.which("mkfs.btrfs"):
+        pytest.skip("no btrfs-progs here: a real quota")
+    folder.mkdir(exist_ok=True)
+    image = folder.with_name(f"{folder.name}.btrfs")
+    image.touch()
+    os.truncate(image, 2**27)
+    subprocess.run(["mkfs.btrfs", "--quiet", image], capture_output=True, check=True)
+    if subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a disk with a quota")
+    try:
+        subprocess.run(["btrfs", "quota", "enable", folder], check=True)
+        subprocess.run(["btrfs", "qgroup", "limit", str(size), folder], check=True)
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)

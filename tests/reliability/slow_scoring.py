@@ -18,7 +18,7 @@ from dfal_cli.scoring import parts
 from tests.conftest import Ended, dfal, draw_folder, write
 
 NETWORK = """
-import os, time, torch
+import os, shutil, time, torch
 
 class Slow(torch.nn.Module):
     def __init__(self, num_classes):
@@ -30,6 +30,8 @@ class Slow(torch.nn.Module):
         self.forwards += 1
         if self.forwards == int(os.environ.get("INTERRUPTED_AT", 0)):
             raise KeyboardInterrupt
+        if self.forwards == int(os.environ.get("FOLDER_REMOVED_AT", 0)):
+            shutil.rmtree("new")
         if len(images) > int(os.environ.get("MOST", 1000)):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
         time.sleep(float(os.environ.get("SECONDS_A_FORWARD", 0)))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import dfal, train_divided_folder, write
-from tests.reliability.disks import fill, mounted
+from tests.reliability.disks import fill, mounted, rationed
 from tests.reliability.processes import PROGRAM, ended, names, started
 
 POOL = ("--images", "in/images", "--device", "cpu")
@@ -87,6 +87,21 @@ def test_a_read_only_disk_is_a_place_that_cannot_be_written(small: Path, name: s
     assert len(done.stderr.splitlines()) == 1
     assert names(small) == before
     assert Path("small/labels.csv").read_bytes() == Path("in/pool.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_quota_that_is_used_up_means_try_again_and_costs_nothing_that_was_there(house: Path, name: str) -> None:
+    with rationed(house / "small"):
+        shutil.copy("in/pool.csv", "small/labels.csv")
+        fill(Path("small"))
+        before = names(Path("small"))
+        done = dfal(*COMMANDS[name], "--quiet")
+        assert done.code == 75, done.stderr
+        assert "small/" in done.stderr
+        assert "Disk quota exceeded; make room within the quota and run the same command again" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert Path("small/labels.csv").read_bytes() == Path("in/pool.csv").read_bytes()
+        assert names(Path("small")) - before <= {"sim", "sim/.rounds", "twins"}, "folders at most"
 
 
 def test_when_there_is_room_again_the_same_command_does_its_work(small: Path) -> None:

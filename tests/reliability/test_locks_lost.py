@@ -3,15 +3,21 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dfal_cli import locks
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import atomic_output, locked
-from tests.conftest import write
+from dfal_cli.scoring import parts
+from tests.conftest import dfal, write
 from tests.reliability.processes import names
+from tests.reliability.slow_scoring import command, make_project
 from tests.reliability.test_locks import HOLDER
+
+TRAINING = ("train", "--images", "images", "--labels", "labels.csv", "--arch", "slow_net:network", "--epochs", 2)
 
 
 def write_first(out: Path) -> None:
@@ -50,3 +56,55 @@ def test_a_folder_that_was_removed_costs_no_work_where_nobody_else_came_in(tmp_p
         shutil.rmtree(out.parent)
         write_first(out)
     assert names(out.parent) == {"a.csv"}
+
+
+def test_who_comes_when_the_holder_removes_its_empty_folder_gets_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has made the folder, and then it is gone: the holder has ended between the two."""
+    out = tmp_path / "new/a.csv"
+    opened, left = locks._opened, ["the holder"]
+
+    def removed_before(path: Path) -> int:
+        if left:
+            left.pop()
+            path.parent.rmdir()
+        return opened(path)
+
+    monkeypatch.setattr(locks, "_opened", removed_before)
+    with locked(out):
+        write_first(out)
+    assert out.read_text() == "first"
+    assert not left
+
+
+@pytest.mark.parametrize(
+    ("words", "out"), [(command, "new/s.csv"), (lambda out: (*TRAINING, "--out", out), "new/m.safetensors")]
+)
+def test_a_folder_that_is_removed_while_dfal_works_for_it_is_made_again(
+    words: Callable[[str], tuple[object, ...]], out: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(in_tmp)
+    assert dfal(*words(f"undisturbed/{Path(out).name}")).code == 0
+    monkeypatch.setenv("FOLDER_REMOVED_AT", "15")
+    done = dfal(*words(out))
+    assert done.code == 0, done.stderr
+    assert Path(out).read_bytes() == Path("undisturbed", Path(out).name).read_bytes()
+    assert names(Path("new")) == names(Path("undisturbed"))
+
+
+def test_parts_that_are_removed_meanwhile_are_computed_again_by_the_next_call(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(in_tmp)
+    assert dfal(*command("undisturbed.csv")).code == 0
+    monkeypatch.setattr(parts, "SECONDS", 0)
+    monkeypatch.setattr(parts, "SHARE", 1e9)
+    with monkeypatch.context() as patch:
+        patch.setenv("FOLDER_REMOVED_AT", "15")
+        done = dfal(*command("new/s.csv"))
+    assert done.code == 75, done.stderr
+    assert "new/.s.csv.parts/pool-0000000000.part: not there any more, or damaged; run the same command" in done.stderr
+    assert dfal(*command("new/s.csv")).code == 0
+    assert Path("new/s.csv").read_bytes() == Path("undisturbed.csv").read_bytes()
+    assert names(Path("new")) == {"s.csv", "s.csv.meta.json", "s.csv.unreadable.csv"}
