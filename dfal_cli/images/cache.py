@@ -22,7 +22,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import atomic_output
 from dfal_cli.images.decode import DECODING, Pixels, Shape
-from dfal_cli.images.room import bytes_of, clear_leftovers, listed, make_folder, make_room
+from dfal_cli.images.room import bytes_of, clear_leftovers, make_folder, make_room, matching
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
 from dfal_cli.locks import Held, LocksUnknown, holding
@@ -155,7 +155,7 @@ class _Shelf:
         self._places: dict[str, tuple[Segment, int]] = {}
         self.fresh: dict[str, tuple[Key, Pixels]] = {}
         """Those that are in no segment yet."""
-        for file in sorted(listed(self._folder, f"*{SUFFIX}")):  # by age, so that the newest of an image is found
+        for file in sorted(matching(self._folder, f"*{SUFFIX}")):  # by age, so that the newest of an image is found
             self._index(file)
 
     def find(self, key: Key) -> Pixels | None:

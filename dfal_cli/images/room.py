@@ -66,11 +66,11 @@ def make_room(folder: Path, wanted: int, limit: int) -> bool:
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed commands were writing."""
-    for shelf in listed(folder, SHELVES):
+    for shelf in matching(folder, SHELVES):
         remove_leftovers(shelf, lambda name: name.endswith(SUFFIX))
 
 
-def listed(folder: Path, pattern: str) -> list[Path]:
+def matching(folder: Path, pattern: str) -> list[Path]:
     """The files that match; none if the folder cannot be read."""
     try:
         return list(folder.glob(pattern))
@@ -81,7 +81,7 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 def _segments(folder: Path) -> list[tuple[float, int, Path]]:
     """When each segment was last used, its size, its path."""
     segments = []
-    for file in listed(folder, f"{SHELVES}/*{SUFFIX}"):
+    for file in matching(folder, f"{SHELVES}/*{SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):  # another command has removed it
             status = file.stat()
             segments.append((status.st_mtime, status.st_size, file))

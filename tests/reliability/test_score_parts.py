@@ -109,11 +109,15 @@ def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_aga
 @pytest.mark.parametrize(
     ("change", "options", "said"),
     [
-        ("checkpoint", (), "another checkpoint"),
-        ("settings", ("--norm", "linf", "--overshoot", 0.1), "other options (--norm, --overshoot)"),
-        ("image", (), "another list of images"),
-        ("labels", (), "another list of images"),
-        ("code", (), "other code of the network"),
+        ("checkpoint", (), "made from another checkpoint"),
+        (
+            "settings",
+            ("--norm", "linf", "--overshoot", 0.1),
+            "made with --norm l2, not linf and with --overshoot 0.02, not 0.1",
+        ),
+        ("image", (), "made from another list of images"),
+        ("labels", (), "made from another list of images"),
+        ("code", (), "made with other code of the network"),
     ],
 )
 def test_another_checkpoint_other_code_settings_or_images_start_anew_and_say_so(
@@ -131,7 +135,7 @@ def test_another_checkpoint_other_code_settings_or_images_start_anew_and_say_so(
         write(project / "labels.csv", *(project / "oracle.csv").read_text().splitlines()[:22])
     ended = score("s.csv", *options)
     assert ended.code == 0, ended.stderr
-    assert f"starting anew: the unfinished call whose parts are in {project}/.s.csv.parts was made from" in ended.stderr
+    assert f"starting anew: the unfinished call whose parts are in {project}/.s.csv.parts was made " in ended.stderr
     assert said in ended.stderr
     assert "going on" not in ended.stderr
     assert score("undisturbed.csv", *options).code == 0

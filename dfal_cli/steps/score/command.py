@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import heapq
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
+from dfal_cli.differences import differences
 from dfal_cli.files import beside, fingerprint, locked, must_spare
 from dfal_cli.images import Decoded, ImageSource, Listing, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
@@ -26,7 +28,7 @@ from dfal_cli.scoring.rows import Rows
 from dfal_cli.scoring.scored import Examining, score_all, tables_of
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.scoring.soundness import PROBED, in_words, judge_scores, probe_network
-from dfal_cli.steps.score.made_from import differences, is_up_to_date, made_from, settings_that_shape
+from dfal_cli.steps.score.made_from import OTHERWISE, is_up_to_date, made_from, settings_that_shape
 from dfal_cli.steps.score.options import ScoreOptions, check
 from dfal_cli.steps.score.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
 from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
@@ -158,8 +160,9 @@ def _say_what_is_kept(parts: Parts, shaped_by: dict[str, Any], total: int, repor
             f"going on after {kept} of {total} images" + (f" and {examined} further margins" if examined else "")
         )
     elif parts.others:
-        why = " and ".join(dict.fromkeys(said for other in parts.others for said in differences(other, shaped_by)))
-        reporter.note(f"starting anew: the unfinished call whose parts are in {parts.folder} was made from {why}")
+        told = (differences(other, shaped_by, OTHERWISE) for other in parts.others)
+        why = " and ".join(dict.fromkeys(itertools.chain.from_iterable(told)))
+        reporter.note(f"starting anew: the unfinished call whose parts are in {parts.folder} was made {why}")
     if parts.damaged:
         reporter.note(f"{parts.damaged} damaged files in {parts.folder} are not used: what they held is computed anew")
 

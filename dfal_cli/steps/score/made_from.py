@@ -1,13 +1,13 @@
 """What scores are made from: whether they stand there already, and whether an unfinished call was the same."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.architecture import code_of
 from dfal_cli.checkpoint import trusted_architecture
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import digest_of_many, fingerprint, settings_of, sha256_of
+from dfal_cli.files import digest_of_many, settings_of, sha256_of
 from dfal_cli.images import ImageSource
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata
@@ -19,11 +19,11 @@ WITHOUT_EFFECT = (
 """Options that do not shape the scores."""
 
 OTHERWISE = {
-    "checkpoint": "another checkpoint",
-    "code": "other code of the network",
-    "images": "another list of images, or before one was changed",
-    "labelled": "other labelled images, or before one was changed",
-    "dfal": "another version of dfal",
+    "checkpoint": "from another checkpoint",
+    "code": "with other code of the network",
+    "images": "from another list of images, or before one was changed",
+    "labelled": "from other labelled images, or before one was changed",
+    "dfal": "with dfal {0}, not {1}",
 }
 """How to say that a part is not what it was."""
 
@@ -51,15 +51,6 @@ def made_from(
         "labelled": digest_of_many((image, *images.state_of(image)) for image in labelled),
         "dfal": __version__,
     }
-
-
-def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """In words: what another call, one that was made from `before`, had that this one has not."""
-    old, new = before["settings"], now["settings"]
-    other = [f"--{name.replace('_', '-')}" for name in new if fingerprint(old.get(name)) != fingerprint(new[name])]
-    if other:
-        yield f"other options ({', '.join(other)})"
-    yield from (said for part, said in OTHERWISE.items() if before.get(part) != now[part])
 
 
 def is_up_to_date(options: ScoreOptions, told: str) -> bool:

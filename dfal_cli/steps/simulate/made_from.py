@@ -1,7 +1,6 @@
 """What the runs of a simulation are made from, kept beside them so that those of other settings never join them."""
 
 import importlib.metadata
-from collections.abc import Iterator
 from typing import Any
 
 from dfal_cli import __version__
@@ -41,33 +40,3 @@ def made_from(options: SimulateOptions, inputs: Inputs, device: str) -> dict[str
         "test": [sha256_of(path) for path in options.test],
         "images": fingerprint([stat_if_there(f"{options.images}/{image}") for image in sorted(images)]),
     }
-
-
-def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """In words: how `before` was made otherwise."""
-    old, new = before.get("settings", {}), now["settings"]
-    for name in new:
-        if old.get(name) != new[name]:
-            yield _difference(_spelt(name, old.get(name)), _spelt(name, new[name]))
-    for part, said in OTHERWISE.items():
-        if before.get(part) != now[part]:
-            yield said.format(before.get(part, "another"), now[part])
-
-
-def _difference(before: str, now: str) -> str:
-    if not before:
-        return f"without {now}"
-    if not now:
-        return f"with {before}, not without"
-    option, _, value = now.partition(" ")
-    return f"with {before}, not {value if value and before.startswith(f'{option} ') else now}"
-
-
-def _spelt(name: str, value: Any) -> str:
-    """An option as on the command line; "" if it is not given."""
-    if name == "grey":
-        return {True: "--gray", False: "--color"}.get(value, "")
-    if value is None or value is False:
-        return ""
-    option = f"--{name.replace('_', '-')}"
-    return option if value is True else f"{option} {value}"

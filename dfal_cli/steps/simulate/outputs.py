@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dfal_cli.comparison import as_numbers
+from dfal_cli.differences import differences
 from dfal_cli.errors import UsageError
 from dfal_cli.files import atomic_output, canonical_json, remove_leftovers
 from dfal_cli.images import Shape
@@ -16,7 +17,7 @@ from dfal_cli.kept import read_json, write_json
 from dfal_cli.pages.curves import write_curves
 from dfal_cli.pages.report import write_report
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
-from dfal_cli.steps.simulate.made_from import differences
+from dfal_cli.steps.simulate.made_from import OTHERWISE
 from dfal_cli.steps.simulate.simulation import DONE, ENDED, Played, Run, round_in, rounds_in
 from dfal_cli.tables import to_csv, write_csv
 
@@ -41,7 +42,7 @@ def refuse_others(out: Path, made_from: Mapping[str, Any]) -> None:
     rounds = _rounds_in(out / ROUNDS)
     if before == _as_stored(made_from) or not (rounds or any((out / name).exists() for name in OUTPUTS)):
         return
-    told = " and ".join(differences(before, _as_stored(made_from)))
+    told = " and ".join(differences(before, _as_stored(made_from), OTHERWISE))
     lost = f"discard its {rounds} rounds" if rounds else "replace its results"
     raise UsageError(f"{out}: made {told}; choose another --out, or --force to {lost}")
 
