@@ -22,13 +22,13 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> object:
-    """Declare an option; `default` is shown where the value itself says nothing."""
+    """Declare an option; `default` is shown where the value itself says nothing. What has a minimum is a number N."""
     return typer.Option(
         *spellings,
         help=help,
         rich_help_panel=panel,
         show_default=default or True,
-        metavar=metavar,
+        metavar="N" if metavar is None and minimum is not None else metavar,
         min=minimum,
         max=maximum,
     )
