@@ -18,9 +18,19 @@ def results_of(experiment: str) -> pd.DataFrame:
     return as_numbers(pd.read_csv(HERE / experiment / "results.csv", dtype=str, keep_default_na=False))
 
 
-def accuracies(experiment: str, counts: Sequence[int]) -> str:
+def variants_of(strategy: str, experiments: dict[str, str]) -> pd.DataFrame:
+    """The results of one strategy in several experiments, told apart by titles in the place of its name.
+
+    Only trials that all of them have; these begin alike. The first title is the baseline.
+    """
+    tables = [results_of(experiment).assign(title=title) for title, experiment in experiments.items()]
+    table = pd.concat([each[each["strategy"] == strategy] for each in tables], ignore_index=True)
+    common = set.intersection(*(set(trials) for _, trials in table.groupby("title")["trial"]))
+    return table[table["trial"].isin(common)].assign(strategy=table["title"]).drop(columns="title")
+
+
+def accuracies(results: pd.DataFrame, counts: Sequence[int]) -> str:
     """Mean test accuracy after so many labels, the 95 % interval of the last, and the area under the curve."""
-    results = results_of(experiment)
     areas = comparison.areas(results)
     baseline = comparison.baseline_of(results)
     at = [comparison.accuracies_at(results, count) for count in counts]
@@ -35,9 +45,8 @@ def accuracies(experiment: str, counts: Sequence[int]) -> str:
     return markdown(["strategy", *heads, "area", f"area, points over {baseline}"], rows)
 
 
-def needed(experiment: str, levels: Sequence[float]) -> str:
+def needed(results: pd.DataFrame, levels: Sequence[float]) -> str:
     """Labels needed for an accuracy, and the ratio to the baseline's."""
-    results = results_of(experiment)
     spent, baseline = comparison.annotations_spent(results), comparison.baseline_of(results)
     reached = [comparison.annotations_needed(results, level) for level in levels]
     rows = [
