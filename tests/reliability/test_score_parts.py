@@ -8,6 +8,7 @@ import pytest
 
 from dfal_cli.scoring import parts
 from dfal_cli.scoring.parts import Parts
+from dfal_cli.steps.score import command
 from tests.conftest import write
 from tests.reliability.slow_scoring import (
     files_beside,
@@ -222,3 +223,17 @@ def test_a_run_that_takes_less_time_than_a_part_is_worth_writes_none(project, mo
     monkeypatch.setattr(Parts, "write_part", lambda *arguments: written.append(arguments))
     assert score("s.csv", "--nearest", 12).code == 0
     assert not written
+
+
+def test_a_checkpoint_that_is_replaced_as_score_begins_is_not_taken_for_the_one_before(project, monkeypatch):
+    told = command.made_from
+
+    def replaced_afterwards(*arguments):
+        shaped_by = told(*arguments)
+        make_checkpoint(project / "net.safetensors", seed=1)
+        return shaped_by
+
+    monkeypatch.setattr(command, "made_from", replaced_afterwards)
+    ended = score("s.csv")
+    assert (ended.code, "net.safetensors: has just been replaced" in ended.stderr) == (75, True), ended.stderr
+    assert not Path("s.csv").exists()

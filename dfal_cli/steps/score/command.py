@@ -15,6 +15,7 @@ from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
 from dfal_cli.differences import differences
+from dfal_cli.errors import TryAgainError
 from dfal_cli.files import beside, fingerprint, locked, must_spare
 from dfal_cli.images import Decoded, ImageSource, Listing, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
@@ -67,6 +68,8 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
                 network = load_checkpoint(
                     options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
                 )
+                if network.sha256 != shaped_by["checkpoint"]:
+                    raise TryAgainError(f"{options.checkpoint}: has just been replaced; run the same command again")
                 with full_precision():
                     listing = Listing(pool, unlisted)
                     result = _score(options, network, source, listing, labelled, shaped_by, parts, reporter)
