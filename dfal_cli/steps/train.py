@@ -27,6 +27,7 @@ from dfal_cli.files import (
     must_exist,
     must_spare,
     settings_of,
+    sha256_if_there,
     sha256_of,
 )
 from dfal_cli.images import ImageSource, Shape, opened
@@ -93,6 +94,11 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
         locked(options.out, options.wait, reporter.note),  # first: what is read is read when it is this call's turn
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
     ):
+        # Hashed as they are now: while a training goes on, answers may be merged into them.
+        hashes = {
+            f"{name}_sha256": [sha256_if_there(path) for path in paths]
+            for name, paths in (("labels", options.labels), ("pseudo_labels", options.pseudo_labels))
+        }
         sets = read_label_sets(
             options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter
         )
@@ -140,9 +146,8 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
             "training": len(training.labels),
         }  # fmt: skip
         further = {
-            "seed": options.seed, "labels_sha256": [sha256_of(path) for path in options.labels],
-            "pseudo_labels_sha256": [sha256_of(path) for path in options.pseudo_labels],
-            "metrics": metrics, "counts": counts, "made_from": made_from, "dfal": __version__,
+            "seed": options.seed, **hashes, "metrics": metrics, "counts": counts, "made_from": made_from,
+            "dfal": __version__,
         }  # fmt: skip
         state.make_room_for(
             lambda: save_checkpoint(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dfal_cli.checkpoint import read_checkpoint_metadata
+from dfal_cli.files import sha256_of
 from dfal_cli.training.state import State, TrainingState
 from tests.conftest import Ended, dfal, draw_folder, write
 from tests.reliability.processes import ended, names, started
@@ -234,3 +236,13 @@ def test_an_earlier_checkpoint_stays_until_the_new_one_is_done(house: Path, term
     train("once", "--epochs", 5)
     train("out", "--epochs", 5, "--force")
     assert checkpoint("out") == checkpoint("once")
+
+
+def test_answers_that_are_merged_while_a_training_goes_on_are_of_the_next_one(house: Path) -> None:
+    write(house / "merging.py", "from pathlib import Path", "import torch", DROPOUT.replace(
+        "    return", "    Path('in/oracle.csv').open('a').write('new.png,dark\\n')\n    return"
+    ))  # fmt: skip
+    before = sha256_of(Path("in/oracle.csv"))
+    train("out", "--arch", "merging:network", "--epochs", 1)
+    assert read_checkpoint_metadata(Path("out/m.safetensors"))["labels_sha256"] == [before]
+    assert sha256_of(Path("in/oracle.csv")) != before
