@@ -49,15 +49,21 @@ def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
 
 
 def must_spare(inputs: Mapping[str, Iterable[Path | None]], outputs: Mapping[str, Iterable[Path | None]]) -> None:
-    """Raises UsageError if an output, whatever links lead there, would replace an input; --force is no leave for that.
+    """Raises UsageError if an output, whatever links lead there, is an input or another output; --force is no leave.
 
-    Both stand under the option that names them.
+    All stand under the option that names them.
     """
     read = {os.path.realpath(path): option for option, paths in inputs.items() for path in paths if path}
+    written: dict[str, str] = {}
     for option, paths in outputs.items():
         for path in filter(None, paths):
-            if (named := read.get(os.path.realpath(path))) is not None:
-                raise UsageError(f"{path}: is read ({named}), so {option} may not write it; choose another {option}")
+            place = os.path.realpath(path)
+            if place in read:
+                raise UsageError(
+                    f"{path}: is read ({read[place]}), so {option} may not write it; choose another {option}"
+                )
+            if (other := written.setdefault(place, option)) != option:
+                raise UsageError(f"{path}: is what {other} and {option} both name; choose another {option}")
 
 
 def beside(path: Path, ending: str) -> Path:
@@ -66,10 +72,11 @@ def beside(path: Path, ending: str) -> Path:
 
 
 @contextlib.contextmanager
-def atomic_output(path: Path) -> Iterator[Path]:
+def atomic_output(path: Path, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Yield a temporary neighbour of `path`, which takes its place when the block ends well and is on the disk.
 
-    Any moment of a crash leaves either the old file or the new one. An OSError of the block names `path`.
+    Any moment of a crash leaves either the old file or the new one, with its owner and mode. `check` is called at the
+    last moment, and may raise. An OSError of the block names `path`.
     Raises TryAgainError if `path` was locked, and somebody has removed the lock and another command come in.
     """
     path = path.resolve()  # a link stays one
@@ -79,9 +86,11 @@ def atomic_output(path: Path) -> Iterator[Path]:
         with _held(temporary):
             yield temporary
             if path.exists():
+                _copy_owner(path, temporary)
                 shutil.copymode(path, temporary)
             _fsync(temporary)
             _check_lock(path)
+            check()
             temporary.replace(path)
             _fsync(path.parent)
     except OSError as error:
@@ -99,7 +108,7 @@ def locked(
     Its folder is made, and removed if it is empty at the end.
 
     If another process holds it, say so and wait up to `wait` seconds. Raises TryAgainError if it does so still,
-    UsageError if nothing can be written there.
+    UsageError if nothing can be written there, or what is there is not to be.
     """
     path = Path(os.path.realpath(path))  # Path.resolve() fails on links in a circle
     if not path.name or path.is_symlink():
@@ -135,6 +144,8 @@ def locked(
                     "remove it if no dfal command is writing there"
                 ) from None
             raise UsageError(f"{path}: cannot be written there: {error.strerror}") from None
+        if path.exists() and not os.access(path, os.W_OK):  # a file can be replaced, but that would not be asked for
+            raise UsageError(f"{path}: may not be written; allow it (chmod), or choose another place")
         own = (f"{path.name}.", f".{path.name}.")  # itself and what stands beside it, hidden or not
         remove_leftovers(path.parent, lambda name: f"{name}.".startswith(own))
         yield
@@ -207,11 +218,6 @@ def settings_of(options: Any, without: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in set(without)}
 
 
-def relative_to_file(target: Path, file: Path) -> str:
-    """`target` as a POSIX path relative to the folder of `file`, as twin paths are written."""
-    return Path(os.path.relpath(target.absolute(), file.absolute().parent)).as_posix()
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return value.as_posix()
@@ -234,6 +240,15 @@ def _check_lock(path: Path) -> None:
         raise TryAgainError(
             f"{path}: its folder was removed meanwhile, and another command writes there; run the same command again"
         )
+
+
+def _copy_owner(path: Path, temporary: Path) -> None:
+    """As far as that is allowed: root may give a file to anybody, others to a group of theirs."""
+    status = path.stat()
+    for owner, group in ((status.st_uid, status.st_gid), (-1, status.st_gid)):
+        with contextlib.suppress(PermissionError):
+            os.chown(temporary, owner, group)
+            return
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -27,6 +27,9 @@ VECTOR_MEASURES = EMBEDDING, PROBABILITIES = "embedding", "probabilities"
 CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
 """Outcomes: skipped is an image that was not examined, because it cannot be among the nearest."""
 
+# <out>.meta.json: the metadata of scores that are a CSV
+META_SUFFIX = ".meta.json"
+
 # <out>.labelled.parquet: the embeddings of the labelled images
 LABELLED_SUFFIX = ".labelled.parquet"
 
@@ -35,10 +38,12 @@ QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)
 PREDICTED = "predicted"
 
 # <out>.pseudo.csv. The column is not called label, so that nothing takes a guess for an answer.
+PSEUDO_SUFFIX = ".pseudo.csv"
 PSEUDO_LABEL = "pseudo_label"
 PSEUDO_COLUMNS = (IMAGE, PSEUDO_LABEL)
 
 # <out>.unreadable.csv
+UNREADABLE_SUFFIX = ".unreadable.csv"
 UNREADABLE_COLUMNS = (IMAGE, "reason")
 
 # simulate

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.errors import UsageError, is_momentary
-from dfal_cli.files import atomic_output, beside, is_file, locked, relative_to_file, remove_leftovers
+from dfal_cli.files import atomic_output, beside, is_file, locked, remove_leftovers
+from dfal_cli.relative import relative_to_file
 from dfal_cli.schemas import TWIN
 from dfal_cli.tables import read_labels_files
 

@@ -14,7 +14,6 @@ from dfal_cli.files import (
     locked,
     must_end_with,
     must_exist,
-    relative_to_file,
     sha256_of,
     stat_if_there,
 )
@@ -192,17 +191,6 @@ def test_a_wrong_suffix_is_refused_naming_the_right_ones() -> None:
     assert must_end_with(Path("a.CSV"), (".csv",), "--out") == Path("a.CSV")
     with pytest.raises(UsageError, match=r"a\.txt: --out must end in \.parquet or \.csv"):
         must_end_with(Path("a.txt"), (".parquet", ".csv"), "--out")
-
-
-@pytest.mark.parametrize(
-    ("target", "file", "relative"),
-    [("t/a.npy", "l.csv", "t/a.npy"), ("t/a.npy", "x/y/l.csv", "../../t/a.npy"), ("x/a.npy", "x/l.csv", "a.npy")],
-)
-def test_paths_are_written_as_seen_from_the_file_that_holds_them(
-    in_tmp: Path, target: str, file: str, relative: str
-) -> None:
-    assert relative_to_file(Path(target), Path(file)) == relative
-    assert relative_to_file(in_tmp / target, Path(file)) == relative
 
 
 def test_a_companion_stands_beside_its_file() -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from dfal_cli.comparison import BASELINE
 from dfal_cli.images import ImageError, decode_image, inside, probe_image
 from dfal_cli.pages.template import is_made_by, write_page
+from dfal_cli.relative import folder_of
 from dfal_cli.schemas import IMAGE, TWIN
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.twins import TwinError, read_twin
@@ -59,7 +60,9 @@ def write_preview(
     guesses = predicted or [""] * len(rows)
     chosen = STRATEGIES[strategy]
     names = list(dict.fromkeys((chosen.measure or MARGIN, MARGIN)))
-    cards = [_card(row, guess, names, queries_file.parent, metadata) for row, guess in zip(rows, guesses, strict=True)]
+    cards = [
+        _card(row, guess, names, folder_of(queries_file), metadata) for row, guess in zip(rows, guesses, strict=True)
+    ]
     write_page(
         page, "preview.html.jinja", GENERATOR, cards=cards, strategy=strategy, file=queries_file.name,
         asked=chosen.help, note=chosen.note, order=_order(strategy), by_margin=chosen.measure == MARGIN,

@@ -9,8 +9,16 @@ import pandas as pd
 
 from dfal_cli.class_names import NEAR, VERY_NEAR, folded, near_miss, slips
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.files import is_file, locked, must_end_with, must_exist, must_spare, relative_to_file
+from dfal_cli.errors import DataError, TryAgainError, UsageError, listed, shown
+from dfal_cli.files import (
+    is_file,
+    locked,
+    must_end_with,
+    must_exist,
+    must_spare,
+    stat_if_there,
+)
+from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.tables import (
@@ -50,6 +58,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
     target = options.out or options.labels
     # First the lock: what is read is read when it is this call's turn.
     with contextlib.nullcontext() if options.dry_run else locked(target, options.wait, reporter.note):
+        state = stat_if_there(str(target))
         queries = read_queries(options.queries)
         answers = queries[~is_blank(queries[LABEL])]
         labels = _labels_before(options)
@@ -70,7 +79,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         ]
         written = _must_write(options, target, merged, len(new)) and not options.dry_run
         if written:
-            write_labels(target, merged)
+            write_labels(target, merged, lambda: _check_unchanged(target, state))
     counts = {
         "merged": len(new),
         "skipped": int((new[LABEL] == SKIP).sum()),
@@ -157,7 +166,7 @@ def _twins_seen_from(target: Path, options: MergeOptions, answers: pd.DataFrame,
     seen: list[str] = []
     missing = 0
     for twin in answers[TWIN]:
-        places = (folder / twin for folder in (options.queries.parent, options.labels.parent) if twin)
+        places = (folder_of(file) / twin for file in (options.queries, options.labels) if twin)
         found = next((place for place in places if is_file(place)), None)
         missing += bool(twin) and found is None
         seen.append(relative_to_file(found, target) if found else "")
@@ -168,9 +177,9 @@ def _twins_seen_from(target: Path, options: MergeOptions, answers: pd.DataFrame,
 
 def _rebased(labels: pd.DataFrame, file: Path, target: Path) -> pd.DataFrame:
     """The labels with their twins as seen from another file's folder."""
-    if file.absolute().parent == target.absolute().parent:
+    if folder_of(file) == folder_of(target):
         return labels
-    twins = [relative_to_file(file.parent / twin, target) if twin else "" for twin in labels[TWIN]]
+    twins = [relative_to_file(folder_of(file) / twin, target) if twin else "" for twin in labels[TWIN]]
     return labels.assign(**{TWIN: twins})
 
 
@@ -198,6 +207,14 @@ def _must_write(options: MergeOptions, target: Path, merged: pd.DataFrame, new: 
     if not options.force:
         raise UsageError(f"{target}: exists and holds other labels; --force replaces it")
     return True
+
+
+def _check_unchanged(target: Path, state: tuple[int, int] | None) -> None:
+    """Other programs know nothing of dfal's locks: what they have written meanwhile must not be replaced unread."""
+    if stat_if_there(str(target)) != state:
+        raise TryAgainError(
+            f"{target}: another program has written it meanwhile; nothing was merged, run the same command again"
+        )
 
 
 def _summary(counts: dict[str, int], options: MergeOptions) -> str:

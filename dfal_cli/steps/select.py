@@ -10,15 +10,17 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import beside, locked, must_end_with, must_exist, must_spare, relative_to_file
+from dfal_cli.files import beside, locked, must_end_with, must_exist, must_spare
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool, first_of
+from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.schemas import CROSSED, EMBEDDING, IMAGE, LABEL, PREDICTED, SKIP, TWIN
+from dfal_cli.schemas import CROSSED, EMBEDDING, IMAGE, LABEL, META_SUFFIX, PREDICTED, PSEUDO_SUFFIX, SKIP, TWIN
 from dfal_cli.strategies import STRATEGIES, Pool, Strategy, pick_queries
 from dfal_cli.tables import (
     ScoresFile,
     answers_in,
+    belong_together,
     labelled_rows,
     number_texts,
     pseudo_labels_table,
@@ -28,12 +30,11 @@ from dfal_cli.tables import (
     read_labels_files,
     read_queries,
     read_scores,
+    refuse_foreign,
     settled_images,
     to_csv,
     write_csv,
 )
-
-PSEUDO_SUFFIX = ".pseudo.csv"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def _check(options: SelectOptions) -> None:
         {"--scores": [options.scores], "--labels": options.labels, "--exclude": options.exclude},
         {"--out": [options.out, beside(options.out, PSEUDO_SUFFIX)], "--preview": [options.preview]},
     )
+    if not options.force:
+        refuse_foreign(options.out, (PSEUDO_SUFFIX,))
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
     if options.count < 1:
@@ -119,6 +122,11 @@ def _scored_pool(
         return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())}), None
     strategy = STRATEGIES[options.strategy]
     must_exist(options.scores, "--scores")
+    if not belong_together(options.scores):
+        reporter.warn(
+            f"{options.scores}: not the rows that its {META_SUFFIX[1:]} was written with: changed since, or score was "
+            "killed as it replaced them; score again to be sure"
+        )
     scored = read_scores(options.scores, strategy.needs)
     missing = [measure for measure in strategy.needs if measure not in scored.table]
     if missing:
@@ -189,7 +197,7 @@ def _as_queries(options: SelectOptions, picked: pd.DataFrame) -> pd.DataFrame:
     numbers = [name for name in ("margin", strategy.measure) if name is not None and name in picked]
     texts: dict[str, list[str]] = {name: number_texts(picked[name]) for name in numbers}
     if options.scores is not None:
-        folder = options.scores.parent
+        folder = folder_of(options.scores)
         texts[TWIN] = [relative_to_file(folder / twin, options.out) if twin else "" for twin in picked[TWIN]]
     return queries_table(picked.assign(**texts), further)
 

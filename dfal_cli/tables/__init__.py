@@ -1,5 +1,6 @@
 """The tables people and programs exchange with dfal: labels, scores, query lists."""
 
+from dfal_cli.tables.companions import refuse_foreign
 from dfal_cli.tables.csv_files import line_of, read_csv, to_csv, write_csv, write_rows
 from dfal_cli.tables.labelled import (
     belongs_to_scores,
@@ -49,6 +50,7 @@ __all__ = [
     "read_queries",
     "read_scores",
     "read_scores_metadata",
+    "refuse_foreign",
     "scores_table",
     "settled_images",
     "to_csv",

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,9 @@ def _line_quoting_returns(cells: Iterable[Any]) -> str:
     return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write the table as UTF-8, all of it or nothing."""
-    with atomic_output(path) as temporary:
+def write_csv(path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None) -> None:
+    """Write the table as UTF-8, all of it or nothing; `check` is as of `atomic_output`."""
+    with atomic_output(path, check) as temporary:
         temporary.write_text(to_csv(table), encoding="utf-8", newline="")
 
 

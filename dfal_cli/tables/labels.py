@@ -1,11 +1,12 @@
 """labels.csv: what people have said of images. Only `image,label` is needed; the user's own columns survive."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from dfal_cli.errors import DataError, shown
+from dfal_cli.relative import folder_of
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
 
@@ -52,9 +53,9 @@ def read_excluded(paths: Sequence[Path]) -> set[str]:
     return {image for path in paths for image in read_csv(path, required=(IMAGE,))[IMAGE]}
 
 
-def write_labels(path: Path, table: pd.DataFrame) -> None:
-    """Write a labels table in the order of its rows and columns."""
-    write_csv(path, table)
+def write_labels(path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None) -> None:
+    """Write a labels table in the order of its rows and columns; `check` is as of `atomic_output`."""
+    write_csv(path, table, check)
 
 
 def is_blank(labels: "pd.Series[str]") -> "pd.Series[bool]":
@@ -77,7 +78,7 @@ def one_row_per_image(path: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_origin(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    folder = path.absolute().parent
+    folder = folder_of(path)
     twins = [str(folder / twin) if twin else "" for twin in table[TWIN]]
     return pd.DataFrame(
         {IMAGE: table[IMAGE], LABEL: table[LABEL], TWIN: twins, "file": str(path), "row": range(len(table))}

@@ -13,14 +13,13 @@ import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError, shown
 from dfal_cli.files import atomic_output, beside, canonical_json, must_exist, sha256_of
-from dfal_cli.schemas import CONTRACT, METADATA_KEY, SCORES_COLUMNS, VECTOR_MEASURES
+from dfal_cli.schemas import CONTRACT, META_SUFFIX, METADATA_KEY, SCORES_COLUMNS, VECTOR_MEASURES
 from dfal_cli.tables.csv_files import line_of, read_csv, to_csv
 from dfal_cli.tables.parquet import is_vector, read_parquet, read_parquet_metadata
 from dfal_cli.tables.scores_checks import check_metadata, check_scores
 from dfal_cli.tables.vectors import Values, as_arrow, cells_of
 
 SUFFIXES = (".parquet", ".csv")
-META_SUFFIX = ".meta.json"
 ROWS_SHA256 = "rows_sha256"
 """Metadata of a CSV: the file they belong to."""
 FLOATS = [name for name, kind in SCORES_COLUMNS.items() if kind == "float32"]

@@ -207,7 +207,7 @@ def fit(
 
     The model, on its device, is left with the weights of its best epoch, in eval mode; `on_epoch` is told of each.
     before: where an earlier call had come to; what follows is what would have followed then.
-    Returns the epochs. Raises Diverged if the loss or the weights are not finite.
+    Returns the epochs. Raises Diverged if the loss, the weights, or what they say of the first images is not finite.
     """
     train_on, check_on = training.ready(course.device), validation and validation.ready(course.device)
     with seeded(seed, course.device):  # dropout and augmentation draw from the global generators
@@ -221,6 +221,10 @@ def fit(
         raise Diverged
     course.model.load_state_dict(best)
     course.model.eval()
+    with torch.no_grad(), seeded(seed, course.device):  # an epoch's loss is that before its last step
+        first, _ = train_on.batch(torch.arange(min(course.schedule.batch_size, train_on.number), device=course.device))
+        if not course.model(first).isfinite().all():
+            raise Diverged
     return course.history
 
 

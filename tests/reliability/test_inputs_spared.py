@@ -64,3 +64,29 @@ def test_what_is_no_scores_file_is_in_the_way_of_scores(house: Path) -> None:
     done = dfal(*SCORE, "--out", "in/test.csv", "--quiet")
     assert (done.code, "in/test.csv: exists and is not a scores file" in done.stderr) == (2, True), done.stderr
     assert contents(house) == before
+
+
+FOREIGN = {
+    "s.csv.meta.json": (*SCORE, "--out", "s.csv"),
+    "s.csv.unreadable.csv": (*SCORE, "--out", "s.csv"),
+    "s.parquet.labelled.parquet": (*SCORE, "--out", "s.parquet"),
+    "own.csv.pseudo.csv": (*RANDOM, "--out", "own.csv"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_somebody_else_has_called_as_a_companion_is_called_stays_there(house: Path, name: str) -> None:
+    (house / name).write_bytes((house / "in/pool.csv").read_bytes())
+    before = contents(house)
+    done = dfal(*FOREIGN[name], "--quiet")
+    assert (done.code, f"{name}: exists and is none of dfal's" in done.stderr) == (2, True), done.stderr
+    assert contents(house) == before
+    assert dfal(*FOREIGN[name], "--quiet", "--force").code == 0
+    assert not (house / name).exists() or (house / name).read_bytes() != (house / "in/pool.csv").read_bytes()
+
+
+def test_two_outputs_of_one_name_are_a_usage_error(house: Path) -> None:
+    before = contents(house)
+    done = dfal(*SCORE, "--out", "both.parquet", "--twins", 2, "--twins-dir", "both.parquet", "--quiet")
+    assert (done.code, "both.parquet: is what --out and --twins-dir both name" in done.stderr) == (2, True), done.stderr
+    assert contents(house) == before

@@ -226,6 +226,15 @@ def test_a_lock_file_that_cannot_be_opened_is_named_with_the_remedy(shared: Path
     assert said.startswith(f"{shared}/.a.csv.lock: the lock of a.csv cannot be opened: Permission denied; remove it if")
 
 
+def test_a_file_that_may_not_be_written_is_not_replaced_either(shared: Path) -> None:
+    """Its folder may be written, so it could be."""
+    file = shared / "labels.csv"
+    file.write_text("mine")
+    file.chmod(0o444)
+    assert f"{file}: may not be written; allow it (chmod), or choose another place" in locked_by_another_user(file)
+    assert file.read_text() == "mine"
+
+
 def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
     victim = write(tmp_path / "victim", "precious")
     (tmp_path / ".a.csv.lock").symlink_to(victim)

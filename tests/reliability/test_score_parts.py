@@ -9,7 +9,7 @@ import pytest
 from dfal_cli.scoring import parts
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.steps.score import command
-from tests.conftest import write
+from tests.conftest import dfal, write
 from tests.reliability.slow_scoring import (
     files_beside,
     killed_again_and_again,
@@ -103,8 +103,12 @@ def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_aga
     assert score("s.csv", "--force").code == 0
     newer = Path("s.csv").read_bytes()
     Path("s.csv").write_bytes(older)
+    told = dfal("select", "--scores", "s.csv", "--count", 2, "--out", "q.csv", "--json").json["warnings"]
+    assert "s.csv: not the rows that its meta.json was written with" in told[0]
     assert score("s.csv", "--json").json["status"] == "done"
     assert Path("s.csv").read_bytes() == newer
+    again = dfal("select", "--scores", "s.csv", "--count", 2, "--out", "q.csv", "--force", "--json")
+    assert again.json["warnings"] == []
 
 
 @pytest.mark.parametrize(

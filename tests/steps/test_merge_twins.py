@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dfal_cli.tables import read_labels_files
 from tests.conftest import Ended, dfal, write
 
 
@@ -50,3 +51,15 @@ def test_an_answer_without_a_twin_leaves_the_twin_that_is_known(in_tmp: Path) ->
     write(in_tmp / "q.csv", "image,label", "a.png,x")
     assert merge("q.csv", "labels.csv").code == 0
     assert twins()["a.png"] == "t/a.npy"
+
+
+def test_twins_survive_folders_that_are_links(in_tmp: Path) -> None:
+    twin("t/a.npy")
+    Path("real/deep/lab").mkdir(parents=True)
+    Path("lab").symlink_to("real/deep/lab")
+    write(in_tmp / "q.csv", "image,label,twin", "a.png,x,t/a.npy")
+    ended = merge("q.csv", "lab/labels.csv", "--json")
+    assert ended.json["warnings"] == []
+    assert twins("lab/labels.csv") == {"a.png": "../../../t/a.npy"}
+    for file in ("lab/labels.csv", "real/deep/lab/labels.csv"):
+        assert Path(read_labels_files([Path(file)])["twin"][0]).samefile("t/a.npy")

@@ -185,6 +185,12 @@ def test_training_that_diverges_is_a_usage_error_that_names_the_learning_rate(fo
     assert_refused(ended, 2, out, "--lr", "1e+30")
 
 
+def test_so_is_one_that_diverges_in_its_last_step(folder, out):
+    """Its loss, measured before the step, and its weights are finite."""
+    ended = train(folder, out, "--lr", 1e30, "--validation-fraction", 0, "--batch-size", 1000, "--epochs", 1)
+    assert_refused(ended, 2, out, "--lr", "1e+30")
+
+
 def test_an_output_of_another_suffix_is_refused(folder, tmp_path):
     assert_refused(train(folder, tmp_path / "model.pth"), 2, tmp_path / "model.pth", ".safetensors")
 

@@ -21,7 +21,15 @@ from dfal_cli.images import Decoded, ImageSource, Listing, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.pool import find_pool
 from dfal_cli.result import Result, up_to_date
-from dfal_cli.schemas import CROSSED, EMBEDDING, SKIPPED, UNCROSSED
+from dfal_cli.schemas import (
+    CROSSED,
+    EMBEDDING,
+    LABELLED_SUFFIX,
+    META_SUFFIX,
+    SKIPPED,
+    UNCROSSED,
+    UNREADABLE_SUFFIX,
+)
 from dfal_cli.scoring.labelled import embed_labelled, labelled_images, remove_labelled
 from dfal_cli.scoring.nearest import Audit, settle_order, walk_nearest
 from dfal_cli.scoring.parts import Parts
@@ -31,9 +39,12 @@ from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.scoring.soundness import PROBED, in_words, judge_scores, probe_network
 from dfal_cli.steps.score.made_from import OTHERWISE, is_up_to_date, made_from, settings_that_shape
 from dfal_cli.steps.score.options import ScoreOptions, check
-from dfal_cli.steps.score.unreadable import UNREADABLE_SUFFIX, report_unreadable, stop_if_too_many
-from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
+from dfal_cli.steps.score.unreadable import report_unreadable, stop_if_too_many
+from dfal_cli.tables import refuse_foreign, write_labelled_embeddings, write_scores
 from dfal_cli.twins import TwinStore, locked_twins
+
+FURTHER = (UNREADABLE_SUFFIX, LABELLED_SUFFIX)
+"""Outputs that stand beside the scores, if there is something to say in them."""
 
 
 def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
@@ -45,10 +56,13 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     check(options)
+    companions = FURTHER if options.out.suffix.lower() != ".csv" else (META_SUFFIX, *FURTHER)
     must_spare(
         {"--checkpoint": [options.checkpoint], "--labels": options.labels, "--exclude": options.exclude},
-        {"--out": [options.out, *_companions(options.out)]},
+        {"--out": [options.out, *_beside(options.out, companions)], "--twins-dir": [options.twins_dir]},
     )
+    if not options.force:
+        refuse_foreign(options.out, companions)
     device = choose_device(options.device)
     with (
         opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
@@ -62,7 +76,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         shaped_by = made_from(options, source, pool, labelled)
         with Parts(options.out, shaped_by) as parts:
             if is_up_to_date(options, fingerprint(shaped_by)):
-                result = up_to_date([options.out, *filter(Path.exists, _companions(options.out))])
+                result = up_to_date([options.out, *filter(Path.exists, _beside(options.out, FURTHER))])
             else:
                 stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
                 network = load_checkpoint(
@@ -170,8 +184,8 @@ def _say_what_is_kept(parts: Parts, shaped_by: dict[str, Any], total: int, repor
         reporter.note(f"{parts.damaged} damaged files in {parts.folder} are not used: what they held is computed anew")
 
 
-def _companions(out: Path) -> list[Path]:
-    return [beside(out, UNREADABLE_SUFFIX), labelled_path(out)]
+def _beside(out: Path, suffixes: Sequence[str]) -> list[Path]:
+    return [beside(out, suffix) for suffix in suffixes]
 
 
 def _measuring(

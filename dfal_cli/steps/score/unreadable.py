@@ -6,10 +6,8 @@ from pathlib import Path
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.files import beside
-from dfal_cli.schemas import UNREADABLE_COLUMNS
+from dfal_cli.schemas import UNREADABLE_COLUMNS, UNREADABLE_SUFFIX
 from dfal_cli.tables import write_rows
-
-UNREADABLE_SUFFIX = ".unreadable.csv"
 
 Unreadable = Sequence[tuple[str, str]]
 """Image and reason."""

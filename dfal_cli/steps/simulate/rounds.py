@@ -18,11 +18,11 @@ from dfal_cli.console import Silent
 from dfal_cli.contenders import CONTENDERS, Contender
 from dfal_cli.files import beside
 from dfal_cli.kept import write_json
-from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, TWIN
+from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import score
 from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.steps.select import PSEUDO_SUFFIX, SelectOptions, select
+from dfal_cli.steps.select import SelectOptions, select
 from dfal_cli.steps.simulate.simulation import DONE, Played, Run, Simulation, ended, round_in
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES

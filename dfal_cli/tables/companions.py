@@ -1,0 +1,55 @@
+"""The files that commands write, or remove, beside an output: what is none of theirs stays there."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from dfal_cli.errors import DataError, UsageError
+from dfal_cli.files import beside
+from dfal_cli.kept import read_json
+from dfal_cli.schemas import (
+    LABELLED_SUFFIX,
+    META_SUFFIX,
+    PSEUDO_COLUMNS,
+    PSEUDO_SUFFIX,
+    UNREADABLE_COLUMNS,
+    UNREADABLE_SUFFIX,
+)
+from dfal_cli.tables.parquet import read_parquet_metadata
+
+
+def refuse_foreign(out: Path, suffixes: Iterable[str]) -> None:
+    """Raises UsageError if a companion of an output is there that dfal has not written: somebody's work, perhaps."""
+    for suffix in suffixes:
+        path = beside(out, suffix)
+        if path.exists() and not (path.is_file() and IS_OWN[suffix](path)):
+            raise UsageError(
+                f"{path}: exists and is none of dfal's; choose another --out, or --force to replace what is there"
+            )
+
+
+def _has_header(columns: Sequence[str], path: Path) -> bool:
+    header = ",".join(columns).encode() + b"\n"
+    with path.open("rb") as handle:
+        return handle.read(len(header)) == header
+
+
+def _is_metadata(path: Path) -> bool:
+    stored = read_json(path)
+    return isinstance(stored, dict) and "contract" in stored
+
+
+def _is_of_scores(path: Path) -> bool:
+    try:
+        return read_parquet_metadata(path) is not None
+    except DataError:
+        return False
+
+
+IS_OWN: dict[str, Callable[[Path], bool]] = {
+    META_SUFFIX: _is_metadata,
+    UNREADABLE_SUFFIX: partial(_has_header, UNREADABLE_COLUMNS),
+    LABELLED_SUFFIX: _is_of_scores,
+    PSEUDO_SUFFIX: partial(_has_header, PSEUDO_COLUMNS),
+}
+"""What tells each from anything else of its name."""
