@@ -19,7 +19,12 @@ from dfal_cli.tables.parquet import read_parquet_metadata
 
 
 def refuse_foreign(out: Path, suffixes: Iterable[str]) -> None:
-    """Raises UsageError if a companion of an output is there that dfal has not written: somebody's work, perhaps."""
+    """Raises UsageError if a companion of an output is there that dfal has not written: somebody's work, perhaps.
+
+    Where the output stands they are its own, damaged or not.
+    """
+    if out.exists():
+        return
     for suffix in suffixes:
         path = beside(out, suffix)
         if path.exists() and not (path.is_file() and IS_OWN[suffix](path)):
