@@ -68,7 +68,7 @@ def test_what_is_no_scores_file_is_in_the_way_of_scores(house: Path) -> None:
 
 FOREIGN = {
     "s.csv.meta.json": (*SCORE, "--out", "s.csv"),
-    "s.csv.unreadable.csv": (*SCORE, "--out", "s.csv"),
+    "t.csv.unreadable.csv": (*SCORE, "--out", "t.csv"),
     "s.parquet.labelled.parquet": (*SCORE, "--out", "s.parquet"),
     "own.csv.pseudo.csv": (*RANDOM, "--out", "own.csv"),
 }
