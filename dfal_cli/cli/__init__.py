@@ -57,4 +57,4 @@ def main() -> None:
 def _explain(error: Any) -> None:
     command = error.ctx.command_path if error.ctx else "dfal"
     if error.format_message():  # there is none when help has been shown, because nothing at all was asked
-        complain(f"{command}: {error.format_message()}\n`{command} --help` lists the options")
+        complain(f"{command}: {error.format_message()}", f"`{command} --help` lists the options")

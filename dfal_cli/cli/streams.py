@@ -30,10 +30,10 @@ def tell(text: str, stdout: TextIO) -> None:
             raise
 
 
-def complain(text: str) -> None:
-    """Print to stderr, as far as it takes it: the exit code says so too."""
+def complain(*lines: str) -> None:
+    """Print to stderr, as far as it takes it: the exit code says so too. What breaks a line within one is escaped."""
     with contextlib.suppress(OSError):
-        print(printable(text), file=sys.stderr, flush=True)
+        print(*map(printable, lines), sep="\n", file=sys.stderr, flush=True)
 
 
 def _give_up(descriptor: int) -> None:

@@ -150,6 +150,14 @@ def test_a_users_error_is_said_in_two_lines_at_most_and_changes_nothing(
     assert everything(house) == before
 
 
+def test_a_usage_error_is_followed_by_a_line_on_help_and_what_it_quotes_breaks_no_line() -> None:
+    missing, helped = dfal("merge", "--queries", "q.csv").stderr.splitlines()
+    assert missing == "dfal merge: Missing option '--labels'."
+    assert helped == "`dfal merge --help` lists the options"
+    assert len(dfal("merge", "--no\nsuch").stderr.splitlines()) == 2
+    assert len(dfal("select", "--count", "1\n2").stderr.splitlines()) == 2
+
+
 @pytest.mark.parametrize("command", [TRAIN, SCORE, SELECT, FIRST, MERGE], ids=lambda command: command[0])
 def test_the_commands_that_the_errors_are_made_from_work(house: Path, command: tuple[str, ...]) -> None:
     labels = ("--labels", "labels.csv") if command is SCORE else ()
