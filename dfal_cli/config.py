@@ -40,17 +40,18 @@ def read_config(path: Path, command: str, keys: Mapping[str, Key]) -> dict[str, 
             raise UsageError(f"{where}: {command} has no option {listed([name])}{_nearest(name, keys)}")
         key, value = keys[name], _value(f"{where}: {name}", node)
         if key.switches is None:
-            values[key.parameter] = _as_listed(key, value)
+            values[key.parameter] = _as_listed(f"{where}: {name}", key, value)
         else:
             values[key.parameter] = _truth(f"{where}: {name}", value) == key.switches
     return values
 
 
-def _as_listed(key: Key, value: str | list[str]) -> str | list[str]:
+def _as_listed(where: str, key: Key, value: str | list[str]) -> str | list[str]:
     """One value will do where several may stand; several, where one is wanted, are the a,b,c of the command line."""
-    if key.repeatable:
-        return value if isinstance(value, list) else [value]
-    return ",".join(value) if isinstance(value, list) else value
+    several = value if isinstance(value, list) else [value]
+    if "" in several or not (several or key.repeatable):  # as a path it would mean the working directory
+        raise UsageError(f"{where}: has no value")
+    return several if key.repeatable else ",".join(several)
 
 
 def _section(path: Path, command: str) -> Iterator[tuple[str, str, "yaml.Node"]]:

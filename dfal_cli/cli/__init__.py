@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import typer
 
+from dfal_cli.cli.arguments import check_arguments
 from dfal_cli.cli.merge import merge
 from dfal_cli.cli.options import Version
 from dfal_cli.cli.score import score
@@ -12,7 +13,7 @@ from dfal_cli.cli.select import select
 from dfal_cli.cli.simulate import simulate
 from dfal_cli.cli.streams import complain, make_sure_of_streams
 from dfal_cli.cli.train import train
-from dfal_cli.errors import Interrupted
+from dfal_cli.errors import Interrupted, UsageError
 from dfal_cli.signals import handled
 
 # typer gives a name to this one of its usage errors only; the others share its parent.
@@ -35,9 +36,6 @@ def dfal(
     version: Version = False,
 ) -> None:
     """Choose which images to label next: train, score, select, label by hand, merge, and again."""
-    for argument in sys.argv:
-        if argument.encode(errors="replace").decode() != argument:
-            raise typer.BadParameter(f"{argument!r} is not UTF-8, and no file could name it; rename it")
 
 
 def main() -> None:
@@ -45,7 +43,11 @@ def main() -> None:
     make_sure_of_streams()
     with handled():
         try:
+            check_arguments(["dfal", *sys.argv[1:]])
             code = app(prog_name="dfal", standalone_mode=False)
+        except UsageError as error:  # before a command had begun: it says its own
+            complain(f"dfal: {error}")
+            sys.exit(error.exit_code)
         except USAGE_ERROR as error:
             _explain(error)
             sys.exit(2)

@@ -60,6 +60,10 @@ def test_each_command_reads_only_its_own_section(house: Path) -> None:
         (["select: 3"], "dfal.yaml: section select must hold options"),
         (["select: [1"], "dfal.yaml: not YAML"),
         (["select:", "  count: three"], "--count"),
+        (["select:", "  count: 2", "  preview:"], "dfal.yaml, line 3: preview: has no value"),
+        (["select:", "  count: 2", '  preview: ""'], "dfal.yaml, line 3: preview: has no value"),
+        (["select:", "  count: 2", "  preview: []"], "dfal.yaml, line 3: preview: has no value"),
+        (["select:", "  count: 2", '  exclude: [e.csv, ""]'], "dfal.yaml, line 3: exclude: has no value"),
         (["select:", "  count: 2", "  with-predictions: maybe"], "with-predictions"),
     ],
 )

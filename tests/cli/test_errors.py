@@ -150,6 +150,29 @@ def test_a_users_error_is_said_in_two_lines_at_most_and_changes_nothing(
     assert everything(house) == before
 
 
+@pytest.mark.parametrize(
+    ("command", "empty", "named"),
+    [
+        (FIRST, ("--images", ""), "--images"),
+        (FIRST, ("--images=",), "--images"),
+        (SELECT, ("--exclude", "", "-q"), "--exclude"),
+        (SCORE, ("--twins-dir", ""), "--twins-dir"),
+        (MERGE, ("--images", ""), "--images"),
+        (TRAIN, ("--quiet", ""), "--quiet"),
+        (("merge",), ("",), "merge"),
+        ((), ("",), "dfal"),
+    ],
+)
+def test_an_empty_argument_is_not_the_working_directory(
+    house: Path, command: tuple[str, ...], empty: tuple[str, ...], named: str
+) -> None:
+    before = everything(house)
+    ended = dfal(*command, *empty)
+    said = f"dfal: nothing stands after {named}: is a variable not set?\n"
+    assert (ended.code, ended.stdout, ended.stderr) == (2, "", said)
+    assert everything(house) == before
+
+
 def test_a_usage_error_is_followed_by_a_line_on_help_and_what_it_quotes_breaks_no_line() -> None:
     missing, helped = dfal("merge", "--queries", "q.csv").stderr.splitlines()
     assert missing == "dfal merge: Missing option '--labels'."
