@@ -209,3 +209,20 @@ def test_runs_of_a_trial_that_do_not_begin_alike_are_told(house: Path) -> None:
     assert ended.json["warnings"] == [
         "the runs of trial 1 do not begin alike: another machine or version made some of them"
     ]
+
+
+def test_a_loss_that_is_not_finite_is_an_empty_cell_and_all_outputs_come(house: Path) -> None:
+    astray = ("--strategies", "random,entropy", "--budget", 7, "--lr", 1e6)
+    assert simulate(house, "astray", *astray).code == 0
+    results = house / "astray" / "results.csv"
+    first = results.read_bytes()
+    assert pd.read_csv(results)["loss"].isna().all()
+    assert b",," in first
+    assert {path.name for path in results.parent.glob("[!.]*")} == set(OUTPUTS)
+    for kept in (house / "astray" / ".rounds").glob("*.rows.json"):
+        kept.write_text(kept.read_text().replace(',"",', ',"nan",'))
+    for name in OUTPUTS:
+        (results.parent / name).unlink()
+    ended = simulate(house, "astray", *astray)
+    assert ended.code == 0, ended.stderr
+    assert results.read_bytes() == first, "what was kept as nan is written so, too"

@@ -4,6 +4,7 @@ A run's folder holds one for each round, with the labels as they are at its end,
 A run that has ended is one file, and has no folder any more.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -94,7 +95,7 @@ class _Round:
         queried = time.perf_counter()
         numbers = (metrics["accuracy"], metrics["loss"], _entropy(known))
         return Played(
-            (*self._place, str(len(known)), *(f"{number:.6f}" for number in numbers)),
+            (*self._place, str(len(known)), *map(_cell, numbers)),
             (*self._place, f"{trained - started:.3f}", f"{queried - trained:.3f}" if wanted else ""),
             tuple(self._steps.warnings),
         )
@@ -153,6 +154,11 @@ class _Round:
         table = read_queries(queries)
         write_csv(queries, table.assign(**{LABEL: table[IMAGE].map(self._simulation.answers)}))
         merge(MergeOptions(queries=queries, labels=labels or out, out=out, allow_new_classes=True), self._steps)
+
+
+def _cell(number: float) -> str:
+    """Nothing is written for a loss that is not finite, of a training that has gone astray."""
+    return f"{number:.6f}" if math.isfinite(number) else ""
 
 
 def _entropy(labels: "pd.Series[str]") -> float:

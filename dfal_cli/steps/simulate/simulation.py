@@ -127,9 +127,9 @@ def ended(folder: Path, run: Run) -> Path:
 
 
 def _played(stored: Any) -> Played | None:
-    """None unless it is the rows of a round."""
+    """None unless it is the rows of a round. A loss that is not known was kept as nan once."""
     match stored:
         case [[*result], [*timing]] if all(isinstance(cell, str) for cell in (*result, *timing)):
             if (len(result), len(timing)) == (len(RESULTS_COLUMNS), len(TIMINGS_COLUMNS)):
-                return Played(tuple(result), tuple(timing), before=True)
+                return Played(tuple("" if cell == "nan" else cell for cell in result), tuple(timing), before=True)
     return None
