@@ -1,6 +1,7 @@
 """What can go wrong that is not a bug in dfal; each kind has its documented exit code."""
 
 import errno
+import os
 from collections.abc import Iterable
 from itertools import islice
 from typing import ClassVar
@@ -11,9 +12,18 @@ MOMENTARY = {
     errno.EFBIG: "allow larger files (ulimit -f) and run the same command again",
     errno.EMFILE: "allow more (ulimit -n), or use fewer --workers or --jobs, and run the same command again",
     errno.ENFILE: "run the same command again when others have ended",
+    errno.EAGAIN: "run the same command again when less else is running (ulimit -u), or with fewer --workers or --jobs",
     errno.ENOMEM: "run the same command again when there is more memory, or with fewer --workers or --jobs",
 }
 """Errors of the operating system that say nothing against what was asked, and what to do about each (exit code 75)."""
+
+DISGUISED = {
+    "can't start new thread": errno.EAGAIN,
+    "Resource temporarily unavailable": errno.EAGAIN,
+    "failed to map segment": errno.ENOMEM,
+    "Cannot allocate memory": errno.ENOMEM,
+}
+"""What is said by errors that Python and libraries raise instead of such a one."""
 
 LONGEST_SHOWN, MOST_LISTED = 80, 10
 
@@ -68,3 +78,10 @@ class Interrupted(BaseException):  # not an Exception: nobody may take it for an
 def is_momentary(error: BaseException) -> bool:
     """Whether it is one of MOMENTARY: such an error is nobody's file's fault, and must not be taken for one."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MOMENTARY)
+
+
+def undisguised(error: Exception) -> OSError | None:
+    """The error of MOMENTARY that another one stands for; None if it stands for itself."""
+    number = errno.ENOMEM if isinstance(error, MemoryError) else None
+    number = next((number for words, number in DISGUISED.items() if words in str(error)), number)
+    return None if number is None else OSError(number, os.strerror(number))

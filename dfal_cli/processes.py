@@ -91,9 +91,9 @@ def _end(process: BaseProcess) -> None:
 
 def _serve(connection: Connection, work: Callable[[Task], Iterable[Answer]]) -> None:
     """A process's life: take a task, send the answers, until killed."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(2, 1)  # what a network of the user's own may print is no result
     try:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         while True:
             connection.send((READY, None))
             for answer in work(connection.recv()):

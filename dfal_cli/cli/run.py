@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import json
 import os
 import sys
@@ -14,7 +13,7 @@ import typer
 
 from dfal_cli.cli.streams import complain, tell
 from dfal_cli.console import Log, reporter
-from dfal_cli.errors import MOMENTARY, DfalError, Interrupted, TryAgainError, UsageError
+from dfal_cli.errors import MOMENTARY, DfalError, Interrupted, TryAgainError, UsageError, undisguised
 from dfal_cli.signals import received
 
 Options = TypeVar("Options")
@@ -83,15 +82,15 @@ def running(context: typer.Context) -> Iterator[Run]:
         _stop(context, str(error), error.exit_code)
     except OSError as error:
         _stop(context, *_what_failed(error))
-    except MemoryError:
-        _stop(context, f"out of memory; {MOMENTARY[errno.ENOMEM]}", TryAgainError.exit_code)
     except Interrupted as stopped:
         _stop(context, _how_far(stopped), stopped.exit_code)
-    except Exception:
-        stopped_meanwhile = received()  # some libraries make another error of it
-        if stopped_meanwhile is None:
+    except Exception as error:
+        stopped_meanwhile, behind = received(), undisguised(error)  # some libraries make another error of it
+        if stopped_meanwhile is not None:
+            _stop(context, _how_far(stopped_meanwhile), stopped_meanwhile.exit_code)
+        if behind is None:
             raise
-        _stop(context, _how_far(stopped_meanwhile), stopped_meanwhile.exit_code)
+        _stop(context, *_what_failed(behind))
 
 
 def _stop(context: typer.Context, message: str, code: int) -> None:
