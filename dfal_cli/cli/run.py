@@ -18,6 +18,8 @@ from dfal_cli.signals import received
 
 Options = TypeVar("Options")
 
+LARGEST_COUNT, LARGEST_SEED = 10**8, 2**64 - 1
+
 
 class Run:
     """One command being carried out."""
@@ -77,6 +79,7 @@ def running(context: typer.Context) -> Iterator[Run]:
     run = Run(context)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a network of one's own may print; stdout carries only results
+            _check_numbers(context)
             yield run
     except DfalError as error:
         _stop(context, str(error), error.exit_code)
@@ -91,6 +94,15 @@ def running(context: typer.Context) -> Iterator[Run]:
         if behind is None:
             raise
         _stop(context, *_what_failed(behind))
+
+
+def _check_numbers(context: typer.Context) -> None:
+    """Raises UsageError: a whole number is larger than what torch and the system take; help needs no word of it."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        value, largest = context.params.get(name), LARGEST_SEED if name == "seed" else LARGEST_COUNT
+        if isinstance(value, int) and value > largest:
+            raise UsageError(f"{parameter.opts[0]}: must be at most {largest:,}")
 
 
 def _stop(context: typer.Context, message: str, code: int) -> None:

@@ -13,6 +13,8 @@ SCORE = ("score", "--images", "images", "--checkpoint", "model.safetensors", "--
 SELECT = ("select", "--scores", "scores.parquet", "--count", "3", "--out", "new.csv")
 FIRST = ("select", "--images", "images", "--strategy", "random", "--count", "3", "--out", "new.csv")
 MERGE = ("merge", "--queries", "answered.csv", "--labels", "labels.csv")
+SIMULATE = ("simulate", "--images", "images", "--labels", "labels.csv", "--test", "labels.csv", "--out", "new")
+HUGE = "1" + 23 * "0"
 
 
 @pytest.fixture
@@ -70,6 +72,14 @@ CASES: list[tuple[tuple[str, ...], tuple[str, ...], int, str]] = [
     (TRAIN, ("--epochs", "0"), 2, "--epochs"),
     (TRAIN, ("--lr", "-1"), 2, "--lr"),
     (TRAIN, ("--validation-fraction", "2"), 2, "--validation-fraction"),
+    (TRAIN, ("--restarts", "-1" + 30 * "0"), 2, "--restarts"),
+    *(
+        (TRAIN, (name, HUGE), 2, f"train: {name}: must be at most 100,000,000")
+        for name in ("--batch-size", "--image-size")
+    ),
+    (TRAIN, ("--restarts", str(2**63 - 1)), 2, "dfal train: --restarts: must be at most 100,000,000"),
+    (TRAIN, ("--seed", HUGE), 2, "dfal train: --seed: must be at most 18,446,744,073,709,551,615"),
+    (SIMULATE, ("--trials", HUGE), 2, "dfal simulate: --trials: must be at most 100,000,000"),
     (TRAIN, ("--epcohs", "3"), 2, "No such option"),
     (SCORE, ("--images", "nothing"), 3, "no images there"),
     (SCORE, ("--checkpoint", "none.safetensors"), 2, "none.safetensors: no such file"),
