@@ -80,7 +80,9 @@ def _parsed(path: Path) -> "yaml.Node | None":
         raise UsageError(f"{path}: no such file (--config)") from None
     except RecursionError:
         raise UsageError(f"{path}: not options: too many brackets in each other") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror} (--config)") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     return tree
 

@@ -82,6 +82,17 @@ def test_a_file_that_does_not_exist_is_named(house: Path) -> None:
     assert "none.yaml: no such file" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("oracle.csv/dfal.yaml", "Not a directory"), ("round.yaml", "Too many levels of symbolic links")],
+)
+def test_of_a_file_that_cannot_be_read_the_reason_is_given(house: Path, path: str, reason: str) -> None:
+    (house / "round.yaml").symlink_to("round.yaml")
+    ended = dfal("select", "--config", path, "--count", 1, "--out", "q.csv")
+    assert ended.code == 2
+    assert f"{path}: cannot be read: {reason} (--config)" in ended.stderr
+
+
 @pytest.mark.parametrize("spelling", ["no,007", "[no, 007]", '["no", "007"]'])
 def test_class_names_that_look_like_other_things_stay_text(house: Path, spelling: str) -> None:
     text = Path("oracle.csv").read_text()
