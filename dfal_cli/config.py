@@ -32,13 +32,17 @@ class Key(NamedTuple):
 def read_config(path: Path, command: str, keys: Mapping[str, Key]) -> dict[str, Any]:
     """Read the section of `command`; keys: the spelling of each option, without dashes.
 
-    Returns parameter -> text, list of texts, or bool. Raises UsageError: no such file, not YAML, unknown keys.
+    Returns parameter -> text, list of texts, or bool.
+    Raises UsageError: no such file, not YAML, unknown keys, two keys of one option.
     """
     values: dict[str, Any] = {}
     for where, name, node in _section(path, command):
         if name not in keys:
             raise UsageError(f"{where}: {command} has no option {listed([name])}{_nearest(name, keys)}")
         key, value = keys[name], _value(f"{where}: {name}", node)
+        if key.parameter in values:
+            same = [spelling for spelling in keys if keys[spelling].parameter == key.parameter]
+            raise UsageError(f"{where}: {' and '.join(same)} are one option; keep one of them")
         if key.switches is None:
             values[key.parameter] = _as_listed(f"{where}: {name}", key, value)
         else:

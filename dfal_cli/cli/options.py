@@ -46,6 +46,8 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         return None
     known: dict[str, Key] = {}
     for parameter in context.command.params:
+        if parameter.is_eager:  # --config itself, --version: done already, or instead of the command
+            continue
         name, repeatable = parameter.name or "", getattr(parameter, "multiple", False)
         switches = True if parameter.secondary_opts else None
         known |= {spelling.lstrip("-"): Key(name, repeatable, switches) for spelling in parameter.opts}

@@ -54,6 +54,10 @@ def test_each_command_reads_only_its_own_section(house: Path) -> None:
         (["select:", "  with_predictions: true"], "did you mean with-predictions?"),
         (["select:", "  zzz: 3"], "select has no option zzz"),
         (["select:", "  epochs: 3"], "select has no option epochs"),
+        (["select:", "  config: other.yaml"], "dfal.yaml, line 2: select has no option config"),
+        (["select:", "  version: true"], "dfal.yaml, line 2: select has no option version"),
+        (["select:", "  help: true"], "dfal.yaml, line 2: select has no option help"),
+        (["select:", "  quiet: true", "  q: no"], "dfal.yaml, line 3: quiet and q are one option; keep one of them"),
         (["selct:", "  count: 3"], "dfal.yaml, line 1: no command selct; did you mean select?"),
         (["count: 3"], "dfal.yaml, line 1: no command count"),
         (["- 1"], "dfal.yaml: must have a section per command"),
@@ -128,6 +132,13 @@ def test_either_half_of_an_on_off_pair_may_stand_in_the_file(house: Path, line: 
     from dfal_cli.checkpoint import load_checkpoint
 
     assert load_checkpoint("m.safetensors").input_shape[0] == channels
+
+
+def test_both_halves_of_an_on_off_pair_are_refused_even_if_they_agree(house: Path) -> None:
+    config("train:", "  gray: true", "  color: false")
+    ended = train()
+    assert ended.code == 2
+    assert "dfal.yaml, line 3: gray and color are one option; keep one of them" in ended.stderr
 
 
 @pytest.mark.parametrize(("value", "shown"), [("true", True), ("yes", True), ("on", True), ("false", False)])
