@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -82,6 +83,7 @@ def curves_svg(results: pd.DataFrame) -> bytes:
 
 
 def _drawn(results: pd.DataFrame, kind: str, metadata: dict[str, Any]) -> bytes:
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # before it is loaded: it tells of folders it makes
     from matplotlib import style
 
     buffer = io.BytesIO()

@@ -1,6 +1,9 @@
 """The picture of the learning curves, as it is drawn."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -12,6 +15,7 @@ from PIL import Image
 from dfal_cli.comparison import mean_curves
 from dfal_cli.pages import curves
 from dfal_cli.pages.curves import curves_svg, write_curves
+from tests.conftest import write
 from tests.pages.test_report import simulated
 
 TWELVE = (*(f"strategy-{number}" for number in range(11)), "random")
@@ -37,6 +41,21 @@ def test_a_dozen_strategies_differ_in_colour_or_line_and_in_marker() -> None:
 def test_more_strategies_than_markers_still_have_a_look_each() -> None:
     looks = curves._looks([f"strategy-{number}" for number in range(20)])
     assert len({(look.color, look.linestyle) for look in looks.values()}) == 21
+
+
+def test_nothing_is_said_of_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys, pandas; from dfal_cli.pages.curves import write_curves; "
+        "write_curves(pathlib.Path(sys.argv[1]), pandas.read_csv(sys.argv[2]))"
+    )
+    rows = write(tmp_path / "r.csv", "strategy,trial,round,annotations,accuracy", "random,1,0,4,0.5")
+    nowhere = {**os.environ, "HOME": "/dev/null", "XDG_CONFIG_HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null"}
+    nowhere.pop("MPLCONFIGDIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "c.png", rows],
+        env=nowhere, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def drawn(results: pd.DataFrame) -> "matplotlib.figure.Figure":
