@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfal_cli.errors import DataError, listed
+from dfal_cli.errors import DataError, is_momentary, listed, undisguised
 from dfal_cli.schemas import METADATA_KEY, VECTOR_MEASURES
 
 MOST_ROWS_A_BYTE = 10
@@ -67,10 +67,12 @@ def read_parquet_metadata(path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def refusing_damage(path: Path) -> Iterator[None]:
-    """Whatever the library says in the block about a file it cannot read becomes a DataError."""
+    """What the library says in the block about a file it cannot read becomes a DataError, unless it was the moment."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, OverflowError):
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if is_momentary(error) or undisguised(error):
+            raise
         raise DataError(f"{path}: not a scores file of dfal, or damaged; score again") from None
 
 
