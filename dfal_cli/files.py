@@ -243,10 +243,10 @@ def _check_lock(path: Path) -> None:
 
 
 def _copy_owner(path: Path, temporary: Path) -> None:
-    """As far as that is allowed: root may give a file to anybody, others to a group of theirs."""
+    """As far as that is possible: root may give a file to anybody, others to a group of theirs."""
     status = path.stat()
     for owner, group in ((status.st_uid, status.st_gid), (-1, status.st_gid)):
-        with contextlib.suppress(PermissionError):
+        with contextlib.suppress(OSError):  # file systems without owners say it in several ways
             os.chown(temporary, owner, group)
             return
 
