@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import sys
 import time
@@ -50,7 +51,7 @@ class Run:
     def finish(self, result: Any) -> None:
         """Print what was written to stdout, and one sentence about it to stderr."""
         if self._context.params["json"]:
-            self._print(json.dumps(self._as_json(result), ensure_ascii=False))
+            self._print(json.dumps(_finite(self._as_json(result)), ensure_ascii=False, allow_nan=False))
         else:
             for output in result.outputs:
                 self._print(output)
@@ -71,6 +72,18 @@ class Run:
             "seconds": round(time.monotonic() - self._started, 3),
             **result.details,
         }
+
+
+def _finite(value: Any) -> Any:
+    """The same with null in the place of a number that is not finite: JSON has none, and its readers stop at NaN."""
+    match value:
+        case dict():
+            return {name: _finite(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_finite(one) for one in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 @contextlib.contextmanager

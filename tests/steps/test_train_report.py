@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from PIL import Image
 
 from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.images import decode_image
@@ -30,6 +31,28 @@ def report(root, out, *further):
     )  # fmt: skip
     assert ended.code == 0, ended.stderr
     return ended.json
+
+
+BLIND = """
+from torch import nn
+
+class Blind(nn.Sequential):
+    def forward(self, images):  # not a number for a white image
+        return super().forward(images) / (images.flatten(1).amin(1) < 1)[:, None]
+
+def network(num_classes, input_shape):
+    return Blind(nn.Flatten(), nn.Linear(256, num_classes))
+"""
+
+
+def test_a_loss_that_is_not_finite_is_null_in_json(folder, tmp_path, monkeypatch):
+    write(tmp_path / "blind.py", BLIND)
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (16, 16), 255).save(folder / "images" / "white.png")
+    write(tmp_path / "white.csv", "image,label", "white.png,light")
+    told = report(folder, tmp_path / "m.safetensors", "--arch", "blind:network", "--epochs", 1, "--test", "white.csv")
+    assert told["test"]["loss"] is None
+    assert told["training"]["loss"] > 0
 
 
 @pytest.fixture(scope="module")
