@@ -1,5 +1,7 @@
 """The pool: images under the image root that have no label yet."""
 
+import hashlib
+import heapq
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +24,19 @@ def find_pool(images: ImageSource, labels: Sequence[Path], exclude: Sequence[Pat
     if not pool:
         raise DataError(f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded")
     return Listing(pool, [(image, reason) for image, reason in unreadable if image not in taken])
+
+
+def draw_candidates(pool: list[str], candidates: int | None, seed: int) -> list[str]:
+    """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None.
+
+    Each image has its own lot, so that of two pools of one size the images that both hold are drawn alike. The size is
+    part of it: as a pool shrinks from round to round, the same seed must not draw what it has drawn before.
+    """
+    if candidates is None or candidates >= len(pool):
+        return pool
+    lots = [hashlib.blake2b(f"{seed}/{len(pool)}/{image}".encode(), digest_size=16).digest() for image in pool]
+    chosen = heapq.nsmallest(candidates, range(len(pool)), key=lots.__getitem__)
+    return [pool[place] for place in sorted(chosen)]
 
 
 def first_of(unreadable: Sequence[tuple[str, str]]) -> str:

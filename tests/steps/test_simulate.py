@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,6 +12,9 @@ from PIL import Image
 
 from dfal_cli import __version__
 from dfal_cli.contenders import CONTENDERS
+from dfal_cli.result import Result
+from dfal_cli.steps.simulate import rounds
+from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
 from tests.conftest import Ended, dfal, draw_divided_folder, write
 from tests.page import Page
@@ -178,6 +182,30 @@ def test_another_network_can_be_measured_on_the_queries_of_one(house: Path) -> N
     assert (other["label_entropy"] == same["label_entropy"]).all(), "the queries are those of --arch"
     assert (other["loss"] != same["loss"]).all()
     assert other["loss"][0] == both["loss"][0]
+
+
+def test_a_network_that_asks_nothing_is_not_trained(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[str | None] = []
+
+    def noted(options: TrainOptions, *further: Any) -> Result:
+        trained.append(options.arch)
+        return train(options, *further)
+
+    monkeypatch.setattr(rounds, "train", noted)  # OMP_NUM_THREADS is 1 here: rounds are played in this process
+    asked = simulate(house, "asked", "--strategies", "entropy,random", "--arch", "lenet5", "--train-arch", "vgg8")
+    assert asked.code == 0, asked.stderr
+    assert trained == ["lenet5", "vgg8", "lenet5", "vgg8", "vgg8", *["vgg8"] * 3]
+
+
+def test_all_strategies_random_too_choose_among_the_same_candidates(house: Path) -> None:
+    names = ("--strategies", "random,entropy,dfal-without-twins", "--trials", 6, "--budget", 7)
+    assert simulate(house, "few", *names, "--candidates", 3).code == 0
+    results = pd.read_csv(house / "few" / "results.csv")
+    second = results[results["round"] == 1]
+    assert len(second) == 18
+    for _, rows in second.groupby("trial"):
+        assert rows["label_entropy"].nunique() == 1, "of three candidates all three are asked about"
+    assert second["label_entropy"].nunique() > 1
 
 
 def test_a_log_has_no_line_for_every_round(house: Path) -> None:

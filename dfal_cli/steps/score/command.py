@@ -1,8 +1,6 @@
 """score: measures of every image in the pool, the margin first of all."""
 
 import contextlib
-import hashlib
-import heapq
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +17,7 @@ from dfal_cli.errors import TryAgainError
 from dfal_cli.files import beside, fingerprint, locked, must_spare
 from dfal_cli.images import Decoded, ImageSource, Listing, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
-from dfal_cli.pool import find_pool
+from dfal_cli.pool import draw_candidates, find_pool
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import (
     CROSSED,
@@ -103,7 +101,7 @@ def _score(
 ) -> Result:
     """Go on from the parts, and write the scores."""
     pool, unlisted = listing
-    candidates = _draw(pool, options.candidates, options.seed)
+    candidates = draw_candidates(pool, options.candidates, options.seed)
     batches = _batches(options, network, parts, reporter)
     device = network.device.type
     reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device}, batch {batches.size}")
@@ -194,19 +192,6 @@ def _measuring(
     """Raises UsageError if the network has not what a measure takes."""
     settings = Settings(network.metadata["architecture"]["name"], options.passes, options.seed, reporter.warn)
     return Measuring({name: MEASURES[name] for name in names}, network.model, settings, batches)
-
-
-def _draw(pool: list[str], candidates: int | None, seed: int) -> list[str]:
-    """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None.
-
-    Each image has its own lot, so that of two pools of one size the images that both hold are drawn alike. The size is
-    part of it: as a pool shrinks from round to round, the same seed must not draw what it has drawn before.
-    """
-    if candidates is None or candidates >= len(pool):
-        return pool
-    lots = [hashlib.blake2b(f"{seed}/{len(pool)}/{image}".encode(), digest_size=16).digest() for image in pool]
-    chosen = heapq.nsmallest(candidates, range(len(pool)), key=lots.__getitem__)
-    return [pool[place] for place in sorted(chosen)]
 
 
 def _keep_twins(options: ScoreOptions, scorer: Scorer, rows: Rows, reporter: Reporter) -> int:

@@ -18,7 +18,9 @@ import pandas as pd
 from dfal_cli.console import Silent
 from dfal_cli.contenders import CONTENDERS, Contender
 from dfal_cli.files import beside
+from dfal_cli.images import PreparedImages
 from dfal_cli.kept import write_json
+from dfal_cli.pool import draw_candidates, find_pool
 from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import score
@@ -67,6 +69,7 @@ class _Round:
         self._simulation = simulation
         self._options = simulation.options
         self._contender: Contender = CONTENDERS[run.name]
+        self._is_random = self._contender.strategy == "random"
         self._place = (run.name, str(run.trial), str(number))
         self._number = number
         self._seed = simulation.seed(run.trial, number + 1)
@@ -77,19 +80,20 @@ class _Round:
 
     def begin(self) -> None:
         """Random labels, the same for all strategies of a trial."""
-        self._pick(SelectOptions(
+        picking = SelectOptions(
             count=self._options.initial, out=self._here / QUERIES, images=self._options.images,
             strategy="random", seed=self._first_seed,
-        ))  # fmt: skip
+        )  # fmt: skip
+        select(picking, self._steps, self._simulation.images)
         self._answer(self._here / LABELS)
 
     def play(self, labels: Path) -> Played:
         """Train on the labels, measure, and ask for further ones unless the budget is spent."""
-        started = time.perf_counter()
-        metrics = self._train(labels)
-        trained = time.perf_counter()
         known = labelled_rows(read_labels(labels))[LABEL]
         wanted = min(self._options.count, self._simulation.budget - len(known))
+        started = time.perf_counter()
+        metrics = self._train(labels, asks=wanted > 0 and not self._is_random)
+        trained = time.perf_counter()
         if wanted:
             self._ask(wanted, labels)
         queried = time.perf_counter()
@@ -100,8 +104,8 @@ class _Round:
             tuple(self._steps.warnings),
         )
 
-    def _train(self, labels: Path) -> dict[str, Any]:
-        """Train the network that chooses the queries, and another one to be measured if that is wanted."""
+    def _train(self, labels: Path, asks: bool) -> dict[str, Any]:
+        """Train the network to be measured, and the one that `asks` if that is another."""
         options = self._options
         guesses = beside(self._before / QUERIES, PSEUDO_SUFFIX) if self._before else None
         training = TrainOptions(
@@ -113,11 +117,11 @@ class _Round:
             augment=options.augment, twins=self._contender.twins, seed=self._seed, device=options.device,
             workers=options.workers, trust_code=True,
         )  # fmt: skip
-        measured = train(training, self._steps, self._simulation.images)
         if options.train_arch:
-            other = replace(training, out=self._here / f"trained-{CHECKPOINT}", arch=options.train_arch)
-            measured = train(other, self._steps, self._simulation.images)
-        metrics: dict[str, Any] = measured.details["test"]
+            if asks:
+                train(training, self._steps, self._simulation.images)
+            training = replace(training, out=self._here / f"trained-{CHECKPOINT}", arch=options.train_arch)
+        metrics: dict[str, Any] = train(training, self._steps, self._simulation.images).details["test"]
         return metrics
 
     def _ask(self, count: int, labels: Path) -> None:
@@ -126,11 +130,11 @@ class _Round:
             count=count, out=self._here / QUERIES, labels=[labels], strategy=self._contender.strategy,
             round=self._number, seed=self._seed,
         )  # fmt: skip
-        if self._contender.strategy == "random":
-            self._pick(replace(picking, images=self._options.images))
+        if self._is_random:
+            select(replace(picking, images=self._options.images), self._steps, self._candidates(labels))
         else:
             self._score(count, labels)
-            self._pick(replace(picking, scores=self._here / SCORES))
+            select(replace(picking, scores=self._here / SCORES), self._steps)
         self._answer(self._here / LABELS, labels)
 
     def _score(self, count: int, labels: Path) -> None:
@@ -145,8 +149,11 @@ class _Round:
         )  # fmt: skip
         score(scoring, self._steps, self._simulation.images)
 
-    def _pick(self, options: SelectOptions) -> None:
-        select(options, self._steps, self._simulation.images)
+    def _candidates(self, labels: Path) -> PreparedImages:
+        """The images among which `score` would have others choose."""
+        images = self._simulation.images
+        pool, _ = find_pool(images, [labels], [])
+        return replace(images, pool=draw_candidates(pool, self._options.candidates, self._seed))
 
     def _answer(self, out: Path, labels: Path | None = None) -> None:
         """The oracle fills in the list, as a person would; the answers join the labels so far."""
