@@ -12,9 +12,10 @@ from torch import Tensor
 
 from dfal_cli.checkpoint_metadata import network_of, read_metadata
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import atomic_output, canonical_json, must_be_regular
+from dfal_cli.files import atomic_output, canonical_json
 from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, outline, runs_code, seeded
 from dfal_cli.models.tensor_file import Claim, DamagedError, TensorFile, opened_tensors
+from dfal_cli.path_options import must_be_regular
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
 
 

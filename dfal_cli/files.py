@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,47 +23,6 @@ TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp", re.DOTALL)
 
 LONGEST_AFFIX = len("..labelled.parquet.4194304.tmp")
 """Bytes that the longest name made from an output's has more than it."""
-
-
-def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
-    """Return `path`, or raise UsageError naming the option that asked for it."""
-    if not path.exists():
-        raise UsageError(f"{path}: no such {'folder' if folder else 'file'} ({option})")
-    if path.is_dir() != folder:
-        raise UsageError(f"{path}: is {'not a folder' if folder else 'a folder, not a file'} ({option})")
-    return path
-
-
-def must_be_regular(path: Path, option: str) -> Path:
-    """Return `path`, or raise UsageError: of a pipe or a device nobody knows when it ends."""
-    if not must_exist(path, option).is_file():
-        raise UsageError(f"{path}: is a pipe, a socket or a device, not a file ({option})")
-    return path
-
-
-def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
-    """Return `path`, or raise UsageError: a file's suffix tells its format, so a wrong one is a slip."""
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path}: {option} must end in {' or '.join(suffixes)}")
-    return path
-
-
-def must_spare(inputs: Mapping[str, Iterable[Path | None]], outputs: Mapping[str, Iterable[Path | None]]) -> None:
-    """Raises UsageError if an output, whatever links lead there, is an input or another output; --force is no leave.
-
-    All stand under the option that names them.
-    """
-    read = {os.path.realpath(path): option for option, paths in inputs.items() for path in paths if path}
-    written: dict[str, str] = {}
-    for option, paths in outputs.items():
-        for path in filter(None, paths):
-            place = os.path.realpath(path)
-            if place in read:
-                raise UsageError(
-                    f"{path}: is read ({read[place]}), so {option} may not write it; choose another {option}"
-                )
-            if (other := written.setdefault(place, option)) != option:
-                raise UsageError(f"{path}: is what {other} and {option} both name; choose another {option}")
 
 
 def beside(path: Path, ending: str) -> Path:

@@ -42,7 +42,7 @@ from dfal_cli.cli.options import (
     option,
 )
 from dfal_cli.cli.run import running
-from dfal_cli.contenders import CONTENDERS, DEFAULT_CONTENDERS
+from dfal_cli.strategies import DEFAULT_STRATEGIES, STRATEGIES
 
 ROUNDS = "Rounds"
 
@@ -59,11 +59,11 @@ def simulate(
         str,
         option(
             "--strategies",
-            help=f"Any of {', '.join(CONTENDERS)}.",
+            help=f"Any of {', '.join(STRATEGIES)}.",
             panel=ROUNDS,
             metavar="A,B,C",
         ),
-    ] = DEFAULT_CONTENDERS,
+    ] = DEFAULT_STRATEGIES,
     initial: Annotated[int, option("--initial", help="Random labels to begin with.", panel=ROUNDS, minimum=1)] = 100,
     count: Annotated[int, option("--count", help="Queries a round.", panel=ROUNDS, minimum=1)] = 100,
     budget: Annotated[

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
-from dfal_cli.files import must_exist, sha256_if_there, stat_if_there
+from dfal_cli.files import sha256_if_there, stat_if_there
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import Probe, Shape, probe_image
 from dfal_cli.images.folder import Listing, inside, is_text, list_images
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
+from dfal_cli.path_options import must_exist
 
 
 class ImageSource(Protocol):

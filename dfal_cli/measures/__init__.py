@@ -13,7 +13,7 @@ from dfal_cli.schemas import EMBEDDING, PROBABILITIES
 
 MEASURES = {
     "bald": Measure(bald, "what the label would tell of the weights, by dropout (arXiv:1112.5745, arXiv:1703.02910)"),
-    "egl": Measure(egl, "expected length of the loss gradient (Settles and Craven 2008; arXiv:1612.06226)"),
+    "egl": Measure(egl, "expected length of the loss gradient (Settles and Craven 2008; arXiv:1612.03226)"),
     EMBEDDING: Measure(embedding, "what the last layer sees of the image", vector=True),
     PROBABILITIES: Measure(softmax, "the probability of each class", vector=True),
 }

@@ -1,5 +1,5 @@
 """Expected gradient length (Settles and Craven 2008; for neural networks Zhang, Lease, Wallace, arXiv:1606.04212, and
-Huang and others, arXiv:1612.06226): how far an image's label, whichever it turns out to be, would move the weights.
+Huang and others, arXiv:1612.03226): how far an image's label, whichever it turns out to be, would move the weights.
 """
 
 from collections.abc import Callable, Iterable

@@ -9,16 +9,19 @@ from dfal_cli.measures.measure import Compute, Settings, evaluating
 
 
 class Probabilities(NamedTuple):
-    """What the softmax of a batch of B images says; nan where the logits are not finite."""
+    """What the softmax of a batch of B images says; nan where the logits are not finite.
+
+    The three measures of uncertainty sampling (Settles, Active Learning Literature Survey, 2009, section 3.1).
+    """
 
     predicted: Tensor
     """(B,) int: the most probable class."""
     confidence: Tensor
-    """(B,): its probability."""
+    """(B,): its probability (least confidence: Culotta and McCallum 2005)."""
     probability_gap: Tensor
-    """(B,): top-1 minus top-2 probability, which the literature also calls margin."""
+    """(B,): top-1 minus top-2 probability, also called margin (Scheffer, Decomain and Wrobel 2001)."""
     entropy: Tensor
-    """(B,): entropy in nats."""
+    """(B,): entropy in nats (Shannon 1948)."""
 
 
 def probabilities(logits: Tensor) -> Probabilities:

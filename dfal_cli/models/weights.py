@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import must_be_regular
 from dfal_cli.models import torchvision_networks
 from dfal_cli.models.tensor_file import DamagedError, opened_tensors
+from dfal_cli.path_options import must_be_regular
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

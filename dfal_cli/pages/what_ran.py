@@ -1,5 +1,6 @@
 """What a report says of the simulation itself: its settings as they came out, and what its strategies do."""
 
+import importlib.metadata
 import os
 import sys
 from collections.abc import Iterable
@@ -7,12 +8,11 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.architecture import default_architecture
-from dfal_cli.contenders import CONTENDERS
 from dfal_cli.files import settings_of
 from dfal_cli.images import Shape
 from dfal_cli.strategies import STRATEGIES
 
-TOLD_OTHERWISE = ("out", "force", "workers", "image_size", "grey")
+TOLD_OTHERWISE = ("out", "force", "wait", "workers", "image_size", "grey")
 ALL = ("candidates", "classes")
 """Options that mean everything there is, where nothing is said."""
 
@@ -34,24 +34,19 @@ def what_ran(options: Any, shape: Shape, oracle_classes: Iterable[str], test_ima
         "oracle": f"{len(classes):,} images, {len(set(classes)):,} classes",
         "test images": f"{test_images:,}",
         "cores": str(os.cpu_count()),
+        "torch": importlib.metadata.version("torch"),
         "dfal": __version__,
     }
 
 
 def explained(names: Iterable[str]) -> dict[str, str]:
-    """For each contender what it asks about, and whether it trains on twins; names that are none are left out."""
-    return {name: _explained(name) for name in names if name in CONTENDERS}
+    """For each strategy what it asks about, and whether it trains on twins; names that are none are left out."""
+    return {name: _explained(name) for name in names if name in STRATEGIES}
 
 
 def _explained(name: str) -> str:
-    strategy, twins = CONTENDERS[name]
-    if twins:
-        training = "; each query's adversarial copy (twin) trains too"
-    elif strategy != name:
-        training = "; their adversarial copies (twins) do not train"
-    else:
-        training = ""
-    return STRATEGIES[strategy].help + training
+    strategy = STRATEGIES[name]
+    return strategy.help + ("; each query's adversarial copy (twin) trains too" if strategy.trains_on_twins else "")
 
 
 def _shown(value: Any) -> str:

@@ -10,14 +10,8 @@ import pandas as pd
 from dfal_cli.class_names import NEAR, VERY_NEAR, folded, near_miss, slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, TryAgainError, UsageError, listed, shown
-from dfal_cli.files import (
-    is_file,
-    locked,
-    must_end_with,
-    must_exist,
-    must_spare,
-    stat_if_there,
-)
+from dfal_cli.files import is_file, locked, stat_if_there
+from dfal_cli.path_options import check_paths, must_end_with, must_exist
 from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
@@ -101,7 +95,7 @@ def _check(options: MergeOptions) -> None:
     must_exist(options.queries, "--queries")
     target, named = (options.out, "--out") if options.out else (options.labels, "--labels")
     must_end_with(target, (".csv",), named)
-    must_spare({"--queries": [options.queries]}, {named: [target]})
+    check_paths({"--queries": [options.queries]}, {named: [target]})
     if options.on_conflict not in ON_CONFLICT:
         raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
 

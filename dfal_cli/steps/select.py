@@ -10,8 +10,9 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import beside, locked, must_end_with, must_exist, must_spare
+from dfal_cli.files import beside, locked
 from dfal_cli.images import ImageFolder, ImageSource
+from dfal_cli.path_options import check_paths, must_end_with, must_exist
 from dfal_cli.pool import find_pool, first_of
 from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result, up_to_date
@@ -94,7 +95,7 @@ def _check(options: SelectOptions) -> None:
     must_end_with(options.out, (".csv",), "--out")
     if options.preview:
         must_end_with(options.preview, (".html", ".htm"), "--preview")
-    must_spare(
+    check_paths(
         {"--scores": [options.scores], "--labels": options.labels, "--exclude": options.exclude},
         {"--out": [options.out, beside(options.out, PSEUDO_SUFFIX)], "--preview": [options.preview]},
     )
@@ -198,7 +199,8 @@ def _as_queries(options: SelectOptions, picked: pd.DataFrame) -> pd.DataFrame:
     texts: dict[str, list[str]] = {name: number_texts(picked[name]) for name in numbers}
     if options.scores is not None:
         folder = folder_of(options.scores)
-        texts[TWIN] = [relative_to_file(folder / twin, options.out) if twin else "" for twin in picked[TWIN]]
+        twins = [""] * len(picked) if strategy.without_twins else picked[TWIN]
+        texts[TWIN] = [relative_to_file(folder / twin, options.out) if twin else "" for twin in twins]
     return queries_table(picked.assign(**texts), further)
 
 

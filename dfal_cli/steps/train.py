@@ -19,19 +19,10 @@ from dfal_cli.checkpoint import (
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device
 from dfal_cli.errors import UsageError
-from dfal_cli.files import (
-    fingerprint,
-    locked,
-    must_be_regular,
-    must_end_with,
-    must_exist,
-    must_spare,
-    settings_of,
-    sha256_if_there,
-    sha256_of,
-)
+from dfal_cli.files import fingerprint, locked, settings_of, sha256_if_there, sha256_of
 from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.models import Network
+from dfal_cli.path_options import check_paths, must_be_regular, must_end_with, must_exist
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.training.augment import AUGMENTATIONS
 from dfal_cli.training.examples import Examples, load_examples, settle_input_shape
@@ -163,13 +154,6 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
 def _check(options: TrainOptions) -> None:
     must_exist(options.images, "--images", folder=True)
     must_end_with(options.out, (".safetensors",), "--out")
-    inputs: dict[str, list[Path] | list[Path | None]] = {
-        "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
-        "--test": options.test,
-        "--init": [options.init],  # or the same command, called again, would train on from its own result
-        "--weights": [options.weights],
-    }  # fmt: skip
-    must_spare(inputs, {"--out": [options.out]})
     if not options.labels:
         raise UsageError("--labels: name at least one labels file")
     check_training(options.augment, options.monitor)
@@ -177,6 +161,13 @@ def _check(options: TrainOptions) -> None:
         raise UsageError("--pretrained and --weights: choose one")
     if options.init and (options.pretrained or options.weights):
         raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
+    inputs: dict[str, list[Path] | list[Path | None]] = {
+        "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
+        "--test": options.test,
+        "--init": [options.init],  # or the same command, called again, would train on from its own result
+        "--weights": [options.weights],
+    }  # fmt: skip
+    check_paths(inputs, {"--out": [options.out]})
     for path, option in ((options.init, "--init"), (options.weights, "--weights")):
         if path:
             must_be_regular(path, option)

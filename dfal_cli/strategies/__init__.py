@@ -5,14 +5,14 @@ in STRATEGIES. The help of `select` reads that table, so pandas and numpy are im
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from dfal_cli.schemas import EMBEDDING, IMAGE, PROBABILITIES
 from dfal_cli.strategies.ceal import confident_labels
 from dfal_cli.strategies.pool import Pool, Positions
 
-__all__ = ["STRATEGIES", "Pick", "Pool", "Positions", "Strategy", "pick_queries"]
+__all__ = ["DEFAULT_STRATEGIES", "STRATEGIES", "Pick", "Pool", "Positions", "Strategy", "pick_queries"]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,13 @@ class Strategy:
     """Rows that are not asked about, round -> labels the network is sure enough of to train on, by row."""
     note: str = ""
     """What else to know in front of its queries: a sentence."""
+    without_twins: bool = False
+    """Its queries carry no twins, even if `score` has kept some."""
+
+    @property
+    def trains_on_twins(self) -> bool:
+        """Whether the method is to train on its queries' adversarial images too."""
+        return self.nearest > 0 and not self.without_twins
 
 
 def by_measure(measure: str, *, descending: bool = False) -> Pick:
@@ -100,22 +107,37 @@ def dfal_diverse(pool: Pool, count: int, generator: "np.random.Generator") -> Po
     return nearest[among_known(shortlist, ("margin", EMBEDDING), spread, count)]
 
 
+def _without_twins(strategy: Strategy) -> Strategy:
+    return replace(strategy, help=f"{strategy.help}; their twins do not train", without_twins=True)
+
+
+DFAL = Strategy(
+    by_measure("margin"), "the smallest margins (Ducoffe and Precioso, arXiv:1802.09841)", "margin", nearest=1
+)
+DFAL_DIVERSE = Strategy(
+    dfal_diverse,
+    "small margins that differ: one for each cluster of embeddings",
+    "margin",
+    needs=(EMBEDDING,),
+    nearest=SHORTLIST,
+    note="Each picture stands for a cluster of similar ones that are as near.",
+)
+
 STRATEGIES: dict[str, Strategy] = {
-    "dfal": Strategy(
-        by_measure("margin"), "the smallest margins (Ducoffe and Precioso, arXiv:1802.09841)", "margin", nearest=1
+    "dfal": DFAL,
+    "dfal-without-twins": _without_twins(DFAL),
+    "dfal-diverse": DFAL_DIVERSE,
+    "dfal-diverse-without-twins": _without_twins(DFAL_DIVERSE),
+    "entropy": Strategy(
+        by_measure("entropy", descending=True), "the highest entropy (Shannon 1948; Settles 2009)", "entropy"
     ),
-    "dfal-diverse": Strategy(
-        dfal_diverse,
-        "small margins that differ: one for each cluster of embeddings",
-        "margin",
-        needs=(EMBEDDING,),
-        nearest=SHORTLIST,
-        note="Each picture stands for a cluster of similar ones that are as near.",
+    "least-confidence": Strategy(
+        by_measure("confidence"), "the lowest top probability (Culotta and McCallum 2005)", "confidence"
     ),
-    "entropy": Strategy(by_measure("entropy", descending=True), "the highest entropy", "entropy"),
-    "least-confidence": Strategy(by_measure("confidence"), "the lowest top probability", "confidence"),
     "probability-gap": Strategy(
-        by_measure("probability_gap"), "the smallest gap between the two top probabilities", "probability_gap"
+        by_measure("probability_gap"),
+        "the smallest gap between the two top probabilities (Scheffer, Decomain and Wrobel 2001)",
+        "probability_gap",
     ),
     "bald": Strategy(
         by_measure("bald", descending=True),
@@ -148,6 +170,9 @@ STRATEGIES: dict[str, Strategy] = {
     ),
     "random": Strategy(at_random, "a random subset"),
 }
+
+DEFAULT_STRATEGIES = "dfal,dfal-without-twins,random"
+"""What `simulate` plays."""
 
 
 def pick_queries(pool: Pool, strategy: str, count: int, seed: int) -> "pd.DataFrame":

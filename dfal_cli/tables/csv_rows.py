@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import must_exist
+from dfal_cli.path_options import must_exist
 from dfal_cli.schemas import IMAGE
 
 SEPARATORS = ",;\t"

@@ -13,7 +13,7 @@ from PIL import Image
 from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.files import sha256_of
 from dfal_cli.margins import deepfool
-from dfal_cli.steps.score.command import _draw
+from dfal_cli.pool import draw_candidates
 from tests.conftest import dfal, write
 
 COLUMNS = [
@@ -150,11 +150,11 @@ def test_candidates_are_a_random_part_of_the_pool_the_same_for_the_same_seed(tra
 def test_candidates_of_pools_of_one_size_are_the_same_where_they_can_be():
     """Strategies that are compared have pools of one size in every round, but not the same ones."""
     images = [f"{number:03d}.png" for number in range(200)]
-    one, two = _draw(images[:150], 40, seed=5), _draw(images[20:170], 40, seed=5)
+    one, two = draw_candidates(images[:150], 40, seed=5), draw_candidates(images[20:170], 40, seed=5)
     assert len(one) == len(two) == len(set(one)) == 40
     assert len(set(one) & set(two)) > 25
     assert one == sorted(one)
-    assert _draw(images[:150], 40, seed=6) != one
+    assert draw_candidates(images[:150], 40, seed=6) != one
 
 
 def test_what_is_not_asked_about_returns_to_the_pool_and_others_are_candidates_next_time():
@@ -162,7 +162,7 @@ def test_what_is_not_asked_about_returns_to_the_pool_and_others_are_candidates_n
     pool = [f"{number:04d}.png" for number in range(2000)]
     seen: set[str] = set()
     for _ in range(20):
-        candidates = _draw(pool, 200, seed=0)
+        candidates = draw_candidates(pool, 200, seed=0)
         seen |= set(candidates)
         pool = [image for image in pool if image not in candidates[:10]]
     assert len(seen) > 1500  # 2,000 (1 - .9^20) = 1,757 are to be expected

@@ -158,6 +158,17 @@ def test_twins_are_carried_on_as_seen_from_the_list(house: Path, out: str) -> No
     assert "1 of 2 queries have no twin" in ended.stderr
 
 
+def test_a_list_by_a_strategy_without_twins_carries_none(house: Path) -> None:
+    margins = {"000.png": 0.1, "001.png": 0.2}
+    write_margins(house / "s.parquet", house / "images", margins, twin=["s.parquet.twins/000.png.npy", None])
+    for out, strategy in (("with.csv", "dfal"), ("without.csv", "dfal-without-twins")):
+        assert dfal("select", "--scores", "s.parquet", "--count", 2, "--out", out, "--strategy", strategy).code == 0
+    asked, without = rows("with.csv"), rows("without.csv")
+    assert asked["twin"].tolist() == ["s.parquet.twins/000.png.npy", ""]
+    assert without["twin"].tolist() == ["", ""]
+    assert asked.drop(columns="twin").equals(without.drop(columns="twin"))
+
+
 @pytest.mark.parametrize(
     ("strategy", "measure"),
     [("dfal", []), ("entropy", ["entropy"]), ("least-confidence", ["confidence"]), ("random", []),

@@ -54,7 +54,7 @@ def simulate(out: str, *arguments: object, **further: object) -> Ended:
 @pytest.mark.parametrize(
     ("option", "value", "code", "reason"),
     [
-        ("test", "pool.csv", 3, "000.png and 15 more: in the oracle and in the test file"),
+        ("test", "pool.csv", 3, "pool.csv, line 2: 000.png and 15 more: in the oracle (pool.csv) too"),
         ("strategies", "random,best", 2, "--strategies best"),
         ("strategies", " ,", 2, "--strategies: name at least one of dfal"),
         ("strategies", "random,bald", 2, "--strategies bald: resnet18 has no dropout"),
@@ -62,8 +62,11 @@ def simulate(out: str, *arguments: object, **further: object) -> Ended:
         ("budget", 4, 2, "--budget 4: counts the 4 initial labels (--initial)"),
         ("initial", 16, 2, "--initial 16: the oracle (pool.csv) has 16 images"),
         ("labels", "empty.csv", 3, "no labels"),
-        ("labels", "elsewhere.csv", 3, "none.png: in the oracle, but not under images"),
-        ("labels", "none.csv", 2, "none.csv"),
+        ("labels", "elsewhere.csv", 3, "elsewhere.csv, line 18: none.png: not under images (--images)"),
+        ("labels", "one.csv", 3, "one.csv: the oracle has labels of one class only, 'dark'"),
+        ("labels", "none.csv", 2, "none.csv: no such file (--labels)"),
+        ("test", "none.csv", 2, "none.csv: no such file (--test)"),
+        ("test", "beyond.csv", 3, "beyond.csv, line 2: none.png: not under images (--images)"),
         ("test", "empty.csv", 3, "empty.csv"),
         (
             "test",
@@ -87,12 +90,21 @@ def test_what_cannot_be_simulated_ends_with_a_reason_and_leaves_nothing(
     write(house / "empty.csv", "image,label", "000.png,")
     write(house / "circle.csv", *(house / "test.csv").read_text().splitlines()[:2], "023.png,circle")
     write(house / "elsewhere.csv", *(house / "pool.csv").read_text().splitlines(), "none.png,dark")
+    write(house / "beyond.csv", "image,label", "none.png,dark")
+    write(house / "one.csv", *(row for row in (house / "pool.csv").read_text().splitlines() if "light" not in row))
     further = {"budget": 20} if option == "initial" else {}
     further |= {"arch": "resnet18"} if "bald" in str(value) else {}
     ended = simulate("bad", **{option: value}, **further)
     assert (ended.code, reason in ended.stderr) == (code, True), ended.stderr
     assert len(ended.stderr.splitlines()) <= 2
     assert not (house / "bad").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_for_the_outputs_is_refused(house: Path) -> None:
+    before = (house / "oracle.csv").read_bytes()
+    ended = simulate("oracle.csv")
+    assert (ended.code, ended.stderr) == (2, "dfal simulate: oracle.csv: is not a folder (--out)\n")
+    assert (house / "oracle.csv").read_bytes() == before
 
 
 def test_unreadable_images_are_listed_before_anything_is_trained(house: Path) -> None:

@@ -1,11 +1,13 @@
 """Strategies: the contract that every entry of the table keeps, and each one on a pool worked out by hand."""
 
 import inspect
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dfal_cli import measures
 from dfal_cli.schemas import LABEL, SCORES_COLUMNS
 from dfal_cli.strategies import STRATEGIES, Pool, pick_queries
 
@@ -13,7 +15,7 @@ ALL = pytest.mark.parametrize("strategy", STRATEGIES)
 NOT_RANDOM = pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "random"])
 MEASURED = pytest.mark.parametrize("strategy", [name for name, entry in STRATEGIES.items() if entry.measure])
 # dfal-diverse chooses a batch as a whole: so many clusters of so many images.
-ONE_BY_ONE = pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "dfal-diverse"])
+ONE_BY_ONE = pytest.mark.parametrize("strategy", [name for name in STRATEGIES if not name.startswith("dfal-diverse")])
 MEASURES = ("margin", "entropy", "confidence", "probability_gap", "bald", "egl")
 VECTORS = {"embedding": 5, "probabilities": 3}
 
@@ -175,3 +177,10 @@ def test_a_strategy_says_all_that_it_reads_of_a_scores_file(strategy: str) -> No
     entry = STRATEGIES[strategy]
     table = pool()[["image", "margin", "entropy", "confidence", "probability_gap", *entry.needs]]
     assert len(pick_queries(Pool(table), strategy, 5, seed=0)) == 5
+
+
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES) & set(measures.MEASURES)))
+def test_a_strategy_and_its_measure_name_the_same_papers(name: str) -> None:
+    papers = [set(re.findall(r"arXiv:[\d.]+\d", entry.help)) for entry in (STRATEGIES[name], measures.MEASURES[name])]
+    assert papers[0]
+    assert papers[0] <= papers[1]

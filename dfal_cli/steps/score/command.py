@@ -14,9 +14,10 @@ from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
 from dfal_cli.differences import differences
 from dfal_cli.errors import TryAgainError
-from dfal_cli.files import beside, fingerprint, locked, must_spare
+from dfal_cli.files import beside, fingerprint, locked
 from dfal_cli.images import Decoded, ImageSource, Listing, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
+from dfal_cli.path_options import check_paths
 from dfal_cli.pool import draw_candidates, find_pool
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import (
@@ -55,7 +56,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     """
     check(options)
     companions = FURTHER if options.out.suffix.lower() != ".csv" else (META_SUFFIX, *FURTHER)
-    must_spare(
+    check_paths(
         {"--checkpoint": [options.checkpoint], "--labels": options.labels, "--exclude": options.exclude},
         {"--out": [options.out, *_beside(options.out, companions)], "--twins-dir": [options.twins_dir]},
     )

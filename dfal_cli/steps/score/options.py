@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfal_cli.errors import UsageError
-from dfal_cli.files import must_be_regular, must_end_with
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.measures import MEASURES
+from dfal_cli.path_options import must_be_regular, must_end_with
+from dfal_cli.schemas import SCORES_COLUMNS
 from dfal_cli.tables.scores import SUFFIXES
 
 
@@ -52,7 +53,8 @@ def check(options: ScoreOptions) -> None:
     check_margin(options.norm, options.estimator, options.classes)
     for name in options.measure:
         if name not in MEASURES:
-            raise UsageError(f"--measure {name}: use some of {', '.join(MEASURES)}")
+            others = f"use some of {', '.join(MEASURES)}"
+            raise UsageError(f"--measure {name}: {'every scores file has it' if name in SCORES_COLUMNS else others}")
         if MEASURES[name].vector and options.out.suffix.lower() == ".csv":
             raise UsageError(f"--measure {name}: a vector an image, which CSV cannot hold; let --out end in .parquet")
     if options.nearest is not None and options.twins > options.nearest:

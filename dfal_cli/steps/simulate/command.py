@@ -12,9 +12,10 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, Interrupted
-from dfal_cli.files import locked, must_spare
+from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
+from dfal_cli.path_options import check_paths, must_exist
 from dfal_cli.processes import side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
@@ -51,7 +52,10 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     Runs that are there already, from an earlier call, are taken as they are; one that was interrupted goes on.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
-    must_spare(
+    must_exist(options.images, "--images", folder=True)
+    if options.out.exists():
+        must_exist(options.out, "--out", folder=True)
+    check_paths(
         {"--images": [options.images], "--labels": options.labels, "--test": options.test},
         {"--out": written_in(options.out)},
     )
@@ -152,7 +156,7 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
             run = Run(played.result[0], int(played.result[1]))
             playing[run].append(played)
             for warning in played.warnings:
-                reporter.warn(warning)
+                reporter.warn(f"{_round(played)}: {warning}")
             if not played.before:
                 there += 1
                 advance(1)
@@ -198,9 +202,14 @@ def _rounds_of(simulation: Simulation, run: Run) -> Iterator[Played]:
     yield from play(simulation, run)
 
 
+def _round(played: Played) -> str:
+    name, trial, number, *_ = played.result
+    return f"{name}, trial {trial}, round {number}"
+
+
 def _line(played: Played) -> str:
-    name, trial, round_number, annotations, accuracy, *_ = played.result
-    return f"{name}, trial {trial}, round {round_number}: {annotations} annotations, accuracy {float(accuracy):.4f}"
+    *_, annotations, accuracy = played.result[:5]
+    return f"{_round(played)}: {annotations} annotations, accuracy {float(accuracy):.4f}"
 
 
 def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, jobs: int) -> dict[str, str]:

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.contenders import CONTENDERS
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.files import must_exist
 from dfal_cli.images import list_images
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
+from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import labelled_rows, line_of, read_labels_files
 
 
@@ -27,7 +26,7 @@ class Inputs(NamedTuple):
 
     @property
     def strategies(self) -> list[str]:
-        """The contenders, in the order in which they were asked for."""
+        """In the order in which they were asked for."""
         return list(dict.fromkeys(run.name for run in self.runs))
 
 
@@ -60,10 +59,10 @@ def spared(inputs: Inputs, images: Sequence[str]) -> str:
 def _check(options: SimulateOptions) -> list[str]:
     names = [name for part in options.strategies.split(",") if (name := part.strip())]
     if not names:
-        raise UsageError(f"--strategies: name at least one of {', '.join(CONTENDERS)}")
+        raise UsageError(f"--strategies: name at least one of {', '.join(STRATEGIES)}")
     for name in names:
-        if name not in CONTENDERS:
-            raise UsageError(f"--strategies {name}: use some of {', '.join(CONTENDERS)}")
+        if name not in STRATEGIES:
+            raise UsageError(f"--strategies {name}: use some of {', '.join(STRATEGIES)}")
     if options.budget <= options.initial:
         raise UsageError(
             f"--budget {options.budget}: counts the {options.initial} initial labels (--initial), so it must be more"
@@ -72,7 +71,6 @@ def _check(options: SimulateOptions) -> list[str]:
         raise UsageError(
             f"--candidates {options.candidates}: fewer than the {options.count} queries of a round (--count)"
         )
-    must_exist(options.images, "--images", folder=True)
     return list(dict.fromkeys(names))
 
 
@@ -81,20 +79,37 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
         raise DataError(f"{options.test[0]}: no image has a label, so there is nothing to measure on (--test)")
     if oracle.empty:
         raise DataError(f"{options.labels[0]}: the oracle has no labels")
-    both = sorted(set(oracle[IMAGE]) & set(test[IMAGE]))
-    if both:
-        raise DataError(f"{and_more(both)}: in the oracle and in the test file; a test must be unseen")
+    if oracle[LABEL].nunique() == 1:
+        raise DataError(
+            f"{_files(oracle)}: the oracle has labels of one class only, {shown(oracle[LABEL][0])}; "
+            "a classifier needs at least two"
+        )
+    both = test[test[IMAGE].isin(oracle[IMAGE])]
+    if len(both):
+        raise DataError(
+            f"{_place(both)}: {and_more(list(both[IMAGE]))}: in the oracle ({_files(oracle)}) too; "
+            "a test must be unseen, so leave them out of one of the two"
+        )
     unknown = test[~test[LABEL].isin(oracle[LABEL])]
     if len(unknown):
-        file, row, label = (unknown.iloc[0][name] for name in ("file", "row", LABEL))
         raise DataError(
-            f"{file}, line {line_of(Path(file), int(row))}: label {shown(label)}: "
-            f"the oracle ({_files(oracle)}) has no image of that class"
+            f"{_place(unknown)}: label {shown(unknown.iloc[0][LABEL])}: the oracle ({_files(oracle)}) has no image of "
+            f"that class; leave it out, or label it {SKIP}"
         )
     images, unreadable = list_images(options.images)
-    missing = sorted(set(oracle[IMAGE]).difference(images, (image for image, _ in unreadable)))  # the others are tried
-    if missing:
-        raise DataError(f"{and_more(missing)}: in the oracle, but not under {options.images}")
+    known = {*images, *(image for image, _ in unreadable)}  # the unreadable ones are tried
+    for table in (oracle, test):
+        missing = table[~table[IMAGE].isin(known)]
+        if len(missing):
+            raise DataError(
+                f"{_place(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images)"
+            )
+
+
+def _place(rows: pd.DataFrame) -> str:
+    """Where the first of the rows stands."""
+    file, row = rows.iloc[0][["file", "row"]]
+    return f"{file}, line {line_of(Path(file), int(row))}"
 
 
 def _shortfall(options: SimulateOptions, images: int) -> str:

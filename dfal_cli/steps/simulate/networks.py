@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 
 from dfal_cli.architecture import default_architecture
-from dfal_cli.contenders import CONTENDERS
 from dfal_cli.errors import UsageError
 from dfal_cli.images import ImageError, Probe, Shape, common_shape, inside, probe_image
 from dfal_cli.measures import MEASURES, Settings
@@ -44,12 +43,12 @@ def check_networks(options: SimulateOptions, inputs: Inputs, shape: Shape) -> No
         _check_measures(strategy, network, arch)
 
 
-def _check_measures(contender: str, network: Network, arch: str) -> None:
-    for name in STRATEGIES[CONTENDERS[contender].strategy].needs:
+def _check_measures(strategy: str, network: Network, arch: str) -> None:
+    for name in STRATEGIES[strategy].needs:
         try:
             MEASURES[name].prepare(network, Settings(arch, passes=1, seed=0, warn=lambda text: None))
         except UsageError as error:
-            raise UsageError(str(error).replace(f"--measure {name}", f"--strategies {contender}", 1)) from None
+            raise UsageError(str(error).replace(f"--measure {name}", f"--strategies {strategy}", 1)) from None
 
 
 def _probed(root: Path, images: "pd.Series[str]") -> Iterator[Probe]:

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli.console import Silent
-from dfal_cli.contenders import CONTENDERS, Contender
 from dfal_cli.files import beside
 from dfal_cli.images import PreparedImages
 from dfal_cli.kept import write_json
@@ -68,8 +67,9 @@ class _Round:
     def __init__(self, simulation: Simulation, run: Run, number: int, here: Path, before: Path | None) -> None:
         self._simulation = simulation
         self._options = simulation.options
-        self._contender: Contender = CONTENDERS[run.name]
-        self._is_random = self._contender.strategy == "random"
+        self._strategy = STRATEGIES[run.name]
+        self._name = run.name
+        self._is_random = run.name == "random"
         self._place = (run.name, str(run.trial), str(number))
         self._number = number
         self._seed = simulation.seed(run.trial, number + 1)
@@ -114,7 +114,7 @@ class _Round:
             class_names=self._simulation.classes, arch=options.arch, image_size=options.image_size, grey=options.grey,
             epochs=options.epochs, patience=options.patience, monitor=options.monitor, restarts=options.restarts,
             batch_size=options.batch_size, lr=options.lr, validation_fraction=options.validation_fraction,
-            augment=options.augment, twins=self._contender.twins, seed=self._seed, device=options.device,
+            augment=options.augment, twins=self._strategy.trains_on_twins, seed=self._seed, device=options.device,
             workers=options.workers, trust_code=True,
         )  # fmt: skip
         if options.train_arch:
@@ -127,7 +127,7 @@ class _Round:
     def _ask(self, count: int, labels: Path) -> None:
         """Pick queries, let the oracle answer them, merge."""
         picking = SelectOptions(
-            count=count, out=self._here / QUERIES, labels=[labels], strategy=self._contender.strategy,
+            count=count, out=self._here / QUERIES, labels=[labels], strategy=self._name,
             round=self._number, seed=self._seed,
         )  # fmt: skip
         if self._is_random:
@@ -138,13 +138,13 @@ class _Round:
         self._answer(self._here / LABELS, labels)
 
     def _score(self, count: int, labels: Path) -> None:
-        options, strategy = self._options, STRATEGIES[self._contender.strategy]
+        options, strategy = self._options, self._strategy
         nearest = strategy.nearest * count
         scoring = ScoreOptions(
             images=options.images, checkpoint=self._here / CHECKPOINT, out=self._here / SCORES, labels=[labels],
             norm=options.norm, estimator=options.estimator, candidates=options.candidates, classes=options.classes,
             max_iterations=options.max_iterations, overshoot=options.overshoot, clip=options.clip,
-            nearest=nearest, twins=nearest if self._contender.twins else 0, measure=list(strategy.needs),
+            nearest=nearest, twins=nearest if strategy.trains_on_twins else 0, measure=list(strategy.needs),
             seed=self._seed, device=options.device, workers=options.workers, trust_code=True,
         )  # fmt: skip
         score(scoring, self._steps, self._simulation.images)

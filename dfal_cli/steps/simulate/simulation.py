@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dfal_cli.contenders import DEFAULT_CONTENDERS
 from dfal_cli.images import PreparedImages
 from dfal_cli.kept import read_json
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
+from dfal_cli.strategies import DEFAULT_STRATEGIES
 
 DONE, ENDED = "done.json", ".rows.json"
 """On disk: of a round, of a run."""
@@ -23,7 +23,7 @@ class SimulateOptions:
     labels: list[Path]
     test: list[Path]
     out: Path
-    strategies: str = DEFAULT_CONTENDERS
+    strategies: str = DEFAULT_STRATEGIES
     initial: int = 100
     count: int = 100
     budget: int = 1000
