@@ -12,6 +12,9 @@ from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, per
 
 HERE = Path(__file__).parent
 
+MARKS = {"": "", "better": "**", "worse": "*"}
+"""Bold is what is clearly better than the baseline, italic what is clearly worse."""
+
 
 def results_of(experiment: str) -> pd.DataFrame:
     """results.csv with its numbers as numbers."""
@@ -64,7 +67,7 @@ def needed_in_short(levels: dict[str, tuple[str, float]]) -> str:
         reached, spent = comparison.annotations_needed(results, level), comparison.annotations_spent(results)
         baseline = comparison.baseline_of(results)
         cells = {name: needed_cell(reached, spent, name, baseline) for name in reached}
-        columns[title] = {name: f"**{cell.text}**" if cell.mark else cell.text for name, cell in cells.items()}
+        columns[title] = {name: _marked(cell.text, cell) for name, cell in cells.items()}
     names = comparison.ranked_strategies(results_of(next(iter(levels.values()))[0]))
     return markdown(["strategy", *columns], [[name, *(cells[name] for cells in columns.values())] for name in names])
 
@@ -80,6 +83,13 @@ def fewer(experiments: Iterable[str], strategy: str, other: str, levels: Sequenc
             [experiment, *map(_text, cells), _text(difference_cell(comparison.areas(results), strategy, other))]
         )
     return markdown(["experiment", *map(percent, levels), "area, points"], rows)
+
+
+def points_over(baseline: str, strategies: Sequence[str], experiments: Sequence[str], count: int) -> str:
+    """Points of accuracy after so many labels over the baseline's: a column for each experiment."""
+    at = [comparison.accuracies_at(results_of(experiment), count) for experiment in experiments]
+    rows = [[name, *(_text(difference_cell(each, name, baseline)) for each in at)] for name in strategies]
+    return markdown(["strategy", *experiments], rows)
 
 
 def query_seconds(experiments: dict[str, str]) -> str:
@@ -100,5 +110,9 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _text(cell: Cell) -> str:
-    text = "; ".join((cell.text, *cell.details)).replace("\xa0", " ")
-    return f"**{text}**" if cell.mark else text
+    return _marked("; ".join((cell.text, *cell.details)).replace("\xa0", " "), cell)
+
+
+def _marked(text: str, cell: Cell) -> str:
+    mark = MARKS[cell.mark]
+    return f"{mark}{text}{mark}"

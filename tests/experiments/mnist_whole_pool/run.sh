@@ -2,4 +2,4 @@
 # Ablation: margins of the whole pool instead of 10,000 random candidates.
 . "$(dirname "${BASH_SOURCE[0]}")/../simulate.sh"
 
-simulate mnist --arch lenet5 --strategies dfal,dfal-without-twins,dfal-diverse --trials 5 "$@"
+simulate mnist --arch lenet5 --strategies dfal,dfal-without-twins,dfal-diverse --trials 3 "$@"
