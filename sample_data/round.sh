@@ -37,7 +37,9 @@ cached=(${CACHE:+--cache "$CACHE"})
 # What each strategy needs of `score`: as many certain margins, and twins, as it looks at, or further measures.
 case $STRATEGY in
     dfal) needs=(--nearest "$COUNT" --twins "$COUNT") ;;
+    dfal-without-twins) needs=(--nearest "$COUNT") ;;
     dfal-diverse) needs=(--nearest $((10 * COUNT)) --twins $((10 * COUNT)) --measure embedding) ;;
+    dfal-diverse-without-twins) needs=(--nearest $((10 * COUNT)) --measure embedding) ;;
     bald | egl) needs=(--nearest 0 --measure "$STRATEGY") ;;
     core-set) needs=(--nearest 0 --measure embedding) ;;
     badge) needs=(--nearest 0 --measure embedding --measure probabilities) ;;

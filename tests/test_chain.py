@@ -1,11 +1,14 @@
 """The commands as a chain on the sample data, and a small committed checkpoint whose queries are known."""
 
 import csv
+import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import read_csv, read_labels, read_scores, write_labels
 from tests.conftest import SAMPLE_DATA, dfal
 
@@ -102,3 +105,16 @@ def test_pseudo_labels_train_along_and_never_reach_the_labels_file(known_pool):
     assert set(labels["image"]) == {row["image"] for row in rows_of(Path("trained_on.csv"))} | set(table["image"])
     assert not set(labels["image"]) & set(guesses["image"])
     assert (labels["label"] == labels["image"].map(oracle)).all()
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_nightly_script_has_score_compute_what_the_strategy_needs(name):
+    chosen = re.search(
+        r"^case \$STRATEGY in.*?^esac$", (SAMPLE_DATA / "round.sh").read_text(), re.DOTALL | re.MULTILINE
+    )
+    shell = f"COUNT=20 STRATEGY={name}; {chosen[0]}; echo ${{needs[@]}}"
+    needs = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout.split()
+    strategy, said = STRATEGIES[name], list(zip(needs[::2], needs[1::2], strict=True))
+    count = str(20 * strategy.nearest)
+    expected = [("--nearest", count), *([("--twins", count)] if strategy.trains_on_twins else [])]
+    assert said == [*expected, *(("--measure", measure) for measure in strategy.needs)]
