@@ -59,6 +59,14 @@ class ImageError(Exception):
     """An image cannot be read; the message is the reason, without its path."""
 
 
+class _Unmapped(io.FileIO):
+    """A file that tells nobody its number: libtiff maps one that does, and whoever cuts it short kills the process."""
+
+    def fileno(self) -> int:
+        """Raises OSError, as that of a file in memory does."""
+        raise io.UnsupportedOperation("fileno")
+
+
 @contextlib.contextmanager
 def opened_image(path: Path) -> Iterator[Image.Image]:
     """Open an image; whatever its decoder says in the block becomes an ImageError.
@@ -101,8 +109,7 @@ def kind_of(status: os.stat_result) -> str:
 def _opened_file(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
     """The file as Pillow is to read it, which `stack` will close. Raises ImageError or OSError.
 
-    A file object, not a path: Pillow maps a file that it opens itself, and libtiff one that has a number, and whoever
-    cuts a mapped file short kills the process that reads it.
+    A file object, not a path: Pillow maps a file that it opens itself.
     """
     status = path.stat()  # opening a device may do something already
     if kind := kind_of(status):
@@ -111,9 +118,7 @@ def _opened_file(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
         raise ImageError(f"too large a file: more than {MOST_BYTES:,} bytes")
     if status.st_size > LARGE_BYTES:
         stack.enter_context(_one_at_a_time)
-    file = stack.enter_context(open(_without_waiting(path), "rb"))  # noqa: SIM115 - it is one
-    is_tiff = file.peek(2)[:2] in (b"II", b"MM")
-    return io.BytesIO(file.read(MOST_BYTES)) if is_tiff else file
+    return stack.enter_context(io.BufferedReader(_Unmapped(_without_waiting(path))))
 
 
 def _pixels_at_once(image: Image.Image) -> int:
