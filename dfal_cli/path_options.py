@@ -3,8 +3,11 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from dfal_cli.errors import UsageError
+
+NO_FOLDERS: Mapping[str, Path | None] = MappingProxyType({})
 
 
 def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
@@ -30,17 +33,23 @@ def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
     return path
 
 
-def check_paths(inputs: Mapping[str, Iterable[Path | None]], outputs: Mapping[str, Iterable[Path | None]]) -> None:
-    """Raises UsageError if an input is missing, or an output is an input or another output, whatever links lead there.
+def check_paths(
+    inputs: Mapping[str, Iterable[Path | None]],
+    outputs: Mapping[str, Iterable[Path | None]],
+    folders: Mapping[str, Path | None] = NO_FOLDERS,
+) -> None:
+    """Raises UsageError if an input (a file, or one of `folders`) is missing or none, or an output is one of them.
 
-    All stand under the option that names them. --force is no leave.
+    So it does if two outputs are one, whatever links lead there. All stand under the option that names them. --force
+    is no leave.
     """
     read: dict[str, str] = {}
+    for option, folder in folders.items():
+        if folder:
+            read[os.path.realpath(must_exist(folder, option, folder=True))] = option
     for option, paths in inputs.items():
         for path in filter(None, paths):
-            if not path.exists():
-                raise UsageError(f"{path}: no such file ({option})")
-            read[os.path.realpath(path)] = option
+            read[os.path.realpath(must_exist(path, option))] = option
     written: dict[str, str] = {}
     for option, paths in outputs.items():
         for path in filter(None, paths):

@@ -11,7 +11,7 @@ from dfal_cli.class_names import NEAR, VERY_NEAR, folded, near_miss, slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, TryAgainError, UsageError, listed, shown
 from dfal_cli.files import is_file, locked, stat_if_there
-from dfal_cli.path_options import check_paths, must_end_with, must_exist
+from dfal_cli.path_options import check_paths, must_end_with
 from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
@@ -92,10 +92,9 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
 
 
 def _check(options: MergeOptions) -> None:
-    must_exist(options.queries, "--queries")
     target, named = (options.out, "--out") if options.out else (options.labels, "--labels")
     must_end_with(target, (".csv",), named)
-    check_paths({"--queries": [options.queries]}, {named: [target]})
+    check_paths({"--queries": [options.queries]}, {named: [target]}, {"--images": options.images})
     if options.on_conflict not in ON_CONFLICT:
         raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
 
@@ -111,7 +110,6 @@ def _check_images(options: MergeOptions, answers: pd.DataFrame) -> None:
     """With --images, an answer about an image that is not there is a slip worth stopping for."""
     if options.images is None:
         return
-    must_exist(options.images, "--images", folder=True)
     for row, image in answers[IMAGE].items():
         if not is_file(options.images / image):
             windows = " (folders are parted by /)" if "\\" in image else ""

@@ -12,7 +12,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import beside, locked
 from dfal_cli.images import ImageFolder, ImageSource
-from dfal_cli.path_options import check_paths, must_end_with, must_exist
+from dfal_cli.path_options import check_paths, must_end_with
 from dfal_cli.pool import find_pool, first_of
 from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result, up_to_date
@@ -122,7 +122,6 @@ def _scored_pool(
             reporter.warn(f"{options.images}: {first_of(unreadable)}")
         return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())}), None
     strategy = STRATEGIES[options.strategy]
-    must_exist(options.scores, "--scores")
     if not belong_together(options.scores):
         reporter.warn(
             f"{options.scores}: not the rows that its {META_SUFFIX[1:]} was written with: changed since, or score was "

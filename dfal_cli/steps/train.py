@@ -22,7 +22,7 @@ from dfal_cli.errors import UsageError
 from dfal_cli.files import fingerprint, locked, settings_of, sha256_if_there, sha256_of
 from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.models import Network
-from dfal_cli.path_options import check_paths, must_be_regular, must_end_with, must_exist
+from dfal_cli.path_options import check_paths, must_be_regular, must_end_with
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.training.augment import AUGMENTATIONS
 from dfal_cli.training.examples import Examples, load_examples, settle_input_shape
@@ -152,7 +152,6 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
 
 
 def _check(options: TrainOptions) -> None:
-    must_exist(options.images, "--images", folder=True)
     must_end_with(options.out, (".safetensors",), "--out")
     if not options.labels:
         raise UsageError("--labels: name at least one labels file")
@@ -167,7 +166,7 @@ def _check(options: TrainOptions) -> None:
         "--init": [options.init],  # or the same command, called again, would train on from its own result
         "--weights": [options.weights],
     }  # fmt: skip
-    check_paths(inputs, {"--out": [options.out]})
+    check_paths(inputs, {"--out": [options.out]}, {"--images": options.images})
     for path, option in ((options.init, "--init"), (options.weights, "--weights")):
         if path:
             must_be_regular(path, option)

@@ -74,7 +74,7 @@ def simulate(out: str, *arguments: object, **further: object) -> Ended:
             3,
             "circle.csv, line 3: label 'circle': the oracle (pool.csv) has no image of that class",
         ),
-        ("images", "none", 2, "none"),
+        ("images", "none", 2, "none: no such folder (--images)"),
         ("augment", "none such", 2, "--augment none such"),
         ("arch", "lenet6", 2, "--arch lenet6"),
         ("train_arch", "lenet6", 2, "--train-arch lenet6"),

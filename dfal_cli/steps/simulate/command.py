@@ -52,12 +52,12 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     Runs that are there already, from an earlier call, are taken as they are; one that was interrupted goes on.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
-    must_exist(options.images, "--images", folder=True)
     if options.out.exists():
         must_exist(options.out, "--out", folder=True)
     check_paths(
-        {"--images": [options.images], "--labels": options.labels, "--test": options.test},
+        {"--labels": options.labels, "--test": options.test},
         {"--out": written_in(options.out)},
+        {"--images": options.images},
     )
     inputs = read_inputs(options)
     device = _kind_of_device(options.device)

@@ -152,6 +152,8 @@ class _Round:
     def _candidates(self, labels: Path) -> PreparedImages:
         """The images among which `score` would have others choose."""
         images = self._simulation.images
+        if self._options.candidates is None:  # all, as `select` finds them
+            return images
         pool, _ = find_pool(images, [labels], [])
         return replace(images, pool=draw_candidates(pool, self._options.candidates, self._seed))
 
