@@ -1,7 +1,7 @@
 """What a simulation is told: its options, its oracle and its test, seen to before anything is written."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,13 +84,13 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
             f"{_files(oracle)}: the oracle has labels of one class only, {shown(oracle[LABEL][0])}; "
             "a classifier needs at least two"
         )
-    both = test[test[IMAGE].isin(oracle[IMAGE])]
+    both = test[_within(test[IMAGE], oracle[IMAGE])]
     if len(both):
         raise DataError(
             f"{_place(both)}: {and_more(list(both[IMAGE]))}: in the oracle ({_files(oracle)}) too; "
             "a test must be unseen, so leave them out of one of the two"
         )
-    unknown = test[~test[LABEL].isin(oracle[LABEL])]
+    unknown = test[~_within(test[LABEL], oracle[LABEL])]
     if len(unknown):
         raise DataError(
             f"{_place(unknown)}: label {shown(unknown.iloc[0][LABEL])}: the oracle ({_files(oracle)}) has no image of "
@@ -99,11 +99,16 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
     images, unreadable = list_images(options.images)
     known = {*images, *(image for image, _ in unreadable)}  # the unreadable ones are tried
     for table in (oracle, test):
-        missing = table[~table[IMAGE].isin(known)]
+        missing = table[~_within(table[IMAGE], known)]
         if len(missing):
             raise DataError(
                 f"{_place(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images)"
             )
+
+
+def _within(column: "pd.Series[str]", values: Iterable[str]) -> "pd.Series[bool]":
+    """`isin`, which makes an Arrow scalar of each value first: a second where they are all images of a large folder."""
+    return column.map(set(values).__contains__)
 
 
 def _place(rows: pd.DataFrame) -> str:
