@@ -10,6 +10,7 @@ from dfal_cli.config import Key, read_config
 from dfal_cli.errors import UsageError
 
 IN, NETWORK, TRAINING, MARGIN, OUT, RUNNING = "Input", "Network", "Training", "Margin", "Output", "Running"
+ON_A_GPU = "On a GPU"
 """Headings under which help lists the options."""
 
 

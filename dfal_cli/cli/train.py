@@ -8,6 +8,7 @@ import typer
 from dfal_cli.cli.options import (
     IN,
     NETWORK,
+    ON_A_GPU,
     OUT,
     TRAINING,
     Arch,
@@ -99,7 +100,7 @@ def train(
         bool, option("--twins/--no-twins", help="Train on the adversarial twins too.", panel=TRAINING)
     ] = True,
     mixed_precision: Annotated[
-        bool, option("--mixed-precision/--no-mixed-precision", help="bfloat16 on CUDA.", panel=TRAINING)
+        bool, option("--mixed-precision/--no-mixed-precision", help="bfloat16 on CUDA.", panel=ON_A_GPU)
     ] = True,
     seed: Seed = 0,
     device: Device = "auto",

@@ -115,6 +115,12 @@ def test_help_names_every_option(command: str, flag: str, monkeypatch: pytest.Mo
     assert (inspect.getdoc(function) or "").split(",")[0] in ended.stdout
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_cuts_no_options_name_in_a_narrow_terminal(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "…" not in dfal(command, "--help").stdout
+
+
 def test_help_lists_the_commands() -> None:
     for flag in ("--help", "-h"):
         ended = dfal(flag)
