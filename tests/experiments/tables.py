@@ -92,6 +92,17 @@ def points_over(baseline: str, strategies: Sequence[str], experiments: Sequence[
     return markdown(["strategy", *experiments], rows)
 
 
+def points_over_variant(variants: dict[str, str], strategies: Sequence[str], counts: Sequence[int]) -> str:
+    """Points of accuracy after so many labels of the second of two experiments over the first: a row a strategy."""
+    first, second = variants
+    rows = []
+    for name in strategies:
+        results = variants_of(name, variants)
+        cells = [difference_cell(comparison.accuracies_at(results, count), second, first) for count in counts]
+        rows.append([name, *map(_text, cells)])
+    return markdown(["strategy", *(f"{count:,} labels" for count in counts)], rows)
+
+
 def query_seconds(experiments: dict[str, str]) -> str:
     """Mean seconds of a query round, a column for each experiment."""
     columns = {}
