@@ -38,7 +38,7 @@ def check_paths(
     outputs: Mapping[str, Iterable[Path | None]],
     folders: Mapping[str, Path | None] = NO_FOLDERS,
 ) -> None:
-    """Raises UsageError if an input (a file, or one of `folders`) is missing or none, or an output is one of them.
+    """Raises UsageError if an input is missing or is no file (one of `folders`: no folder), or is an output too.
 
     So it does if two outputs are one, whatever links lead there. All stand under the option that names them. --force
     is no leave.

@@ -86,9 +86,15 @@ def fewer(experiments: Iterable[str], strategy: str, other: str, levels: Sequenc
 
 
 def points_over(baseline: str, strategies: Sequence[str], experiments: Sequence[str], count: int) -> str:
-    """Points of accuracy after so many labels over the baseline's: a column for each experiment."""
+    """Points of accuracy after so many labels over the baseline's: a column for each experiment.
+
+    A cell is empty where an experiment has not played the strategy.
+    """
     at = [comparison.accuracies_at(results_of(experiment), count) for experiment in experiments]
-    rows = [[name, *(_text(difference_cell(each, name, baseline)) for each in at)] for name in strategies]
+    rows = [
+        [name, *(_text(difference_cell(each, name, baseline)) if name in each else "" for each in at)]
+        for name in strategies
+    ]
     return markdown(["strategy", *experiments], rows)
 
 
