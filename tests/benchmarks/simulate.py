@@ -1,7 +1,8 @@
 """`dfal simulate` against its training alone in a bare PyTorch loop: python tests/benchmarks/simulate.py [--keep DIR]
 
-LeNet5, 100 labels and then 100 a round up to 1,000, one trial, one process of one thread. Early stopping is off, so
-that both train for the same number of epochs on the same numbers of images.
+LeNet5, 100 labels and then 100 a round up to 1,000, one trial; as many processes of one thread as told, against a loop
+of as many threads. The image files have just been read, so that the system has them in memory. Early stopping is off:
+both train for the same number of epochs on the same numbers of images.
 """
 
 import argparse
@@ -86,13 +87,15 @@ def floor_of(data: Data, strategies: str) -> tuple[float, float]:
     return sum(wall for wall, _ in taken), sum(cpu for _, cpu in taken)
 
 
-def simulate(data: Data, strategy: str, out: Path) -> tuple[Ran, pd.DataFrame]:
+def simulate(data: Data, strategy: str, jobs: int, out: Path) -> tuple[Ran, pd.DataFrame]:
     """The command as a process, and its timings."""
+    for path in data.root.rglob("*.png"):
+        path.read_bytes()
     shutil.rmtree(out, ignore_errors=True)
     ran = run(
         "-m", "dfal_cli", "simulate", "--images", data.root, "--labels", data.oracle, "--test", data.test,
         "--out", out, "--arch", "lenet5", "--strategies", strategy, "--initial", INITIAL, "--count", COUNT,
-        "--budget", BUDGET, "--epochs", EPOCHS, "--patience", EPOCHS, "--device", "cpu", "--jobs", 1,
+        "--budget", BUDGET, "--epochs", EPOCHS, "--patience", EPOCHS, "--device", "cpu", "--jobs", jobs,
     )  # fmt: skip
     return ran, pd.read_csv(out / "timings.csv")
 
@@ -102,21 +105,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, help="keep the images there for the next run")
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES, help="as of simulate; a row each")
+    parser.add_argument("--jobs", type=int, default=1, help="of simulate; as many threads has the bare loop")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(options.jobs)
+    os.environ["OMP_NUM_THREADS"] = str(options.jobs)
     with tempfile.TemporaryDirectory() as temporary:
         keep = options.keep or Path(temporary)
         folder = image_folder("mnist", keep, SKETCHES)
         data = make_data(folder, Path(temporary))
-        print(f"{folder.name}, LeNet5, {EPOCHS} epochs a round, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n")
+        cores = f"{options.jobs} of {os.cpu_count()} cores"
+        print(f"{folder.name}, LeNet5, {EPOCHS} epochs a round, {cores}, {time.strftime('%Y-%m-%d')}\n")
         for row in (COLUMNS, ["---"] * len(COLUMNS)):
             print("|", " | ".join(row), "|")
         for strategy in options.strategies:
             before = floor_of(data, strategy)
-            ran, timings = simulate(data, strategy, Path(temporary) / "out")
+            ran, timings = simulate(data, strategy, options.jobs, Path(temporary) / "out")
             wall, cpu = map(min, zip(before, floor_of(data, strategy), strict=True))
-            steps, queries = timings["train_seconds"].sum(), timings["query_seconds"].sum()
+            # Of runs side by side, the share of a process.
+            steps, queries = (timings[name].sum() / options.jobs for name in ("train_seconds", "query_seconds"))
             cells = (
                 strategy, f"{ran.seconds:.1f}", f"{wall:.1f}", f"{ran.seconds / wall:.2f}",
                 f"{ran.cpu_seconds / cpu:.2f}", f"{steps:.1f}", f"{queries:.1f}",
