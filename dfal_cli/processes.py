@@ -24,6 +24,13 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB
 ANSWER, ERROR, READY = "answer", "error", "ready"
 
 
+def cores() -> int:
+    """How many cores this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def side_by_side(
     work: Callable[[Task], Iterable[Answer]], tasks: Sequence[Task], jobs: int
 ) -> Generator[Answer, None, None]:

@@ -1,6 +1,5 @@
 """Images in a stream of decoded batches: decoding runs beside computing, and memory stays flat as the pool grows."""
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 from dfal_cli.images.decode import Pixels, Shape, decode_image
 from dfal_cli.images.folder import inside
 from dfal_cli.images.opening import ImageError
+from dfal_cli.processes import cores
 
 MOST_WORKERS = 8
 
@@ -50,7 +50,7 @@ def read_batches(
 
     Threads, not processes: decoders release the interpreter lock, and there is nothing to start, to pickle or to leak.
     """
-    workers = min(os.cpu_count() or 1, MOST_WORKERS) if workers is None else workers
+    workers = min(cores(), MOST_WORKERS) if workers is None else workers
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
 
     def read(batch: Sequence[str]) -> Decoded:

@@ -1,7 +1,6 @@
 """What a report says of the simulation itself: its settings as they came out, and what its strategies do."""
 
 import importlib.metadata
-import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +9,7 @@ from dfal_cli import __version__
 from dfal_cli.architecture import default_architecture
 from dfal_cli.files import settings_of
 from dfal_cli.images import Shape
+from dfal_cli.processes import cores
 from dfal_cli.strategies import STRATEGIES
 
 TOLD_OTHERWISE = ("out", "force", "wait", "workers", "image_size", "grey")
@@ -33,7 +33,7 @@ def what_ran(options: Any, shape: Shape, oracle_classes: Iterable[str], test_ima
         "input": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}",
         "oracle": f"{len(classes):,} images, {len(set(classes)):,} classes",
         "test images": f"{test_images:,}",
-        "cores": str(os.cpu_count()),
+        "cores": str(cores()),
         "torch": importlib.metadata.version("torch"),
         "dfal": __version__,
     }
