@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dfal_cli.files import fingerprint
-
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], otherwise: Mapping[str, str]) -> Iterator[str]:
     """Say of each option ("settings"), and of each part that `otherwise` has words for, how `before` was made.
@@ -13,8 +11,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], otherwise: Ma
     """
     old, new = before.get("settings", {}), now["settings"]
     for name in new:
-        if fingerprint(old.get(name)) != fingerprint(new[name]):
-            yield _of_option(_spelt(name, old.get(name)), _spelt(name, new[name]))
+        was, is_now = _spelt(name, old.get(name)), _spelt(name, new[name])
+        if was != is_now:
+            yield _of_option(was, is_now)
     for part, said in otherwise.items():
         if before.get(part) != now[part]:
             yield said.format(before.get(part, "another"), now[part])
@@ -33,9 +32,9 @@ def _spelt(name: str, value: Any) -> str:
     """An option as on the command line; "" if it is not given."""
     if name == "grey":
         return {True: "--gray", False: "--color"}.get(value, "")
-    if value is None or value is False or value == []:
+    if value in (None, False, [], ()):
         return ""
     option = f"--{name.replace('_', '-')}"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return " ".join(f"{option} {one}" for one in value)
     return option if value is True else f"{option} {value}"

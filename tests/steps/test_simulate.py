@@ -90,7 +90,7 @@ def test_the_report_says_what_was_run_and_what_came_of_it(house: Path) -> None:
     assert resolved == {"arch": "lenet5", "candidates": "all", "device": "cpu", "jobs": "1", "dfal": __version__}
     data = {name: page.settings()[name] for name in ("input", "oracle", "test images")}
     assert data == {"input": "16 × 16, grey", "oracle": "16 images, 2 classes", "test images": "8"}
-    assert page.settings()["cores"] == str(os.cpu_count())
+    assert page.settings()["cores"] == str(len(os.sched_getaffinity(0)))
     assert "3 strategies, 2 trials, 3 rounds from 4 to 8 annotations" in page.words
     results = pd.read_csv(house / "out" / "results.csv")
     at_end = results[results["annotations"] == 8].groupby("strategy")["accuracy"].mean()
@@ -208,6 +208,16 @@ def test_a_warning_says_of_which_round_it_is(house: Path) -> None:
     assert ended.json["warnings"] == [
         "dfal, trial 1, round 3: 3 of 3 images have no margin (3 cap reached); the nearest may be among them"
     ]
+
+
+def test_a_warning_that_every_round_would_give_is_given_once(house: Path, tmp_path: Path) -> None:
+    for name in ("pool.csv", "test.csv"):
+        write(tmp_path / name, *(house / name).read_text().replace(",dark", ",cat").replace(",light", ",Cat").split())
+    shutil.copytree(house / "images", tmp_path / "images")
+    ended = simulate(tmp_path, "out", "--strategies", "random,entropy", "--trials", 2, "--json")
+    (warning,) = ended.json["warnings"]
+    assert warning.startswith("random, trial 1, round 0: ")
+    assert "trained as two classes" in warning
 
 
 def test_a_log_has_no_line_for_every_round(house: Path) -> None:

@@ -168,6 +168,12 @@ def test_results_of_another_device_or_version_are_not_joined(house: Path, part: 
     assert (ended.code, said in ended.stderr) == (2, True), ended.stderr
 
 
+def test_results_of_who_knows_what_are_not_joined(house: Path) -> None:
+    (house / "out" / ".made_from").write_text("{")
+    ended = simulate("out", trials=2)
+    assert (ended.code, "out: made from what cannot be told any more" in ended.stderr) == (2, True), ended.stderr
+
+
 def test_results_of_changed_images_or_networks_are_not_joined(house: Path) -> None:
     layers = "torch.nn.Flatten(), torch.nn.Linear(256, num_classes)"
     own = write(house / "simulated_networks.py", OWN.format(name="first", layers=layers))

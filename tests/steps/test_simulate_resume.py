@@ -158,6 +158,15 @@ def test_runs_that_have_ended_are_in_the_tables_before_the_others_end(house: Pat
     assert len(pd.read_csv(out / "timings.csv")) == 5
 
 
+@pytest.mark.slow
+def test_who_has_forced_a_new_beginning_is_told_how_to_go_on_from_it(house: Path) -> None:
+    simulate(house, "forced", "--strategies", "random", "--jobs", 1)
+    command = arguments(house, "forced", "--strategies", "random", "--jobs", 1)
+    begun = stop_when(lambda: 1 <= rounds_in(house / "forced") < 5, signal.SIGTERM, *command, "--force")
+    assert (begun[0], "the same command goes on without --force, which would begin anew" in begun[1]) == (143, True)
+    assert "going on: " in dfal(*command).stderr
+
+
 def test_only_twins_that_labels_refer_to_are_kept_while_a_run_goes_on(house: Path) -> None:
     out = house / "twins"
     command = arguments(house, "twins", "--strategies", "dfal-diverse", "--jobs", 1)

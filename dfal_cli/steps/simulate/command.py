@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.path_options import check_paths, must_exist
-from dfal_cli.processes import side_by_side
+from dfal_cli.processes import cores, side_by_side
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.signals import at_once
@@ -69,7 +68,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         claim(options.out, made, force=options.force)
         done = _done_before(options.out, inputs)
         clear(options.out, done)
-        jobs = options.jobs or (1 if device == "cuda" else os.cpu_count() or 1)
+        jobs = options.jobs or (1 if device == "cuda" else cores())
         shape = input_shape_of(options.out)
         if shape is None or len(done) < len(inputs.runs):
             shape = _play(options, inputs, done, jobs, reporter)
@@ -146,8 +145,9 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
     if there:
         reporter.note(f"going on: {there} of {total} rounds are there")
     playing: Done = {run: [] for run in left}
+    told: set[str] = set()
     with (
-        _telling(lambda: f"after {there} of {total} rounds; the same command goes on"),
+        _telling(lambda: f"after {there} of {total} rounds; {_how_to_go_on(options)}"),
         reporter.progress("simulating", total, "rounds", there) as advance,
         at_once(),  # a round may take hours
         contextlib.closing(side_by_side(functools.partial(_rounds_of, simulation), left, jobs)) as rounds,
@@ -156,7 +156,9 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
             run = Run(played.result[0], int(played.result[1]))
             playing[run].append(played)
             for warning in played.warnings:
-                reporter.warn(f"{_round(played)}: {warning}")
+                if warning not in told:  # what is said of a class would be said of every round
+                    reporter.warn(f"{_round(played)}: {warning}")
+                    told.add(warning)
             if not played.before:
                 there += 1
                 advance(1)
@@ -193,6 +195,10 @@ def _telling(how_far: Callable[[], str]) -> Iterator[None]:
     except Interrupted as stopped:
         stopped.add_note(how_far())
         raise
+
+
+def _how_to_go_on(options: SimulateOptions) -> str:
+    return "the same command goes on" + (" without --force, which would begin anew" if options.force else "")
 
 
 def _rounds_of(simulation: Simulation, run: Run) -> Iterator[Played]:

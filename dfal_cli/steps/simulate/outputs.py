@@ -24,6 +24,7 @@ from dfal_cli.tables import to_csv, write_csv
 RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
 ROUNDS, MADE_FROM, INPUT = ".rounds", ".made_from", "input.json"
 UNREADABLE = "unreadable.csv"
+UNKNOWN = f"from what cannot be told any more ({MADE_FROM} is damaged)"
 OWN = {*OUTPUTS, MADE_FROM, UNREADABLE}
 """What a simulation writes into the folder itself."""
 
@@ -42,7 +43,7 @@ def refuse_others(out: Path, made_from: Mapping[str, Any]) -> None:
     rounds = _rounds_in(out / ROUNDS)
     if before == _as_stored(made_from) or not (rounds or any((out / name).exists() for name in OUTPUTS)):
         return
-    told = " and ".join(differences(before, _as_stored(made_from), OTHERWISE))
+    told = " and ".join(differences(before, _as_stored(made_from), OTHERWISE)) if before else UNKNOWN
     lost = f"discard its {rounds} rounds" if rounds else "replace its results"
     raise UsageError(f"{out}: made {told}; choose another --out, or --force to {lost}")
 
@@ -131,13 +132,18 @@ def write_so_far(out: Path, tables: Tables) -> None:
 def write_all(out: Path, tables: Tables, settings: Mapping[str, str]) -> tuple[list[Path], bool]:
     """Write tables, curves and report, unless they are there; return their paths, and whether anything was written."""
     outputs = [out / name for name in OUTPUTS]
-    if all(path.exists() for path in outputs) and (out / RESULTS).read_bytes() == to_csv(tables.results).encode():
+    there = all(path.exists() for path in outputs)
+    if there and _holds(out / RESULTS, tables.results) and _holds(out / TIMINGS, tables.timings):
         return outputs, False
     write_so_far(out, tables)
     results, timings = map(as_numbers, tables)
     write_curves(out / CURVES, results)
     write_report(out / REPORT, results, timings, settings)  # last: its presence says that all is there
     return outputs, True
+
+
+def _holds(path: Path, table: pd.DataFrame) -> bool:
+    return path.read_bytes() == to_csv(table).encode()
 
 
 def _stored(out: Path) -> dict[str, Any] | None:
