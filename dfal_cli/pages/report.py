@@ -41,7 +41,7 @@ def write_report(path: Path, results: pd.DataFrame, timings: pd.DataFrame, setti
     write_page(
         path, "report.html.jinja", "dfal simulate", version=__version__, facts=_facts(results),
         summary=_summary(results), explained=explained(comparison.strategies_of(results)),
-        caution=_caution(trials), can_be_clear=trials >= FEWEST_TO_RESAMPLE,
+        caution=_caution(trials), has_intervals=trials > 1, can_be_clear=trials >= FEWEST_TO_RESAMPLE,
         picture=f"data:image/svg+xml;base64,{picture}", tables=report_tables(results, timings), settings=settings,
     )  # fmt: skip
 
@@ -124,10 +124,11 @@ def _summary_of_end(results: pd.DataFrame, baseline: str) -> tuple[str, list[Lin
     at_end = comparison.accuracies_at(results, last)
     lines = []
     for name in comparison.ranked_strategies(results):
+        if name == baseline:
+            continue
         cell = difference_cell(at_end, name, baseline)
         ends = "".join(f" ({detail})" for detail in cell.details)
         lines.append(Line(f"{name}: {percent(at_end[name].mean(), 2)}, {cell.text} points{ends}", cell.mark))
-    lines.pop(comparison.ranked_strategies(results).index(baseline))
     accuracy = percent(at_end[baseline].mean(), 2)
     return f"With {last:,} labels {baseline} has {accuracy} accuracy ({_trials(len(at_end))}).", lines
 

@@ -161,7 +161,7 @@ def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Tab
 
 def _seconds_table(timings: pd.DataFrame, ranked: list[str]) -> Table:
     seconds = comparison.mean_seconds(timings)
-    columns = ["training", "query round", "first query round", "last query round"]
+    columns = ["training and test", "query round", "first query round", "last query round"]
     rows = [Row(name, [Cell(_seconds(float(value))) for value in seconds.loc[name].to_numpy()]) for name in ranked]
     note = (
         "Seconds, mean over trials, as the clock ran on this machine with the jobs named below (What was run), which "

@@ -179,9 +179,12 @@ def test_what_is_clear_is_marked_and_what_is_not_is_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("trials", "reason"), [(1, "One trial: no interval"), (2, "2 trials are too few")])
-def test_one_or_two_trials_have_no_interval_and_nothing_is_clear(tmp_path: Path, trials: int, reason: str) -> None:
+def test_one_or_two_trials_have_no_interval_of_a_comparison_and_nothing_is_clear(
+    tmp_path: Path, trials: int, reason: str
+) -> None:
     page = report(tmp_path, simulated(trials))
     assert reason in page.words
+    assert ("How to read the tables" in page.words) == (trials == 2), "mean accuracies have intervals"
     assert "told apart" not in page.words
     assert "clearly" not in page.words
     assert not {"better", "worse"} & {attributes.get("class") for _, attributes in page.tags}
