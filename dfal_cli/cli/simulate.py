@@ -54,12 +54,12 @@ def simulate(
         list[Path], option("--labels", help="The oracle: a label for every pool image.", panel=IN, metavar="CSV")
     ],
     test: Annotated[list[Path], option("--test", help="Labels file to measure on.", panel=IN, metavar="CSV")],
-    out: Annotated[Path, option("--out", help="Folder for tables and curves.", panel=OUT, metavar="DIR")],
+    out: Annotated[Path, option("--out", help="Folder for tables, curves and report.", panel=OUT, metavar="DIR")],
     strategies: Annotated[
         str,
         option(
             "--strategies",
-            help=f"Any of {', '.join(STRATEGIES)}.",
+            help=f"Any of {', '.join(STRATEGIES)}; the README says what each asks about.",
             panel=ROUNDS,
             metavar="A,B,C",
         ),
@@ -70,7 +70,8 @@ def simulate(
         int, option("--budget", help="Labels in all, the initial ones included.", panel=ROUNDS, minimum=1)
     ] = 1000,
     trials: Annotated[
-        int, option("--trials", help="Repetitions from other initial labels.", panel=ROUNDS, minimum=1)
+        int,
+        option("--trials", help="Repetitions from other initial labels; 5 tell something.", panel=ROUNDS, minimum=1),
     ] = 1,
     candidates: Candidates = None,
     norm: Norm = "l2",

@@ -31,7 +31,7 @@ class Strategy:
     """An entry of the table."""
 
     pick: Pick
-    """pool, count -> positions of at most count rows, best query first."""
+    """pool, count, generator -> positions of at most count rows, best query first."""
     help: str
     measure: str | None = None
     """The column it sorts by, shown in the query list."""

@@ -16,7 +16,8 @@ DECAY = 0.0033
 def confident_labels(others: "pd.DataFrame", round_number: int) -> "pd.Series[str]":
     """The predicted class of each row whose entropy is below the round's threshold, (0.05 - 0.0033 round) nats.
 
-    others: the rows of the pool that are not asked about. None is below the threshold from round 16 on.
+    others: the rows of the pool that are not asked about. None is below the threshold from round 16 on; others read
+    the paper's decay as one of the threshold before, 0.0033 round lower each time, which ends at round 6.
     """
     threshold = max(0.0, FIRST_THRESHOLD - DECAY * round_number)
     return others.loc[others["entropy"] < threshold, PREDICTED]
