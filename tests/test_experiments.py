@@ -25,6 +25,8 @@ def test_results_come_with_their_timings_and_picture(results: Path) -> None:
     assert tuple(pd.read_csv(results.with_name("timings.csv")).columns) == TIMINGS_COLUMNS
     assert results.with_name("curves.png").exists()
     assert table.groupby(["strategy", "trial"]).size().nunique() == 1, "every run has all of its rounds"
+    beginnings = table[table["round"] == 0].groupby("trial")[["accuracy", "loss"]].nunique()
+    assert (beginnings == 1).all(axis=None), "the runs of a trial begin with the same network on the same labels"
 
 
 def test_every_experiment_is_told_of_in_the_readme() -> None:
@@ -60,6 +62,7 @@ def test_an_experiment_runs_on_what_prepare_has_made(tmp_path: Path) -> None:
     for name in ("simulate.sh", "networks.py", "mnist_batch100/run.sh"):
         (copy / name).write_text((EXPERIMENTS / name).read_text())
     small = ["--initial", "4", "--count", "1", "--budget", "5", "--trials", "1", "--epochs", "1", "--quiet"]
-    environment = os.environ | {"DATA": str(data), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    subprocess.run(["bash", copy / "mnist_batch100" / "run.sh", *small], env=environment, check=True, timeout=600)
+    environment = os.environ | {"DATA": "data", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", copy / "mnist_batch100" / "run.sh", *small]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=600)
     assert len(pd.read_csv(copy / "mnist_batch100" / "results.csv")) == 12 * 2

@@ -3,6 +3,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
+DATA=$(cd "$DATA" && pwd)
 every=random,entropy,least-confidence,probability-gap,bald,egl,core-set,ceal,badge,dfal-without-twins,dfal,dfal-diverse
 
 simulate() {

@@ -7,7 +7,6 @@ import pandas as pd
 
 from dfal_cli import comparison
 from dfal_cli.comparison import as_numbers
-from dfal_cli.intervals import student_interval
 from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, percent
 
 HERE = Path(__file__).parent
@@ -39,7 +38,7 @@ def accuracies(results: pd.DataFrame, counts: Sequence[int]) -> str:
     at = [comparison.accuracies_at(results, count) for count in counts]
     rows = []
     for name in comparison.ranked_strategies(results):
-        low, high = student_interval(at[-1][name].dropna().to_numpy())
+        low, high = comparison.accuracy_interval(at[-1][name].dropna().to_numpy())
         last = f"{at[-1][name].mean():.3f}" + ("" if pd.isna(low) else f" ({low:.3f} to {high:.3f})")
         means = [f"{each[name].mean():.3f}" for each in at[:-1]]
         difference = "" if name == baseline else _text(difference_cell(areas, name, baseline))
