@@ -32,7 +32,7 @@ def _spelt(name: str, value: Any) -> str:
     """An option as on the command line; "" if it is not given."""
     if name == "grey":
         return {True: "--gray", False: "--color"}.get(value, "")
-    if value in (None, False, [], ()):
+    if value is None or value is False or value in ([], ()):  # but 0 is a value
         return ""
     option = f"--{name.replace('_', '-')}"
     if isinstance(value, list | tuple):

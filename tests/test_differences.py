@@ -14,6 +14,9 @@ OTHERWISE = {"torch": "with torch {0}, not {1}", "code": "with other code"}
     [
         ({"norm": "l2"}, {"norm": "linf"}, "with --norm l2, not linf"),
         ({"max_iterations": 50}, {"max_iterations": 5}, "with --max-iterations 50, not 5"),
+        ({"overshoot": 0.02}, {"overshoot": 0.0}, "with --overshoot 0.02, not 0.0"),
+        ({"seed": 0}, {"seed": 7}, "with --seed 0, not 7"),
+        ({"nearest": None}, {"nearest": 0}, "without --nearest 0"),
         ({"clip": False}, {"clip": True}, "without --clip"),
         ({"clip": True}, {"clip": False}, "with --clip, not without"),
         ({"classes": None}, {"classes": 3}, "without --classes 3"),
@@ -36,5 +39,6 @@ def test_parts_are_told_in_their_own_words() -> None:
 
 
 def test_what_is_the_same_is_not_told() -> None:
+    assert not list(differences({"settings": {}}, {"settings": {"clip": False, "measure": []}}, {}))
     settings = {"settings": {"measure": ["bald"], "norm": "l2"}, "torch": "2.9", "code": "a"}
     assert not list(differences(settings, {**settings, "settings": {"measure": ("bald",), "norm": "l2"}}, OTHERWISE))
