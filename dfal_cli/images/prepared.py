@@ -22,9 +22,9 @@ from dfal_cli.images.folder import Listing, inside
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
-from dfal_cli.images.stream import MOST_WORKERS, Decoded, read_batches
+from dfal_cli.images.stream import Decoded, read_batches, worker_count
 from dfal_cli.kept import read_json, write_json
-from dfal_cli.processes import cores, side_by_side
+from dfal_cli.processes import side_by_side
 
 KEPT_BYTES = 4 * 10**9
 """Of images that take more than that, none is kept: they are read from disk each time."""
@@ -146,7 +146,7 @@ class _Preparing:
         self._images = images
         self._in_pool = in_pool
         self._file = file
-        self._workers = min(cores(), MOST_WORKERS) if workers is None else max(1, workers)
+        self._workers = max(1, worker_count(workers))
         self._reporter = reporter
         self._unreadable: dict[str, str] = {}
 

@@ -16,6 +16,11 @@ from dfal_cli.processes import cores
 MOST_WORKERS = 8
 
 
+def worker_count(workers: int | None) -> int:
+    """As told; else one per core, up to 8."""
+    return min(cores(), MOST_WORKERS) if workers is None else workers
+
+
 class ImageReader(Protocol):
     """Something that turns an image's path (relative to the image root) into (C, H, W) uint8 pixels."""
 
@@ -46,11 +51,11 @@ def read_batches(
     workers: int | None = None,
     reader: ImageReader = read_from_disk,
 ) -> Iterator[Decoded]:
-    """Yield the images as batches of `batch_size`, decoded ahead by `workers` threads (None: one per core, up to 8).
+    """Yield the images as batches of `batch_size`, decoded ahead by `workers` threads (`worker_count`).
 
     Threads, not processes: decoders release the interpreter lock, and there is nothing to start, to pickle or to leak.
     """
-    workers = min(cores(), MOST_WORKERS) if workers is None else workers
+    workers = worker_count(workers)
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
 
     def read(batch: Sequence[str]) -> Decoded:

@@ -1,7 +1,6 @@
 """simulate: whole rounds on a tiny folder."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dfal_cli import __version__
+from dfal_cli.processes import cores
 from dfal_cli.result import Result
 from dfal_cli.steps.simulate import rounds
 from dfal_cli.steps.train import TrainOptions, train
@@ -90,7 +90,7 @@ def test_the_report_says_what_was_run_and_what_came_of_it(house: Path) -> None:
     assert resolved == {"arch": "lenet5", "candidates": "all", "device": "cpu", "jobs": "1", "dfal": __version__}
     data = {name: page.settings()[name] for name in ("input", "oracle", "test images")}
     assert data == {"input": "16 × 16, grey", "oracle": "16 images, 2 classes", "test images": "8"}
-    assert page.settings()["cores"] == str(len(os.sched_getaffinity(0)))
+    assert page.settings()["cores"] == str(cores())
     assert "3 strategies, 2 trials, 3 rounds from 4 to 8 annotations" in page.words
     results = pd.read_csv(house / "out" / "results.csv")
     at_end = results[results["annotations"] == 8].groupby("strategy")["accuracy"].mean()
