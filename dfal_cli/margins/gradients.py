@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from dfal_cli.forwards import is_as_made
+
 
 @contextlib.contextmanager
 def pixel_gradients(model: nn.Module) -> Iterator[None]:
@@ -68,7 +70,7 @@ def traced_with_head(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor, 
             last[:] = [(layer, output, output._version)]  # type: ignore[list-item]  # only hung on nn.Linear
 
     # A layer whose forward was replaced may do anything, and so may other hooks: this one comes before them.
-    layers = [layer for layer in model.modules() if type(layer) is nn.Linear and "forward" not in vars(layer)]
+    layers = [layer for layer in model.modules() if is_as_made(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(remember, prepend=True) for layer in layers]
     try:
         leaf, logits = traced_logits(model, points)

@@ -6,6 +6,7 @@ To add one: write a function `f(num_classes, input_shape)` in this package and g
 from dfal_cli.models.initialise import seeded
 from dfal_cli.models.network import build_network, check_finite, fit_weights, is_known, outline, runs_code
 from dfal_cli.models.normalised import Network, Normalisation, Shape
+from dfal_cli.models.pooling import quick_pooling
 
 __all__ = [
     "Network",
@@ -16,6 +17,7 @@ __all__ = [
     "fit_weights",
     "is_known",
     "outline",
+    "quick_pooling",
     "runs_code",
     "seeded",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dfal_cli.device import first_batch_size
 from dfal_cli.errors import UsageError
-from dfal_cli.models import seeded
+from dfal_cli.models import quick_pooling, seeded
 from dfal_cli.training.augment import augmented
 from dfal_cli.training.examples import Examples, Ready
 
@@ -243,7 +243,7 @@ def evaluate(model: nn.Module, examples: Ready, num_classes: int) -> Evaluation:
     model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=examples.device)
     counts = torch.zeros(num_classes**2, dtype=torch.int64, device=examples.device)
-    with torch.no_grad():
+    with torch.no_grad(), quick_pooling(model):
         everything = torch.arange(examples.number, device=examples.device)
         for items in torch.split(everything, first_batch_size(examples.device, examples.shape)):
             images, labels = examples.batch(items)

@@ -17,6 +17,7 @@ from dfal_cli.errors import TryAgainError
 from dfal_cli.files import beside, fingerprint, locked
 from dfal_cli.images import Decoded, ImageSource, Listing, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
+from dfal_cli.models import quick_pooling
 from dfal_cli.path_options import check_paths
 from dfal_cli.pool import draw_candidates, find_pool
 from dfal_cli.result import Result, up_to_date
@@ -83,7 +84,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
                 )
                 if network.sha256 != shaped_by["checkpoint"]:
                     raise TryAgainError(f"{options.checkpoint}: has just been replaced; run the same command again")
-                with full_precision():
+                with full_precision(), quick_pooling(network.model):
                     listing = Listing(pool, unlisted)
                     result = _score(options, network, source, listing, labelled, shaped_by, parts, reporter)
         parts.remove()

@@ -1,0 +1,112 @@
+"""Max pooling as it is computed where no gradient is wanted: torch's numbers, to the bit."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from dfal_cli.models import build_network, quick_pooling
+
+POOLINGS = {
+    "2 x 2": nn.MaxPool2d(2),
+    "overlapping, padded": nn.MaxPool2d(3, stride=2, padding=1),
+    "at every place": nn.MaxPool2d(3, stride=1, padding=1),
+    "with gaps": nn.MaxPool2d(2, stride=3),
+    "wide, by pairs": nn.MaxPool2d((1, 3), stride=(2, 1), padding=(0, 1)),
+    "1 x 1": nn.MaxPool2d(1),
+    "dilated": nn.MaxPool2d(2, dilation=2),
+    "to the last row": nn.MaxPool2d(2, ceil_mode=True),
+}
+
+
+def some_images(*size: int) -> torch.Tensor:
+    """Many equal values, as after a ReLU, and some that are not finite."""
+    images = torch.randn(*size, generator=torch.Generator().manual_seed(0)).relu()
+    images.view(-1)[::41] = torch.nan
+    images.view(-1)[::37] = torch.inf
+    images.view(-1)[::31] = -torch.inf
+    return images
+
+
+def both_ways(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.no_grad():
+        expected = model(images.clone())
+        with quick_pooling(model):
+            return model(images), expected
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("size", [(4, 3, 24, 24), (2, 5, 7, 9), (3, 11, 13), (0, 3, 8, 8)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_every_pooling_is_torch_s_to_the_bit(name, size, dtype):
+    quick, expected = both_ways(POOLINGS[name], some_images(*size).to(dtype))
+    assert quick.dtype == expected.dtype
+    assert quick.shape == expected.shape
+    assert torch.equal(quick.nan_to_num(7), expected.nan_to_num(7))
+    assert torch.equal(quick.isnan(), expected.isnan())
+
+
+def test_channels_that_come_last_stay_last():
+    images = some_images(4, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    quick, expected = both_ways(nn.MaxPool2d(2), images)
+    assert quick.stride() == expected.stride()
+    assert torch.equal(quick.nan_to_num(7), expected.nan_to_num(7))
+
+
+@pytest.mark.parametrize("arch", ["lenet5", "vgg8", "resnet18", "squeezenet1_1"])
+def test_logits_of_whole_networks_are_the_same(arch):
+    network = build_network(arch, 5, (3, 64, 64)).eval()
+    quick, expected = both_ways(network, torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(quick, expected)
+
+
+def test_it_is_done_the_quick_way_only_where_no_gradient_is_wanted(monkeypatch):
+    pooling, images = nn.MaxPool2d(2), torch.rand(1, 1, 4, 4, requires_grad=True)
+    with quick_pooling(pooling):
+        pooling(images).sum().backward()  # by torch's own: its gradient goes to the first of equal maxima
+        assert images.grad.count_nonzero() == 4
+        monkeypatch.setattr(nn.MaxPool2d, "forward", lambda *_: pytest.fail("torch's own was called"))
+        with torch.no_grad():
+            assert pooling(images).shape == (1, 1, 2, 2)
+
+
+def test_images_too_small_to_be_pooled_are_refused_as_by_torch():
+    with pytest.raises(RuntimeError, match="too small"), torch.no_grad(), quick_pooling(pooling := nn.MaxPool2d(4)):
+        pooling(torch.zeros(1, 1, 3, 3))
+
+
+def test_afterwards_the_layers_are_as_they_were_and_a_copy_made_meanwhile_works():
+    network = nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(2))
+    with quick_pooling(network):
+        with quick_pooling(network):
+            pass
+        assert all("forward" in vars(layer) for layer in network)  # the inner block took nothing away
+        copied = copy.deepcopy(network)
+    assert not any("forward" in vars(layer) for layer in network)
+    network[0].kernel_size = 8  # no part of the copy
+    with torch.no_grad():
+        assert copied(torch.zeros(1, 1, 8, 8)).shape == (1, 1, 2, 2)
+
+
+def test_layers_that_do_something_else_are_left_alone():
+    class Doubling(nn.MaxPool2d):
+        def forward(self, images):
+            return 2 * super().forward(images)
+
+    own = nn.MaxPool2d(2)
+    own.forward = lambda images: images
+    indexed = nn.MaxPool2d(2, return_indices=True)
+    images = torch.ones(1, 1, 2, 2)
+    with torch.no_grad(), quick_pooling(nn.ModuleList([doubling := Doubling(2), own, indexed])):
+        assert doubling(images).item() == 2
+        assert own(images) is images
+        assert len(indexed(images)) == 2
+    assert own(images) is images
+
+
+def test_a_compiled_network_is_left_alone():
+    network = nn.Sequential(nn.MaxPool2d(2))
+    compiled = torch.compile(network, backend="eager")
+    with quick_pooling(nn.Sequential(compiled)):
+        assert "forward" not in vars(network[0])
