@@ -6,8 +6,7 @@ import os
 import signal
 import threading
 import traceback
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -32,40 +31,43 @@ def cores() -> int:
 
 
 def side_by_side(
-    work: Callable[[Task], Iterable[Answer]], tasks: Sequence[Task], jobs: int
+    work: Callable[[Task], Iterable[Answer]], tasks: list[Task], jobs: int
 ) -> Generator[Answer, None, None]:
     """Yield the answers of `work` to every task as they come, from at most `jobs` processes of one thread each.
 
+    Tasks leave the list from its beginning; those that an answer leads to can be put into it when that has come.
     The processes are started anew (spawned), with one thread for arithmetic: what they compute does not depend on how
     many there are. Close the generator to end them; they also end when this process is killed.
     Raises what `work` raises, and TryAgainError if a process is killed.
     """
     if min(jobs, len(tasks)) == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
-        for task in tasks:  # this process is such a one, and has been started
-            yield from work(task)
+        while tasks:  # this process is such a one, and has been started
+            yield from work(tasks.pop(0))
         return
-    waiting = deque(tasks)
     processes: dict[Connection, BaseProcess] = {}
+    idle: list[Connection] = []
     try:
         with _one_thread():
             for _ in range(min(jobs, len(tasks))):
                 connection, process = _start(work)
                 processes[connection] = process
-        while processes:
-            for ready in wait(list(processes)):
+        while len(idle) < len(processes):
+            for ready in wait(list(processes)):  # an idle one has something to say if it is killed
                 connection = cast(Connection, ready)
                 kind, content = _receive(connection)
                 if kind == ANSWER:
                     yield content
                 elif kind == ERROR:
                     raise content
-                elif waiting:
-                    connection.send(waiting.popleft())
                 else:
-                    _end(processes.pop(connection))
+                    idle.append(connection)
+            while tasks and idle:
+                idle.pop().send(tasks.pop(0))
     finally:
         for process in processes.values():
-            _end(process)
+            process.kill()  # nothing is lost: whole files are written, or none
+        for process in processes.values():
+            process.join()
 
 
 def _start(work: Callable[[Task], Iterable[Answer]]) -> tuple[Connection, BaseProcess]:
@@ -88,12 +90,6 @@ def _receive(connection: Connection) -> tuple[str, Any]:
     except (EOFError, ConnectionResetError):
         raise TryAgainError("a process was killed, mostly for want of memory; try again with fewer --jobs") from None
     return received
-
-
-def _end(process: BaseProcess) -> None:
-    """Nothing is lost: whole files are written, or none."""
-    process.kill()
-    process.join()
 
 
 def _serve(connection: Connection, work: Callable[[Task], Iterable[Answer]]) -> None:

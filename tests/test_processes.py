@@ -1,12 +1,17 @@
-"""Processes side by side: how many there are when nobody says."""
+"""Processes side by side: how many there are when nobody says, and what they are given to do."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from dfal_cli.processes import cores
+from dfal_cli.errors import TryAgainError
+from dfal_cli.processes import cores, side_by_side
 
 ON_ONE_CORE = """
 import os
@@ -21,3 +26,58 @@ def test_a_process_that_is_tied_to_a_core_counts_that_one_only() -> None:
     told = subprocess.run([sys.executable, "-c", ON_ONE_CORE], capture_output=True, text=True, check=True)
     assert told.stdout == "1\n"
     assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+def halved(number: int) -> Iterator[int]:
+    yield number // 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 9])
+def test_tasks_that_an_answer_leads_to_are_done_too(jobs: int) -> None:
+    tasks, found = [8, 5], []
+    for half in side_by_side(halved, tasks, jobs):
+        found.append(half)
+        if half:
+            tasks.append(half)
+    assert sorted(found) == [0, 0, 1, 1, 2, 2, 4]
+    assert not tasks
+
+
+def waiting_or_not(task: tuple[Path, str]) -> Iterator[tuple[str, int]]:
+    """`long` says that it has begun when `short` has ended, and ends when `later` has."""
+    folder, name = task
+    if name == "long":
+        _wait_for(folder / "short")
+        time.sleep(0.2)  # until that process is idle
+        yield "begun", os.getpid()
+        _wait_for(folder / "later")
+    yield name, os.getpid()
+    (folder / name).touch()
+
+
+def _wait_for(file: Path) -> None:
+    until = time.monotonic() + 60
+    while not file.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert file.exists()
+
+
+def test_an_idle_process_takes_up_what_comes_later(tmp_path: Path) -> None:
+    tasks = [(tmp_path, "long"), (tmp_path, "short")]
+    processes: dict[str, int] = {}
+    for name, process in side_by_side(waiting_or_not, tasks, 2):
+        processes[name] = process
+        if name == "begun":
+            tasks.append((tmp_path, "later"))
+    assert list(processes) == ["short", "begun", "later", "long"]
+    assert processes["short"] == processes["later"] != processes["long"]
+
+
+def test_an_idle_process_that_is_killed_is_noticed(tmp_path: Path) -> None:
+    processes: dict[str, int] = {}
+    with pytest.raises(TryAgainError, match="a process was killed"):
+        for name, process in side_by_side(waiting_or_not, [(tmp_path, "long"), (tmp_path, "short")], 2):
+            processes[name] = process
+            if name == "begun":
+                os.kill(processes["short"], signal.SIGKILL)
+    assert "long" not in processes

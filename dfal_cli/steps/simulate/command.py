@@ -1,5 +1,6 @@
 """simulate: whole rounds with an oracle file that answers, to see what a strategy is worth before paying for labels."""
 
+import bisect
 import contextlib
 import functools
 import itertools
@@ -38,7 +39,7 @@ from dfal_cli.steps.simulate.outputs import (
     write_so_far,
     written_in,
 )
-from dfal_cli.steps.simulate.simulation import Played, Run, SimulateOptions, Simulation, ended, rounds_in
+from dfal_cli.steps.simulate.simulation import Played, Run, SimulateOptions, Simulation, Turn, ended, rounds_in
 from dfal_cli.tables import write_rows
 
 Done = dict[Run, list[Played]]
@@ -144,13 +145,15 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
     there = len(done) * simulation.rounds_each + rounds_there(options.out, left)
     if there:
         reporter.note(f"going on: {there} of {total} rounds are there")
+    turns = {run: Turn(run.trial, 0, place, run.name) for place, run in enumerate(left)}
+    waiting = sorted(turns.values())
     playing: Done = {run: [] for run in left}
     told: set[str] = set()
     with (
         _telling(lambda: f"after {there} of {total} rounds; {_how_to_go_on(options)}"),
         reporter.progress("simulating", total, "rounds", there) as advance,
         at_once(),  # a round may take hours
-        contextlib.closing(side_by_side(functools.partial(_rounds_of, simulation), left, jobs)) as rounds,
+        contextlib.closing(side_by_side(functools.partial(_play_turn, simulation), waiting, jobs)) as rounds,
     ):
         for played in rounds:
             run = Run(played.result[0], int(played.result[1]))
@@ -163,7 +166,9 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
                 there += 1
                 advance(1)
                 reporter.detail(_line(played))
-            if len(playing[run]) == simulation.rounds_each:
+            if len(playing[run]) < simulation.rounds_each:
+                bisect.insort(waiting, turns[run]._replace(number=len(playing[run])))
+            else:
                 done[run] = playing[run]
                 write_so_far(options.out, tables_of(_in_order(inputs, done)))
     return images.shape
@@ -201,11 +206,11 @@ def _how_to_go_on(options: SimulateOptions) -> str:
     return "the same command goes on" + (" without --force, which would begin anew" if options.force else "")
 
 
-def _rounds_of(simulation: Simulation, run: Run) -> Iterator[Played]:
+def _play_turn(simulation: Simulation, turn: Turn) -> Iterator[Played]:
     """`play`; imported by the process that computes."""
     from dfal_cli.steps.simulate.rounds import play
 
-    yield from play(simulation, run)
+    yield from play(simulation, turn)
 
 
 def _round(played: Played) -> str:

@@ -25,70 +25,61 @@ from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import score
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.select import SelectOptions, select
-from dfal_cli.steps.simulate.simulation import DONE, Played, Run, Simulation, ended, round_in
+from dfal_cli.steps.simulate.simulation import DONE, Played, Simulation, Turn, ended, round_in
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import labelled_rows, read_labels, read_labels_files, read_queries, write_csv
 from dfal_cli.twins import TWINS_SUFFIX
+
+INITIAL = "initial"
+"""The folder of the first labels; the others are those of rounds."""
 
 LABELS, CHECKPOINT, QUERIES, SCORES = (
     "labels.csv", "model.safetensors", "queries.csv", "scores.parquet",
 )  # fmt: skip
 
 
-def play(simulation: Simulation, run: Run) -> Iterator[Played]:
-    """Play the rounds of a run, those left of it, and yield all."""
-    folder = simulation.folder / run.title
-    labels = folder / "initial" / LABELS
-    if not labels.exists():
-        shutil.rmtree(labels.parent, ignore_errors=True)
-        _Round(simulation, run, 0, labels.parent, None).begin()
-    rounds: list[Played] = []
-    before: Path | None = None
-    for number in range(simulation.rounds_each):
-        here = folder / str(number)
-        played = round_in(here / DONE)
-        if played is None:
-            shutil.rmtree(here, ignore_errors=True)
-            played = _Round(simulation, run, number, here, before).play(labels)
-            write_json(here / DONE, played[:2])
-            _remove(here, CHECKPOINT, f"trained-{CHECKPOINT}", SCORES, f"{SCORES}{LABELLED_SUFFIX}", QUERIES)
-            _remove_spare_twins(here)
-        yield played
-        rounds.append(played)
-        labels, before = here / LABELS, here
-    write_json(ended(simulation.folder, run), [played[:2] for played in rounds])
-    shutil.rmtree(folder)
+def play(simulation: Simulation, turn: Turn) -> Iterator[Played]:
+    """Play a round, unless it is there, and yield it. The rounds before it are there; after the last the run ends."""
+    folder = simulation.folder / turn.run.title
+    here = folder / str(turn.number)
+    played = round_in(here / DONE)
+    if played is None:
+        shutil.rmtree(here, ignore_errors=True)
+        played = _Round(simulation, turn, here, folder / (str(turn.number - 1) if turn.number else INITIAL)).play()
+        write_json(here / DONE, played[:2])
+        _remove(here, CHECKPOINT, f"trained-{CHECKPOINT}", SCORES, f"{SCORES}{LABELLED_SUFFIX}", QUERIES)
+        _remove_spare_twins(here)
+    if turn.number == simulation.rounds_each - 1:
+        rounds = [round_in(folder / str(each) / DONE) for each in range(simulation.rounds_each)]
+        write_json(ended(simulation.folder, turn.run), [each[:2] for each in rounds if each])
+        shutil.rmtree(folder)
+    yield played
 
 
 class _Round:
     """A round, and the steps as it calls them: the same ones that the commands call."""
 
-    def __init__(self, simulation: Simulation, run: Run, number: int, here: Path, before: Path | None) -> None:
+    def __init__(self, simulation: Simulation, turn: Turn, here: Path, before: Path) -> None:
+        """before: the folder of the round before, or that of the initial labels."""
         self._simulation = simulation
         self._options = simulation.options
-        self._strategy = STRATEGIES[run.name]
-        self._name = run.name
-        self._is_random = run.name == "random"
-        self._place = (run.name, str(run.trial), str(number))
-        self._number = number
-        self._seed = simulation.seed(run.trial, number + 1)
-        self._first_seed = simulation.seed(run.trial, 0)
+        self._strategy = STRATEGIES[turn.name]
+        self._name = turn.name
+        self._is_random = turn.name == "random"
+        self._place = (turn.name, str(turn.trial), str(turn.number))
+        self._number = turn.number
+        self._seed = simulation.seed(turn.trial, turn.number + 1)
+        self._first_seed = simulation.seed(turn.trial, 0)
         self._here = here
         self._before = before
         self._steps = Silent()
 
-    def begin(self) -> None:
-        """Random labels, the same for all strategies of a trial."""
-        picking = SelectOptions(
-            count=self._options.initial, out=self._here / QUERIES, images=self._options.images,
-            strategy="random", seed=self._first_seed,
-        )  # fmt: skip
-        select(picking, self._steps, self._simulation.images)
-        self._answer(self._here / LABELS)
-
-    def play(self, labels: Path) -> Played:
+    def play(self) -> Played:
         """Train on the labels, measure, and ask for further ones unless the budget is spent."""
+        labels = self._before / LABELS
+        if not self._number and not labels.exists():
+            self._begin()
         known = labelled_rows(read_labels(labels))[LABEL]
         wanted = min(self._options.count, self._simulation.budget - len(known))
         started = time.perf_counter()
@@ -104,13 +95,24 @@ class _Round:
             tuple(self._steps.warnings),
         )
 
+    def _begin(self) -> None:
+        """Random labels, the same for all strategies of a trial. What is said of them the training says too."""
+        shutil.rmtree(self._before, ignore_errors=True)
+        silent = Silent()
+        picking = SelectOptions(
+            count=self._options.initial, out=self._before / QUERIES, images=self._options.images,
+            strategy="random", seed=self._first_seed,
+        )  # fmt: skip
+        select(picking, silent, self._simulation.images)
+        self._answer(self._before, self._before / LABELS, silent)
+
     def _train(self, labels: Path, asks: bool) -> dict[str, Any]:
         """Train the network to be measured, and the one that `asks` if that is another."""
         options = self._options
-        guesses = beside(self._before / QUERIES, PSEUDO_SUFFIX) if self._before else None
+        guesses = beside(self._before / QUERIES, PSEUDO_SUFFIX)
         training = TrainOptions(
             images=options.images, labels=[labels], out=self._here / CHECKPOINT, test=options.test,
-            pseudo_labels=[guesses] if guesses and guesses.exists() else [],
+            pseudo_labels=[guesses] if guesses.exists() else [],
             class_names=self._simulation.classes, arch=options.arch, image_size=options.image_size, grey=options.grey,
             epochs=options.epochs, patience=options.patience, monitor=options.monitor, restarts=options.restarts,
             batch_size=options.batch_size, lr=options.lr, validation_fraction=options.validation_fraction,
@@ -135,7 +137,7 @@ class _Round:
         else:
             self._score(count, labels)
             select(replace(picking, scores=self._here / SCORES), self._steps)
-        self._answer(self._here / LABELS, labels)
+        self._answer(self._here, labels, self._steps)
 
     def _score(self, count: int, labels: Path) -> None:
         options, strategy = self._options, self._strategy
@@ -157,12 +159,12 @@ class _Round:
         pool, _ = find_pool(images, [labels], [])
         return replace(images, pool=draw_candidates(pool, self._options.candidates, self._seed))
 
-    def _answer(self, out: Path, labels: Path | None = None) -> None:
-        """The oracle fills in the list, as a person would; the answers join the labels so far."""
-        queries = self._here / QUERIES
+    def _answer(self, folder: Path, labels: Path, steps: Silent) -> None:
+        """The oracle fills in the list in the folder, as a person would; the answers join `labels`, as the folder's."""
+        queries = folder / QUERIES
         table = read_queries(queries)
         write_csv(queries, table.assign(**{LABEL: table[IMAGE].map(self._simulation.answers)}))
-        merge(MergeOptions(queries=queries, labels=labels or out, out=out, allow_new_classes=True), self._steps)
+        merge(MergeOptions(queries=queries, labels=labels, out=folder / LABELS, allow_new_classes=True), steps)
 
 
 def _cell(number: float) -> str:

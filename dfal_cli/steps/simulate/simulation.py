@@ -67,6 +67,21 @@ class Run(NamedTuple):
         return f"{self.name}-{self.trial}"
 
 
+class Turn(NamedTuple):
+    """A round to be played. In their order trial comes after trial, and its strategies keep pace with each other."""
+
+    trial: int
+    number: int
+    place: int
+    """Of the run among all."""
+    name: str
+
+    @property
+    def run(self) -> Run:
+        """Whose round it is."""
+        return Run(self.name, self.trial)
+
+
 class Played(NamedTuple):
     """One round: its rows of results.csv and timings.csv."""
 
