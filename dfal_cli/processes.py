@@ -1,16 +1,17 @@
 """Work in several processes side by side, none of which outlives the command."""
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from dfal_cli.errors import DfalError, TryAgainError
 from dfal_cli.signals import SIGNALS
@@ -20,6 +21,7 @@ Answer = TypeVar("Answer")
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
+WORK, TASK = "work", "task"
 ANSWER, ERROR, READY = "answer", "error", "ready"
 
 
@@ -30,29 +32,63 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def side_by_side(
-    work: Callable[[Task], Iterable[Answer]], tasks: list[Task], jobs: int
-) -> Generator[Answer, None, None]:
-    """Yield the answers of `work` to every task as they come, from at most `jobs` processes of one thread each.
+class Processes:
+    """Processes of one thread each, which do one work after the other side by side, until the block ends.
 
-    Tasks leave the list from its beginning; those that an answer leads to can be put into it when that has come.
-    The processes are started anew (spawned), with one thread for arithmetic: what they compute does not depend on how
-    many there are. Close the generator to end them; they also end when this process is killed.
-    Raises what `work` raises, and TryAgainError if a process is killed.
+    They are started anew (spawned), with one thread for arithmetic: what they compute does not depend on how many
+    there are. They also end when this process is killed.
     """
-    if min(jobs, len(tasks)) == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
-        while tasks:  # this process is such a one, and has been started
-            yield from work(tasks.pop(0))
-        return
-    processes: dict[Connection, BaseProcess] = {}
-    idle: list[Connection] = []
-    try:
+
+    def __init__(self, importing: str = "") -> None:
+        """importing: a module that each begins with, before it is given anything to do."""
+        self._importing = importing
+        self._processes: dict[Connection, BaseProcess] = {}
+        self._idle: list[Connection] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.kill()  # nothing is lost: whole files are written, or none
+        for process in self._processes.values():
+            process.join()
+
+    def start(self, count: int) -> None:
+        """Let there be so many; none instead of one where this process is such a one, and has been started."""
+        if count == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
+            return
         with _one_thread():
-            for _ in range(min(jobs, len(tasks))):
-                connection, process = _start(work)
-                processes[connection] = process
-        while len(idle) < len(processes):
-            for ready in wait(list(processes)):  # an idle one has something to say if it is killed
+            while len(self._processes) < count:
+                connection, process = _start(self._importing)
+                self._processes[connection] = process
+
+    def ask(self, function: Callable[[], Answer]) -> Answer:
+        """What the function returns, called in one of the processes. Raises as `each`."""
+        (answer,) = self.each(_answer, [function])
+        return answer
+
+    def each(self, work: Callable[[Task], Iterable[Answer]], tasks: list[Task]) -> Iterator[Answer]:
+        """Yield the answers of `work` to every task as they come, computed here if no process has been started.
+
+        Tasks leave the list from its beginning; those that an answer leads to can be put into it when that has come.
+        Raises what `work` raises, and TryAgainError if a process is killed.
+        """
+        if not self._processes:
+            while tasks:
+                yield from work(tasks.pop(0))
+            return
+        told: set[Connection] = set()
+        busy: set[Connection] = set()
+        while tasks or busy:
+            while tasks and self._idle:
+                connection = self._idle.pop()
+                if connection not in told:
+                    connection.send((WORK, work))
+                connection.send((TASK, tasks.pop(0)))
+                told.add(connection)
+                busy.add(connection)
+            for ready in wait(list(self._processes)):  # an idle one has something to say if it is killed
                 connection = cast(Connection, ready)
                 kind, content = _receive(connection)
                 if kind == ANSWER:
@@ -60,20 +96,18 @@ def side_by_side(
                 elif kind == ERROR:
                     raise content
                 else:
-                    idle.append(connection)
-            while tasks and idle:
-                idle.pop().send(tasks.pop(0))
-    finally:
-        for process in processes.values():
-            process.kill()  # nothing is lost: whole files are written, or none
-        for process in processes.values():
-            process.join()
+                    busy.discard(connection)
+                    self._idle.append(connection)
 
 
-def _start(work: Callable[[Task], Iterable[Answer]]) -> tuple[Connection, BaseProcess]:
+def _answer(function: Callable[[], Answer]) -> Iterator[Answer]:
+    yield function()
+
+
+def _start(importing: str) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, importing), daemon=True)
     resource_tracker.ensure_running()  # as starting a process would, which lets through what is blocked
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -92,15 +126,23 @@ def _receive(connection: Connection) -> tuple[str, Any]:
     return received
 
 
-def _serve(connection: Connection, work: Callable[[Task], Iterable[Answer]]) -> None:
-    """A process's life: take a task, send the answers, until killed."""
+def _serve(connection: Connection, importing: str) -> None:
+    """A process's life: be told what the work is, take a task, send the answers, until killed."""
     os.dup2(2, 1)  # what a network of the user's own may print is no result
+    work: Callable[[Any], Iterable[Any]] = _answer
     try:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+        if importing:
+            importlib.import_module(importing)
+        connection.send((READY, None))
         while True:
-            connection.send((READY, None))
-            for answer in work(connection.recv()):
+            kind, content = connection.recv()
+            if kind == WORK:
+                work = content
+                continue
+            for answer in work(content):
                 connection.send((ANSWER, answer))
+            connection.send((READY, None))
     except (DfalError, OSError, MemoryError) as error:
         connection.send((ERROR, error))
     except Exception:

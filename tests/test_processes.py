@@ -1,5 +1,6 @@
 """Processes side by side: how many there are when nobody says, and what they are given to do."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.processes import cores, side_by_side
+from dfal_cli.processes import Processes, cores
 
 ON_ONE_CORE = """
 import os
@@ -35,10 +36,12 @@ def halved(number: int) -> Iterator[int]:
 @pytest.mark.parametrize("jobs", [1, 2, 9])
 def test_tasks_that_an_answer_leads_to_are_done_too(jobs: int) -> None:
     tasks, found = [8, 5], []
-    for half in side_by_side(halved, tasks, jobs):
-        found.append(half)
-        if half:
-            tasks.append(half)
+    with Processes() as processes:
+        processes.start(jobs)
+        for half in processes.each(halved, tasks):
+            found.append(half)
+            if half:
+                tasks.append(half)
     assert sorted(found) == [0, 0, 1, 1, 2, 2, 4]
     assert not tasks
 
@@ -62,10 +65,16 @@ def _wait_for(file: Path) -> None:
     assert file.exists()
 
 
+def on_two(tasks: list[tuple[Path, str]]) -> Iterator[tuple[str, int]]:
+    with Processes() as processes:
+        processes.start(2)
+        yield from processes.each(waiting_or_not, tasks)
+
+
 def test_an_idle_process_takes_up_what_comes_later(tmp_path: Path) -> None:
     tasks = [(tmp_path, "long"), (tmp_path, "short")]
     processes: dict[str, int] = {}
-    for name, process in side_by_side(waiting_or_not, tasks, 2):
+    for name, process in on_two(tasks):
         processes[name] = process
         if name == "begun":
             tasks.append((tmp_path, "later"))
@@ -76,8 +85,28 @@ def test_an_idle_process_takes_up_what_comes_later(tmp_path: Path) -> None:
 def test_an_idle_process_that_is_killed_is_noticed(tmp_path: Path) -> None:
     processes: dict[str, int] = {}
     with pytest.raises(TryAgainError, match="a process was killed"):
-        for name, process in side_by_side(waiting_or_not, [(tmp_path, "long"), (tmp_path, "short")], 2):
+        for name, process in on_two([(tmp_path, "long"), (tmp_path, "short")]):
             processes[name] = process
             if name == "begun":
                 os.kill(processes["short"], signal.SIGKILL)
     assert "long" not in processes
+
+
+def test_processes_do_one_work_after_the_other() -> None:
+    with Processes() as processes:
+        processes.start(2)
+        first = processes.ask(os.getpid)
+        assert sorted(processes.each(halved, [2, 4, 6])) == [1, 2, 3]
+        assert first != os.getpid()
+        assert sorted(processes.each(halved, [8])) == [4]
+
+
+def test_processes_begin_with_the_module_that_they_are_told_to_import() -> None:
+    with Processes(importing="colorsys") as processes:
+        processes.start(2)
+        assert processes.ask(functools.partial(has_imported, "colorsys"))
+        assert not processes.ask(functools.partial(has_imported, "wave"))
+
+
+def has_imported(name: str) -> bool:
+    return name in sys.modules

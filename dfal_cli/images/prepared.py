@@ -1,12 +1,11 @@
 """Images decoded once into one file, for many rounds over them and for several processes at a time."""
 
-import contextlib
 import functools
 import itertools
 import math
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +23,7 @@ from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.stream import Decoded, read_batches, worker_count
 from dfal_cli.kept import read_json, write_json
-from dfal_cli.processes import side_by_side
+from dfal_cli.processes import Processes
 
 KEPT_BYTES = 4 * 10**9
 """Of images that take more than that, none is kept: they are read from disk each time."""
@@ -190,19 +189,15 @@ class _Preparing:
                 _Part(self._root, self._images[start : start + PART], shape, temporary, start)
                 for start in range(0, total, PART)
             ]
-            with contextlib.closing(self._decoded(parts)) as decoded:
-                for start, found, unreadable in decoded:
+            with Processes() as processes:
+                if len(parts) > 1 and self._workers > 1:
+                    processes.start(min(len(parts), self._workers))
+                for start, found, unreadable in processes.each(_decode_part, parts):
                     probes[start] = found
                     self._unreadable |= unreadable
                     advance(len(found) + len(unreadable))
             self._stop_if_unreadable()
         return list(itertools.chain.from_iterable(probes[start] for start in sorted(probes)))
-
-    def _decoded(self, parts: list[_Part]) -> Generator[_Found, None, None]:
-        if len(parts) > 1 and self._workers > 1:
-            yield from side_by_side(_decode_part, parts, self._workers)
-        else:
-            yield from itertools.chain.from_iterable(map(_decode_part, parts))
 
 
 def _settled(file: Path) -> tuple[Shape, bool] | None:

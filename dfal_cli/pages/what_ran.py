@@ -1,8 +1,7 @@
 """What a report says of the simulation itself: its settings as they came out, and what its strategies do."""
 
 import importlib.metadata
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfal_cli import __version__
@@ -17,17 +16,20 @@ ALL = ("candidates", "classes")
 """Options that mean everything there is, where nothing is said."""
 
 
-def what_ran(options: Any, shape: Shape, oracle_classes: Iterable[str], test_images: int, jobs: int) -> dict[str, str]:
+def what_ran(
+    options: Any, shape: Shape, oracle_classes: Iterable[str], test_images: int, came_out: Mapping[str, Any]
+) -> dict[str, str]:
     """The fields of simulate's options, spelt as on the command line and with what dfal chose, and facts of the data.
 
     shape: (C, H, W) of the network's input. oracle_classes: the class of each image of the oracle.
+    came_out: what options came to that the caller settled.
     """
     classes = list(oracle_classes)
     channels, height, width = shape
     chosen = dict.fromkeys(ALL, "all") | {"arch": default_architecture(shape)}
     settings = settings_of(options, TOLD_OTHERWISE)
     settings = {name: chosen.get(name) if value is None else value for name, value in settings.items()}
-    settings |= {"device": _device(options.device), "jobs": jobs}
+    settings |= came_out
     return {
         **{name.replace("_", "-"): _shown(value) for name, value in settings.items() if value is not None},
         "input": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}",
@@ -53,13 +55,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _device(name: str) -> str:
-    """The GPU by its name, if torch is at hand to tell: it is not worth loading for that."""
-    torch = sys.modules.get("torch")
-    if name == "cpu" or (name == "auto" and torch and not torch.cuda.is_available()):
-        return "cpu"
-    if torch is None:
-        return "the GPU, or the CPU if there is none" if name == "auto" else name
-    return str(torch.cuda.get_device_name(None if name == "auto" else name))

@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -16,11 +16,11 @@ from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.path_options import check_paths, must_exist
-from dfal_cli.processes import cores, side_by_side
+from dfal_cli.processes import Processes, cores
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.signals import at_once
-from dfal_cli.steps.simulate.inputs import Inputs, and_more, read_inputs, spared
+from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared
 from dfal_cli.steps.simulate.made_from import made_from
 from dfal_cli.steps.simulate.outputs import (
     RESULTS,
@@ -60,23 +60,24 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         {"--images": options.images},
     )
     inputs = read_inputs(options)
-    device = _kind_of_device(options.device)
-    made = made_from(options, inputs, device)
-    _check_before_writing(options, inputs, made)
-    if inputs.shortfall:
-        reporter.warn(inputs.shortfall)
-    with locked(options.out / RESULTS, options.wait, reporter.note):
-        claim(options.out, made, force=options.force)
-        done = _done_before(options.out, inputs)
-        clear(options.out, done)
-        jobs = options.jobs or (1 if device == "cuda" else cores())
-        shape = input_shape_of(options.out)
-        if shape is None or len(done) < len(inputs.runs):
-            shape = _play(options, inputs, done, jobs, reporter)
-        remove_images(options.out)
-        tables = tables_of(_in_order(inputs, done))
-        outputs, new = write_all(options.out, tables, _settings(options, inputs, shape, jobs))
-        others = not_shown(options.out, inputs.runs)
+    with contextlib.ExitStack() as stack:
+        processes = stack.enter_context(Processes(importing="dfal_cli.steps.simulate.rounds"))
+        machine = _start(processes, options, inputs)
+        made = made_from(options, inputs, machine.kind)
+        _check_before_writing(options, inputs, made, processes)
+        if inputs.shortfall:
+            reporter.warn(inputs.shortfall)
+        with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():  # they end, then the lock
+            claim(options.out, made, force=options.force)
+            done = _done_before(options.out, inputs)
+            clear(options.out, done)
+            shape = input_shape_of(options.out)
+            if shape is None or len(done) < len(inputs.runs):
+                shape = _play(options, inputs, done, processes, reporter)
+            remove_images(options.out)
+            tables = tables_of(_in_order(inputs, done))
+            outputs, new = write_all(options.out, tables, _settings(options, inputs, shape, machine))
+            others = not_shown(options.out, inputs.runs)
     for trial in _beginning_otherwise(tables.results):
         reporter.warn(f"the runs of trial {trial} do not begin alike: another machine or version made some of them")
     if others:
@@ -92,33 +93,60 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     return Result(outputs, f"mean accuracy at the end: {said}", counts, details)
 
 
-def _kind_of_device(name: str) -> str:
-    """cpu or cuda. torch, which takes seconds to import, is asked only if need be."""
-    if name == "cpu":
-        return name
+class _Machine(NamedTuple):
+    """What plays."""
+
+    kind: str
+    """Of device: cpu or cuda."""
+    device: str
+    """Its name."""
+    jobs: int
+    """So many runs are played side by side."""
+
+
+def _start(processes: Processes, options: SimulateOptions, inputs: Inputs) -> _Machine:
+    """Start as many processes as have something to play. torch, which takes seconds to import, is left to them."""
+    left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
+    kind = device = options.device
+    if kind != "cpu":
+        processes.start(min(1, left))
+        kind, device = processes.ask(functools.partial(_device_named, device))
+    jobs = options.jobs or (1 if kind == "cuda" else cores())
+    processes.start(min(jobs, left))
+    return _Machine(kind, device, jobs)
+
+
+def _device_named(option: str) -> tuple[str, str]:
+    """Its kind and its name."""
+    import torch
+
     from dfal_cli.device import choose_device
 
-    return choose_device(name).type
+    device = choose_device(option)
+    return device.type, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _check_before_writing(options: SimulateOptions, inputs: Inputs, made: Mapping[str, Any]) -> None:
+def _check_before_writing(
+    options: SimulateOptions, inputs: Inputs, made: Mapping[str, Any], processes: Processes
+) -> None:
     """Raises UsageError if the folder is another's, or if the networks are not what they should be."""
     if not options.force:
         refuse_others(options.out, made)
     if options.force or len(_done_before(options.out, inputs)) < len(inputs.runs):
-        _check_networks(options, inputs)
+        _check_networks(options, inputs, presumed_shape(options, inputs.oracle), processes)
 
 
-def _check_networks(options: SimulateOptions, inputs: Inputs, images: PreparedImages | None = None) -> None:
-    """Raises UsageError. With `images`, which all have been looked at by then, only if the first was not like them."""
-    from dfal_cli.steps.simulate.networks import (  # torch: not where there is nothing to play
-        check_networks,
-        presumed_shape,
-    )
+def _check_networks(options: SimulateOptions, inputs: Inputs, shape: Shape, processes: Processes) -> None:
+    """Raises UsageError."""
+    classes = inputs.oracle[LABEL].nunique()
+    processes.ask(functools.partial(_check_for, options, inputs.strategies, classes, shape))
 
-    presumed = presumed_shape(options, inputs)
-    if images is None or images.shape != presumed:
-        check_networks(options, inputs, images.shape if images else presumed)
+
+def _check_for(*arguments: Any) -> None:
+    """`check_networks`; imported by the process that computes."""
+    from dfal_cli.steps.simulate.networks import check_networks
+
+    check_networks(*arguments)
 
 
 def _done_before(out: Path, inputs: Inputs) -> Done:
@@ -129,15 +157,16 @@ def _in_order(inputs: Inputs, done: Done) -> Iterator[Played]:
     return itertools.chain.from_iterable(done.get(run, ()) for run in inputs.runs)
 
 
-def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, reporter: Reporter) -> Shape:
-    """Play what is left in as many processes as asked for, tell of each round, and add to `done` each run that ends.
+def _play(options: SimulateOptions, inputs: Inputs, done: Done, processes: Processes, reporter: Reporter) -> Shape:
+    """Play what is left, tell of each round, and add to `done` each run that ends.
 
     Returns the shape of the images.
     """
     folder = options.out / ROUNDS
     oracle = inputs.oracle
     images = _prepared(options, inputs, folder, reporter)
-    _check_networks(options, inputs, images)
+    if images.shape != presumed_shape(options, inputs.oracle):
+        _check_networks(options, inputs, images.shape, processes)
     keep_input_shape(options.out, images.shape)
     simulation = Simulation(options, dict(zip(oracle[IMAGE], oracle[LABEL], strict=True)), images, folder)
     left = [run for run in inputs.runs if run not in done]
@@ -153,9 +182,8 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, jobs: int, repor
         _telling(lambda: f"after {there} of {total} rounds; {_how_to_go_on(options)}"),
         reporter.progress("simulating", total, "rounds", there) as advance,
         at_once(),  # a round may take hours
-        contextlib.closing(side_by_side(functools.partial(_play_turn, simulation), waiting, jobs)) as rounds,
     ):
-        for played in rounds:
+        for played in processes.each(functools.partial(_play_turn, simulation), waiting):
             run = Run(played.result[0], int(played.result[1]))
             playing[run].append(played)
             for warning in played.warnings:
@@ -223,9 +251,11 @@ def _line(played: Played) -> str:
     return f"{_round(played)}: {annotations} annotations, accuracy {float(accuracy):.4f}"
 
 
-def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, jobs: int) -> dict[str, str]:
+def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: _Machine) -> dict[str, str]:
     """For the report."""
-    settings = what_ran(options, shape, inputs.oracle[LABEL], len(inputs.test), jobs)
+    settings = what_ran(
+        options, shape, inputs.oracle[LABEL], len(inputs.test), {"device": machine.device, "jobs": machine.jobs}
+    )
     if inputs.shortfall:
         settings["budget"] += f" ({inputs.shortfall})"
     return settings

@@ -1,14 +1,15 @@
 """What a simulation is told: its options, its oracle and its test, seen to before anything is written."""
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.images import list_images
+from dfal_cli.images import ImageError, Probe, Shape, common_shape, inside, list_images, probe_image
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
@@ -42,6 +43,19 @@ def read_inputs(options: SimulateOptions) -> Inputs:
         )
     runs = [Run(name, trial) for trial, name in itertools.product(range(1, options.trials + 1), names)]
     return Inputs(oracle, test, runs, _shortfall(options, len(oracle)))
+
+
+def presumed_shape(options: SimulateOptions, oracle: pd.DataFrame) -> Shape:
+    """(C, H, W) of the networks' input as long as only the first image has been looked at, which most are like."""
+    first = itertools.islice(_probed(options.images, oracle[IMAGE]), 1)
+    return common_shape(first, options.image_size, options.grey)
+
+
+def _probed(root: Path, images: "pd.Series[str]") -> Iterator[Probe]:
+    """Those that can be read."""
+    for image in images:
+        with contextlib.suppress(ImageError):
+            yield probe_image(inside(root, image))
 
 
 def and_more(names: Sequence[str]) -> str:

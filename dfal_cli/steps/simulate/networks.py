@@ -1,45 +1,33 @@
 """Whether the networks of a simulation can be trained and asked as wanted, seen to before the rounds begin."""
 
-import itertools
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Sequence
 
-import pandas as pd
 import torch
 
 from dfal_cli.architecture import default_architecture
 from dfal_cli.errors import UsageError
-from dfal_cli.images import ImageError, Probe, Shape, common_shape, inside, probe_image
+from dfal_cli.images import Shape
 from dfal_cli.measures import MEASURES, Settings
 from dfal_cli.models import Network, build_network, seeded
-from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.score.options import check_margin
-from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import SimulateOptions
 from dfal_cli.steps.train import check_training
 from dfal_cli.strategies import STRATEGIES
 
 
-def presumed_shape(options: SimulateOptions, inputs: Inputs) -> Shape:
-    """(C, H, W) of the networks' input as long as only the first image has been looked at, which most are like."""
-    first = itertools.islice(_probed(options.images, inputs.oracle[IMAGE]), 1)
-    return common_shape(first, options.image_size, options.grey)
-
-
-def check_networks(options: SimulateOptions, inputs: Inputs, shape: Shape) -> None:
+def check_networks(options: SimulateOptions, strategies: Sequence[str], classes: int, shape: Shape) -> None:
     """See to what only training and scoring would find. Raises UsageError naming the option.
 
-    shape: (C, H, W) of the networks' input.
+    classes: how many; shape: (C, H, W) of the networks' input.
     """
     check_training(options.augment, options.monitor)
     check_margin(options.norm, options.estimator, options.classes)
-    classes = inputs.oracle[LABEL].nunique()
     arch = options.arch or default_architecture(shape)
     with seeded(0, torch.device("cpu")):
         network = build_network(arch, classes, shape)
         if options.train_arch:
             build_network(options.train_arch, classes, shape, "--train-arch")
-    for strategy in inputs.strategies:
+    for strategy in strategies:
         _check_measures(strategy, network, arch)
 
 
@@ -49,11 +37,3 @@ def _check_measures(strategy: str, network: Network, arch: str) -> None:
             MEASURES[name].prepare(network, Settings(arch, passes=1, seed=0, warn=lambda text: None))
         except UsageError as error:
             raise UsageError(str(error).replace(f"--measure {name}", f"--strategies {strategy}", 1)) from None
-
-
-def _probed(root: Path, images: "pd.Series[str]") -> Iterator[Probe]:
-    for image in images:
-        try:
-            yield probe_image(inside(root, image))
-        except ImageError:
-            continue
