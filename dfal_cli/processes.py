@@ -55,7 +55,7 @@ class Processes:
             process.join()
 
     def start(self, count: int) -> None:
-        """Let there be so many; none instead of one where this process is such a one, and has been started."""
+        """Let there be so many, but none instead of one where this process is such a one: it has been started."""
         if count == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
             return
         with _one_thread():
@@ -84,8 +84,8 @@ class Processes:
             while tasks and self._idle:
                 connection = self._idle.pop()
                 if connection not in told:
-                    connection.send((WORK, work))
-                connection.send((TASK, tasks.pop(0)))
+                    _send(connection, WORK, work)
+                _send(connection, TASK, tasks.pop(0))
                 told.add(connection)
                 busy.add(connection)
             for ready in wait(list(self._processes)):  # an idle one has something to say if it is killed
@@ -118,12 +118,23 @@ def _start(importing: str) -> tuple[Connection, BaseProcess]:
     return ours, process
 
 
+def _send(connection: Connection, kind: str, content: Any) -> None:
+    with _killing_noticed():
+        connection.send((kind, content))
+
+
 def _receive(connection: Connection) -> tuple[str, Any]:
-    try:
+    with _killing_noticed():
         received: tuple[str, Any] = connection.recv()
-    except (EOFError, ConnectionResetError):
-        raise TryAgainError("a process was killed, mostly for want of memory; try again with fewer --jobs") from None
     return received
+
+
+@contextlib.contextmanager
+def _killing_noticed() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        raise TryAgainError("a process was killed, mostly for want of memory; try again with fewer --jobs") from None
 
 
 def _serve(connection: Connection, importing: str) -> None:

@@ -92,6 +92,15 @@ def test_an_idle_process_that_is_killed_is_noticed(tmp_path: Path) -> None:
     assert "long" not in processes
 
 
+def test_a_process_that_was_killed_between_two_works_is_noticed() -> None:
+    with Processes() as processes:
+        processes.start(2)
+        killed = processes.ask(os.getpid)
+        os.kill(killed, signal.SIGKILL)
+        with pytest.raises(TryAgainError, match="a process was killed"):
+            list(processes.each(halved, [2] * 9))
+
+
 def test_processes_do_one_work_after_the_other() -> None:
     with Processes() as processes:
         processes.start(2)

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from dfal_cli.errors import DataError
+from dfal_cli.steps.simulate import rounds
+from dfal_cli.steps.simulate.simulation import Played, Simulation, Turn
 from tests.conftest import Ended, dfal, draw_divided_folder
 
 SETTINGS = ("--initial", 4, "--count", 3, "--budget", 16, "--epochs", 20, "--patience", 20, "--seed", 7)
@@ -101,6 +104,32 @@ def test_a_stopped_simulation_leaves_no_process_and_goes_on_to_the_same_results(
     assert results == expected
 
 
+def test_tables_have_the_rounds_so_far_and_lose_none_when_it_is_stopped_again(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = arguments(house, "grows", "--strategies", "dfal,random", "--jobs", 1)
+    play = rounds.play
+
+    def stopped_after(most: int) -> Callable[[Simulation, Turn], Iterator[Played]]:
+        def playing(simulation: Simulation, turn: Turn) -> Iterator[Played]:
+            if turn.number == most:
+                raise DataError("enough")
+            return play(simulation, turn)
+
+        return playing
+
+    expected = pd.read_csv(house / "out" / "results.csv")
+    for there in (3, 3, 4):
+        monkeypatch.setattr(rounds, "play", stopped_after(there))
+        assert dfal(*command).code == 3
+        results, timings = (pd.read_csv(house / "grows" / name) for name in ("results.csv", "timings.csv"))
+        assert results.equals(expected[expected["round"] < there].reset_index(drop=True))
+        assert len(timings) == 2 * there
+    monkeypatch.setattr(rounds, "play", play)
+    assert dfal(*command).code == 0
+    assert (house / "grows" / "results.csv").read_bytes() == (house / "out" / "results.csv").read_bytes()
+
+
 def test_more_strategies_and_trials_use_what_is_there_and_fewer_compute_nothing(house: Path) -> None:
     simulate(house, "more", "--strategies", "random", "--jobs", 1)
     first = pd.read_csv(house / "more" / "timings.csv")
@@ -147,15 +176,18 @@ def test_an_error_in_a_process_is_the_commands(house: Path) -> None:
 
 
 @pytest.mark.slow
-def test_runs_that_have_ended_are_in_the_tables_before_the_others_end(house: Path) -> None:
+def test_a_trial_is_in_the_tables_before_the_next_one_ends(house: Path) -> None:
     out = house / "early"
-    command = arguments(house, "early", "--strategies", "random,entropy", "--jobs", 1)
-    ended, stderr, _ = stop_when((out / "results.csv").exists, signal.SIGTERM, *command)
-    assert (ended, "of 10 rounds; the same command goes on" in stderr) == (143, True)
+    command = arguments(house, "early", "--strategies", "dfal,random", "--trials", 2, "--jobs", 1)
+    rows = out / "results.csv"
+    ended, stderr, _ = stop_when(
+        lambda: rows.exists() and len(rows.read_text().splitlines()) > 10, signal.SIGTERM, *command
+    )
+    assert (ended, "of 20 rounds; the same command goes on" in stderr) == (143, True)
     assert not (out / "curves.png").exists()
-    expected = pd.read_csv(house / "out" / "results.csv").query("strategy == 'random'").reset_index(drop=True)
-    pd.testing.assert_frame_equal(pd.read_csv(out / "results.csv"), expected)
-    assert len(pd.read_csv(out / "timings.csv")) == 5
+    expected = pd.read_csv(house / "out" / "results.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(rows).query("trial == 1").reset_index(drop=True), expected)
+    assert len(pd.read_csv(out / "timings.csv").query("trial == 1")) == 10
 
 
 @pytest.mark.slow

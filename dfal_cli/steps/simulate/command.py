@@ -39,7 +39,16 @@ from dfal_cli.steps.simulate.outputs import (
     write_so_far,
     written_in,
 )
-from dfal_cli.steps.simulate.simulation import Played, Run, SimulateOptions, Simulation, Turn, ended, rounds_in
+from dfal_cli.steps.simulate.simulation import (
+    Played,
+    Run,
+    SimulateOptions,
+    Simulation,
+    Turn,
+    ended,
+    rounds_begun,
+    rounds_in,
+)
 from dfal_cli.tables import write_rows
 
 Done = dict[Run, list[Played]]
@@ -174,9 +183,10 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, processes: Proce
     there = len(done) * simulation.rounds_each + rounds_there(options.out, left)
     if there:
         reporter.note(f"going on: {there} of {total} rounds are there")
+    last = simulation.rounds_each - 1
+    playing = {run: rounds_begun(folder, run)[:last] for run in left}  # a last one that is there has not ended the run
     turns = {run: Turn(run.trial, 0, place, run.name) for place, run in enumerate(left)}
-    waiting = sorted(turns.values())
-    playing: Done = {run: [] for run in left}
+    waiting = sorted(turn.to(len(playing[run])) for run, turn in turns.items())
     told: set[str] = set()
     with (
         _telling(lambda: f"after {there} of {total} rounds; {_how_to_go_on(options)}"),
@@ -194,11 +204,11 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, processes: Proce
                 there += 1
                 advance(1)
                 reporter.detail(_line(played))
-            if len(playing[run]) < simulation.rounds_each:
-                bisect.insort(waiting, turns[run]._replace(number=len(playing[run])))
+                write_so_far(options.out, tables_of(_in_order(inputs, done | playing)))
+            if len(playing[run]) <= last:
+                bisect.insort(waiting, turns[run].to(len(playing[run])))
             else:
                 done[run] = playing[run]
-                write_so_far(options.out, tables_of(_in_order(inputs, done)))
     return images.shape
 
 

@@ -1,8 +1,9 @@
 """What all runs of a simulation have in common: its options, its oracle and its images."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -81,6 +82,10 @@ class Turn(NamedTuple):
         """Whose round it is."""
         return Run(self.name, self.trial)
 
+    def to(self, number: int) -> Self:
+        """That round of the same run."""
+        return self._replace(number=number)
+
 
 class Played(NamedTuple):
     """One round: its rows of results.csv and timings.csv."""
@@ -126,6 +131,12 @@ class Simulation:
 def round_in(file: Path) -> Played | None:
     """A round that has ended; None if the file is not there, or is damaged."""
     return _played(read_json(file))
+
+
+def rounds_begun(folder: Path, run: Run) -> list[Played]:
+    """The rounds of a run that has not ended, up to the first that is missing."""
+    found = (round_in(folder / run.title / str(number) / DONE) for number in itertools.count())
+    return [played for played in itertools.takewhile(bool, found) if played]
 
 
 def rounds_in(file: Path) -> list[Played]:
