@@ -1,7 +1,10 @@
 """simulate: whole rounds on a tiny folder."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from dfal_cli import __version__
@@ -193,6 +197,30 @@ def test_a_network_that_asks_nothing_is_not_trained(house: Path, monkeypatch: py
     asked = simulate(house, "asked", "--strategies", "entropy,random", "--arch", "lenet5", "--train-arch", "vgg8")
     assert asked.code == 0, asked.stderr
     assert Counter(trained) == {"lenet5": 2, "vgg8": 6}, "two of entropy's three rounds ask"
+
+
+WITHOUT_TORCH = """
+import sys
+from dfal_cli.cli import main
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code
+print("torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_the_process_that_waits_for_the_others_does_not_import_torch(house: Path, device: str) -> None:
+    files = ("--images", house / "images", "--labels", house / "pool.csv", "--test", house / "test.csv")
+    command = ("simulate", *files, *SETTINGS, "--out", house / f"light-{device}", "--strategies", "random,entropy")
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *map(str, command), "--device", device, "--jobs", "2"],
+        capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert ended.stdout.splitlines()[-1] == "False"
+    expected = torch.cuda.get_device_name() if device == "auto" and torch.cuda.is_available() else "cpu"
+    assert Page(house / f"light-{device}" / "report.html").settings()["device"] == expected
 
 
 def test_trial_comes_after_trial_and_its_strategies_keep_pace(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:

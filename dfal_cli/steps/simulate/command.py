@@ -2,11 +2,9 @@
 
 import bisect
 import contextlib
-import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -16,11 +14,12 @@ from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.path_options import check_paths, must_exist
-from dfal_cli.processes import Processes, cores
+from dfal_cli.processes import Processes
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.signals import at_once
 from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared
+from dfal_cli.steps.simulate.machine import PLAYING, Machine, started
 from dfal_cli.steps.simulate.made_from import made_from
 from dfal_cli.steps.simulate.outputs import (
     RESULTS,
@@ -70,10 +69,13 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     )
     inputs = read_inputs(options)
     with contextlib.ExitStack() as stack:
-        processes = stack.enter_context(Processes(importing="dfal_cli.steps.simulate.rounds"))
-        machine = _start(processes, options, inputs)
+        left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
+        machine = started(stack.enter_context(Processes(PLAYING)), options, left)
         made = made_from(options, inputs, machine.kind)
-        _check_before_writing(options, inputs, made, processes)
+        if not options.force:
+            refuse_others(options.out, made)
+        if left:
+            machine.check_networks(options, inputs, presumed_shape(options, inputs.oracle))
         if inputs.shortfall:
             reporter.warn(inputs.shortfall)
         with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():  # they end, then the lock
@@ -82,7 +84,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             clear(options.out, done)
             shape = input_shape_of(options.out)
             if shape is None or len(done) < len(inputs.runs):
-                shape = _play(options, inputs, done, processes, reporter)
+                shape = _play(options, inputs, done, machine, reporter)
             remove_images(options.out)
             tables = tables_of(_in_order(inputs, done))
             outputs, new = write_all(options.out, tables, _settings(options, inputs, shape, machine))
@@ -102,62 +104,6 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     return Result(outputs, f"mean accuracy at the end: {said}", counts, details)
 
 
-class _Machine(NamedTuple):
-    """What plays."""
-
-    kind: str
-    """Of device: cpu or cuda."""
-    device: str
-    """Its name."""
-    jobs: int
-    """So many runs are played side by side."""
-
-
-def _start(processes: Processes, options: SimulateOptions, inputs: Inputs) -> _Machine:
-    """Start as many processes as have something to play. torch, which takes seconds to import, is left to them."""
-    left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
-    kind = device = options.device
-    if kind != "cpu":
-        processes.start(min(1, left))
-        kind, device = processes.ask(functools.partial(_device_named, device))
-    jobs = options.jobs or (1 if kind == "cuda" else cores())
-    processes.start(min(jobs, left))
-    return _Machine(kind, device, jobs)
-
-
-def _device_named(option: str) -> tuple[str, str]:
-    """Its kind and its name."""
-    import torch
-
-    from dfal_cli.device import choose_device
-
-    device = choose_device(option)
-    return device.type, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _check_before_writing(
-    options: SimulateOptions, inputs: Inputs, made: Mapping[str, Any], processes: Processes
-) -> None:
-    """Raises UsageError if the folder is another's, or if the networks are not what they should be."""
-    if not options.force:
-        refuse_others(options.out, made)
-    if options.force or len(_done_before(options.out, inputs)) < len(inputs.runs):
-        _check_networks(options, inputs, presumed_shape(options, inputs.oracle), processes)
-
-
-def _check_networks(options: SimulateOptions, inputs: Inputs, shape: Shape, processes: Processes) -> None:
-    """Raises UsageError."""
-    classes = inputs.oracle[LABEL].nunique()
-    processes.ask(functools.partial(_check_for, options, inputs.strategies, classes, shape))
-
-
-def _check_for(*arguments: Any) -> None:
-    """`check_networks`; imported by the process that computes."""
-    from dfal_cli.steps.simulate.networks import check_networks
-
-    check_networks(*arguments)
-
-
 def _done_before(out: Path, inputs: Inputs) -> Done:
     return {run: played for run in inputs.runs if (played := rounds_in(ended(out / ROUNDS, run)))}
 
@@ -166,7 +112,7 @@ def _in_order(inputs: Inputs, done: Done) -> Iterator[Played]:
     return itertools.chain.from_iterable(done.get(run, ()) for run in inputs.runs)
 
 
-def _play(options: SimulateOptions, inputs: Inputs, done: Done, processes: Processes, reporter: Reporter) -> Shape:
+def _play(options: SimulateOptions, inputs: Inputs, done: Done, machine: Machine, reporter: Reporter) -> Shape:
     """Play what is left, tell of each round, and add to `done` each run that ends.
 
     Returns the shape of the images.
@@ -175,7 +121,7 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, processes: Proce
     oracle = inputs.oracle
     images = _prepared(options, inputs, folder, reporter)
     if images.shape != presumed_shape(options, inputs.oracle):
-        _check_networks(options, inputs, images.shape, processes)
+        machine.check_networks(options, inputs, images.shape)
     keep_input_shape(options.out, images.shape)
     simulation = Simulation(options, dict(zip(oracle[IMAGE], oracle[LABEL], strict=True)), images, folder)
     left = [run for run in inputs.runs if run not in done]
@@ -193,7 +139,7 @@ def _play(options: SimulateOptions, inputs: Inputs, done: Done, processes: Proce
         reporter.progress("simulating", total, "rounds", there) as advance,
         at_once(),  # a round may take hours
     ):
-        for played in processes.each(functools.partial(_play_turn, simulation), waiting):
+        for played in machine.play(simulation, waiting):
             run = Run(played.result[0], int(played.result[1]))
             playing[run].append(played)
             for warning in played.warnings:
@@ -244,13 +190,6 @@ def _how_to_go_on(options: SimulateOptions) -> str:
     return "the same command goes on" + (" without --force, which would begin anew" if options.force else "")
 
 
-def _play_turn(simulation: Simulation, turn: Turn) -> Iterator[Played]:
-    """`play`; imported by the process that computes."""
-    from dfal_cli.steps.simulate.rounds import play
-
-    yield from play(simulation, turn)
-
-
 def _round(played: Played) -> str:
     name, trial, number, *_ = played.result
     return f"{name}, trial {trial}, round {number}"
@@ -261,7 +200,7 @@ def _line(played: Played) -> str:
     return f"{_round(played)}: {annotations} annotations, accuracy {float(accuracy):.4f}"
 
 
-def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: _Machine) -> dict[str, str]:
+def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: Machine) -> dict[str, str]:
     """For the report."""
     settings = what_ran(
         options, shape, inputs.oracle[LABEL], len(inputs.test), {"device": machine.device, "jobs": machine.jobs}

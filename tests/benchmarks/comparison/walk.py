@@ -12,6 +12,7 @@ from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Silent
 from dfal_cli.device import FittingBatches
 from dfal_cli.images import Decoded
+from dfal_cli.models import quick_pooling
 from dfal_cli.schemas import SKIPPED
 from dfal_cli.scoring.nearest import settle_order, walk_nearest
 from dfal_cli.scoring.parts import Parts
@@ -49,7 +50,7 @@ def score_in_memory(trained: Trained, nearest: int, device: torch.device, *, eve
     """
     names = [f"{number:06d}" for number in range(len(trained.pool))]
     scorer = _scorer(trained, names, device)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quick_pooling(trained.model):
         parts = Parts(Path(folder) / "scores", {})
         rows, _ = score_all(scorer, names, parts.section("pool"), with_margins=everything)
         pool = Examining(scorer, rows, parts.section("margins"))
