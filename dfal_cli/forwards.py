@@ -19,7 +19,7 @@ def computed_by(forward: Callable[[Layer, Tensor], Tensor], layers: Sequence[Lay
         yield
     finally:
         for layer in layers:
-            del layer.forward
+            vars(layer).pop("forward", None)  # if an interruption came before
 
 
 def is_as_made(layer: nn.Module, kind: type[nn.Module]) -> bool:

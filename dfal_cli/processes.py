@@ -32,6 +32,11 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def computes_in_one_thread() -> bool:
+    """Whether this process does as `Processes` do: where one of them would be enough, it may be this one."""
+    return os.environ.get("OMP_NUM_THREADS") == "1"
+
+
 class Processes:
     """Processes of one thread each, which do one work after the other side by side, until the block ends.
 
@@ -55,10 +60,8 @@ class Processes:
             process.join()
 
     def start(self, count: int) -> None:
-        """Let there be so many, but none instead of one where this process is such a one: it has been started."""
-        if count == 1 and os.environ.get("OMP_NUM_THREADS") == "1":
-            return
-        with _one_thread():
+        """Let there be so many."""
+        with _one_thread(), _signals_blocked():
             while len(self._processes) < count:
                 connection, process = _start(self._importing)
                 self._processes[connection] = process
@@ -108,14 +111,22 @@ def _start(importing: str) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, importing), daemon=True)
+    process.start()
+    theirs.close()  # so that its end is seen here
+    return ours, process
+
+
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """They come when the block ends. Processes started in it keep them blocked: they reach all processes of a terminal,
+    and this one sees to the others, of which it knows by then.
+    """
     resource_tracker.ensure_running()  # as starting a process would, which lets through what is blocked
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        process.start()  # and it keeps them blocked: they reach all processes of a terminal; this one sees to them
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    theirs.close()  # so that its end is seen here
-    return ours, process
 
 
 def _send(connection: Connection, kind: str, content: Any) -> None:

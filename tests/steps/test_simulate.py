@@ -210,17 +210,18 @@ print("torch" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("device", ["cpu", "auto"])
-def test_the_process_that_waits_for_the_others_does_not_import_torch(house: Path, device: str) -> None:
+@pytest.mark.parametrize(("device", "threads"), [("cpu", "2"), ("auto", "2"), ("auto", "1")])
+def test_the_process_that_waits_for_the_others_does_not_import_torch(house: Path, device: str, threads: str) -> None:
     files = ("--images", house / "images", "--labels", house / "pool.csv", "--test", house / "test.csv")
-    command = ("simulate", *files, *SETTINGS, "--out", house / f"light-{device}", "--strategies", "random,entropy")
+    out = house / f"light-{device}-{threads}"
+    command = ("simulate", *files, *SETTINGS, "--out", out, "--strategies", "random,entropy")
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, *map(str, command), "--device", device, "--jobs", "2"],
-        capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "2"},
+        capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": threads},
     )  # fmt: skip
     assert ended.stdout.splitlines()[-1] == "False"
     expected = torch.cuda.get_device_name() if device == "auto" and torch.cuda.is_available() else "cpu"
-    assert Page(house / f"light-{device}" / "report.html").settings()["device"] == expected
+    assert Page(out / "report.html").settings()["device"] == expected
 
 
 def test_trial_comes_after_trial_and_its_strategies_keep_pace(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """simulate: killed and run again, asked for more, in several processes."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from dfal_cli.errors import DataError
+from dfal_cli.files import locked
 from dfal_cli.steps.simulate import rounds
 from dfal_cli.steps.simulate.simulation import Played, Simulation, Turn
 from tests.conftest import Ended, dfal, draw_divided_folder
@@ -158,6 +161,30 @@ def test_rounds_that_have_ended_stay_and_are_not_mixed_with_those_of_other_setti
     assert pd.read_csv(house / "killed" / "results.csv")["annotations"].tolist() == [44, 7, 10, 13, 16]
     assert dfal(*command, "--lr", 0.1, "--force").code == 0
     assert pd.read_csv(house / "killed" / "results.csv")["annotations"].tolist() == [4, 7, 10, 13, 16]
+
+
+def test_runs_that_another_command_has_discarded_meanwhile_are_played_like_any_others(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for the folder finds it otherwise than it was."""
+    command = arguments(house, "meanwhile", "--strategies", "dfal,random", "--jobs", 2)
+    assert dfal(*command).code == 0
+
+    @contextlib.contextmanager
+    def locked_late(*given: Any) -> Iterator[None]:
+        with locked(*given):
+            shutil.rmtree(house / "meanwhile" / ".rounds")
+            yield
+
+    def played_here(*_: object) -> Iterator[Played]:
+        raise AssertionError("with this process's threads")
+
+    monkeypatch.setattr("dfal_cli.steps.simulate.command.locked", locked_late)
+    monkeypatch.setattr(rounds, "play", played_here)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    again = dfal(*command, "--json")
+    assert (again.code, again.json["status"]) == (0, "done")
+    assert (house / "meanwhile" / "results.csv").read_bytes() == (house / "out" / "results.csv").read_bytes()
 
 
 def test_results_do_not_depend_on_the_number_of_jobs_or_threads(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:

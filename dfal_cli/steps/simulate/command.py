@@ -19,7 +19,7 @@ from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.signals import at_once
 from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared
-from dfal_cli.steps.simulate.machine import PLAYING, Machine, started
+from dfal_cli.steps.simulate.machine import PLAYING, Machine, begun
 from dfal_cli.steps.simulate.made_from import made_from
 from dfal_cli.steps.simulate.outputs import (
     RESULTS,
@@ -32,7 +32,6 @@ from dfal_cli.steps.simulate.outputs import (
     not_shown,
     refuse_others,
     remove_images,
-    rounds_there,
     tables_of,
     write_all,
     write_so_far,
@@ -44,6 +43,7 @@ from dfal_cli.steps.simulate.simulation import (
     SimulateOptions,
     Simulation,
     Turn,
+    end,
     ended,
     rounds_begun,
     rounds_in,
@@ -70,12 +70,13 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     inputs = read_inputs(options)
     with contextlib.ExitStack() as stack:
         left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
-        machine = started(stack.enter_context(Processes(PLAYING)), options, left)
+        machine = begun(stack.enter_context(Processes(PLAYING)), options, left)
         made = made_from(options, inputs, machine.kind)
         if not options.force:
             refuse_others(options.out, made)
-        if left:
-            machine.check_networks(options, inputs, presumed_shape(options, inputs.oracle))
+        checked = presumed_shape(options, inputs.oracle) if left else None
+        if checked:
+            machine.check_networks(options, inputs, checked)
         if inputs.shortfall:
             reporter.warn(inputs.shortfall)
         with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():  # they end, then the lock
@@ -84,7 +85,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             clear(options.out, done)
             shape = input_shape_of(options.out)
             if shape is None or len(done) < len(inputs.runs):
-                shape = _play(options, inputs, done, machine, reporter)
+                shape = _play(options, inputs, done, machine, checked, reporter)
             remove_images(options.out)
             tables = tables_of(_in_order(inputs, done))
             outputs, new = write_all(options.out, tables, _settings(options, inputs, shape, machine))
@@ -112,50 +113,62 @@ def _in_order(inputs: Inputs, done: Done) -> Iterator[Played]:
     return itertools.chain.from_iterable(done.get(run, ()) for run in inputs.runs)
 
 
-def _play(options: SimulateOptions, inputs: Inputs, done: Done, machine: Machine, reporter: Reporter) -> Shape:
+def _play(
+    options: SimulateOptions, inputs: Inputs, done: Done, machine: Machine, checked: Shape | None, reporter: Reporter
+) -> Shape:
     """Play what is left, tell of each round, and add to `done` each run that ends.
 
-    Returns the shape of the images.
+    checked: the shape of images for which the networks have been checked. Returns the shape that they have.
     """
     folder = options.out / ROUNDS
     oracle = inputs.oracle
+    machine.start(len(inputs.runs) - len(done))
     images = _prepared(options, inputs, folder, reporter)
-    if images.shape != presumed_shape(options, inputs.oracle):
+    if images.shape != checked:
         machine.check_networks(options, inputs, images.shape)
     keep_input_shape(options.out, images.shape)
     simulation = Simulation(options, dict(zip(oracle[IMAGE], oracle[LABEL], strict=True)), images, folder)
-    left = [run for run in inputs.runs if run not in done]
-    total = len(inputs.runs) * simulation.rounds_each
-    there = len(done) * simulation.rounds_each + rounds_there(options.out, left)
+    _play_rounds(simulation, inputs, done, machine, reporter)
+    return images.shape
+
+
+def _play_rounds(simulation: Simulation, inputs: Inputs, done: Done, machine: Machine, reporter: Reporter) -> None:
+    options, each = simulation.options, simulation.rounds_each
+    turns = {run: Turn(run.trial, 0, place, run.name) for place, run in enumerate(inputs.runs)}
+    playing = {run: rounds_begun(simulation.folder, run) for run in inputs.runs if run not in done}
+    waiting: list[Turn] = []
+
+    def go_on(run: Run) -> None:
+        rounds = playing[run]
+        if len(rounds) < each:
+            bisect.insort(waiting, turns[run].to(len(rounds)))
+        else:
+            end(simulation.folder, run, rounds)
+            done[run] = rounds
+
+    there, total = len(done) * each + sum(map(len, playing.values())), len(inputs.runs) * each
     if there:
         reporter.note(f"going on: {there} of {total} rounds are there")
-    last = simulation.rounds_each - 1
-    playing = {run: rounds_begun(folder, run)[:last] for run in left}  # a last one that is there has not ended the run
-    turns = {run: Turn(run.trial, 0, place, run.name) for place, run in enumerate(left)}
-    waiting = sorted(turn.to(len(playing[run])) for run, turn in turns.items())
     told: set[str] = set()
     with (
         _telling(lambda: f"after {there} of {total} rounds; {_how_to_go_on(options)}"),
         reporter.progress("simulating", total, "rounds", there) as advance,
         at_once(),  # a round may take hours
     ):
+        for run in playing:
+            go_on(run)
         for played in machine.play(simulation, waiting):
             run = Run(played.result[0], int(played.result[1]))
             playing[run].append(played)
+            go_on(run)
+            there += 1
+            advance(1)
+            reporter.detail(_line(played))
             for warning in played.warnings:
                 if warning not in told:  # what is said of a class would be said of every round
                     reporter.warn(f"{_round(played)}: {warning}")
                     told.add(warning)
-            if not played.before:
-                there += 1
-                advance(1)
-                reporter.detail(_line(played))
-                write_so_far(options.out, tables_of(_in_order(inputs, done | playing)))
-            if len(playing[run]) <= last:
-                bisect.insort(waiting, turns[run].to(len(playing[run])))
-            else:
-                done[run] = playing[run]
-    return images.shape
+            write_so_far(options.out, tables_of(_in_order(inputs, done | playing)))
 
 
 def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: Reporter) -> PreparedImages:

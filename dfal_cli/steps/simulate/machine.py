@@ -1,14 +1,15 @@
 """What plays a simulation: processes, and the device on which they compute.
 
-torch takes seconds to import: that is left to the processes, while the command reads its tables and decodes images.
+torch takes seconds to import: that is left to the processes. The first one checks the networks, which must be done
+before anything is written; the others import while images are decoded.
 """
 
 import functools
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from dfal_cli.images import Shape
-from dfal_cli.processes import Processes, cores
+from dfal_cli.processes import Processes, computes_in_one_thread, cores
 from dfal_cli.schemas import LABEL
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import Played, SimulateOptions, Simulation, Turn
@@ -18,7 +19,7 @@ PLAYING = "dfal_cli.steps.simulate.rounds"
 
 
 class Machine(NamedTuple):
-    """Processes that have been started."""
+    """Where rounds are played: in processes, or in this one where one thread of one process is all that is wanted."""
 
     processes: Processes
     kind: str
@@ -27,6 +28,10 @@ class Machine(NamedTuple):
     """Its name."""
     jobs: int
     """So many runs may be played side by side."""
+
+    def start(self, left: int) -> None:
+        """Have as many processes as `left` runs can use."""
+        _start(self.processes, min(self.jobs, left), of=min(self.jobs, left))
 
     def check_networks(self, options: SimulateOptions, inputs: Inputs, shape: Shape) -> None:
         """Raises UsageError if the networks cannot be trained and asked as wanted. shape: (C, H, W) of their input."""
@@ -38,15 +43,19 @@ class Machine(NamedTuple):
         return self.processes.each(functools.partial(_play_turn, simulation), turns)
 
 
-def started(processes: Processes, options: SimulateOptions, left: int) -> Machine:
-    """Start so many that each has a run to play, of those `left`. Raises UsageError if the device is not there."""
+def begun(processes: Processes, options: SimulateOptions, left: int) -> Machine:
+    """Start the first process, if there are runs left. Raises UsageError if the device is not there."""
+    _start(processes, min(1, left), of=min(options.jobs or cores(), left))
     kind = device = options.device
     if kind != "cpu":
-        processes.start(min(1, left))
         kind, device = processes.ask(functools.partial(_device_named, device))
-    jobs = options.jobs or (1 if kind == "cuda" else cores())
-    processes.start(min(jobs, left))
-    return Machine(processes, kind, device, jobs)
+    return Machine(processes, kind, device, options.jobs or (1 if kind == "cuda" else cores()))
+
+
+def _start(processes: Processes, count: int, of: int) -> None:
+    """Have `count` of the `of` processes that there will be; none if this one will do."""
+    if of > 1 or not computes_in_one_thread():
+        processes.start(count)
 
 
 def _device_named(option: str) -> tuple[str, str]:
@@ -59,10 +68,10 @@ def _device_named(option: str) -> tuple[str, str]:
     return device.type, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _check_networks(*arguments: Any) -> None:
+def _check_networks(options: SimulateOptions, strategies: Sequence[str], classes: int, shape: Shape) -> None:
     from dfal_cli.steps.simulate.networks import check_networks
 
-    check_networks(*arguments)
+    check_networks(options, strategies, classes, shape)
 
 
 def _play_turn(simulation: Simulation, turn: Turn) -> Iterator[Played]:

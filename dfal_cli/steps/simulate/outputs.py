@@ -87,11 +87,6 @@ def not_shown(out: Path, runs: Iterable[Run]) -> int:
     return len({path.name for path in (out / ROUNDS).glob(f"*{ENDED}")} - {run.title + ENDED for run in runs})
 
 
-def rounds_there(out: Path, runs: Iterable[Run]) -> int:
-    """How many rounds are kept of runs that have not ended."""
-    return sum(_rounds_ended(out / ROUNDS / run.title) for run in runs)
-
-
 def keep_input_shape(out: Path, shape: Shape) -> None:
     """Of what shape the images were made; they themselves are not kept."""
     write_json(out / ROUNDS / INPUT, shape)

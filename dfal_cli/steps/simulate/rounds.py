@@ -25,7 +25,7 @@ from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import score
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.select import SelectOptions, select
-from dfal_cli.steps.simulate.simulation import DONE, Played, Simulation, Turn, ended, round_in, rounds_begun
+from dfal_cli.steps.simulate.simulation import DONE, Played, Simulation, Turn, round_in
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import labelled_rows, read_labels, read_labels_files, read_queries, write_csv
@@ -40,7 +40,7 @@ LABELS, CHECKPOINT, QUERIES, SCORES = (
 
 
 def play(simulation: Simulation, turn: Turn) -> Iterator[Played]:
-    """Play a round, unless it is there, and yield it. The rounds before it are there; after the last the run ends."""
+    """Play a round, unless it is there, and yield it. The rounds before it are there."""
     folder = simulation.folder / turn.run.title
     here = folder / str(turn.number)
     played = round_in(here / DONE)
@@ -50,10 +50,6 @@ def play(simulation: Simulation, turn: Turn) -> Iterator[Played]:
         write_json(here / DONE, played[:2])
         _remove(here, CHECKPOINT, f"trained-{CHECKPOINT}", SCORES, f"{SCORES}{LABELLED_SUFFIX}", QUERIES)
         _remove_spare_twins(here)
-    if turn.number == simulation.rounds_each - 1:
-        rounds = rounds_begun(simulation.folder, turn.run)
-        write_json(ended(simulation.folder, turn.run), [each[:2] for each in rounds])
-        shutil.rmtree(folder)
     yield played
 
 

@@ -1,6 +1,7 @@
 """What all runs of a simulation have in common: its options, its oracle and its images."""
 
-import itertools
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from dfal_cli.images import PreparedImages
-from dfal_cli.kept import read_json
+from dfal_cli.kept import read_json, write_json
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.strategies import DEFAULT_STRATEGIES
 
@@ -93,8 +94,6 @@ class Played(NamedTuple):
     result: tuple[str, ...]
     timing: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    before: bool = False
-    """It was there already."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,16 @@ def round_in(file: Path) -> Played | None:
 
 def rounds_begun(folder: Path, run: Run) -> list[Played]:
     """The rounds of a run that has not ended, up to the first that is missing."""
-    found = (round_in(folder / run.title / str(number) / DONE) for number in itertools.count())
-    return [played for played in itertools.takewhile(bool, found) if played]
+    rounds: list[Played] = []
+    while played := round_in(folder / run.title / str(len(rounds)) / DONE):
+        rounds.append(played)
+    return rounds
+
+
+def end(folder: Path, run: Run, rounds: Sequence[Played]) -> None:
+    """Keep the rows of a run that has ended, all there is to it from then on."""
+    write_json(ended(folder, run), [played[:2] for played in rounds])
+    shutil.rmtree(folder / run.title)
 
 
 def rounds_in(file: Path) -> list[Played]:
@@ -157,5 +164,5 @@ def _played(stored: Any) -> Played | None:
     match stored:
         case [[*result], [*timing]] if all(isinstance(cell, str) for cell in (*result, *timing)):
             if (len(result), len(timing)) == (len(RESULTS_COLUMNS), len(TIMINGS_COLUMNS)):
-                return Played(tuple("" if cell == "nan" else cell for cell in result), tuple(timing), before=True)
+                return Played(tuple("" if cell == "nan" else cell for cell in result), tuple(timing))
     return None
