@@ -224,10 +224,10 @@ def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: M
 
 
 def _means_at_end(results: pd.DataFrame) -> dict[str, float]:
-    """Accuracy at the end of each strategy, mean over the trials."""
+    """Accuracy at the end of each strategy, mean over the trials, to as many digits as the accuracies have."""
     last = results.groupby(["strategy", "trial"], sort=False).tail(1).astype({"accuracy": float})
     means = last.groupby("strategy", sort=False)["accuracy"].mean()
-    return {str(name): float(accuracy) for name, accuracy in means.items()}
+    return {str(name): round(float(accuracy), 6) for name, accuracy in means.items()}
 
 
 def _beginning_otherwise(results: pd.DataFrame) -> list[str]:
