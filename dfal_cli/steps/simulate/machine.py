@@ -31,7 +31,8 @@ class Machine(NamedTuple):
 
     def start(self, left: int) -> None:
         """Have as many processes as `left` runs can use."""
-        _start(self.processes, min(self.jobs, left), of=min(self.jobs, left))
+        count = min(self.jobs, left)
+        _start(self.processes, count, of=count)
 
     def check_networks(self, options: SimulateOptions, inputs: Inputs, shape: Shape) -> None:
         """Raises UsageError if the networks cannot be trained and asked as wanted. shape: (C, H, W) of their input."""
