@@ -1,6 +1,6 @@
-"""95 % intervals of a mean over few trials: Student's t, and a bootstrap over the trials.
+"""95 % intervals: of a mean over few trials (Student's t, a bootstrap over the trials), and of an accuracy (Wilson).
 
-Neither needs scipy: dfal draws its curves where only its own dependencies are installed.
+None needs scipy: dfal draws its curves where only its own dependencies are installed.
 """
 
 import functools
@@ -50,6 +50,25 @@ def bootstrap_interval(values: Values) -> Interval:
     tail = NormalDist().cdf(-student_quantile(count - 1) * math.sqrt(count / (count - 1)))
     low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
     return float(low), float(high)
+
+
+def wilson_interval(accuracy: float, count: int) -> Interval:
+    """Wilson's score interval of a share found in `count` independent examples; of none it is all there is, 0 to 1."""
+    if count == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = accuracy + z**2 / (2 * count)
+    reach = z * math.sqrt(accuracy * (1 - accuracy) / count + z**2 / (4 * count**2))
+    low, high = ((middle + sign * reach) / (1 + z**2 / count) for sign in (-1, 1))
+    return max(0.0, min(low, accuracy)), min(1.0, max(high, accuracy))  # rounding must not leave them out
+
+
+def beats_guessing(accuracy: float, count: int, baseline: float) -> bool:
+    """Whether an accuracy on `count` examples is better, beyond chance, than always saying the largest class.
+
+    baseline: what that would be right on: the share of the largest class among these very examples.
+    """
+    return wilson_interval(accuracy, count)[0] > baseline
 
 
 @functools.cache

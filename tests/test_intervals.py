@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dfal_cli.intervals import bootstrap_interval, student_interval, student_quantile
+from dfal_cli.intervals import beats_guessing, bootstrap_interval, student_interval, student_quantile, wilson_interval
 
 
 @pytest.mark.parametrize("freedom", [*range(1, 12), 30, 99, 400])
@@ -65,3 +65,39 @@ def test_the_bootstrap_interval_holds_a_normal_mean_as_often_as_it_says(count: i
     holds = np.mean([low <= 0 <= high for low, high in map(bootstrap_interval, trials)])
     assert holds == pytest.approx(held, abs=0.025)
     assert holds < 1 - 2.0 ** (1 - count) + 0.025
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 1), (1, 1), (7, 12), (8, 100), (95, 100), (0, 30), (1217, 1217)])
+def test_the_interval_of_an_accuracy_is_scipys(right: int, count: int) -> None:
+    expected = stats.binomtest(right, count).proportion_ci(method="wilson")
+    assert wilson_interval(right / count, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_of_no_examples_an_accuracy_may_be_anything() -> None:
+    assert wilson_interval(0.0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 1000])
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_the_interval_of_an_accuracy_stays_within_0_and_1(accuracy: float, count: int) -> None:
+    low, high = wilson_interval(accuracy, count)
+    assert 0 <= low <= accuracy <= high <= 1
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "count", "baseline", "better"),
+    [
+        (0.08, 1217, 0.1, False),  # worse than chance
+        (0.12, 100, 0.1, False),  # a little better, on so few
+        (0.12, 10_000, 0.1, True),  # the same, on enough
+        (7 / 12, 12, 0.5, False),
+        (0.95, 200, 0.3, True),
+        (0.9, 1000, 0.9, False),  # what always saying the largest class comes to
+        (1.0, 10, 1.0, False),  # of a single class there is nothing to tell
+        (0.0, 0, 0.1, False),
+    ],
+)
+def test_an_accuracy_beats_guessing_if_chance_does_not_explain_it(
+    accuracy: float, count: int, baseline: float, better: bool
+) -> None:
+    assert beats_guessing(accuracy, count, baseline) is better
