@@ -1,7 +1,33 @@
 """How what an output was made from differs from what it would be made from now, in words."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from dfal_cli.files import fingerprint
+
+UNKNOWN = "from what it does not tell: other options or files, or by another version of dfal"
+LONGEST = 500
+"""Characters of what is said: the metadata of a file from elsewhere may hold anything."""
+
+
+def origin(made_from: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata that tell what an output is made from: a fingerprint of it all, its settings, and its other parts."""
+    parts = {name: value for name, value in made_from.items() if name != "settings"}
+    return {"made_from": fingerprint(made_from), "settings": made_from["settings"], "parts": parts}
+
+
+def how_else(metadata: Mapping[str, Any], made_from: Mapping[str, Any], otherwise: Mapping[str, str]) -> str:
+    """Say in what an output, whose metadata hold an `origin`, was made otherwise than `made_from` has it.
+
+    The metadata may be anything; `otherwise` is as of `differences`.
+    """
+    match metadata:
+        case {"settings": dict(settings), "parts": dict(parts)}:
+            with contextlib.suppress(RecursionError):  # of brackets without end
+                said = " and ".join(differences({"settings": settings, **parts}, made_from, otherwise))
+                return said[:LONGEST] or UNKNOWN
+    return UNKNOWN
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], otherwise: Mapping[str, str]) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """What has changed since an output was made is said as it stands on the command line."""
 
+import json
 from typing import Any
 
 import pytest
 
-from dfal_cli.differences import differences
+from dfal_cli.differences import UNKNOWN, differences, how_else, origin
 
+NESTED = json.loads("[" * 900 + "]" * 900)
 OTHERWISE = {"torch": "with torch {0}, not {1}", "code": "with other code"}
 
 
@@ -42,3 +44,19 @@ def test_what_is_the_same_is_not_told() -> None:
     assert not list(differences({"settings": {}}, {"settings": {"clip": False, "measure": []}}, {}))
     settings = {"settings": {"measure": ["bald"], "norm": "l2"}, "torch": "2.9", "code": "a"}
     assert not list(differences(settings, {**settings, "settings": {"measure": ("bald",), "norm": "l2"}}, OTHERWISE))
+
+
+def test_metadata_tell_what_was_different() -> None:
+    made_from = {"settings": {"norm": "l2", "seed": 1}, "torch": "2.9", "code": "a"}
+    now = {"settings": {"norm": "linf", "seed": 1}, "torch": "2.10", "code": "a"}
+    assert how_else(origin(made_from), now, OTHERWISE) == "with --norm l2, not linf and with torch 2.9, not 2.10"
+
+
+@pytest.mark.parametrize("key", ["settings", "parts"])
+@pytest.mark.parametrize(
+    "value", [None, 1, "x", [], NESTED, {"norm": NESTED, "torch": NESTED}, {"torch": "x" * 10_000}]
+)
+def test_metadata_that_tell_nothing_or_anything_are_no_harm(key: str, value: Any) -> None:
+    made_from = {"settings": {"norm": "l2"}, "torch": "2.9", "code": "a"}
+    assert len(how_else(origin(made_from) | {key: value}, made_from, OTHERWISE)) <= 500
+    assert how_else({}, made_from, OTHERWISE) == UNKNOWN

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from dfal_cli import __version__
-from dfal_cli.architecture import code_of, default_architecture
+from dfal_cli.architecture import default_architecture
 from dfal_cli.checkpoint import (
     LoadedNetwork,
     load_checkpoint,
@@ -18,8 +19,9 @@ from dfal_cli.checkpoint import (
 )
 from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device
+from dfal_cli.differences import how_else, origin
 from dfal_cli.errors import UsageError
-from dfal_cli.files import fingerprint, locked, settings_of, sha256_if_there, sha256_of
+from dfal_cli.files import locked, settings_of, sha256_if_there
 from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.models import Network
 from dfal_cli.path_options import check_paths, must_be_regular, must_end_with
@@ -28,6 +30,7 @@ from dfal_cli.training.augment import AUGMENTATIONS
 from dfal_cli.training.examples import Examples, load_examples, settle_input_shape
 from dfal_cli.training.fitting import MONITORS, Schedule, best_epoch, split_images
 from dfal_cli.training.label_sets import LabelSets, read_label_sets
+from dfal_cli.training.made_from import OTHERWISE, made_from
 from dfal_cli.training.metrics import metrics_of, show_metrics, summary_of
 from dfal_cli.training.restarts import Restarts
 from dfal_cli.training.starting import starting_network
@@ -94,11 +97,12 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
             options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter
         )
         classes = sets.classes
-        made_from = _fingerprint(options, source, sets)
+        shaped_by = _made_from(options, source, sets)
+        told = origin(shaped_by)
         device = choose_device(options.device)
-        state = TrainingState(options.out, made_from, device, reporter)
+        state = TrainingState(options.out, told["made_from"], device, reporter)
         if options.out.exists() and not options.force:
-            there = _already_there(options.out, made_from)
+            there = _already_there(options.out, shaped_by)
             state.remove()
             return there
         shape, arch, before = _settle_network(options, source, sets.labels, classes, reporter)
@@ -137,7 +141,7 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
             "training": len(training.labels),
         }  # fmt: skip
         further = {
-            "seed": options.seed, **hashes, "metrics": metrics, "counts": counts, "made_from": made_from,
+            "seed": options.seed, **hashes, "metrics": metrics, "counts": counts, **told,
             "dfal": __version__,
         }  # fmt: skip
         state.make_room_for(
@@ -179,16 +183,12 @@ def check_training(augment: str, monitor: str) -> None:
             raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
 
 
-def _fingerprint(options: TrainOptions, images: ImageSource, sets: LabelSets) -> str:
-    """What the checkpoint is made from: the settings, the network's code, and the contents of every file that is read.
-
-    Contents, not modification times, so that equal inputs give equal bytes wherever they lie.
-    Raises as `load_checkpoint` of --init.
-    """
-    starts = [sha256_of(path) for path in (options.init, options.weights) if path]
+def _made_from(options: TrainOptions, images: ImageSource, sets: LabelSets) -> dict[str, Any]:
+    """Raises as `load_checkpoint` of --init."""
     paths = ("images", "labels", "validation", "test", "pseudo_labels", "init", "weights")
     settings = settings_of(options, without=(*WITHOUT_EFFECT, *paths))
-    return fingerprint(settings, sets.contents(images), starts, code_of(_named(options)), __version__)
+    starts = {"init": options.init, "weights": options.weights}
+    return made_from(settings, sets, images, starts, _named(options))
 
 
 def _named(options: TrainOptions) -> str | None:
@@ -198,14 +198,15 @@ def _named(options: TrainOptions) -> str | None:
     return trusted_architecture(options.init, trust_code=options.trust_code, architecture=options.arch, option="--init")
 
 
-def _already_there(out: Path, made_from: str) -> Result:
-    match read_checkpoint_metadata(out):
+def _already_there(out: Path, shaped_by: dict[str, Any]) -> Result:
+    """The results of the checkpoint that stands there. Raises UsageError if it is another one."""
+    metadata = read_checkpoint_metadata(out)
+    match metadata:
         case {"made_from": its_own, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
-            if its_own == made_from:
+            if its_own == origin(shaped_by)["made_from"]:
                 return up_to_date([out], counts, {**metrics, "classes": classes})
-    raise UsageError(
-        f"{out}: exists, and was made from other options, labels, images or code of the network; --force replaces it"
-    )
+    how = how_else(metadata, shaped_by, OTHERWISE)
+    raise UsageError(f"{out}: exists, and was made {how}; choose another --out, or --force to replace it")
 
 
 def _settle_network(

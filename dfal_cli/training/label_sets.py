@@ -9,7 +9,7 @@ import pandas as pd
 from dfal_cli.class_names import slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
-from dfal_cli.files import sha256_if_there
+from dfal_cli.files import digest_of_many, sha256_if_there
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import labelled_rows, read_labels_files, read_pseudo_labels, settled_images
@@ -26,15 +26,16 @@ class LabelSets(NamedTuple):
     """What a network said of images that are in none of the others."""
     classes: tuple[str, ...]
 
-    def contents(self, images: ImageSource) -> list[list[list[str]]]:
-        """What the tables say and what is in the files they name; a missing file is ""."""
-        return [
-            [
-                [image, label, images.content_of(image), sha256_if_there(Path(twin)) if twin else ""]
+    def contents(self, images: ImageSource) -> dict[str, str]:
+        """SHA-256 of what each table says and of what is in the files that it names; a missing file is ""."""
+        return {
+            name: digest_of_many(
+                (image, label, images.content_of(image), sha256_if_there(Path(twin)) if twin else "")
                 for image, label, twin in zip(table[IMAGE], table[LABEL], table[TWIN], strict=True)
-            ]
-            for table in (self.labels, self.validation, self.test, self.pseudo_labels)
-        ]
+            )
+            for name, table in self._asdict().items()
+            if name != "classes"
+        }
 
 
 def read_label_sets(

@@ -44,8 +44,20 @@ def test_a_second_run_is_up_to_date_whatever_batch_size_and_workers(project):
     assert (project / "scores.parquet").stat().st_mtime_ns == stamp
 
 
-@pytest.mark.parametrize("change", ["touched image", "new image", "label", "option", "checkpoint"])
-def test_scores_made_from_something_else_are_replaced_only_by_force(project, change):
+OTHER_IMAGES = "from another list of images, or before one was changed"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("touched image", OTHER_IMAGES),
+        ("new image", OTHER_IMAGES),
+        ("label", OTHER_IMAGES),
+        ("option", "with --norm l2, not linf"),
+        ("checkpoint", "from another checkpoint"),
+    ],
+)
+def test_scores_made_from_something_else_are_replaced_only_by_force(project, change, said):
     assert score().code == 0
     before = (project / "scores.parquet").read_bytes()
     options = []
@@ -62,7 +74,7 @@ def test_scores_made_from_something_else_are_replaced_only_by_force(project, cha
                      "--epochs", 1, "--seed", 5, "--device", "cpu", "--quiet", "--force")  # fmt: skip
         assert ended.code == 0
     ended = score(*options)
-    assert_refused(ended, 2, "scores.parquet", "--force")
+    assert_refused(ended, 2, f"scores.parquet: exists, and was made {said}; ", "--force")
     assert (project / "scores.parquet").read_bytes() == before
     assert score(*options, "--force").code == 0
     assert (project / "scores.parquet").read_bytes() != before

@@ -91,8 +91,14 @@ def test_images_that_were_only_touched_are_up_to_date(folder):
     assert train(folder, "--json").json["status"] == "up to date"
 
 
-@pytest.mark.parametrize("change", ["option", "label", "image", "twin"])
-def test_a_checkpoint_made_from_something_else_is_replaced_only_by_force(folder, change):
+OTHER_LABELS = "from other --labels, or before an image or a twin of theirs was changed"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("option", "with --seed 0, not 7"), ("label", OTHER_LABELS), ("image", OTHER_LABELS), ("twin", OTHER_LABELS)],
+)
+def test_a_checkpoint_made_from_something_else_is_replaced_only_by_force(folder, change, said):
     give_twin(folder)
     before = trained_bytes(folder)
     options = []
@@ -107,7 +113,7 @@ def test_a_checkpoint_made_from_something_else_is_replaced_only_by_force(folder,
         np.save(folder / "twins" / "000.png.npy", np.zeros((1, 16, 16), np.float32))
     ended = train(folder, *options)
     assert ended.code == 2
-    assert "--force" in ended.stderr
+    assert f"exists, and was made {said}; choose another --out, or --force to replace it" in ended.stderr
     assert (folder / "model.safetensors").read_bytes() == before
     assert trained_bytes(folder, *options, "--force") != before
 

@@ -6,6 +6,7 @@ from typing import Any
 from dfal_cli import __version__
 from dfal_cli.architecture import code_of
 from dfal_cli.checkpoint import trusted_architecture
+from dfal_cli.differences import how_else, origin
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import digest_of_many, settings_of, sha256_of
 from dfal_cli.images import ImageSource
@@ -53,8 +54,8 @@ def made_from(
     }
 
 
-def is_up_to_date(options: ScoreOptions, told: str) -> bool:
-    """Whether the scores stand there already. Raises UsageError if others, not made from what is `told`, do."""
+def is_up_to_date(options: ScoreOptions, shaped_by: dict[str, Any]) -> bool:
+    """Whether the scores stand there already. Raises UsageError if others, not made from this, do."""
     if not options.out.exists() or options.force:
         return False
     try:
@@ -63,9 +64,7 @@ def is_up_to_date(options: ScoreOptions, told: str) -> bool:
         raise UsageError(
             f"{options.out}: exists and is not a scores file; choose another --out, or --force to replace it"
         ) from None
-    if metadata.get("made_from") != told:
-        raise UsageError(
-            f"{options.out}: exists, and was made from other options, images, checkpoint or code of the network; "
-            "--force replaces it"
-        )
+    if metadata.get("made_from") != origin(shaped_by)["made_from"]:
+        how = how_else(metadata, shaped_by, OTHERWISE)
+        raise UsageError(f"{options.out}: exists, and was made {how}; choose another --out, or --force to replace it")
     return belong_together(options.out) and belongs_to_scores(options.out)

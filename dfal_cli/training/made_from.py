@@ -1,0 +1,44 @@
+"""What a checkpoint is made from: whether it is there already, and if not, what was different."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dfal_cli import __version__
+from dfal_cli.architecture import code_of
+from dfal_cli.files import sha256_of
+from dfal_cli.images import ImageSource
+from dfal_cli.training.label_sets import LabelSets
+
+OTHERWISE = {
+    "labels": "from other --labels, or before an image or a twin of theirs was changed",
+    "validation": "from another --validation, or before an image of it was changed",
+    "test": "from another --test, or before an image of it was changed",
+    "pseudo_labels": "from other --pseudo-labels, or before an image of theirs was changed",
+    "init": "from another --init",
+    "weights": "from other --weights",
+    "code": "with other code of the network",
+    "dfal": "with dfal {0}, not {1}",
+}
+"""How to say that a part is not what it was."""
+
+
+def made_from(
+    settings: Mapping[str, Any],
+    sets: LabelSets,
+    images: ImageSource,
+    starts: Mapping[str, Path | None],
+    architecture: str | None,
+) -> dict[str, Any]:
+    """All that shapes a checkpoint, ready for JSON.
+
+    Of every file that is read the contents, not the modification time, so that equal inputs give equal bytes wherever
+    they lie. `starts`: the files of --init and --weights.
+    """
+    return {
+        "settings": dict(settings),
+        **sets.contents(images),
+        **{name: sha256_of(path) if path else "" for name, path in starts.items()},
+        "code": code_of(architecture),
+        "dfal": __version__,
+    }
