@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dfal_cli.errors import TryAgainError, UsageError, is_momentary
 from dfal_cli.locks import Held, LocksUnknown, holding, is_lost, release, take, take_in_time
@@ -144,13 +144,23 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def stat_if_there(path: str) -> tuple[int, int] | None:
-    """Size and modification time: enough to see that one of very many files has changed. None if it is missing."""
+class FileState(NamedTuple):
+    """What tells whether a file is still the one it was, without reading it. Times are in nanoseconds."""
+
+    size: int
+    modified: int
+    inode: int
+    """With `changed`, other when a file of the same size and time is put in its place (`mv`, `cp -p`)."""
+    changed: int
+
+
+def stat_if_there(path: str) -> FileState | None:
+    """The state of a file; None if it is missing."""
     try:
         status = os.stat(path)  # noqa: PTH116 - of a plain path, as there may be a hundred thousand
     except (OSError, ValueError):
         return None
-    return status.st_size, status.st_mtime_ns
+    return FileState(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -84,6 +84,20 @@ def draw_folder(root: Path, classes: tuple[str, ...] = ("dark", "light"), each: 
     return root
 
 
+def draw_twins_in_size(folder: Path, *names: str) -> None:
+    """Replace images by BMPs that differ in brightness, and neither in size nor in time of modification."""
+    for number, name in enumerate(names):
+        Image.new("L", (16, 16), 40 + 150 * number // len(names)).save(folder / name, "BMP")
+        os.utime(folder / name, ns=(0, 0))
+
+
+def swap(one: Path, other: Path) -> None:
+    """Let two files change names."""
+    aside = one.rename(one.with_name("aside"))
+    other.rename(one)
+    aside.rename(other)
+
+
 def draw_divided_folder(root: Path) -> Path:
     """The same with 24 images; `root`/pool.csv has labels for 16 of them, `root`/test.csv for the other 8."""
     draw_folder(root, each=12)

@@ -164,11 +164,19 @@ def test_a_files_sha256_is_that_of_its_contents(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_a_changed_file_is_seen_by_size_or_time(tmp_path: Path) -> None:
+def test_a_changed_file_is_seen_by_its_state(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     before = stat_if_there(str(tmp_path / "a"))
     os.utime(tmp_path / "a", ns=(0, 5))
-    assert stat_if_there(str(tmp_path / "a")) == (3, 5) != before
+    touched = stat_if_there(str(tmp_path / "a"))
+    assert touched is not None and touched[:2] == (3, 5)
+    assert touched != before
+    (tmp_path / "b").write_bytes(b"xyz")
+    os.utime(tmp_path / "b", ns=(0, 5))
+    (tmp_path / "b").replace(tmp_path / "a")
+    replaced = stat_if_there(str(tmp_path / "a"))
+    assert replaced is not None and replaced[:2] == (3, 5)
+    assert replaced != touched
 
 
 def test_a_companion_stands_beside_its_file() -> None:

@@ -7,7 +7,7 @@ from dfal_cli.images.opening import ImageError
 from dfal_cli.images.prepared import PreparedImages, UnreadableImagesError, prepare
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.source import ImageFolder, ImageSource, opened
-from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
+from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk, worker_count
 
 __all__ = [
     "Decoded",
@@ -30,4 +30,5 @@ __all__ = [
     "probe_image",
     "read_batches",
     "read_from_disk",
+    "worker_count",
 ]

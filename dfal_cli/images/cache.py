@@ -20,7 +20,7 @@ import PIL
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import TryAgainError
-from dfal_cli.files import atomic_output
+from dfal_cli.files import atomic_output, stat_if_there
 from dfal_cli.images.decode import DECODING, Pixels, Shape
 from dfal_cli.images.room import bytes_of, clear_leftovers, make_folder, make_room, matching
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
@@ -64,8 +64,8 @@ SECONDS_TO_WAIT = 10.0
 class DecodedCache:
     """An ImageReader that keeps decoded images in segment files.
 
-    Images are known by their real path, the size and the modification time of their files; what cannot be read is not
-    kept. Threads may share it; close it to keep the last images too.
+    Images are known by their real path and the state of their files; what cannot be read is not kept. Threads may share
+    it; close it to keep the last images too.
     """
 
     def __init__(self, folder: Path, limit: int, reader: ImageReader, reporter: Reporter) -> None:
@@ -167,7 +167,7 @@ class _Shelf:
         if place is None:
             return None
         segment, row = place
-        if segment.sizes[row] != key.size or segment.times[row] != key.time:
+        if segment.states[row].item() != key.state:
             return None
         try:
             pixels: Pixels = self._map(segment)[row]
@@ -200,11 +200,8 @@ class _Shelf:
 
 def _key_of(path: str) -> Key | None:
     """The state of an image's file; None if it is not there."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - a Path for each of a million images takes longer than all the rest
-    except (OSError, ValueError):
-        return None
-    return Key(path, status.st_size, status.st_mtime_ns)
+    state = stat_if_there(path)
+    return None if state is None else Key(path, state)
 
 
 def _map_and_mark_used(segment: Segment, shape: Shape) -> Pixels:

@@ -15,7 +15,7 @@ import PIL
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
-from dfal_cli.files import atomic_output, fingerprint, stat_if_there
+from dfal_cli.files import FileState, atomic_output, fingerprint, stat_if_there
 from dfal_cli.images.decode import DECODING, Pixels, Probe, Shape, probe_and_decode, probe_image
 from dfal_cli.images.folder import Listing, inside
 from dfal_cli.images.opening import ImageError
@@ -64,9 +64,9 @@ class PreparedImages:
         channels, height, width = self.shape
         return Probe(channels == 1, height, width)
 
-    def state_of(self, image: str) -> tuple[int, ...]:
+    def state_of(self, image: str) -> FileState | None:
         """Always the same."""
-        return ()
+        return None
 
     def content_of(self, image: str) -> str:
         """Always the same."""

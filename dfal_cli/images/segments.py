@@ -1,8 +1,7 @@
 """Segments: files of decoded images that are written once, whole, and never changed; reading one needs no lock.
 
-A segment is the pixels of N images, uint8 (N, C, H, W); then, as JSON, for each of them the path, size and modification
-time of its file and a checksum of its pixels; then TRAILER, by which a file that is cut short or of another kind is
-known.
+A segment is the pixels of N images, uint8 (N, C, H, W); then, as JSON, for each of them the path and the state of its
+file and a checksum of its pixels; then TRAILER, by which a file that is cut short or of another kind is known.
 """
 
 import json
@@ -12,11 +11,12 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from dfal_cli.files import FileState
 from dfal_cli.images.decode import Pixels
 
 SUFFIX = ".pixels"
@@ -24,7 +24,10 @@ SUFFIX = ".pixels"
 TRAILER = struct.Struct("<QI8s")
 """Length of the index in bytes, its CRC-32, MAGIC."""
 
-MAGIC = b"dfal-px1"
+MAGIC = b"dfal-px2"
+
+STATE = np.dtype([("size", np.int64), ("modified", np.int64), ("inode", np.uint64), ("changed", np.int64)])
+"""A FileState."""
 
 
 class SegmentError(Exception):
@@ -35,8 +38,7 @@ class Key(NamedTuple):
     """An image file as it was when it was decoded."""
 
     path: str
-    size: int
-    time: int
+    state: FileState
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +46,8 @@ class Segment:
     """What the index of a segment says of its N images, less their paths."""
 
     file: Path
-    sizes: npt.NDArray[np.int64]
-    times: npt.NDArray[np.int64]
+    states: npt.NDArray[Any]
+    """Of kind STATE."""
     checksums: npt.NDArray[np.int64]
 
 
@@ -73,10 +75,10 @@ def read_segment(file: Path, shape: Sequence[int]) -> tuple[list[str], Segment]:
         index = handle.read(index_length)
     if zlib.crc32(index) != checksum:
         raise SegmentError
-    paths, sizes, times, checksums = json.loads(index)
+    paths, states, checksums = json.loads(index)
     if len(paths) * np.prod(shape, dtype=np.int64) != pixels_length:
         raise SegmentError
-    return paths, Segment(file, *(np.array(column, np.int64) for column in (sizes, times, checksums)))
+    return paths, Segment(file, np.array([tuple(state) for state in states], STATE), np.array(checksums, np.int64))
 
 
 def map_pixels(segment: Segment, shape: Sequence[int]) -> Pixels:
@@ -84,7 +86,7 @@ def map_pixels(segment: Segment, shape: Sequence[int]) -> Pixels:
 
     Raises OSError or ValueError if the file is not there any more, or too short.
     """
-    count = len(segment.sizes)
+    count = len(segment.checksums)
     with segment.file.open("rb") as handle:
         mapped = mmap.mmap(handle.fileno(), int(count * np.prod(shape, dtype=np.int64)), access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, np.uint8).reshape(count, *shape)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
-from dfal_cli.files import sha256_if_there, stat_if_there
+from dfal_cli.files import FileState, sha256_if_there, stat_if_there
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import Probe, Shape, probe_image
 from dfal_cli.images.folder import Listing, inside, is_text, list_images
@@ -29,8 +29,8 @@ class ImageSource(Protocol):
     def probe(self, image: str) -> Probe:
         """An image's kind and size. Raises ImageError."""
 
-    def state_of(self, image: str) -> tuple[int, ...]:
-        """What changes when the image's file does, as a rule; quick to tell."""
+    def state_of(self, image: str) -> FileState | None:
+        """What changes when the image's file does; quick to tell. None if it is not there."""
 
     def content_of(self, image: str) -> str:
         """What changes whenever the image does; "" if it is not there."""
@@ -59,9 +59,9 @@ class ImageFolder:
         """An image's kind and size, from its header. Raises ImageError."""
         return probe_image(inside(self.root, image))
 
-    def state_of(self, image: str) -> tuple[int, ...]:
-        """Size and modification time of the file, if it is still there: a pool is too large to be read twice."""
-        return stat_if_there(f"{self.root}/{image}") or ()
+    def state_of(self, image: str) -> FileState | None:
+        """The state of the file: a pool is too large to be read twice."""
+        return stat_if_there(f"{self.root}/{image}")
 
     def content_of(self, image: str) -> str:
         """SHA-256 of the file."""

@@ -10,7 +10,7 @@ import pandas as pd
 from dfal_cli.class_names import NEAR, VERY_NEAR, folded, near_miss, slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, TryAgainError, UsageError, listed, shown
-from dfal_cli.files import is_file, locked, stat_if_there
+from dfal_cli.files import FileState, is_file, locked, stat_if_there
 from dfal_cli.path_options import check_paths, must_end_with
 from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result
@@ -201,7 +201,7 @@ def _must_write(options: MergeOptions, target: Path, merged: pd.DataFrame, new: 
     return True
 
 
-def _check_unchanged(target: Path, state: tuple[int, int] | None) -> None:
+def _check_unchanged(target: Path, state: FileState | None) -> None:
     """Other programs know nothing of dfal's locks: what they have written meanwhile must not be replaced unread."""
     if stat_if_there(str(target)) != state:
         raise TryAgainError(

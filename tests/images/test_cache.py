@@ -10,6 +10,7 @@ from PIL import Image
 
 from dfal_cli.console import Silent
 from dfal_cli.images import ImageError, cached, decode_image, read_from_disk
+from tests.conftest import draw_twins_in_size, swap
 from tests.images.cached_reading import SHAPE, Counting, names, read, segments
 
 
@@ -52,6 +53,22 @@ def test_a_changed_image_is_decoded_again_and_then_kept(house: Path, same: str) 
     os.utime(bitmap, ns=(0, before.st_mtime_ns + (5 if same == "size" else 0)))
     assert (bitmap.stat().st_size == before.st_size) == (same == "size")
     assert read() == ["a.bmp"]
+    assert read() == []
+
+
+def test_images_of_one_size_and_time_that_change_places_are_decoded_again(house: Path) -> None:
+    draw_twins_in_size(Path("images"), "a.bmp", "b.bmp")
+    read()
+    swap(Path("images/a.bmp"), Path("images/b.bmp"))
+    assert read() == ["a.bmp", "b.bmp"]
+    shutil.copy2("images/a.bmp", "images/b.bmp")
+    assert read() == ["b.bmp"]
+    assert read() == []
+
+
+def test_a_folder_that_is_renamed_and_given_back_its_name_is_not_decoded_again(house: Path) -> None:
+    read()
+    Path("images").rename("aside").rename("images")
     assert read() == []
 
 

@@ -1,6 +1,5 @@
 """Images that are decoded once, for many rounds over them."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from PIL import Image
 
 from dfal_cli.console import Silent
 from dfal_cli.images import PreparedImages, UnreadableImagesError, decode_image, list_images, prepare, prepared
-from tests.conftest import draw_folder
+from tests.conftest import draw_folder, draw_twins_in_size, swap
 
 POOL = ["000.png", "001.png", "003.png"]
 OTHERS = ["002.png", "000.png"]
@@ -49,13 +48,18 @@ def test_only_the_pool_is_listed_and_all_is_decoded_as_it_is_from_disk(folder: P
     np.testing.assert_array_equal(pixels_of(images, names), expected)
 
 
-def test_images_are_decoded_once(folder: Path) -> None:
+def test_images_are_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pixels_of(prepared_in(folder), POOL)
-    states = {path: path.stat() for path in (folder / "images").iterdir()}
-    for path, state in states.items():  # of the same size and time, as far as anybody can see
-        path.write_bytes(bytes(state.st_size))
-        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    monkeypatch.setattr(prepared, "probe_and_decode", None)  # whoever decodes fails
     np.testing.assert_array_equal(pixels_of(prepared_in(folder), POOL), first)
+
+
+def test_images_of_one_size_and_time_that_change_places_are_decoded_again(folder: Path) -> None:
+    one, other = (folder / "images" / name for name in POOL[:2])
+    draw_twins_in_size(folder / "images", one.name, other.name)
+    before = pixels_of(prepared_in(folder), POOL)
+    swap(one, other)
+    np.testing.assert_array_equal(pixels_of(prepared_in(folder), POOL)[:2], before[[1, 0]])
 
 
 def test_a_changed_image_is_decoded_again(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from dfal_cli.scoring import parts
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.steps.score import command
-from tests.conftest import dfal, write
+from tests.conftest import dfal, draw_twins_in_size, swap, write
 from tests.reliability.slow_scoring import (
     files_beside,
     killed_again_and_again,
@@ -121,6 +121,7 @@ def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_aga
             "made with --norm l2, not linf and with --overshoot 0.02, not 0.1",
         ),
         ("image", (), "made from another list of images"),
+        ("names", (), "made from another list of images, or before one was changed"),
         ("labels", (), "made from another list of images"),
         ("code", (), "made with other code of the network"),
     ],
@@ -128,11 +129,14 @@ def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_aga
 def test_another_checkpoint_other_code_settings_or_images_start_anew_and_say_so(
     project, monkeypatch, change, options, said
 ):
+    draw_twins_in_size(project / "images", "030.png", "040.png")
     killed_in_the_pool("s.csv")
     if change == "checkpoint":
         make_checkpoint(project / "net.safetensors", seed=1)
     elif change == "image":
         (project / "images" / "040.png").touch()
+    elif change == "names":
+        swap(project / "images" / "030.png", project / "images" / "040.png")
     elif change == "code":
         (project / "slow_net.py").write_text((project / "slow_net.py").read_text() + "# otherwise\n")
         monkeypatch.delitem(sys.modules, "slow_net")  # each command is a process of its own

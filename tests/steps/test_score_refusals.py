@@ -1,5 +1,6 @@
 """score: what it refuses, what it leaves alone, and what it gets through."""
 
+import os
 import shutil
 import sys
 
@@ -9,7 +10,7 @@ import torch
 
 from dfal_cli.checkpoint import save_checkpoint
 from dfal_cli.models import build_network
-from tests.conftest import dfal, write
+from tests.conftest import dfal, draw_twins_in_size, swap, write
 
 
 @pytest.fixture
@@ -78,6 +79,29 @@ def test_scores_made_from_something_else_are_replaced_only_by_force(project, cha
     assert (project / "scores.parquet").read_bytes() == before
     assert score(*options, "--force").code == 0
     assert (project / "scores.parquet").read_bytes() != before
+
+
+def test_scores_of_images_that_have_changed_names_are_made_anew_without_force(project):
+    draw_twins_in_size(project / "images", "038.png", "039.png")
+    assert score().code == 0
+    measured = pq.read_table("scores.parquet").to_pandas().set_index("image")["confidence"]
+    swap(project / "images" / "038.png", project / "images" / "039.png")
+    ended = score("--json")
+    assert (ended.code, ended.json["status"]) == (0, "done")
+    assert "images were renamed, copied or moved since it was written" in ended.stderr
+    again = pq.read_table("scores.parquet").to_pandas().set_index("image")["confidence"]
+    assert again["038.png"] == measured["039.png"] != measured["038.png"] == again["039.png"]
+    assert score("--json").json["status"] == "up to date"
+
+
+def test_scores_of_a_folder_that_is_moved_are_up_to_date_and_of_a_copy_that_keeps_times_made_anew(project, tmp_path):
+    assert score().code == 0
+    moved = project.rename(tmp_path / "moved")
+    os.chdir(moved)
+    assert score("--json").json["status"] == "up to date"
+    os.chdir(shutil.copytree(moved, tmp_path / "copied"))
+    ended = score("--json")
+    assert (ended.code, ended.json["status"]) == (0, "done"), ended.stderr
 
 
 def test_an_empty_pool_is_bad_data(project):

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.conftest import Ended, dfal, draw_divided_folder, write
+from dfal_cli.files import sha256_of
+from dfal_cli.steps.simulate import contents
+from tests.conftest import Ended, dfal, draw_divided_folder, draw_twins_in_size, swap, write
 from tests.reliability.disks import mounted
 
 SETTINGS = {
@@ -184,6 +186,27 @@ def test_results_of_changed_images_or_networks_are_not_joined(house: Path) -> No
     shutil.copyfile("images/005.png", "images/000.png")
     ended = simulate("out", trials=2)
     assert (ended.code, "made from other images" in ended.stderr) == (2, True), ended.stderr
+
+
+def test_results_of_images_that_have_changed_places_are_not_joined(house: Path) -> None:
+    draw_twins_in_size(house / "images", "000.png", "001.png")
+    assert simulate("swapped").code == 0
+    swap(house / "images" / "000.png", house / "images" / "001.png")
+    ended = simulate("swapped", trials=2)
+    assert (ended.code, "made from other images" in ended.stderr) == (2, True), ended.stderr
+
+
+def test_a_copy_of_the_images_goes_on_with_a_simulation_and_untouched_ones_are_hashed_once(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree("images", "aside")
+    shutil.rmtree("images")
+    shutil.copytree("aside", "images")
+    hashed: list[Path] = []
+    monkeypatch.setattr(contents, "sha256_if_there", lambda path: hashed.append(path) or sha256_of(path))
+    for trials in (2, 3):
+        assert simulate("out", trials=trials).code == 0
+    assert sorted(hashed) == sorted(Path("images").iterdir())
 
 
 @pytest.mark.parametrize("name", ["results.csv", "timings.csv", "curves.png", "report.html", "unreadable.csv"])

@@ -12,7 +12,7 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.console import Reporter, Silent
 from dfal_cli.device import FittingBatches, choose_device, first_batch_size, full_precision
-from dfal_cli.differences import differences, origin
+from dfal_cli.differences import differences
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import beside, locked
 from dfal_cli.images import Decoded, ImageSource, Listing, opened
@@ -37,7 +37,7 @@ from dfal_cli.scoring.rows import Rows
 from dfal_cli.scoring.scored import Examining, score_all, tables_of
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.scoring.soundness import PROBED, in_words, judge_scores, probe_network
-from dfal_cli.steps.score.made_from import OTHERWISE, is_up_to_date, made_from
+from dfal_cli.steps.score.made_from import OTHERWISE, is_up_to_date, made_from, metadata_of
 from dfal_cli.steps.score.options import ScoreOptions, check
 from dfal_cli.steps.score.unreadable import report_unreadable, stop_if_too_many
 from dfal_cli.tables import refuse_foreign, write_labelled_embeddings, write_scores
@@ -75,7 +75,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []
         shaped_by = made_from(options, source, pool, labelled)
         with Parts(options.out, shaped_by) as parts:
-            if is_up_to_date(options, shaped_by):
+            if is_up_to_date(options, shaped_by, reporter):
                 result = up_to_date([options.out, *filter(Path.exists, _beside(options.out, FURTHER))])
             else:
                 stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
@@ -121,7 +121,7 @@ def _score(
     kept = _keep_twins(options, scorer, rows, reporter)
     unreadable = [*unlisted, *failed, *scorer.lost.items()]
     outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
-    told = origin(shaped_by)
+    told = metadata_of(shaped_by)
     if labelled:
         embedding = _measuring(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
         embedded = embed_labelled(scorer, labelled, parts.section("labelled"), embedding)

@@ -1,14 +1,16 @@
 """What scores are made from: whether they stand there already, and whether an unfinished call was the same."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.architecture import code_of
 from dfal_cli.checkpoint import trusted_architecture
+from dfal_cli.console import Reporter
 from dfal_cli.differences import how_else, origin
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import digest_of_many, settings_of, sha256_of
+from dfal_cli.files import fingerprint, settings_of, sha256_of
 from dfal_cli.images import ImageSource
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata
@@ -28,6 +30,11 @@ OTHERWISE = {
 }
 """How to say that a part is not what it was."""
 
+IMAGE_FILES = ("images", "labelled")
+LASTING, EXACT = "lasting", "exact"
+"""Digests of image files that are not read. Lasting: of paths, sizes and times of modification, which a copy may keep
+(`cp -p`, `rsync -a`). Exact: of the rest of their state, which shows that a file has taken the place of one like it."""
+
 
 def settings_that_shape(options: ScoreOptions) -> dict[str, Any]:
     """The options that shape the scores, less the files they are made from."""
@@ -37,7 +44,7 @@ def settings_that_shape(options: ScoreOptions) -> dict[str, Any]:
 def made_from(
     options: ScoreOptions, images: ImageSource, pool: Sequence[str], labelled: Sequence[str]
 ) -> dict[str, Any]:
-    """All that shapes the scores. Of the images, path, size and time: a pool is too large to be read twice.
+    """All that shapes the scores, ready for JSON. Of the images, their state: a pool is too large to be read twice.
 
     Raises UsageError if the network is code that is not trusted, DataError if the checkpoint is none.
     """
@@ -48,14 +55,29 @@ def made_from(
         "settings": settings_that_shape(options),
         "checkpoint": sha256_of(options.checkpoint),
         "code": code_of(network),
-        "images": digest_of_many((image, *images.state_of(image)) for image in pool),
-        "labelled": digest_of_many((image, *images.state_of(image)) for image in labelled),
+        "images": _digests(images, pool),
+        "labelled": _digests(images, labelled),
         "dfal": __version__,
     }
 
 
-def is_up_to_date(options: ScoreOptions, shaped_by: dict[str, Any]) -> bool:
-    """Whether the scores stand there already. Raises UsageError if others, not made from this, do."""
+def metadata_of(shaped_by: Mapping[str, Any]) -> dict[str, Any]:
+    """What the metadata of scores tell of it: its origin, and `files`, which alone changes where images are copied."""
+    exact = {part: shaped_by[part][EXACT] for part in IMAGE_FILES}
+    return {**origin(_lasting(shaped_by)), "files": fingerprint(exact)}
+
+
+def _lasting(shaped_by: Mapping[str, Any]) -> dict[str, Any]:
+    """The same but for what a copy of the images changes."""
+    return {**shaped_by, **{part: shaped_by[part][LASTING] for part in IMAGE_FILES}}
+
+
+def is_up_to_date(options: ScoreOptions, shaped_by: Mapping[str, Any], reporter: Reporter) -> bool:
+    """Whether the scores stand there already.
+
+    Scores of images that may be others by now are to be made anew: images that keep size and time when they are renamed
+    or copied. Raises UsageError if scores made from something else are there.
+    """
     if not options.out.exists() or options.force:
         return False
     try:
@@ -64,7 +86,20 @@ def is_up_to_date(options: ScoreOptions, shaped_by: dict[str, Any]) -> bool:
         raise UsageError(
             f"{options.out}: exists and is not a scores file; choose another --out, or --force to replace it"
         ) from None
-    if metadata.get("made_from") != origin(shaped_by)["made_from"]:
-        how = how_else(metadata, shaped_by, OTHERWISE)
+    told = metadata_of(shaped_by)
+    if metadata.get("made_from") != told["made_from"]:
+        how = how_else(metadata, _lasting(shaped_by), OTHERWISE)
         raise UsageError(f"{options.out}: exists, and was made {how}; choose another --out, or --force to replace it")
+    if metadata.get("files") != told["files"]:
+        reporter.note(f"{options.out}: images were renamed, copied or moved since it was written; scoring them again")
+        return False
     return belong_together(options.out) and belongs_to_scores(options.out)
+
+
+def _digests(images: ImageSource, names: Sequence[str]) -> dict[str, str]:
+    lasting, exact = hashlib.sha256(), hashlib.sha256()
+    for name in names:
+        state = images.state_of(name) or ()
+        lasting.update(f"{(name, *state[:2])!r}\n".encode())
+        exact.update(f"{state[2:]!r}\n".encode())
+    return {LASTING: lasting.hexdigest(), EXACT: exact.hexdigest()}

@@ -18,10 +18,12 @@ from dfal_cli.processes import Processes
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.signals import at_once
+from dfal_cli.steps.simulate.contents import contents_of, keep_contents
 from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared
 from dfal_cli.steps.simulate.machine import PLAYING, Machine, begun
 from dfal_cli.steps.simulate.made_from import made_from
 from dfal_cli.steps.simulate.outputs import (
+    CONTENTS,
     RESULTS,
     ROUNDS,
     UNREADABLE,
@@ -71,7 +73,9 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     with contextlib.ExitStack() as stack:
         left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
         machine = begun(stack.enter_context(Processes(PLAYING)), options, left)
-        made = made_from(options, inputs, machine.kind)
+        known = options.out / ROUNDS / CONTENTS
+        contents = contents_of(options.images, inputs.images, options.workers, known)
+        made = made_from(options, inputs, machine.kind, contents.digest)
         if not options.force:
             refuse_others(options.out, made)
         checked = presumed_shape(options, inputs.oracle) if left else None
@@ -81,6 +85,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             reporter.warn(inputs.shortfall)
         with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():  # they end, then the lock
             claim(options.out, made, force=options.force)
+            keep_contents(known, contents)
             done = _done_before(options.out, inputs)
             clear(options.out, done)
             shape = input_shape_of(options.out)

@@ -26,6 +26,11 @@ class Inputs(NamedTuple):
     """What the oracle has too few images for; mostly "". """
 
     @property
+    def images(self) -> list[str]:
+        """All that are read, sorted."""
+        return sorted([*self.oracle[IMAGE], *self.test[IMAGE]])
+
+    @property
     def strategies(self) -> list[str]:
         """In the order in which they were asked for."""
         return list(dict.fromkeys(run.name for run in self.runs))

@@ -5,8 +5,7 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.architecture import code_of
-from dfal_cli.files import fingerprint, settings_of, sha256_of, stat_if_there
-from dfal_cli.schemas import IMAGE
+from dfal_cli.files import settings_of, sha256_of
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import SimulateOptions
 
@@ -22,14 +21,16 @@ OTHERWISE = {
     "code": "with other code of the network",
     "labels": "from other labels (--labels)",
     "test": "from another test (--test)",
-    "images": "from other images, or before one was changed",
+    "images": "from other images, or before one was changed (--images)",
 }
 """How to say that a part is not what it was."""
 
 
-def made_from(options: SimulateOptions, inputs: Inputs, device: str) -> dict[str, Any]:
-    """All that shapes a run, ready for JSON; `device` is the kind that computes."""
-    images = [*inputs.oracle[IMAGE], *inputs.test[IMAGE]]
+def made_from(options: SimulateOptions, inputs: Inputs, device: str, contents: str) -> dict[str, Any]:
+    """All that shapes a run, ready for JSON.
+
+    device: the kind that computes; contents: digest of what is in the images.
+    """
     return {
         "settings": settings_of(options, WITHOUT_EFFECT),
         "device": device,
@@ -38,5 +39,5 @@ def made_from(options: SimulateOptions, inputs: Inputs, device: str) -> dict[str
         "code": [code_of(name) for name in (options.arch, options.train_arch)],
         "labels": [sha256_of(path) for path in options.labels],
         "test": [sha256_of(path) for path in options.test],
-        "images": fingerprint([stat_if_there(f"{options.images}/{image}") for image in sorted(images)]),
+        "images": contents,
     }

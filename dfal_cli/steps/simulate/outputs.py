@@ -22,7 +22,7 @@ from dfal_cli.steps.simulate.simulation import DONE, ENDED, Played, Run, round_i
 from dfal_cli.tables import to_csv, write_csv
 
 RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
-ROUNDS, MADE_FROM, INPUT = ".rounds", ".made_from", "input.json"
+ROUNDS, MADE_FROM, INPUT, CONTENTS = ".rounds", ".made_from", "input.json", "contents.json"
 UNREADABLE = "unreadable.csv"
 UNKNOWN = f"from what cannot be told any more ({MADE_FROM} is damaged)"
 OWN = {*OUTPUTS, MADE_FROM, UNREADABLE}

@@ -1,0 +1,46 @@
+"""What is in the images of a simulation: every file is hashed once, and again only when one of them has been touched.
+
+Size and time do not tell: two files that are alike in both can change places. Nor may the rest of a file's state
+decide by itself: a copy of the images (`cp -p`) continues the simulation.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from dfal_cli.files import fingerprint, sha256_if_there, stat_if_there
+from dfal_cli.images import worker_count
+from dfal_cli.kept import read_json, write_json
+
+HASHED_AT_ONCE = 500
+"""By a thread: handing over each file by itself takes longer than hashing a small one."""
+
+
+class Contents(NamedTuple):
+    """Two digests of many files."""
+
+    states: str
+    digest: str
+    """Of their SHA-256."""
+
+
+def contents_of(root: Path, images: Sequence[str], workers: int | None, known: Path) -> Contents:
+    """Hash the images; or take what `keep_contents` has written to `known` if no file has been touched since."""
+    states = fingerprint([stat_if_there(f"{root}/{image}") for image in images])
+    match read_json(known):
+        case {"states": str(before), "digest": str(digest)} if before == states:
+            return Contents(states, digest)
+
+    def hashed(part: Sequence[str]) -> list[str]:
+        return [sha256_if_there(root / image) for image in part]
+
+    parts = [images[start : start + HASHED_AT_ONCE] for start in range(0, len(images), HASHED_AT_ONCE)]
+    with ThreadPoolExecutor(max(1, worker_count(workers)), thread_name_prefix="hash") as threads:
+        return Contents(states, fingerprint(list(threads.map(hashed, parts))))
+
+
+def keep_contents(known: Path, contents: Contents) -> None:
+    """Spare the next call the hashing."""
+    if read_json(known) != contents._asdict():
+        write_json(known, contents._asdict())
