@@ -154,10 +154,11 @@ class _Preparing:
         shape = common_shape(itertools.islice(self._probed(self._images), 1), image_size, grey)
         most = min(KEPT_BYTES, shutil.disk_usage(self._file.parent).free - DISK_RESERVE) // len(self._images)
         if math.prod(shape) > most:
-            settled = common_shape(self._probed(self._images[: self._in_pool]), image_size, grey)
+            pool = self._images[: self._in_pool]
+            settled = common_shape(self._probed(pool), image_size, grey, self._reporter.warn)
             self._stop_if_unreadable()
             return settled, False
-        settled = common_shape(self._decode(shape)[: self._in_pool], image_size, grey)
+        settled = common_shape(self._decode(shape)[: self._in_pool], image_size, grey, self._reporter.warn)
         if settled == shape:
             return shape, True
         if math.prod(settled) > most:

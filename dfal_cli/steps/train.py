@@ -224,7 +224,7 @@ def _settle_network(
         if before.classes != classes:
             reporter.note(f"{options.init} knows other classes ({', '.join(before.classes)}); the head starts anew")
         return before.input_shape, arch, before
-    shape = settle_input_shape(images, table, options.image_size, options.grey)
+    shape = settle_input_shape(images, table, options.image_size, options.grey, reporter)
     if options.image_size is None or options.grey is None:
         kind = "grey" if shape[0] == 1 else "colour"
         reporter.note(f"input: {shape[2]}x{shape[1]} {kind}, by the labelled images (--image-size, --gray, --color)")

@@ -104,9 +104,11 @@ def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) 
     return classes
 
 
-def settle_input_shape(images: ImageSource, table: pd.DataFrame, image_size: int | None, grey: bool | None) -> Shape:
+def settle_input_shape(
+    images: ImageSource, table: pd.DataFrame, image_size: int | None, grey: bool | None, reporter: Reporter
+) -> Shape:
     """(C, H, W) of the network's input: as told, or as the labelled images are. Raises DataError."""
-    return common_shape((_probe(images, row) for row in table.to_dict("records")), image_size, grey)
+    return common_shape((_probe(images, row) for row in table.to_dict("records")), image_size, grey, reporter.warn)
 
 
 def load_examples(

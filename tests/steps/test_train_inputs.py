@@ -88,6 +88,20 @@ def test_one_colour_image_among_grey_ones_makes_the_input_colour_and_sizes_that_
     assert load_checkpoint(out).input_shape == (3, 224, 224)
 
 
+def test_one_odd_image_among_many_changes_nothing_and_there_is_a_warning_even_when_quiet(tmp_path, out):
+    root = draw_folder(tmp_path / "project", each=5)
+    (root / "oracle.csv").rename(root / "labels.csv")
+    Image.new("RGB", (17, 16), (200, 0, 0)).save(root / "images" / "004.png")
+    ended = train(root, out, "--quiet")
+    assert load_checkpoint(out).input_shape == (3, 16, 16)
+    assert ended.stderr.splitlines() == [
+        "warning: 1 of 10 images has colour channels, so the network takes colour; "
+        "use --gray if it is grey all the same",
+        "warning: 1 of 10 images is not 16x16 like the others (one is 17x16) and resized to that; "
+        "--image-size sets another size",
+    ]
+
+
 def test_blank_and_skip_labels_are_not_trained_on(folder, out, tmp_path):
     assert train(folder, out).code == 0
     rows = (folder / "labels.csv").read_text().splitlines()
