@@ -2,28 +2,86 @@
 
 import hashlib
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
 
 from dfal_cli.errors import DataError
 from dfal_cli.images import ImageSource, Listing
-from dfal_cli.tables import read_excluded, read_labels_files, settled_images
+from dfal_cli.schemas import IMAGE
+from dfal_cli.tables import ImageNames, Matching, labelled_rows, read_excluded, read_labels_files, settled_images
 
 
-def find_pool(images: ImageSource, labels: Sequence[Path], exclude: Sequence[Path]) -> Listing:
+class Taken(NamedTuple):
+    """What is not to be asked about, by the names of the images on disk."""
+
+    labels: pd.DataFrame
+    """As `read_labels_files` makes it."""
+    settled: set[str]
+    """Labelled or __skip__."""
+    excluded: set[str]
+    """Named in an --exclude file, and not settled."""
+
+    def counts(self, images: Iterable[str]) -> dict[str, int]:
+        """How many of these images are taken, for each reason."""
+        images = list(images)
+        reasons = {"labelled": self.settled, "excluded": self.excluded}
+        return {reason: sum(image in taken for image in images) for reason, taken in reasons.items()}
+
+
+class FoundPool(NamedTuple):
+    """The pool, and what is not in it any more."""
+
+    listing: Listing
+    """The images of the pool, and what is called one and cannot be read."""
+    labelled: list[str]
+    """The images that have a label (neither blank nor __skip__) and are there, sorted."""
+    counts: dict[str, int]
+    """How many images of the root are `labelled` (or __skip__) and how many `excluded`."""
+
+
+def find_taken(labels: Sequence[Path], exclude: Sequence[Path], matching: Matching) -> Taken:
+    """Read what the files settle or exclude.
+
+    Raises UsageError if a file does not exist, DataError if it is not the table it should be, and as `matching` does.
+    """
+    table = read_labels_files(labels, matching)
+    settled = settled_images(table)
+    return Taken(table, settled, read_excluded(exclude, matching) - settled)
+
+
+def find_pool(
+    images: ImageSource, labels: Sequence[Path], exclude: Sequence[Path], warn: Callable[[str], None]
+) -> FoundPool:
     """The images that no labels file has settled (labelled or __skip__) and no `exclude` file names.
 
-    Raises UsageError if a named file or folder does not exist, DataError if nothing is left.
+    Warns of named images that are not there. Raises UsageError if a named file or folder does not exist, DataError as
+    `find_taken`, if no image that a file names is there, and if nothing is left.
     """
-    paths, unreadable = images.listing()
+    listing = images.listing()
+    paths, unreadable = listing.images, listing.unreadable
     if not paths:
         others = f"; {first_of(unreadable)}" if unreadable else ""
         raise DataError(f"{images.root}: no images there (png, jpg, jpeg, gif, bmp, tif, tiff, webp){others}")
-    taken = settled_images(read_labels_files(labels)) | read_excluded(exclude)
-    pool = [image for image in paths if image not in taken]
+    names = names_of(images, [*paths, *(image for image, _ in unreadable)] if labels or exclude else ())
+    taken = find_taken(labels, exclude, names.matched(warn))
+    out = taken.settled | taken.excluded
+    pool = [image for image in paths if image not in out]
     if not pool:
         raise DataError(f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded")
-    return Listing(pool, [(image, reason) for image, reason in unreadable if image not in taken])
+    left = listing._replace(images=pool, unreadable=[each for each in unreadable if each[0] not in out])
+    labelled = sorted(image for image in labelled_rows(taken.labels)[IMAGE] if names.is_there(image))
+    return FoundPool(left, labelled, taken.counts(paths))
+
+
+def names_of(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
+    """The names of the images; those that have been `listed` need not be looked for."""
+    known = frozenset(listed)
+    return ImageNames(
+        images.root, lambda image: image in known or images.is_there(image), lambda: known or images.listing().images
+    )
 
 
 def draw_candidates(pool: list[str], candidates: int | None, seed: int) -> list[str]:

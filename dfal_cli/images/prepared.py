@@ -59,6 +59,10 @@ class PreparedImages:
         """The images of the pool."""
         return Listing(self.pool, [])
 
+    def is_there(self, image: str) -> bool:
+        """Whether it has been prepared."""
+        return image in self.places
+
     def probe(self, image: str) -> Probe:
         """What was found to be common to all images, so that every round has the same network."""
         channels, height, width = self.shape

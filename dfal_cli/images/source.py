@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
-from dfal_cli.files import FileState, sha256_if_there, stat_if_there
+from dfal_cli.files import FileState, is_file, sha256_if_there, stat_if_there
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import Probe, Shape, probe_image
 from dfal_cli.images.folder import Listing, inside, is_text, list_images
@@ -25,6 +25,9 @@ class ImageSource(Protocol):
 
     def listing(self) -> Listing:
         """All images, and what is called one and cannot be read. Raises UsageError."""
+
+    def is_there(self, image: str) -> bool:
+        """Whether there is a file of that name, which may be none of an image."""
 
     def probe(self, image: str) -> Probe:
         """An image's kind and size. Raises ImageError."""
@@ -54,6 +57,10 @@ class ImageFolder:
         if not is_text(str(self.root.absolute())):
             raise UsageError(f"{self.root.absolute()}: not UTF-8, and no file could name it; rename it (--images)")
         return list_images(self.root)
+
+    def is_there(self, image: str) -> bool:
+        """Whether there is a file of that name."""
+        return is_file(self.root / image)
 
     def probe(self, image: str) -> Probe:
         """An image's kind and size, from its header. Raises ImageError."""

@@ -3,20 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfal_cli.files import is_file
 from dfal_cli.measures import Measuring
-from dfal_cli.schemas import EMBEDDING, IMAGE
+from dfal_cli.schemas import EMBEDDING
 from dfal_cli.scoring.parts import Section, joined
 from dfal_cli.scoring.scored import score_all
 from dfal_cli.scoring.scorer import Scorer
-from dfal_cli.tables import labelled_path, labelled_rows, read_labels_files
+from dfal_cli.tables import labelled_path
 from dfal_cli.tables.vectors import Values
-
-
-def labelled_images(root: Path, labels: Sequence[Path]) -> list[str]:
-    """The images labelled in any of the files (neither blank nor __skip__), as far as they are under `root`."""
-    images = labelled_rows(read_labels_files(labels))[IMAGE]
-    return sorted(image for image in images if is_file(root / image))
 
 
 def embed_labelled(

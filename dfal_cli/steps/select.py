@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,13 @@ from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import beside, locked
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.path_options import check_paths, must_end_with
-from dfal_cli.pool import find_pool, first_of
+from dfal_cli.pool import find_pool, find_taken, first_of
 from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import CROSSED, EMBEDDING, IMAGE, LABEL, META_SUFFIX, PREDICTED, PSEUDO_SUFFIX, SKIP, TWIN
 from dfal_cli.strategies import STRATEGIES, Pool, Strategy, pick_queries
 from dfal_cli.tables import (
+    ImageNames,
     ScoresFile,
     answers_in,
     belong_together,
@@ -26,13 +28,10 @@ from dfal_cli.tables import (
     number_texts,
     pseudo_labels_table,
     queries_table,
-    read_excluded,
     read_labelled_embeddings,
-    read_labels_files,
     read_queries,
     read_scores,
     refuse_foreign,
-    settled_images,
     to_csv,
     write_csv,
 )
@@ -57,6 +56,17 @@ class SelectOptions:
     force: bool = False
 
 
+class ScoredPool(NamedTuple):
+    """What to pick from."""
+
+    scores: ScoresFile
+    """The rows that may be picked."""
+    labelled: npt.NDArray[np.float32] | None
+    """As of a Pool."""
+    counts: dict[str, int]
+    """How many images may not be picked: `labelled` (or __skip__), or `excluded`."""
+
+
 def select(options: SelectOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
     """Write a query list, ranked, for a person to answer; `images` stand in for the folder `options.images`.
 
@@ -66,7 +76,7 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     with contextlib.ExitStack() as locks:  # first: what is read is read when it is this call's turn
         for output in filter(None, (options.out, options.preview)):
             locks.enter_context(locked(output, options.wait, reporter.note))
-        scored, labelled = _scored_pool(options, images, reporter)
+        scored, labelled, taken = _scored_pool(options, images, reporter)
         if options.count > len(scored.table):
             reporter.warn(f"--count {options.count}: the pool has only {len(scored.table)} images, all are asked about")
         picked = pick_queries(Pool(scored.table, labelled), options.strategy, options.count, options.seed)
@@ -86,7 +96,8 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     outputs = [options.out, *([options.preview] if options.preview else []), *([] if pseudo is None else [guesses])]
     if not new:
         return up_to_date(outputs)
-    counts = {"pool": len(scored.table), "queries": len(queries), "without_twin": int((queries[TWIN] == "").sum())}
+    counts = {"pool": len(scored.table), **taken, "queries": len(queries)}
+    counts |= {"without_twin": int((queries[TWIN] == "").sum())}
     counts |= {} if pseudo is None else {"pseudo_labels": len(pseudo)}
     return Result(outputs, _summary(options, queries, picked, counts), counts, {"strategy": options.strategy})
 
@@ -111,16 +122,16 @@ def _check(options: SelectOptions) -> None:
         raise UsageError(f"--strategy {options.strategy} needs --scores; only random can pick from --images alone")
 
 
-def _scored_pool(
-    options: SelectOptions, images: ImageSource | None, reporter: Reporter
-) -> tuple[ScoresFile, npt.NDArray[np.float32] | None]:
-    """The rows that may be picked: not labelled since they were scored, and not excluded; and a Pool's `labelled`."""
+def _scored_pool(options: SelectOptions, images: ImageSource | None, reporter: Reporter) -> ScoredPool:
+    """The rows that may be picked: not labelled since they were scored, and not excluded."""
     if options.scores is None:
         assert options.images is not None  # _check has seen to it
-        pool, unreadable = find_pool(images or ImageFolder(options.images), options.labels, options.exclude)
-        if unreadable:
-            reporter.warn(f"{options.images}: {first_of(unreadable)}")
-        return ScoresFile(pd.DataFrame({IMAGE: pool, TWIN: ""}), {"image_root": str(options.images.absolute())}), None
+        source = images or ImageFolder(options.images)
+        found = find_pool(source, options.labels, options.exclude, reporter.warn)
+        if found.listing.unreadable:
+            reporter.warn(f"{options.images}: {first_of(found.listing.unreadable)}")
+        pool = pd.DataFrame({IMAGE: found.listing.images, TWIN: ""})
+        return ScoredPool(ScoresFile(pool, {"image_root": str(options.images.absolute())}), None, found.counts)
     strategy = STRATEGIES[options.strategy]
     if not belong_together(options.scores):
         reporter.warn(
@@ -134,16 +145,17 @@ def _scored_pool(
             f"--strategy {options.strategy}: {options.scores} has no {' and no '.join(missing)}; "
             f"score with {_score_options(strategy, options.count)}"
         )
-    labels = read_labels_files(options.labels)
-    taken = scored.table[IMAGE].isin(settled_images(labels) | read_excluded(options.exclude))
-    table = scored.table[~taken].reset_index(drop=True)
+    names = ImageNames(options.scores, set(scored.table[IMAGE]).__contains__, lambda: scored.table[IMAGE])
+    taken = find_taken(options.labels, options.exclude, names.renamed)
+    is_taken = scored.table[IMAGE].isin(taken.settled | taken.excluded)
+    table = scored.table[~is_taken].reset_index(drop=True)
     if table.empty:
         raise DataError(f"{options.scores}: no image is left to ask about: all are labelled or excluded")
     _check_certain(options, scored, table)
-    left = ScoresFile(table, scored.metadata)
-    if not strategy.labelled:
-        return left, None
-    return left, _labelled_embeddings(options.scores, scored.table, taken, labels, reporter)
+    embeddings = None
+    if strategy.labelled:
+        embeddings = _labelled_embeddings(options.scores, scored.table, is_taken, taken.labels, reporter)
+    return ScoredPool(ScoresFile(table, scored.metadata), embeddings, taken.counts(scored.table[IMAGE]))
 
 
 def _labelled_embeddings(
@@ -264,7 +276,10 @@ def _write_preview(
 
 
 def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, counts: dict[str, int]) -> str:
-    parts = [f"{counts['queries']} queries from a pool of {counts['pool']} by {options.strategy}"]
+    told = {"labelled": options.labels, "excluded": options.exclude}
+    taken = ", ".join(f"{counts[name]} {name}" for name, files in told.items() if files)
+    pool = f"{counts['pool']} ({taken})" if taken else counts["pool"]
+    parts = [f"{counts['queries']} queries from a pool of {pool} by {options.strategy}"]
     if options.scores is not None and (queries[TWIN] != "").any():
         parts.append(f"{counts['without_twin']} of {counts['queries']} queries have no twin")
     if STRATEGIES[options.strategy].nearest:

@@ -25,6 +25,7 @@ from dfal_cli.files import locked, settings_of, sha256_if_there
 from dfal_cli.images import ImageSource, Shape, opened
 from dfal_cli.models import Network
 from dfal_cli.path_options import check_paths, must_be_regular, must_end_with
+from dfal_cli.pool import names_of
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.training.augment import AUGMENTATIONS
 from dfal_cli.training.examples import Examples, load_examples, settle_input_shape
@@ -94,8 +95,9 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
             for name, paths in (("labels", options.labels), ("pseudo_labels", options.pseudo_labels))
         }
         sets = read_label_sets(
-            options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter
-        )
+            options.labels, options.validation, options.test, options.pseudo_labels, options.class_names,
+            reporter, names_of(source).renamed,
+        )  # fmt: skip
         classes = sets.classes
         shaped_by = _made_from(options, source, sets)
         told = origin(shaped_by)

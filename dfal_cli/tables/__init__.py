@@ -17,6 +17,7 @@ from dfal_cli.tables.labels import (
     settled_images,
     write_labels,
 )
+from dfal_cli.tables.names import ImageNames, Matching, as_written
 from dfal_cli.tables.pseudo_labels import pseudo_labels_table, read_pseudo_labels
 from dfal_cli.tables.queries import answers_in, queries_table, read_queries
 from dfal_cli.tables.scores import (
@@ -30,8 +31,11 @@ from dfal_cli.tables.scores import (
 )
 
 __all__ = [
+    "ImageNames",
+    "Matching",
     "ScoresFile",
     "answers_in",
+    "as_written",
     "belong_together",
     "belongs_to_scores",
     "is_blank",

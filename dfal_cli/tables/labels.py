@@ -9,6 +9,7 @@ from dfal_cli.errors import DataError, shown
 from dfal_cli.relative import folder_of
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
+from dfal_cli.tables.names import Matching, as_written
 
 
 def read_labels(path: Path) -> pd.DataFrame:
@@ -20,18 +21,18 @@ def read_labels(path: Path) -> pd.DataFrame:
     return table if TWIN in table else table.assign(**{TWIN: ""})
 
 
-def read_labels_files(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read several labels files as one: columns image, label, twin (absolute path or ""), file and row, for messages.
+def read_labels_files(paths: Sequence[Path], matching: Matching = as_written) -> pd.DataFrame:
+    """Read what labels files settle: columns image, label, twin (absolute path or ""), file and row, for messages.
 
-    An image may stand in several files as long as they agree. Raises as `read_labels`, and DataError if they do not.
+    An image may stand in several files as long as they agree. Raises as `read_labels` and `matching` do, and DataError
+    if they do not.
     """
-    tables = [_with_origin(path, read_labels(path)) for path in paths]
+    tables = [_with_origin(path, read_labels(path), matching) for path in paths]
     if not tables:
         return pd.DataFrame({name: pd.Series(dtype=str) for name in (*LABELS_COLUMNS, "file", "row")})
     together = pd.concat(tables, ignore_index=True)
-    if len(tables) == 1:
+    if together[IMAGE].is_unique:
         return together
-    together = together[~is_blank(together[LABEL])]
     _check_agreement(together)
     # Of the rows that say the same, the one that knows a twin is the richer.
     together = together.sort_values(TWIN, kind="stable", ascending=False).drop_duplicates(IMAGE).sort_index()
@@ -48,9 +49,9 @@ def settled_images(table: pd.DataFrame) -> set[str]:
     return set(table.loc[~is_blank(table[LABEL]), IMAGE])
 
 
-def read_excluded(paths: Sequence[Path]) -> set[str]:
-    """The images named in any of the files, which need no column but `image`."""
-    return {image for path in paths for image in read_csv(path, required=(IMAGE,))[IMAGE]}
+def read_excluded(paths: Sequence[Path], matching: Matching = as_written) -> set[str]:
+    """The images named in any of the files, which need no column but `image`. Raises as `read_csv` and `matching`."""
+    return {image for path in paths for image in matching(path, read_csv(path, required=(IMAGE,))[IMAGE])}
 
 
 def write_labels(path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None) -> None:
@@ -77,12 +78,15 @@ def one_row_per_image(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _with_origin(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+def _with_origin(path: Path, table: pd.DataFrame, matching: Matching) -> pd.DataFrame:
+    """The rows that have a label."""
     folder = folder_of(path)
-    twins = [str(folder / twin) if twin else "" for twin in table[TWIN]]
+    settled = table[~is_blank(table[LABEL])]
+    twins = [str(folder / twin) if twin else "" for twin in settled[TWIN]]
+    images = matching(path, settled[IMAGE])
     return pd.DataFrame(
-        {IMAGE: table[IMAGE], LABEL: table[LABEL], TWIN: twins, "file": str(path), "row": range(len(table))}
-    )
+        {IMAGE: images, LABEL: settled[LABEL], TWIN: twins, "file": str(path), "row": settled.index}
+    ).reset_index(drop=True)
 
 
 def _check_agreement(table: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.schemas import IMAGE, LABEL, PSEUDO_COLUMNS, PSEUDO_LABEL, TWIN
 from dfal_cli.tables.csv_files import line_of, read_csv
+from dfal_cli.tables.names import Matching, as_written
 
 
 def pseudo_labels_table(images: "pd.Series[str]", labels: "pd.Series[str]") -> pd.DataFrame:
@@ -15,14 +16,16 @@ def pseudo_labels_table(images: "pd.Series[str]", labels: "pd.Series[str]") -> p
     return pd.DataFrame({IMAGE: images[labels.index], PSEUDO_LABEL: labels}, columns=list(PSEUDO_COLUMNS), dtype=str)
 
 
-def read_pseudo_labels(paths: Sequence[Path], classes: Sequence[str], known: Set[str]) -> tuple[pd.DataFrame, int]:
+def read_pseudo_labels(
+    paths: Sequence[Path], classes: Sequence[str], known: Set[str], matching: Matching = as_written
+) -> tuple[pd.DataFrame, int]:
     """Read several files as one table of labelled rows, as `read_labels_files` makes it, without twins.
 
     The images in `known`, of which something better is known, are left out; how many, is the second result.
     Raises UsageError if there is no such file, DataError (with the line) if it is none of pseudo-labels, if a class is
     not one of `classes`, or if an image has two pseudo-labels that differ.
     """
-    table = pd.concat([_nothing(), *map(_with_origin, paths)], ignore_index=True)
+    table = pd.concat([_nothing(), *(_with_origin(path, matching) for path in paths)], ignore_index=True)
     _refuse(table, ~table[LABEL].isin(classes), f"is not among the classes: {listed(classes)}")
     _refuse(table, table[LABEL] != table.groupby(IMAGE)[LABEL].transform("first"), "was given another class before")
     once = table.drop_duplicates(IMAGE)
@@ -34,10 +37,16 @@ def _nothing() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=str) for name in (IMAGE, LABEL, TWIN, "file", "row")})
 
 
-def _with_origin(path: Path) -> pd.DataFrame:
+def _with_origin(path: Path, matching: Matching) -> pd.DataFrame:
     table = read_csv(path, required=PSEUDO_COLUMNS)
     return pd.DataFrame(
-        {IMAGE: table[IMAGE], LABEL: table[PSEUDO_LABEL], TWIN: "", "file": str(path), "row": range(len(table))}
+        {
+            IMAGE: matching(path, table[IMAGE]),
+            LABEL: table[PSEUDO_LABEL],
+            TWIN: "",
+            "file": str(path),
+            "row": range(len(table)),
+        }
     )
 
 

@@ -14,6 +14,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.device import on_device
 from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
+from dfal_cli.pool import names_of
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import line_of
 from dfal_cli.twins import MisfitTwinError, TwinError, read_twin
@@ -132,7 +133,7 @@ def load_examples(
         for batch in images.batches(list(table[IMAGE]), input_shape, DECODED_AT_ONCE, workers):
             if batch.unreadable:
                 image, reason = batch.unreadable[0]
-                raise _unreadable(table[table[IMAGE] == image].iloc[0], reason)
+                raise _unreadable(images, table[table[IMAGE] == image].iloc[0], reason)
             pixels[done : done + len(batch.images)] = batch.pixels
             done += len(batch.images)
             advance(len(batch.images))
@@ -165,11 +166,13 @@ def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
     try:
         return images.probe(row[IMAGE])
     except ImageError as error:
-        raise _unreadable(row, str(error)) from None
+        raise _unreadable(images, row, str(error)) from None
 
 
-def _unreadable(row: "dict[Any, str] | pd.Series[str]", reason: str) -> DataError:
+def _unreadable(images: ImageSource, row: "dict[Any, str] | pd.Series[str]", reason: str) -> DataError:
     line = line_of(Path(row["file"]), int(row["row"]))
+    if not images.is_there(row[IMAGE]):
+        reason += names_of(images).hint(row[IMAGE])
     return DataError(f"{row['file']}, line {line}: image {shown(row[IMAGE])}: {reason}; mend it, or label it __skip__")
 
 

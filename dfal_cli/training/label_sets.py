@@ -12,7 +12,7 @@ from dfal_cli.errors import DataError
 from dfal_cli.files import digest_of_many, sha256_if_there
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
-from dfal_cli.tables import labelled_rows, read_labels_files, read_pseudo_labels, settled_images
+from dfal_cli.tables import Matching, as_written, labelled_rows, read_labels_files, read_pseudo_labels, settled_images
 from dfal_cli.training.examples import settle_classes
 
 
@@ -45,13 +45,14 @@ def read_label_sets(
     pseudo_labels: Sequence[Path],
     class_names: Sequence[str] | None,
     reporter: Reporter,
+    matching: Matching = as_written,
 ) -> LabelSets:
     """Read the files and settle the classes, which pseudo-labels have no part in.
 
     Raises UsageError if a file does not exist, DataError if one is not what it should be or has no label.
     """
     files = {"labels": labels, "validation": validation, "test": test}
-    told = {name: read_labels_files(paths) for name, paths in files.items()}
+    told = {name: read_labels_files(paths, matching) for name, paths in files.items()}
     tables = {name: labelled_rows(table) for name, table in told.items()}
     if tables["labels"].empty:
         raise DataError(f"{labels[0]}: no image has a label yet; `dfal select --strategy random` starts a list")
@@ -62,7 +63,8 @@ def read_label_sets(
     classes = settle_classes(list(tables.values()), class_names)
     for slip in slips(classes, classes):
         reporter.warn(f"{slip}; they are trained as two classes")
-    guessed, left_out = read_pseudo_labels(pseudo_labels, classes, set().union(*map(settled_images, told.values())))
+    known = set[str]().union(*map(settled_images, told.values()))
+    guessed, left_out = read_pseudo_labels(pseudo_labels, classes, known, matching)
     if left_out:
         reporter.note(f"{left_out} pseudo-labels are left out: their images are in --labels, --validation or --test")
     return LabelSets(**tables, pseudo_labels=guessed, classes=classes)

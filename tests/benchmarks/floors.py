@@ -19,7 +19,7 @@ BATCH = 256
 
 def decoded(folder: Path, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
     """Decode every image of the folder: batches (B, C, H, W) uint8."""
-    for part in read_batches(folder, find_pool(ImageFolder(folder), [], []).images, shape, BATCH):
+    for part in read_batches(folder, find_pool(ImageFolder(folder), [], [], print).listing.images, shape, BATCH):
         yield part.pixels
 
 

@@ -15,11 +15,11 @@ from dfal_cli.device import FittingBatches, choose_device, first_batch_size, ful
 from dfal_cli.differences import differences
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import beside, locked
-from dfal_cli.images import Decoded, ImageSource, Listing, opened
+from dfal_cli.images import Decoded, ImageSource, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.models import quick_pooling
 from dfal_cli.path_options import check_paths
-from dfal_cli.pool import draw_candidates, find_pool
+from dfal_cli.pool import FoundPool, draw_candidates, find_pool
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import (
     CROSSED,
@@ -30,7 +30,7 @@ from dfal_cli.schemas import (
     UNCROSSED,
     UNREADABLE_SUFFIX,
 )
-from dfal_cli.scoring.labelled import embed_labelled, labelled_images, remove_labelled
+from dfal_cli.scoring.labelled import embed_labelled, remove_labelled
 from dfal_cli.scoring.nearest import Audit, settle_order, walk_nearest
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import Rows
@@ -71,13 +71,15 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         if options.twins
         else contextlib.nullcontext(),
     ):
-        pool, unlisted = find_pool(source, options.labels, options.exclude)
-        labelled = labelled_images(source.root, options.labels) if EMBEDDING in options.measure else []
-        shaped_by = made_from(options, source, pool, labelled)
+        found = find_pool(source, options.labels, options.exclude, reporter.warn)
+        if EMBEDDING not in options.measure:
+            found = found._replace(labelled=[])
+        shaped_by = made_from(options, source, found.listing.images, found.labelled)
         with Parts(options.out, shaped_by) as parts:
             if is_up_to_date(options, shaped_by, reporter):
                 result = up_to_date([options.out, *filter(Path.exists, _beside(options.out, FURTHER))])
             else:
+                pool, unlisted = found.listing.images, found.listing.unreadable
                 stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
                 network = load_checkpoint(
                     options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
@@ -85,8 +87,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
                 if network.sha256 != shaped_by["checkpoint"]:
                     raise TryAgainError(f"{options.checkpoint}: has just been replaced; run the same command again")
                 with full_precision(), quick_pooling(network.model):
-                    listing = Listing(pool, unlisted)
-                    result = _score(options, network, source, listing, labelled, shaped_by, parts, reporter)
+                    result = _score(options, network, source, found, shaped_by, parts, reporter)
         parts.remove()
         return result
 
@@ -95,14 +96,13 @@ def _score(
     options: ScoreOptions,
     network: LoadedNetwork,
     source: ImageSource,
-    listing: Listing,
-    labelled: list[str],
+    found: FoundPool,
     shaped_by: dict[str, Any],
     parts: Parts,
     reporter: Reporter,
 ) -> Result:
     """Go on from the parts, and write the scores."""
-    pool, unlisted = listing
+    pool, unlisted = found.listing.images, found.listing.unreadable
     candidates = draw_candidates(pool, options.candidates, options.seed)
     batches = _batches(options, network, parts, reporter)
     device = network.device.type
@@ -122,20 +122,27 @@ def _score(
     unreadable = [*unlisted, *failed, *scorer.lost.items()]
     outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
     told = metadata_of(shaped_by)
-    if labelled:
+    if found.labelled:
         embedding = _measuring(options, [EMBEDDING], network, batches, Silent())  # the pool's have warned
-        embedded = embed_labelled(scorer, labelled, parts.section("labelled"), embedding)
+        embedded = embed_labelled(scorer, found.labelled, parts.section("labelled"), embedding)
         outputs.append(write_labelled_embeddings(options.out, *embedded, told["made_from"]))
     else:
         remove_labelled(options.out)
-    metadata = _metadata(options, network, told, audit, with_labelled=bool(labelled))
+    metadata = _metadata(options, network, told, audit, with_labelled=bool(found.labelled))
     write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)
     outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
     reasons = rows.uncrossed_because()
     judge_scores(rows.predicted(network.classes), outcomes, reasons, reporter)
     if options.nearest is None:
         del outcomes[SKIPPED]
-    counts = {"pool": len(pool), "scored": len(rows), **outcomes, "unreadable": len(unreadable), "twins": kept}
+    counts = {
+        "pool": len(pool),
+        **found.counts,
+        "scored": len(rows),
+        **outcomes,
+        "unreadable": len(unreadable),
+        "twins": kept,
+    }
     details = {
         "device": device,
         "batch_size": batches.size,

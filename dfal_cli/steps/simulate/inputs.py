@@ -13,7 +13,7 @@ from dfal_cli.images import ImageError, Probe, Shape, common_shape, inside, list
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
-from dfal_cli.tables import labelled_rows, line_of, read_labels_files
+from dfal_cli.tables import ImageNames, labelled_rows, line_of, read_labels_files
 
 
 class Inputs(NamedTuple):
@@ -39,8 +39,11 @@ class Inputs(NamedTuple):
 def read_inputs(options: SimulateOptions) -> Inputs:
     """Read the files and see that they and the options can be simulated. Raises UsageError or DataError if not."""
     names = _check(options)
-    oracle, test = (labelled_rows(read_labels_files(files)) for files in (options.labels, options.test))
-    _check_tables(options, oracle, test)
+    images, unreadable = list_images(options.images)
+    known = {*images, *(image for image, _ in unreadable)}  # the unreadable ones are tried
+    there = ImageNames(options.images, known.__contains__, lambda: known)
+    oracle, test = (labelled_rows(read_labels_files(files, there.renamed)) for files in (options.labels, options.test))
+    _check_tables(options, oracle, test, there)
     if options.initial >= len(oracle):
         raise UsageError(
             f"--initial {options.initial}: the oracle ({_files(oracle)}) has {len(oracle)} images; "
@@ -93,7 +96,7 @@ def _check(options: SimulateOptions) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataFrame) -> None:
+def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataFrame, there: ImageNames) -> None:
     if test.empty:
         raise DataError(f"{options.test[0]}: no image has a label, so there is nothing to measure on (--test)")
     if oracle.empty:
@@ -115,13 +118,12 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
             f"{_place(unknown)}: label {shown(unknown.iloc[0][LABEL])}: the oracle ({_files(oracle)}) has no image of "
             f"that class; leave it out, or label it {SKIP}"
         )
-    images, unreadable = list_images(options.images)
-    known = {*images, *(image for image, _ in unreadable)}  # the unreadable ones are tried
     for table in (oracle, test):
-        missing = table[~_within(table[IMAGE], known)]
+        missing = table[~table[IMAGE].map(there.is_there)]
         if len(missing):
+            hint = there.hint(missing.iloc[0][IMAGE])
             raise DataError(
-                f"{_place(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images)"
+                f"{_place(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images){hint}"
             )
 
 

@@ -152,7 +152,7 @@ class _Round:
         images = self._simulation.images
         if self._options.candidates is None:  # all, as `select` finds them
             return images
-        pool, _ = find_pool(images, [labels], [])
+        pool = find_pool(images, [labels], [], self._steps.warn).listing.images
         return replace(images, pool=draw_candidates(pool, self._options.candidates, self._seed))
 
     def _answer(self, folder: Path, labels: Path, steps: Silent) -> None:

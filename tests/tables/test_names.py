@@ -1,0 +1,112 @@
+"""Images are known by their names on disk: what tables call them is matched, or told with a likely cause."""
+
+from pathlib import Path
+from unicodedata import normalize
+
+import pandas as pd
+import pytest
+
+from dfal_cli.errors import DataError
+from dfal_cli.tables import ImageNames, read_excluded, read_labels_files
+from tests.conftest import write
+
+NFC, NFD = (normalize(form, "é/ü.png") for form in ("NFC", "NFD"))
+THERE = ["0001.png", "0002.png", "birds/robin 1.jpg", "birds/wren.JPG", NFD]
+
+
+def names(there: list[str] = THERE) -> ImageNames:
+    return ImageNames(Path("photos"), set(there).__contains__, lambda: there)
+
+
+def unexpected() -> list[str]:
+    raise AssertionError("the images were listed though every name was found")
+
+
+@pytest.mark.parametrize(("written", "there"), [(NFC, NFD), (NFD, NFC)])
+def test_names_that_are_equal_in_nfc_are_the_one_on_disk(written: str, there: str) -> None:
+    assert names([there]).on_disk(written) == there
+
+
+def test_two_images_that_differ_in_normal_form_only_are_told_apart() -> None:
+    both = names([NFC, NFD])
+    assert (both.on_disk(NFC), both.on_disk(NFD)) == (NFC, NFD)
+
+
+@pytest.mark.parametrize("written", ["0001.PNG", "0001.png ", " 0001.png", "0001", "a.png"])
+def test_only_the_normal_form_is_forgiven(written: str) -> None:
+    assert names().on_disk(written) == written
+
+
+def test_nothing_is_listed_as_long_as_every_name_is_found() -> None:
+    found = ImageNames(Path("photos"), set(THERE).__contains__, unexpected)
+    images = pd.Series(["0001.png", NFD])
+    assert found.matched(pytest.fail)(Path("t.csv"), images).tolist() == ["0001.png", NFD]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("photos/0001.png", "0001.png"),
+        ("data/photos/birds/wren.JPG", "birds/wren.JPG"),
+        ("0001", "0001.png"),
+        ("0001.jpeg", "0001.png"),
+        ("0001.png ", "0001.png"),
+        ("0001.PNG", "0001.png"),
+        ("BIRDS/Wren.jpg", "birds/wren.JPG"),
+        ("birds\\wren.jpg", "birds/wren.JPG"),
+        ("C:\\data\\0002.png", "0002.png"),
+        ("\\\\server\\share\\0002.png", "0002.png"),
+        ("http:/localhost:8080/0001.png", "0001.png"),
+        ("https:/a.b/c/birds/robin%201.jpg?X-Amz-Signature=ab%2Fc", "birds/robin 1.jpg"),
+        ("wren.jpg", "birds/wren.JPG"),
+    ],
+)
+def test_the_likely_cause_is_the_image_that_is_there(written: str, meant: str) -> None:
+    assert names().counterpart([written]) == (written, meant)
+    assert names().hint(written).startswith(", but ")
+
+
+@pytest.mark.parametrize("written", ["0003.png", "cats/wren.jpg", "birds.jpg"])
+def test_another_image_is_not_taken_for_the_one_that_was_meant(written: str) -> None:
+    assert names().counterpart([written]) is None
+    assert names().hint(written) == ""
+
+
+def test_some_names_that_match_nothing_are_counted_in_a_warning(tmp_path: Path) -> None:
+    file = write(tmp_path / "t.csv", "image,label", "0001.png,x", "gone.png,x", "photos/0002.png,x", "deleted.png,")
+    warnings: list[str] = []
+    table = read_labels_files([file], names().matched(warnings.append))
+    assert table["image"].tolist() == ["0001.png", "gone.png", "photos/0002.png"]
+    assert warnings == [
+        f"2 of 3 images in {file} are not under photos; one of them: photos/0002.png, but 0002.png is there (line 4)"
+    ]
+
+
+def test_a_table_of_which_no_name_matches_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "t.csv", "image", "photos/0001.png", "photos/0002.png")
+    with pytest.raises(DataError) as raised:
+        read_excluded([file], names().matched(pytest.fail))
+    assert str(raised.value).startswith(
+        f"2 of 2 images in {file} are not under photos; the first: photos/0001.png, but 0001.png is there (line 2)"
+    )
+
+
+@pytest.mark.parametrize("rows", [(), ("gone.png,", "lost.png, ")])
+def test_a_table_without_labels_names_nothing(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    file = write(tmp_path / "t.csv", "image,label", *rows)
+    assert read_labels_files([file], names().matched(pytest.fail)).empty
+
+
+def test_each_table_is_judged_by_itself(tmp_path: Path) -> None:
+    good = write(tmp_path / "a.csv", "image,label", "0001.png,x")
+    wrong = write(tmp_path / "b.csv", "image,label", "elsewhere.png,x")
+    with pytest.raises(DataError, match=r"1 of 1 images in .*b\.csv"):
+        read_labels_files([good, wrong], names().matched(pytest.fail))
+
+
+def test_spellings_of_one_image_must_agree(tmp_path: Path) -> None:
+    file = write(tmp_path / "t.csv", "image,label", f"{NFC},x", f"{NFD},x")
+    assert read_labels_files([file], names().renamed)["image"].tolist() == [NFD]
+    write(file, "image,label", f"{NFC},x", f"{NFD},y")
+    with pytest.raises(DataError, match=r"'x' in .*t.csv, line 2; 'y' in .*t.csv, line 3: the labels files must agree"):
+        read_labels_files([file], names().renamed)
