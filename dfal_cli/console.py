@@ -1,24 +1,29 @@
 """What a person reads while dfal works. All of it goes to stderr: stdout carries only results."""
 
 import contextlib
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 from unicodedata import category
 
 from dfal_cli import signals
+from dfal_cli.progress import Progress, nothing
 
 SECONDS_BETWEEN_LINES = 30.0
-"""In a log (no terminal), progress is one dated line now and then."""
+"""In a log (no terminal), progress is one dated line so often, as long as work goes on."""
+
+RED, YELLOW = 31, 33
+"""Colours, as terminals number them."""
 
 UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode's categories of control characters, halves of characters, and further kinds of line ends."""
 
 TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of writing, so that a name reads as another one."""
-
-Advance = Callable[[int], None]
 
 
 def printable(text: str) -> str:
@@ -30,6 +35,25 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
+def say(text: str, color: int | None = None) -> None:
+    """Print a line to stderr, as far as it takes it; in that colour if it is a terminal."""
+    line = printable(text)
+    if (
+        color is not None
+        and sys.stderr.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    ):
+        line = f"\x1b[{color}m{line}\x1b[0m"
+    with contextlib.suppress(OSError):  # a night's work must not end because nobody reads its log any more
+        sys.stderr.write(f"{line}\n")  # in one go, as two threads may print
+        sys.stderr.flush()
+
+
+def _shows_colours() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 class Reporter(Protocol):
     """What a step may say. It knows nothing of terminals."""
 
@@ -37,7 +61,7 @@ class Reporter(Protocol):
         """Say something a person may want to know."""
 
     def detail(self, text: str) -> None:
-        """Say one of many such things, of which a log needs only some."""
+        """Say one of many such things about the work in hand, of which a log needs only some."""
 
     def warn(self, text: str) -> None:
         """Say something a person should know; it is kept for the summary as well."""
@@ -45,11 +69,13 @@ class Reporter(Protocol):
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a small table."""
 
-    def progress(self, what: str, total: int, unit: str, done: int = 0) -> contextlib.AbstractContextManager[Advance]:
-        """Show how far `total` units of work have come; the block gets a function to call with each count done.
+    def progress(
+        self, what: str, total: int | None, unit: str, done: int = 0, now: Callable[[], str] = nothing
+    ) -> contextlib.AbstractContextManager[Progress]:
+        """Show how far work has come; the arguments are those of Progress. The block is told where to say so.
 
-        `done` of them were there before. If a signal asks the command to end, that function raises Interrupted when
-        the units in hand are done: try/finally around the loop is all it takes to keep them.
+        If a signal asks the command to end, `advance` raises Interrupted when the units in hand are done: try/finally
+        around the loop is all it takes to keep them.
         """
 
 
@@ -73,44 +99,43 @@ class Silent:
         """Show nothing."""
 
     @contextlib.contextmanager
-    def progress(self, what: str, total: int, unit: str, done: int = 0) -> Iterator[Advance]:
+    def progress(
+        self, what: str, total: int | None, unit: str, done: int = 0, now: Callable[[], str] = nothing
+    ) -> Iterator[Progress]:
         """Show it in the way of this reporter, and let a signal wait for the units in hand."""
-        with signals.postponed(), self._shown(what, total, unit, done) as show:
+        progress = Progress(what, total, unit, done, now)
+        with signals.postponed(), self._shown(progress):
+            yield progress
 
-            def advance(count: int) -> None:
-                show(count)
-                signals.check()
-
-            yield advance
-
-    @contextlib.contextmanager
-    def _shown(self, what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
+    def _shown(self, progress: Progress) -> contextlib.AbstractContextManager[None]:
         """Show nothing."""
-        yield lambda count: None
+        return contextlib.nullcontext()
 
 
-class Log(Silent):
+class Quiet(Silent):
+    """Warnings only."""
+
+    def warn(self, text: str) -> None:
+        """Print the warning and keep it."""
+        super().warn(text)
+        say(f"warning: {text}", YELLOW)
+
+
+class Log(Quiet):
     """Plain lines, for cron and pipes: dated progress now and then."""
 
     def __init__(self) -> None:
         super().__init__()
         self._last_line = time.monotonic()
+        self._latest = ""
 
     def note(self, text: str) -> None:
         """Print the line."""
-        with contextlib.suppress(OSError):  # a night's work must not end because nobody reads its log any more
-            print(printable(text), file=sys.stderr, flush=True)
+        say(text)
 
     def detail(self, text: str) -> None:
-        """Print the line with its date, at most every half minute."""
-        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = time.monotonic()
-            self.note(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
-
-    def warn(self, text: str) -> None:
-        """Print the warning and keep it."""
-        super().warn(text)
-        Log.note(self, f"warning: {text}")
+        """Have it stand in the next line on the work in hand, unless something newer has to be said by then."""
+        self._latest = text
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print the table with its columns aligned."""
@@ -121,19 +146,28 @@ class Log(Silent):
             self.note("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
     @contextlib.contextmanager
-    def _shown(self, what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
-        """Print a dated line at most every half minute."""
-        started = time.monotonic()
-        before = done
+    def _shown(self, progress: Progress) -> Iterator[None]:
+        """Print a dated line every half minute, whatever the block is doing."""
+        over = threading.Event()
 
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            rate = (done - before) / max(1e-9, time.monotonic() - started)
-            left = _duration((total - done) / rate) if rate else "?"
-            self.detail(f"{what}: {done} of {total} {unit}, {rate:.1f} {unit}/s, {left} left")
+        def tell_now_and_then() -> None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)  # they are for the thread that works
+            while not over.wait(self._last_line + SECONDS_BETWEEN_LINES - time.monotonic()):
+                self._tell(progress)
 
-        yield advance
+        thread = threading.Thread(target=tell_now_and_then, name="log", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _tell(self, progress: Progress) -> None:
+        self._last_line = time.monotonic()
+        latest, self._latest = self._latest, ""
+        date = time.strftime("%Y-%m-%d %H:%M:%S")
+        self.note(f"{date} {progress.what}: {progress}" + (f"; {latest}" if latest else ""))
 
 
 class Terminal(Log):
@@ -147,7 +181,7 @@ class Terminal(Log):
 
     def note(self, text: str) -> None:
         """Print the line."""
-        self._console.print(printable(text), markup=False)
+        self._console.print(printable(text), markup=False, soft_wrap=True)  # so that a path stays in one piece
 
     def detail(self, text: str) -> None:
         """Print the line."""
@@ -156,7 +190,7 @@ class Terminal(Log):
     def warn(self, text: str) -> None:
         """Print the warning in yellow and keep it."""
         self.warnings.append(text)
-        self._console.print(printable(f"warning: {text}"), markup=False, style="yellow")
+        self._console.print(printable(f"warning: {text}"), markup=False, soft_wrap=True, style="yellow")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Draw the table."""
@@ -172,43 +206,29 @@ class Terminal(Log):
         self._console.print(table)
 
     @contextlib.contextmanager
-    def _shown(self, what: str, total: int, unit: str, done: int) -> Iterator[Advance]:
-        """Show a bar with speed and time left, which disappears when done."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    def _shown(self, progress: Progress) -> Iterator[None]:
+        """Show a bar with rate and time left, which disappears when done."""
+        from rich import progress as bars
 
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
+            bars.SpinnerColumn(),
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(),
+            bars.TextColumn("{task.fields[progress]}", markup=False),
         )
-        with Progress(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(what, total=total, completed=done, rate="")
+        with bars.Progress(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task(progress.what, total=None, progress=progress)
 
-            def advance(count: int) -> None:
-                bar.advance(task, count)
-                speed = bar.tasks[task].speed
-                bar.update(task, rate=f"{speed:.0f} {unit}/s" if speed else "")
+            def move() -> None:
+                bar.update(task, completed=progress.share, total=None if progress.total is None else 1.0)
 
-            yield advance
-
-
-class Quiet(Log):
-    """Warnings only."""
-
-    def note(self, text: str) -> None:
-        """Show nothing."""
+            progress.on_change = move
+            move()
+            yield
 
 
-def reporter(quiet: bool) -> Log:
+def reporter(quiet: bool) -> Silent:
     """The Reporter that fits where stderr goes."""
     if quiet:
         return Quiet()
     return Terminal() if sys.stderr.isatty() else Log()
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,11 +1,14 @@
 """stdin, stdout and stderr as they may be given to a command: closed, full, or with nobody reading."""
 
 import contextlib
+import json
 import os
 import sys
-from typing import TextIO
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
 
-from dfal_cli.console import printable
+from dfal_cli.console import RED, say
 
 
 def make_sure_of_streams() -> None:
@@ -20,9 +23,39 @@ def make_sure_of_streams() -> None:
 
 
 def tell(text: str, stdout: TextIO) -> None:
-    """Print a result there. If whoever reads has had enough (`| head`), that is all right. Raises OSError."""
+    """Print a result there; what its encoding lacks is escaped. Raises OSError."""
+    encoding = stdout.encoding or "utf-8"
+    with reading_may_end():
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stdout, flush=True)
+
+
+def tell_path(path: Path, stdout: TextIO) -> None:
+    """Print a path there, as the bytes that the file system knows it by, whatever the encoding. Raises OSError."""
+    binary = getattr(stdout, "buffer", None)
+    if binary is None:  # text is all that it takes
+        tell(str(path), stdout)
+        return
+    with reading_may_end():
+        stdout.flush()
+        binary.write(os.fsencode(path) + b"\n")
+        binary.flush()
+
+
+def as_json(value: Any, stdout: TextIO) -> str:
+    """The value in one line of JSON, in ASCII where the stream's encoding does not hold all of it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     try:
-        print(text, file=stdout, flush=True)
+        text.encode(stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False)
+    return text
+
+
+@contextlib.contextmanager
+def reading_may_end() -> Iterator[None]:
+    """If whoever reads what the block prints has had enough (`| head`), that is all right. Raises OSError."""
+    try:
+        yield
     except OSError as error:
         _give_up(1)
         if not isinstance(error, BrokenPipeError):
@@ -31,9 +64,9 @@ def tell(text: str, stdout: TextIO) -> None:
 
 
 def complain(*lines: str) -> None:
-    """Print to stderr, as far as it takes it: the exit code says so too. What breaks a line within one is escaped."""
-    with contextlib.suppress(OSError):
-        print(*map(printable, lines), sep="\n", file=sys.stderr, flush=True)
+    """Print to stderr, in red on a terminal, as far as it takes it: the exit code says so too."""
+    for line in lines:
+        say(line, RED)
 
 
 def _give_up(descriptor: int) -> None:

@@ -31,6 +31,9 @@ KEPT_BYTES = 4 * 10**9
 PART = 500
 """So many images are decoded by a process at a time; for fewer none is started."""
 
+TOLD = 20
+"""After so many images a process says what has become of them."""
+
 
 class UnreadableImagesError(DataError):
     """Images that cannot be read, all of them."""
@@ -132,7 +135,7 @@ class _Part(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What has become of a part."""
+    """What has become of some images of a part."""
 
     start: int
     probes: list[Probe]
@@ -187,7 +190,7 @@ class _Preparing:
         """Write all images into the file. Raises UnreadableImagesError, after all have been tried."""
         total = len(self._images)
         probes: dict[int, list[Probe]] = {}
-        with atomic_output(self._file) as temporary, self._reporter.progress("decoding", total, "images") as advance:
+        with atomic_output(self._file) as temporary, self._reporter.progress("decoding", total, "images") as progress:
             np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *shape)).flush()
             _take_room(temporary)
             parts = [
@@ -200,7 +203,7 @@ class _Preparing:
                 for start, found, unreadable in processes.each(_decode_part, parts):
                     probes[start] = found
                     self._unreadable |= unreadable
-                    advance(len(found) + len(unreadable))
+                    progress.advance(len(found) + len(unreadable))
             self._stop_if_unreadable()
         return list(itertools.chain.from_iterable(probes[start] for start in sorted(probes)))
 
@@ -229,15 +232,16 @@ def _take_room(file: Path) -> None:
 
 def _decode_part(part: _Part) -> Iterator[_Found]:
     pixels = np.lib.format.open_memmap(part.file, "r+")
-    found = _Found(part.start, [], {})
-    for place, image in enumerate(part.images, part.start):
-        try:
-            probe, pixels[place] = probe_and_decode(inside(part.root, image), part.shape)
-        except ImageError as error:
-            found.unreadable[image] = str(error)
-        else:
-            found.probes.append(probe)
-    yield found
+    for first in range(0, len(part.images), TOLD):
+        found = _Found(part.start + first, [], {})
+        for place, image in enumerate(part.images[first : first + TOLD], found.start):
+            try:
+                probe, pixels[place] = probe_and_decode(inside(part.root, image), part.shape)
+            except ImageError as error:
+                found.unreadable[image] = str(error)
+            else:
+                found.probes.append(probe)
+        yield found
 
 
 @functools.cache

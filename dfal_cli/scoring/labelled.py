@@ -19,7 +19,9 @@ def embed_labelled(
 
     An image that cannot be read is left out, with a counted warning.
     """
-    rows, unreadable = score_all(scorer, images, section, with_margins=False, further=embedding)
+    rows, unreadable = score_all(
+        scorer, images, section, with_margins=False, further=embedding, what="embedding labelled images"
+    )
     if unreadable:
         image, reason = unreadable[0]
         scorer.reporter.warn(

@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from dfal_cli.progress import Progress
 from dfal_cli.schemas import SKIPPED
 from dfal_cli.scoring.rows import OUTCOMES, Places
 from dfal_cli.scoring.scored import Examining
@@ -67,17 +68,18 @@ class Audit:
 
 def walk_nearest(pool: Examining, nearest: int, seed: int) -> Audit:
     """Compute the margins that can be among the `nearest` smallest; the other images stay `skipped`."""
-    walk = _Walk(pool, nearest)
-    generator = np.random.default_rng(seed)
-    missed = 0
-    while True:
-        walk.go_on()
-        audited, found = walk.audit(generator)
-        missed += found
-        if found:
-            walk.raise_factor()
-        elif not walk.candidates():  # an audit may also have met a steeper slope
-            break
+    with pool.reporter.progress("nearest", None, "images") as progress:
+        walk = _Walk(pool, nearest, progress)
+        generator = np.random.default_rng(seed)
+        missed = 0
+        while True:
+            walk.go_on()
+            audited, found = walk.audit(generator)
+            missed += found
+            if found:
+                walk.raise_factor()
+            elif not walk.candidates():  # an audit may also have met a steeper slope
+                break
     left = len(walk.ahead), len(walk.given_up)
     at_most = _missed_at_most(left, audited)
     missing = min(nearest, math.floor(at_most * sum(left)))
@@ -108,7 +110,9 @@ def settle_order(pool: Examining, nearest: int | None) -> None:
     doubtful = np.zeros(considered, bool)
     doubtful[:-1] |= ties
     doubtful[1:] |= ties
-    pool.add_margins(ranked[:considered][doubtful], exact=True)
+    places = ranked[:considered][doubtful]
+    with pool.reporter.progress("settling the order", len(places), "images") as progress:
+        pool.add_margins(places, progress, exact=True)
 
 
 def _doubtful_up_to(margin: Margins) -> Margins:
@@ -120,8 +124,9 @@ def _doubtful_up_to(margin: Margins) -> Margins:
 class _Walk:
     """Where the walk has come to."""
 
-    def __init__(self, pool: Examining, nearest: int) -> None:
+    def __init__(self, pool: Examining, nearest: int, progress: Progress) -> None:
         self._pool = pool
+        self._progress = progress
         self._gaps = pool.rows.measured["logit_gap"]
         self.ahead = pool.rows.by_logit_gap()
         self._nearest = nearest
@@ -139,16 +144,12 @@ class _Walk:
 
     def go_on(self) -> None:
         """Examine chunk after chunk, until no image ahead can come below the threshold."""
-        while expected := self.candidates():
-            with self._pool.reporter.progress("nearest", expected, "images") as advance:
-                for _ in range(0, expected, self._chunk):
-                    if not self.candidates():
-                        break
-                    chunk, self.ahead = self.ahead[: self._chunk], self.ahead[self._chunk :]
-                    self._examine(chunk, give_up_beyond=DETOUR * self.factor * self._threshold())
-                    skipped = self._pool.rows.margins["outcome"][chunk] == OUTCOMES.index(SKIPPED)
-                    self.given_up = np.append(self.given_up, chunk[skipped])
-                    advance(len(chunk))
+        while candidates := self.candidates():
+            self._expect(candidates)
+            chunk, self.ahead = self.ahead[: self._chunk], self.ahead[self._chunk :]
+            self._examine(chunk, give_up_beyond=DETOUR * self.factor * self._threshold())
+            skipped = self._pool.rows.margins["outcome"][chunk] == OUTCOMES.index(SKIPPED)
+            self.given_up = np.append(self.given_up, chunk[skipped])
 
     def candidates(self) -> int:
         """How many of the images ahead have to be examined, as far as is known by now."""
@@ -156,6 +157,16 @@ class _Walk:
         if math.isinf(threshold):
             return min(len(self.ahead), self._nearest)
         return bisect.bisect_right(self.ahead, self.factor * self._steepest * threshold, key=self._gaps.__getitem__)
+
+    def _expect(self, candidates: int) -> None:
+        """Say how many images are still to be examined; with no threshold yet, nobody knows."""
+        if self.examined < self._nearest < self._total:
+            return
+        if math.isinf(self._threshold()):  # too few cross: it may take all
+            self._progress.expect(len(self.ahead))
+            return
+        ahead = min(-(-candidates // self._chunk) * self._chunk, len(self.ahead))
+        self._progress.expect(ahead + _audit_size(len(self.ahead) - ahead) + _audit_size(len(self.given_up)))
 
     def audit(self, generator: np.random.Generator) -> tuple[tuple[int, int], int]:
         """Score a random part of the images never begun, and of those given up.
@@ -180,7 +191,7 @@ class _Walk:
         return -self._smallest[0] if len(self._smallest) == self._nearest else math.inf
 
     def _examine(self, places: Places, give_up_beyond: float = math.inf) -> None:
-        self._pool.add_margins(places, give_up_beyond=give_up_beyond)
+        self._pool.add_margins(places, self._progress, give_up_beyond=give_up_beyond)
         margins = self._pool.rows.margins["margin"][places]
         known = np.isfinite(margins)
         for gap, margin in zip(self._gaps[places][known].tolist(), margins[known].tolist(), strict=True):
@@ -193,6 +204,11 @@ class _Walk:
 
 def _divided(places: Places, generator: np.random.Generator) -> tuple[Places, Places]:
     """Images that are left alone, and images drawn to be audited."""
-    count = min(len(places), max(LEAST_AUDITED, round(AUDITED_SHARE * len(places))))
+    count = _audit_size(len(places))
     drawn = np.sort(generator.choice(len(places), count, replace=False)) if count else np.empty(0, np.int64)
     return np.delete(places, drawn), places[drawn]
+
+
+def _audit_size(count: int) -> int:
+    """How many of so many images are audited."""
+    return min(count, max(LEAST_AUDITED, round(AUDITED_SHARE * count)))

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from dfal_cli.measures import Measuring
+from dfal_cli.progress import Progress
 from dfal_cli.scoring.parts import Arrays, Section, joined, read_part
 from dfal_cli.scoring.rows import MEASURED, Places, Rows, no_margins
 from dfal_cli.scoring.scorer import Batch, Further, Scorer
@@ -20,16 +21,22 @@ ROWS, MARGINS, UNREADABLE, REASONS, PLACES, LOST = "rows", "margins", "unreadabl
 
 
 def score_all(
-    scorer: Scorer, images: Sequence[str], section: Section, *, with_margins: bool, further: Further | None = None
+    scorer: Scorer,
+    images: Sequence[str],
+    section: Section,
+    *,
+    with_margins: bool,
+    further: Further | None = None,
+    what: str = "scoring",
 ) -> tuple[Rows, list[tuple[str, str]]]:
     """Score the images that are in no part yet: the rows of all that can be read, and (image, reason) of the rest.
 
-    further: more measures; what they say is in the section, in the order of the rows. Batches are on the grid on which
-    those of an undisturbed run are.
+    further: more measures; what they say is in the section, in the order of the rows. what: the work is called on the
+    console. Batches are on the grid on which those of an undisturbed run are.
     """
     scoring = _Scoring(images)
     warm = further is None
-    with scorer.reporter.progress("scoring", len(images), "images", section.kept) as advance:
+    with scorer.reporter.progress(what, len(images), "images", section.kept) as progress:
         at = 0
         while at < len(images):
             end, part = section.stretch(at, len(images))
@@ -45,7 +52,7 @@ def score_all(
                 scoring.take(at, at + batch.asked, found)
                 section.add(at, at + batch.asked, found)
                 at += batch.asked
-                advance(batch.asked)
+                progress.advance(batch.asked)
     return scoring.rows(), scoring.unreadable
 
 
@@ -60,10 +67,12 @@ class Examining:
         self._section = section
         self._asked = 0
 
-    def add_margins(self, places: Places, *, give_up_beyond: float = math.inf, exact: bool = False) -> None:
+    def add_margins(
+        self, places: Places, progress: Progress, *, give_up_beyond: float = math.inf, exact: bool = False
+    ) -> None:
         """Read the images of these rows again and fill in their margins; `exact`: computed in float64.
 
-        Images given up because they would go beyond so far stay `skipped`.
+        Images given up because they would go beyond so far stay `skipped`. Each batch advances the progress.
         """
         first = self._asked
         self._asked += len(places)
@@ -72,7 +81,7 @@ class Examining:
             end, part = self._section.stretch(at, self._asked)
             these = places[at - first : end - first]
             if part is None:
-                self._compute(at, these, give_up_beyond, exact=exact)
+                self._compute(at, these, progress, give_up_beyond, exact=exact)
                 at = end
                 continue
             stored = read_part(part)
@@ -81,11 +90,12 @@ class Examining:
                 self.rows.margins[these] = stored[MARGINS][inside]
                 lost = [self.rows.images[place] for place in stored[LOST].tolist()]
                 self._scorer.lost |= dict(zip(lost, stored[REASONS].tolist(), strict=True))
+                progress.skip(end - at)
                 at = end
             else:  # the rows are not quite the same: they have been computed anew by another device
                 self._section.forget()
 
-    def _compute(self, at: int, places: Places, give_up_beyond: float, *, exact: bool) -> None:
+    def _compute(self, at: int, places: Places, progress: Progress, give_up_beyond: float, *, exact: bool) -> None:
         place_of = {self.rows.images[place]: place for place in places}
         computed = self._scorer.margins_of(list(place_of), give_up_beyond=give_up_beyond, exact=exact)
         for asked, images, margins in computed:
@@ -100,6 +110,7 @@ class Examining:
             }
             self._section.add(at, at + asked, found)
             at += asked
+            progress.advance(asked)
 
 
 def tables_of(rows: Rows, classes: Sequence[str], section: Section, measuring: Measuring) -> Iterator[pa.Table]:

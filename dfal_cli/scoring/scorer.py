@@ -113,14 +113,14 @@ class Scorer:
 
         They are computed again, rather than held in memory while a pool streams by.
         """
-        with self.reporter.progress("twins", len(images), "images") as advance:
+        with self.reporter.progress("twins", len(images), "images") as progress:
             for decoded in self._stream(images):
                 self.lost |= dict(decoded.unreadable)
                 names = iter(decoded.images)
                 for twins, across in self._batches.apply(self._twins, self._floats(decoded.pixels)):
                     # names come last: they go on to the next part of the batch
                     yield from ((name, twin) for twin, is_across, name in zip(twins, across, names) if is_across)  # noqa: B905
-                advance(len(decoded.images))
+                progress.advance(len(decoded.images) + len(decoded.unreadable))
 
     def _floats(self, pixels: Pixels) -> Tensor:
         return on_device(torch.from_numpy(pixels), self._network.device).float() / 255

@@ -136,7 +136,7 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
         metrics = {
             "restart": chosen + 1,
             "epochs": sum(map(len, histories)),
-            **metrics_of(model, best, classes, validation=validation, test=test),
+            **metrics_of(model, best, classes, reporter, validation=validation, test=test),
         }
         counts = {
             "labelled": len(labelled.labels), "pseudo": len(sets.pseudo_labels), "twins": len(labelled.twin_of),

@@ -129,14 +129,14 @@ def load_examples(
     """
     pixels = np.empty((len(table), *input_shape), np.uint8)
     done = 0
-    with reporter.progress("reading", len(table), "images") as advance:
+    with reporter.progress("reading", len(table), "images") as progress:
         for batch in images.batches(list(table[IMAGE]), input_shape, DECODED_AT_ONCE, workers):
             if batch.unreadable:
                 image, reason = batch.unreadable[0]
                 raise _unreadable(images, table[table[IMAGE] == image].iloc[0], reason)
             pixels[done : done + len(batch.images)] = batch.pixels
             done += len(batch.images)
-            advance(len(batch.images))
+            progress.advance(len(batch.images))
     labels = torch.tensor(pd.Categorical(table[LABEL], categories=list(classes)).codes, dtype=torch.int64)
     twins, twin_of = _load_twins(table, input_shape, reporter) if with_twins else ([], [])
     stacked = torch.from_numpy(np.stack(twins)) if twins else torch.empty(0, *input_shape)

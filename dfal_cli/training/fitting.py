@@ -202,11 +202,13 @@ def fit(
     seed: int,
     on_epoch: Callable[[Epoch], None],
     before: Kept | None = None,
+    on_step: Callable[[float], None] = lambda share: None,
 ) -> list[Epoch]:
     """Train with Adam on cross-entropy until no epoch has been better than all before for `patience` epochs.
 
     The model, on its device, is left with the weights of its best epoch, in eval mode; `on_epoch` is told of each.
     before: where an earlier call had come to; what follows is what would have followed then.
+    on_step: is told after each batch what share of its epoch is done.
     Returns the epochs. Raises Diverged if the loss, the weights, or what they say of the first images is not finite.
     """
     train_on, check_on = training.ready(course.device), validation and validation.ready(course.device)
@@ -214,7 +216,7 @@ def fit(
         if before is not None:
             course.take_up(before)
         while not course.is_over:
-            course.add(_epoch(course, train_on, check_on))
+            course.add(_epoch(course, train_on, check_on, on_step))
             on_epoch(course.history[-1])
     best = course.best_weights
     if not best or not all(value.isfinite().all() for value in best.values()):
@@ -238,8 +240,13 @@ def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def evaluate(model: nn.Module, examples: Ready, num_classes: int) -> Evaluation:
-    """Mean cross-entropy and confusion table of a model over examples, twins included."""
+def evaluate(
+    model: nn.Module, examples: Ready, num_classes: int, on_batch: Callable[[int], None] = lambda count: None
+) -> Evaluation:
+    """Mean cross-entropy and confusion table of a model over examples, twins included.
+
+    on_batch: is told how many examples each batch had.
+    """
     model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=examples.device)
     counts = torch.zeros(num_classes**2, dtype=torch.int64, device=examples.device)
@@ -250,12 +257,20 @@ def evaluate(model: nn.Module, examples: Ready, num_classes: int) -> Evaluation:
             logits = model(images)
             loss += F.cross_entropy(logits, labels, reduction="sum")
             counts += (labels * num_classes + logits.argmax(1)).bincount(minlength=num_classes**2)
+            on_batch(len(items))
     return Evaluation(loss.item() / max(1, examples.number), counts.reshape(num_classes, num_classes).cpu())
 
 
-def _epoch(course: Course, training: Ready, validation: Ready | None) -> Epoch:
+def _epoch(course: Course, training: Ready, validation: Ready | None, on_step: Callable[[float], None]) -> Epoch:
     model, schedule, optimiser, device = course.model, course.schedule, course.optimiser, course.device
     mixed = schedule.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    examples, done = training.number + (validation.number if validation else 0), 0
+
+    def on_batch(count: int) -> None:
+        nonlocal done
+        done += count
+        on_step(min(1.0, done / examples))
+
     model.train()
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # summed there: asking each time would wait for it
     right, seen = torch.zeros((), dtype=torch.int64, device=device), 0
@@ -276,7 +291,8 @@ def _epoch(course: Course, training: Ready, validation: Ready | None) -> Epoch:
         loss_sum += loss.detach() * len(items)
         right += (logits.argmax(1) == labels).sum()
         seen += len(items)
-    checked = None if validation is None else evaluate(model, validation, logits.shape[1])
+        on_batch(len(items))
+    checked = None if validation is None else evaluate(model, validation, logits.shape[1], on_batch)
     return Epoch(
         len(course.history) + 1,
         loss_sum.item() / seen,

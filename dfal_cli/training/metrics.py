@@ -13,13 +13,17 @@ MEASURED_ON = ("test", "validation")
 """The most independent examples first."""
 
 
-def metrics_of(model: nn.Module, best: Epoch, classes: Sequence[str], **examples: Examples | None) -> dict[str, Any]:
+def metrics_of(
+    model: nn.Module, best: Epoch, classes: Sequence[str], reporter: Reporter, **examples: Examples | None
+) -> dict[str, Any]:
     """The epoch whose the model is, and its loss, accuracy and confusion on the examples named."""
     device = next(model.parameters()).device
     metrics: dict[str, Any] = {"epoch": best.epoch, "training": {"loss": best.loss, "accuracy": best.accuracy}}
-    for name, labelled in examples.items():
-        if labelled is not None:
-            metrics[name] = _report(evaluate(model, labelled.ready(device), len(classes)), classes)
+    measured = {name: labelled for name, labelled in examples.items() if labelled is not None}
+    with reporter.progress("evaluating", sum(map(len, measured.values())), "images") as progress:
+        for name, labelled in measured.items():
+            evaluation = evaluate(model, labelled.ready(device), len(classes), progress.advance)
+            metrics[name] = _report(evaluation, classes)
     return metrics
 
 

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from dfal_cli.console import Advance, Reporter
+from dfal_cli.console import Reporter
 from dfal_cli.device import is_out_of_memory
 from dfal_cli.errors import Interrupted, TryAgainError, UsageError
 from dfal_cli.models import Network
+from dfal_cli.progress import Progress
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.fitting import MONITORS, Course, Diverged, Epoch, Kept, Schedule, best_epoch, fit, fits
 from dfal_cli.training.state import State, TrainingState
@@ -56,14 +57,14 @@ class Restarts:
         model, before = self._taken_up()
         done = self._schedule.epochs * len(self._histories) + (len(before.told["history"]) if before else 0)
         total = self._schedule.epochs * len(self._seeds)
-        with self._reporter.progress("training", total, "epochs", done) as advance:
+        with self._reporter.progress("training", total, "epochs", done) as progress:
             while True:
                 if len(self._seeds) > 1:
                     self._reporter.note(f"training {len(self._histories) + 1} of {len(self._seeds)}")
                 seed = self._seeds[len(self._histories)]
                 course = Course(model, self._schedule, seed)
-                history = self._fitted(course, training, validation, seed, advance, before)
-                self._advance(advance, self._schedule.epochs - len(course.history), course)
+                history = self._fitted(course, training, validation, seed, progress, before)
+                progress.skip(self._schedule.epochs - len(course.history))
                 self._judge(history, model)
                 if len(self._histories) == len(self._seeds):
                     break
@@ -79,7 +80,7 @@ class Restarts:
         training: Examples,
         validation: Examples | None,
         seed: int,
-        advance: Advance,
+        progress: Progress,
         before: Kept | None,
     ) -> list[Epoch]:
         """The epochs; none if the training diverged."""
@@ -87,10 +88,10 @@ class Restarts:
         def on_epoch(epoch: Epoch) -> None:
             self._reporter.detail(str(epoch))
             self._state.write_now_and_then(lambda: self._kept(course))
-            self._advance(advance, 1, course)
+            self._advance(progress, course)
 
         try:
-            return fit(course, training, validation, seed, on_epoch, before)
+            return fit(course, training, validation, seed, on_epoch, before, progress.within)
         except Diverged:
             self._reporter.warn(f"training {len(self._histories) + 1} of {len(self._seeds)} diverged")
             return []
@@ -100,9 +101,9 @@ class Restarts:
                 raise TryAgainError(f"out of memory; try --batch-size {smaller}") from None
             raise
 
-    def _advance(self, advance: Advance, epochs: int, course: Course) -> None:
+    def _advance(self, progress: Progress, course: Course) -> None:
         try:
-            advance(epochs)
+            progress.advance(1)
         except Interrupted as stopped:
             if self._state.write(self._kept(course)):
                 stopped.add_note(f"after {self._place(len(course.history))}; the same command goes on from there")

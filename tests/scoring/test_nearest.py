@@ -8,6 +8,7 @@ import pytest
 
 from dfal_cli.console import Silent
 from dfal_cli.margins import ESTIMATORS
+from dfal_cli.progress import Progress
 from dfal_cli.scoring.nearest import CHUNKS, FIRST_FACTOR, settle_order, walk_nearest
 from dfal_cli.scoring.rows import MEASURED, OUTCOMES, Rows, no_margins
 from dfal_cli.tables import read_scores
@@ -27,8 +28,11 @@ class KnownMargins:
         measured["logit_gap"] = gaps
         self.rows = Rows([f"{number:05d}.png" for number in range(len(gaps))], measured, no_margins(len(gaps)))
 
-    def add_margins(self, places: np.ndarray, *, give_up_beyond: float = np.inf, exact: bool = False) -> None:
+    def add_margins(
+        self, places: np.ndarray, progress: Progress, *, give_up_beyond: float = np.inf, exact: bool = False
+    ) -> None:
         """An image goes `detours` times too far before it comes back to its margin."""
+        progress.advance(len(places))
         given_up = self.margins[places] * self.detours[places] > give_up_beyond
         self.rows.margins["margin"][places] = np.where(given_up, np.nan, self.margins[places])
         self.rows.margins["outcome"][places] = OUTCOMES.index("crossed")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfal_cli.console import Silent
+from dfal_cli.progress import Progress
 from dfal_cli.scoring import parts as module
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
@@ -64,25 +65,25 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(module, "SECONDS", 0.0)
     monkeypatch.setattr(module, "SHARE", 1e9)
     pool, _ = examining(tmp_path)
-    pool.add_margins(np.arange(2, 8))
-    pool.add_margins(np.arange(2))
+    pool.add_margins(np.arange(2, 8), Progress("margins", None, "images"))
+    pool.add_margins(np.arange(2), Progress("margins", None, "images"))
     return tmp_path
 
 
 def test_a_call_that_asks_for_the_same_margins_computes_only_what_is_new(before: Path) -> None:
     pool, scorer = examining(before)
-    pool.add_margins(np.arange(2, 8))
-    pool.add_margins(np.arange(2))
+    pool.add_margins(np.arange(2, 8), Progress("margins", None, "images"))
+    pool.add_margins(np.arange(2), Progress("margins", None, "images"))
     assert (scorer.computed, scorer.lost) == (0, {"5.png": "vanished"})
-    pool.add_margins(np.array([9, 8]))
+    pool.add_margins(np.array([9, 8]), Progress("margins", None, "images"))
     assert scorer.computed == 2
     np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, 8, 9])
 
 
 def test_a_call_that_asks_for_other_margins_computes_them(before: Path) -> None:
     pool, scorer = examining(before)
-    pool.add_margins(np.arange(2, 8))
-    pool.add_margins(np.array([1, 0]))
+    pool.add_margins(np.arange(2, 8), Progress("margins", None, "images"))
+    pool.add_margins(np.array([1, 0]), Progress("margins", None, "images"))
     assert scorer.computed == 2
     np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, np.nan, np.nan])
 

@@ -1,15 +1,12 @@
 """simulate: whole rounds with an oracle file that answers, to see what a strategy is worth before paying for labels."""
 
-import bisect
 import contextlib
-import itertools
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError, Interrupted
+from dfal_cli.errors import DataError
 from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
@@ -17,7 +14,6 @@ from dfal_cli.path_options import check_paths, must_exist
 from dfal_cli.processes import Processes
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
-from dfal_cli.signals import at_once
 from dfal_cli.steps.simulate.contents import contents_of, keep_contents
 from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared
 from dfal_cli.steps.simulate.machine import PLAYING, Machine, begun
@@ -36,24 +32,11 @@ from dfal_cli.steps.simulate.outputs import (
     remove_images,
     tables_of,
     write_all,
-    write_so_far,
     written_in,
 )
-from dfal_cli.steps.simulate.simulation import (
-    Played,
-    Run,
-    SimulateOptions,
-    Simulation,
-    Turn,
-    end,
-    ended,
-    rounds_begun,
-    rounds_in,
-)
+from dfal_cli.steps.simulate.playing import play_rounds
+from dfal_cli.steps.simulate.simulation import Done, SimulateOptions, Simulation, ended, in_order, rounds_in
 from dfal_cli.tables import write_rows
-
-Done = dict[Run, list[Played]]
-"""The rounds of runs that have ended."""
 
 
 def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
@@ -92,7 +75,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             if shape is None or len(done) < len(inputs.runs):
                 shape = _play(options, inputs, done, machine, checked, reporter)
             remove_images(options.out)
-            tables = tables_of(_in_order(inputs, done))
+            tables = tables_of(in_order(inputs.runs, done))
             outputs, new = write_all(options.out, tables, _settings(options, inputs, shape, machine))
             others = not_shown(options.out, inputs.runs)
     for trial in _beginning_otherwise(tables.results):
@@ -114,10 +97,6 @@ def _done_before(out: Path, inputs: Inputs) -> Done:
     return {run: played for run in inputs.runs if (played := rounds_in(ended(out / ROUNDS, run)))}
 
 
-def _in_order(inputs: Inputs, done: Done) -> Iterator[Played]:
-    return itertools.chain.from_iterable(done.get(run, ()) for run in inputs.runs)
-
-
 def _play(
     options: SimulateOptions, inputs: Inputs, done: Done, machine: Machine, checked: Shape | None, reporter: Reporter
 ) -> Shape:
@@ -133,47 +112,8 @@ def _play(
         machine.check_networks(options, inputs, images.shape)
     keep_input_shape(options.out, images.shape)
     simulation = Simulation(options, dict(zip(oracle[IMAGE], oracle[LABEL], strict=True)), images, folder)
-    _play_rounds(simulation, inputs, done, machine, reporter)
+    play_rounds(simulation, inputs, done, machine, reporter)
     return images.shape
-
-
-def _play_rounds(simulation: Simulation, inputs: Inputs, done: Done, machine: Machine, reporter: Reporter) -> None:
-    options, each = simulation.options, simulation.rounds_each
-    turns = {run: Turn(run.trial, 0, place, run.name) for place, run in enumerate(inputs.runs)}
-    playing = {run: rounds_begun(simulation.folder, run) for run in inputs.runs if run not in done}
-    waiting: list[Turn] = []
-
-    def go_on(run: Run) -> None:
-        rounds = playing[run]
-        if len(rounds) < each:
-            bisect.insort(waiting, turns[run].to(len(rounds)))
-        else:
-            end(simulation.folder, run, rounds)
-            done[run] = rounds
-
-    there, total = len(done) * each + sum(map(len, playing.values())), len(inputs.runs) * each
-    if there:
-        reporter.note(f"going on: {there} of {total} rounds are there")
-    told: set[str] = set()
-    with (
-        _telling(lambda: f"after {there} of {total} rounds; {_how_to_go_on(options)}"),
-        reporter.progress("simulating", total, "rounds", there) as advance,
-        at_once(),  # a round may take hours
-    ):
-        for run in playing:
-            go_on(run)
-        for played in machine.play(simulation, waiting):
-            run = Run(played.result[0], int(played.result[1]))
-            playing[run].append(played)
-            go_on(run)
-            there += 1
-            advance(1)
-            reporter.detail(_line(played))
-            for warning in played.warnings:
-                if warning not in told:  # what is said of a class would be said of every round
-                    reporter.warn(f"{_round(played)}: {warning}")
-                    told.add(warning)
-            write_so_far(options.out, tables_of(_in_order(inputs, done | playing)))
 
 
 def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: Reporter) -> PreparedImages:
@@ -192,30 +132,6 @@ def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: 
         ) from None
     listing.unlink(missing_ok=True)
     return images
-
-
-@contextlib.contextmanager
-def _telling(how_far: Callable[[], str]) -> Iterator[None]:
-    """If the block is interrupted, say how far it had come."""
-    try:
-        yield
-    except Interrupted as stopped:
-        stopped.add_note(how_far())
-        raise
-
-
-def _how_to_go_on(options: SimulateOptions) -> str:
-    return "the same command goes on" + (" without --force, which would begin anew" if options.force else "")
-
-
-def _round(played: Played) -> str:
-    name, trial, number, *_ = played.result
-    return f"{name}, trial {trial}, round {number}"
-
-
-def _line(played: Played) -> str:
-    *_, annotations, accuracy = played.result[:5]
-    return f"{_round(played)}: {annotations} annotations, accuracy {float(accuracy):.4f}"
 
 
 def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: Machine) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What all runs of a simulation have in common: its options, its oracle and its images."""
 
+import itertools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -96,6 +97,10 @@ class Played(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+Done = dict[Run, list[Played]]
+"""The rounds of runs that have ended."""
+
+
 @dataclass(frozen=True)
 class Simulation:
     """What a run needs to know."""
@@ -152,6 +157,11 @@ def rounds_in(file: Path) -> list[Played]:
     rounds = [_played(each) for each in stored] if isinstance(stored, list) else []
     whole = [played for played in rounds if played]
     return whole if len(whole) == len(rounds) else []
+
+
+def in_order(runs: Iterable[Run], rounds: Done) -> Iterator[Played]:
+    """The rounds that there are, run by run."""
+    return itertools.chain.from_iterable(rounds.get(run, ()) for run in runs)
 
 
 def ended(folder: Path, run: Run) -> Path:
