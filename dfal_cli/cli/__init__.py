@@ -6,8 +6,10 @@ from typing import Any, cast
 import typer
 
 from dfal_cli.cli.arguments import check_arguments
+from dfal_cli.cli.flags import Command, Group
 from dfal_cli.cli.merge import merge
-from dfal_cli.cli.options import Version
+from dfal_cli.cli.options import ProgramVersion
+from dfal_cli.cli.run import what_failed
 from dfal_cli.cli.score import score
 from dfal_cli.cli.select import select
 from dfal_cli.cli.simulate import simulate
@@ -21,19 +23,19 @@ USAGE_ERROR = cast(type[Exception], typer.BadParameter.__base__)
 
 app = typer.Typer(
     name="dfal",
+    cls=Group,
     help="Choose which images to label next: train, score, select, label by hand, merge, and again.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (train, score, select, merge, simulate):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 @app.callback()
 def dfal(
-    version: Version = False,
+    version: ProgramVersion = False,
 ) -> None:
     """Choose which images to label next: train, score, select, label by hand, merge, and again."""
 
@@ -51,6 +53,9 @@ def main() -> None:
         except USAGE_ERROR as error:
             _explain(error)
             sys.exit(2)
+        except OSError as error:  # help cannot be printed, or completion not be installed
+            message, code = what_failed(error)
+            complain(f"dfal: {message}")
         except Interrupted as stopped:  # before a command had begun
             sys.exit(stopped.exit_code)
     sys.exit(code)

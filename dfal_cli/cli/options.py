@@ -1,11 +1,13 @@
 """Options that several commands share, so that each is spelt and explained once."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dfal_cli import __version__
+from dfal_cli.cli.streams import tell
 from dfal_cli.config import Key, read_config
 from dfal_cli.errors import UsageError
 
@@ -37,7 +39,7 @@ def option(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"dfal {__version__}")
+        tell(f"dfal {__version__}", sys.stdout)
         raise typer.Exit
 
 
@@ -181,6 +183,9 @@ Wait = Annotated[
         panel=RUNNING,
         minimum=0,
     ),
+]
+ProgramVersion = Annotated[
+    bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
 ]
 Version = Annotated[
     bool,

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import sys
@@ -12,8 +11,8 @@ from typing import Any, TypeVar
 
 import typer
 
-from dfal_cli.cli.streams import complain, tell
-from dfal_cli.console import Log, reporter
+from dfal_cli.cli.streams import as_json, complain, tell, tell_path
+from dfal_cli.console import Silent, reporter
 from dfal_cli.errors import MOMENTARY, DfalError, Interrupted, TryAgainError, UsageError, undisguised
 from dfal_cli.signals import received
 
@@ -28,7 +27,7 @@ class Run:
     def __init__(self, context: typer.Context) -> None:
         self._context = context
         self._started = time.monotonic()
-        self.reporter: Log = reporter(context.params["quiet"])
+        self.reporter: Silent = reporter(context.params["quiet"])
         self._results = sys.stdout
 
     def options(self, kind: Callable[..., Options]) -> Options:
@@ -51,16 +50,13 @@ class Run:
     def finish(self, result: Any) -> None:
         """Print what was written to stdout, and one sentence about it to stderr."""
         if self._context.params["json"]:
-            self._print(json.dumps(_finite(self._as_json(result)), ensure_ascii=False, allow_nan=False))
+            tell(as_json(_finite(self._as_json(result)), self._results), self._results)
         else:
             for output in result.outputs:
-                self._print(output)
+                tell_path(output, self._results)
             for change in result.details.get("changes", ()):
-                self._print(f"{change['image']}: {change['before']!r} -> {change['after']!r}")
+                tell(f"{change['image']}: {change['before']!r} -> {change['after']!r}", self._results)
         self.reporter.note(result.summary)
-
-    def _print(self, result: object) -> None:
-        tell(str(result), self._results)
 
     def _as_json(self, result: Any) -> dict[str, Any]:
         return {
@@ -97,7 +93,7 @@ def running(context: typer.Context) -> Iterator[Run]:
     except DfalError as error:
         _stop(context, str(error), error.exit_code)
     except OSError as error:
-        _stop(context, *_what_failed(error))
+        _stop(context, *what_failed(error))
     except Interrupted as stopped:
         _stop(context, _how_far(stopped), stopped.exit_code)
     except Exception as error:
@@ -106,7 +102,7 @@ def running(context: typer.Context) -> Iterator[Run]:
             _stop(context, _how_far(stopped_meanwhile), stopped_meanwhile.exit_code)
         if behind is None:
             raise
-        _stop(context, *_what_failed(behind))
+        _stop(context, *what_failed(behind))
 
 
 def _check_numbers(context: typer.Context) -> None:
@@ -129,7 +125,7 @@ def _how_far(stopped: Interrupted) -> str:
     return f"interrupted {notes[-1]}" if notes else "interrupted; nothing is half written, the same command goes on"
 
 
-def _what_failed(error: OSError) -> tuple[str, int]:
+def what_failed(error: OSError) -> tuple[str, int]:
     """The place and the reason, what to do where that can be known, and the exit code."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     message = f"{error.filename}: {reason}" if error.filename else reason

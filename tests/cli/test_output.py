@@ -3,7 +3,10 @@
 import dataclasses
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +153,67 @@ def test_help_names_every_margin_estimator_and_norm(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("COLUMNS", "200")
     for name in (*ESTIMATORS, *NORMS):
         assert re.search(rf"\b{name}\b", dfal("score", "--help").stdout)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_puts_no_type_behind_a_flag(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = dfal(*filter(None, [command]), "--help").stdout
+    assert re.search(r"--version +Show the version and exit\.", shown)
+    assert re.search(r"--help +-h +Show this message and exit\.", shown)
+    assert "bool" not in shown.lower()
+
+
+def test_completion_completes_commands_and_options(in_tmp: Path) -> None:
+    def completed(typed: str) -> list[str]:
+        asked = {"_DFAL_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        return dfal_process(env={**os.environ, **asked}).stdout.split()
+
+    assert completed("dfal si") == ["simulate"]
+    assert completed("dfal select --prev") == ["--preview"]
+    installed = dfal_process("--show-completion", "bash")
+    assert "_DFAL_COMPLETE=complete_bash" in installed.stdout
+
+
+def test_paths_are_printed_as_the_file_system_has_them_whatever_the_encoding_of_stdout(
+    trained: Path, in_tmp: Path
+) -> None:
+    for encoding, out in (("ascii", "Käfer.csv"), ("latin-1", "写真.csv")):
+        arguments = ["select", "--images", trained / "images", "--strategy", "random", "--count", 2, "--out", out]
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(
+            [sys.executable, "-m", "dfal_cli", *map(str, arguments)], capture_output=True, check=False, env=environment
+        )
+        assert (done.returncode, done.stdout) == (0, os.fsencode(out) + b"\n")
+        ended = dfal_process(*arguments, "--json", env=environment)
+        assert ended.code == 0
+        assert ended.stdout.isascii() or encoding != "ascii"
+        assert ended.json["outputs"] == [out]
+
+
+def test_a_change_that_stdout_cannot_spell_is_escaped(in_tmp: Path) -> None:
+    write(in_tmp / "answers.csv", "image,label", "Käfer.png,écu")
+    ended = dfal_process(
+        "merge", "--queries", "answers.csv", "--labels", "l.csv", "--dry-run",
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    assert r"K\xe4fer.png: '' -> '\xe9cu'" in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["merge", "--help"]], ids=" ".join)
+def test_what_cannot_be_printed_is_said_without_a_traceback(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dfal_cli", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 75
+    assert done.stderr.endswith("No space left on device; make room and run the same command again\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_completion_that_cannot_be_installed_is_said_without_a_traceback(in_tmp: Path) -> None:
+    write(in_tmp / "home")
+    ended = dfal_process("--install-completion", "bash", env={**os.environ, "HOME": str(in_tmp / "home")})
+    assert (ended.code, ended.stdout) == (2, "")
+    assert "Traceback" not in ended.stderr
