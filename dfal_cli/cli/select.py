@@ -17,7 +17,12 @@ def select(
     scores: Annotated[Path | None, option("--scores", help="Scores from dfal score.", panel=IN, metavar="FILE")] = None,
     images: Annotated[
         Path | None,
-        option("--images", help="Image root, for a first list when nothing is trained yet.", panel=IN, metavar="DIR"),
+        option(
+            "--images",
+            help="Image root: for a first list when nothing is trained yet, or if it is not where --scores has it.",
+            panel=IN,
+            metavar="DIR",
+        ),
     ] = None,
     labels: Labels = [],  # noqa: B006 - typer copies it
     strategy: Annotated[

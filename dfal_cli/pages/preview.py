@@ -49,31 +49,39 @@ class Card:
 
 
 def write_preview(
-    page: Path, queries_file: Path, queries: pd.DataFrame, predicted: list[str] | None, metadata: dict[str, Any],
-    strategy: str,
-) -> int:  # fmt: skip
-    """Write the page for a query list; `metadata` is the scores file's (image root, input shape, norm).
+    page: Path, queries_file: Path, queries: pd.DataFrame, predicted: list[str] | None, root: Path,
+    metadata: dict[str, Any], strategy: str, *, keep_better: bool,
+) -> tuple[int, bool]:  # fmt: skip
+    """Write the page for a query list, of images under `root`; `metadata` is the scores file's (input shape, norm).
 
-    Returns how many images could not be read.
+    keep_better: leave a page alone that has more pictures than this one would have.
+    Returns how many images could not be read, and whether the page that was there is kept.
     """
     rows = queries.to_dict("records")
     guesses = predicted or [""] * len(rows)
     chosen = STRATEGIES[strategy]
     names = list(dict.fromkeys((chosen.measure or MARGIN, MARGIN)))
-    cards = [
-        _card(row, guess, names, folder_of(queries_file), metadata) for row, guess in zip(rows, guesses, strict=True)
-    ]
+    folder = folder_of(queries_file)
+    cards = [_card(row, guess, names, folder, root, metadata) for row, guess in zip(rows, guesses, strict=True)]
+    unread = sum(bool(card.problem) for card in cards)
+    if keep_better and page.exists() and _pictures_in(page) > len(cards) - unread:
+        return unread, True
     write_page(
         page, "preview.html.jinja", GENERATOR, cards=cards, strategy=strategy, file=queries_file.name,
         asked=chosen.help, note=chosen.note, order=_order(strategy), by_margin=chosen.measure == MARGIN,
         norm=metadata.get("norm", "") if queries[MARGIN].any() else "", side=SHOWN_SIDE,
     )  # fmt: skip
-    return sum(bool(card.problem) for card in cards)
+    return unread, False
 
 
 def is_preview(page: Path) -> bool:
     """Whether a file is such a page, of whatever list."""
     return is_made_by(GENERATOR, page)
+
+
+def _pictures_in(page: Path) -> int:
+    """How many images such a page shows."""
+    return page.read_bytes().count(b"<figcaption>image</figcaption>")
 
 
 def _order(strategy: str) -> str:
@@ -83,8 +91,9 @@ def _order(strategy: str) -> str:
     return "the most wanted first" if STRATEGIES[strategy].measure else "in the order in which they were picked"
 
 
-def _card(row: dict[Any, str], guess: str, names: list[str], folder: Path, metadata: dict[str, Any]) -> Card:
-    root = Path(metadata["image_root"])
+def _card(
+    row: dict[Any, str], guess: str, names: list[str], folder: Path, root: Path, metadata: dict[str, Any]
+) -> Card:
     picture, problem = _picture(root, row[IMAGE])
     twin = difference = amplified = ""
     if row[TWIN] and not problem:

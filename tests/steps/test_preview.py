@@ -17,11 +17,12 @@ EVIL = "<script>alert(1)<&\"'>.png"
 
 @pytest.fixture
 def page(in_tmp: Path) -> Page:
-    """A page of four queries: one with a twin, one of an evil name, one that cannot be read, one that is gone."""
+    """A page of four queries: one with a twin, one of an evil name, one that is none, one that leads elsewhere."""
     draw_folder(in_tmp, each=2)
     (in_tmp / "images" / "001.png").rename(in_tmp / "images" / EVIL)
     (in_tmp / "images" / "002.png").write_text("<html>")
-    (in_tmp / "images" / "003.png").unlink()
+    (in_tmp / "images" / "003.png").rename(in_tmp / "outside.png")
+    (in_tmp / "images" / "003.png").symlink_to(in_tmp / "outside.png")
     clean = np.asarray(Image.open(in_tmp / "images" / "000.png"), np.float32)[None] / 255
     twin = clean.copy()
     twin[0, 3, 5] += 0.01
@@ -49,7 +50,7 @@ def test_names_are_shown_and_not_run(page: Page) -> None:
 
 
 def test_ranks_margins_and_reasons_are_shown(page: Page) -> None:
-    for part in ("1", "4", "0.125", "0.25", "not an image", "no such file"):
+    for part in ("1", "4", "0.125", "0.25", "not an image", "leaves the image root"):
         assert part in page.text
 
 

@@ -234,5 +234,7 @@ def test_help_loads_neither_torch_nor_pandas(house: Path) -> None:
 
 def test_json_tells_counts_and_strategy(house: Path) -> None:
     told = json.loads(select("--count", 3, "--json").stdout)
-    assert told["counts"] == {"pool": 6, "labelled": 0, "excluded": 0, "queries": 3, "without_twin": 3}
+    assert told["counts"] == {
+        "pool": 6, "labelled": 0, "excluded": 0, "queries": 3, "without_twin": 3, "gone": 0,
+    }  # fmt: skip
     assert told["strategy"] == "dfal"

@@ -20,6 +20,7 @@ from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.models import quick_pooling
 from dfal_cli.path_options import check_paths
 from dfal_cli.pool import FoundPool, draw_candidates, find_pool
+from dfal_cli.relative import relative_to_file
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import (
     CROSSED,
@@ -240,7 +241,7 @@ def _metadata(
         "nearest": options.nearest,
         "audit": audit and asdict(audit),
         "labelled_embeddings": with_labelled,
-        "image_root": str(options.images.absolute()),
+        "image_root": relative_to_file(options.images, options.out),
         "input_shape": network.input_shape,
         "classes": network.classes,
         "checkpoint_sha256": network.sha256,

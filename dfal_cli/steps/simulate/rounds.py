@@ -132,7 +132,7 @@ class _Round:
             select(replace(picking, images=self._options.images), self._steps, self._candidates(labels))
         else:
             self._score(count, labels)
-            select(replace(picking, scores=self._here / SCORES), self._steps)
+            select(replace(picking, scores=self._here / SCORES), self._steps, self._simulation.images)
         self._answer(self._here, labels, self._steps)
 
     def _score(self, count: int, labels: Path) -> None:

@@ -1,0 +1,144 @@
+"""select, run again over a list of its own: what people and spreadsheets did to it makes it no other list."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import write, write_margins
+from tests.steps.test_select import answer, first, house, rows, select
+
+__all__ = ["house"]
+
+SIDECAR = "q.csv.meta.json"
+Edit = Callable[[pd.DataFrame], str]
+
+
+def as_csv(table: pd.DataFrame, **how: str) -> str:
+    return table.to_csv(index=False, **how)
+
+
+EDITS: dict[str, Edit] = {
+    "sorted": lambda table: as_csv(table.sort_values("image", ascending=False)),
+    "filtered": lambda table: as_csv(table[:1]),
+    "notes": lambda table: as_csv(table.assign(notes="blurred, ask Ann")),
+    "columns moved": lambda table: as_csv(table[["label", "image", "twin", "margin", "rank"]]),
+    "columns deleted": lambda table: as_csv(table[["image", "label"]]),
+    "scientific numbers": lambda table: as_csv(table.assign(margin="1.00E-01", rank="1.00E+00")),
+    "decimal commas": lambda table: as_csv(table.assign(margin="0,1"), sep=";"),
+    "mark and CRLF": lambda table: "\ufeff" + as_csv(table, sep=";", lineterminator="\r\n"),
+    "paths with ./": lambda table: as_csv(table.assign(image="./" + table["image"])),
+    "all of it": lambda table: "\ufeff" + as_csv(table.assign(margin="1,00E-01", n="")[1:], sep=";"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("answers", [(), ("dark",), ("dark", "light", "dark")], ids=len)
+@pytest.mark.parametrize("alone", [False, True], ids=["", "alone"])
+def test_an_edited_list_is_the_same_list(house: Path, edit: Edit, answers: tuple[str, ...], alone: bool) -> None:
+    select("--count", 3)
+    answer("q.csv", *answers)
+    edited = edit(rows()).encode()
+    Path("q.csv").write_bytes(edited)
+    if alone:  # an older dfal wrote it, or it was moved without what stood beside it
+        Path(SIDECAR).unlink()
+    ended = select("--count", 3, "--json")
+    assert (ended.code, ended.stderr) == (0, "q.csv: up to date\n")
+    assert ended.json["status"] == "up to date"
+    assert Path("q.csv").read_bytes() == edited
+    assert Path(SIDECAR).exists()
+
+
+def test_a_first_list_is_known_again_too(house: Path) -> None:
+    first("--count", 3)
+    Path("q.csv").write_text(EDITS["all of it"](rows()), encoding="utf-8")
+    assert first("--count", 3, "--json").json["status"] == "up to date"
+
+
+def test_a_list_of_which_only_the_header_is_left_is_known_by_what_stands_beside_it(house: Path) -> None:
+    select("--count", 3)
+    write(house / "q.csv", "rank,image,label")
+    assert select("--count", 3, "--json").json["status"] == "up to date"
+    Path(SIDECAR).unlink()
+    assert select("--count", 3).code == 2
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["", "alone"])
+def test_a_list_that_names_an_image_never_asked_about_is_another_one(house: Path, alone: bool) -> None:
+    select("--count", 3)
+    text = as_csv(pd.concat([rows(), pd.DataFrame([{"image": "000.png", "label": ""}])]).fillna(""))
+    Path("q.csv").write_text(text)
+    if alone:
+        Path(SIDECAR).unlink()
+    ended = select("--count", 3)
+    assert ended.code == 2
+    assert "q.csv: exists, and asks about other images; choose another --out, or --force" in ended.stderr
+    assert Path("q.csv").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ((), ("--count", 4), "was made with --count 3, not 4"),
+        ((), ("--strategy", "entropy"), "was made with --strategy dfal, not entropy"),
+        ((), ("--seed", 7), "was made with --seed 0, not 7"),
+        ((), ("--with-predictions",), "was made without --with-predictions"),
+        (("--with-predictions",), (), "was made with --with-predictions, not without"),
+        ((), ("--scores", "others.parquet"), "was made from other --scores"),
+        ((), ("--exclude", "excluded.csv"), "asks about other images: some were labelled, excluded or deleted since"),
+    ],
+)
+@pytest.mark.parametrize("answers", [(), ("dark",)], ids=len)
+def test_a_list_in_the_way_is_refused_with_what_differs(
+    house: Path, before: tuple[object, ...], now: tuple[object, ...], said: str, answers: tuple[str, ...]
+) -> None:
+    write(house / "excluded.csv", "image", "002.png")
+    write_margins(house / "others.parquet", house / "images", {"002.png": 0.3, "003.png": 0.2, "004.png": 0.1})
+    select("--count", 3, *before)
+    text = answer("q.csv", *answers)
+    ended = select("--count", 3, *now)
+    assert ended.code == 2
+    assert f"{'holds 1 answers' if answers else 'exists'}, and {said}" in ended.stderr
+    assert Path("q.csv").read_text() == text
+
+
+def test_a_list_that_replaces_another_is_known_by_what_it_asks_itself(house: Path) -> None:
+    select("--count", 3)
+    assert select("--count", 4, "--force").code == 0
+    assert select("--count", 4, "--json").json["status"] == "up to date"
+    assert "--count 4, not 3" in select("--count", 3).stderr
+
+
+def test_force_writes_a_list_without_answers_as_it_was(house: Path) -> None:
+    select("--count", 3)
+    whole = Path("q.csv").read_text()
+    Path("q.csv").write_text(EDITS["filtered"](rows()))
+    assert select("--count", 3, "--force", "--json").json["status"] == "done"
+    assert Path("q.csv").read_text() == whole
+
+
+def test_equal_lists_are_told_of_in_equal_bytes(house: Path) -> None:
+    select("--count", 3)
+    select("--count", 3, out="r.csv")
+    told = Path(SIDECAR).read_bytes()
+    assert told == Path("r.csv.meta.json").read_bytes()
+    assert json.loads(told)["contract"] == 1
+    assert json.loads(told)["parts"]["images"] == ["002.png", "003.png", "004.png"]
+
+
+@pytest.mark.parametrize("told", ["", "{", "[1]", '{"contract":1}', '{"made_from":"x","parts":{"images":[[1]]}}'])
+def test_a_damaged_record_is_as_good_as_none(house: Path, told: str) -> None:
+    select("--count", 3)
+    Path(SIDECAR).write_text(told)
+    assert select("--count", 3, "--json").json["status"] == "up to date"
+
+
+def test_what_somebody_else_keeps_in_the_place_of_the_record_stays_there(house: Path) -> None:
+    write(house / SIDECAR, "mine")
+    ended = select("--count", 3)
+    assert (ended.code, "q.csv.meta.json: exists and is none of dfal's" in ended.stderr) == (2, True), ended.stderr
+    assert Path(SIDECAR).read_text() == "mine\n"
+    assert not Path("q.csv").exists()
+    assert select("--count", 3, "--force").code == 0
