@@ -34,13 +34,13 @@ def shown(text: str) -> str:
     return cut if len(text) <= LONGEST_SHOWN else f"{cut}..."
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
     """How a message lists somebody's names: the first of them, quoted where that is needed to see what they are."""
     plain = [
         name if name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_SHOWN else shown(name)
-        for name in islice(names, MOST_LISTED + 1)
+        for name in islice(names, most + 1)
     ]
-    return ", ".join([*plain[:MOST_LISTED], *("..." for _ in plain[MOST_LISTED:])])
+    return ", ".join([*plain[:most], *("..." for _ in plain[most:])])
 
 
 class DfalError(Exception):

@@ -102,8 +102,14 @@ ImageSize = Annotated[
 Grey = Annotated[bool | None, option("--gray/--color", help="Kind of input.", default="as the images", panel=NETWORK)]
 Epochs = Annotated[int, option("--epochs", help="At most so many.", panel=TRAINING, minimum=1)]
 Patience = Annotated[
-    int,
-    option("--patience", help="Stop after so many epochs without a better one.", panel=TRAINING, minimum=1),
+    int | None,
+    option(
+        "--patience",
+        help="Stop after so many epochs without a better one.",
+        default="as suits the images",
+        panel=TRAINING,
+        minimum=1,
+    ),
 ]
 Monitor = Annotated[
     str,
@@ -119,7 +125,16 @@ Restarts = Annotated[
 ]
 LearningRate = Annotated[float, option("--lr", help="Learning rate of Adam.", metavar="F", panel=TRAINING, minimum=0)]
 BatchSize = Annotated[int, option("--batch-size", help="Images a step.", panel=TRAINING, minimum=1)]
-Augment = Annotated[str, option("--augment", help="none, shift, flip or photo.", panel=TRAINING, metavar="NAME")]
+Augment = Annotated[
+    str | None,
+    option(
+        "--augment",
+        help="none, shift, flip or photo.",
+        default="as suits the images",
+        panel=TRAINING,
+        metavar="NAME",
+    ),
+]
 Candidates = Annotated[
     int | None,
     option("--candidates", help="Score a random so many of the pool.", default="all", panel=IN, minimum=1),
@@ -151,10 +166,11 @@ Preset = Annotated[
     ),
 ]
 ValidationFraction = Annotated[
-    float,
+    float | None,
     option(
         "--validation-fraction",
-        help="Share of the labelled images split off.",
+        help="Share of the labelled images split off, of each class alike.",
+        default="as suits the images",
         metavar="F",
         panel=TRAINING,
         minimum=0,

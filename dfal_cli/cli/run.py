@@ -106,10 +106,15 @@ def running(context: typer.Context) -> Iterator[Run]:
 
 
 def _check_numbers(context: typer.Context) -> None:
-    """Raises UsageError: a whole number is larger than what torch and the system take; help needs no word of it."""
+    """Raises UsageError: a number is infinite, none at all (nan), or a whole one larger than torch and the system take.
+
+    Help needs no word of it.
+    """
     for parameter in context.command.params:
         name = parameter.name or ""
         value, largest = context.params.get(name), LARGEST_SEED if name == "seed" else LARGEST_COUNT
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{parameter.opts[0]}: must be a finite number, not {value}")
         if isinstance(value, int) and value > largest:
             raise UsageError(f"{parameter.opts[0]}: must be at most {largest:,}")
 

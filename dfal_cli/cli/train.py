@@ -89,13 +89,13 @@ def train(
     ] = False,
     trust_code: TrustCode = False,
     epochs: Epochs = 100,
-    patience: Patience = 5,
+    patience: Patience = None,
     monitor: Monitor = "loss",
     restarts: Restarts = 1,
     lr: LearningRate = 1e-3,
     batch_size: BatchSize = 32,
-    validation_fraction: ValidationFraction = 0.2,
-    augment: Augment = "none",
+    validation_fraction: ValidationFraction = None,
+    augment: Augment = None,
     twins: Annotated[
         bool, option("--twins/--no-twins", help="Train on the adversarial twins too.", panel=TRAINING)
     ] = True,

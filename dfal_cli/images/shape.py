@@ -16,17 +16,18 @@ def common_shape(
     image_size: int | None,
     grey: bool | None,
     warn: Callable[[str], None] = lambda text: None,
+    side: int = SIDE_WHEN_SIZES_DIFFER,
 ) -> Shape:
     """(C, H, W) of the network's input: as told, or as the images are, which are looked at only if need be.
 
-    Grey if every one of them is; the size that nine of ten have, else 224 x 224. `warn` is told of a few images that
-    are unlike the others.
+    Grey if every one of them is; the size that nine of ten have, else `side` x `side`. `warn` is told of a few images
+    that are unlike the others.
     """
     if grey is not None and image_size is not None:
         return (1 if grey else 3, image_size, image_size)
     seen = Counter(probes)
     channels = _channels(seen, warn) if grey is None else 1 if grey else 3
-    return (channels, *(_size(seen, warn) if image_size is None else (image_size, image_size)))
+    return (channels, *(_size(seen, warn, side) if image_size is None else (image_size, image_size)))
 
 
 def _channels(seen: Counter[Probe], warn: Callable[[str], None]) -> int:
@@ -40,7 +41,7 @@ def _channels(seen: Counter[Probe], warn: Callable[[str], None]) -> int:
     return 3 if colour else 1
 
 
-def _size(seen: Counter[Probe], warn: Callable[[str], None]) -> tuple[int, int]:
+def _size(seen: Counter[Probe], warn: Callable[[str], None], side: int) -> tuple[int, int]:
     """Height and width."""
     sizes: Counter[tuple[int, int]] = Counter()
     for probe, count in seen.items():
@@ -48,7 +49,7 @@ def _size(seen: Counter[Probe], warn: Callable[[str], None]) -> tuple[int, int]:
     common = sizes.most_common(2)
     unlike = seen.total() - common[0][1] if common else 0
     if not common or FEW * unlike > seen.total():
-        return SIDE_WHEN_SIZES_DIFFER, SIDE_WHEN_SIZES_DIFFER
+        return side, side
     height, width = common[0][0]
     if unlike:
         other_height, other_width = common[1][0]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from dfal_cli.errors import DataError, UsageError
+from dfal_cli.errors import DataError, UsageError, listed
 from dfal_cli.models import torchvision_networks
 from dfal_cli.models.initialise import seeded
 from dfal_cli.models.lenet5 import lenet5
@@ -24,6 +24,9 @@ OWN_NETWORKS: dict[str, Callable[[int, Shape], nn.Module]] = {
 
 PROBED_SIDES = (16, 24, 28, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 288, 299, 320, 384, 448, 512)
 """The image sizes tried, to tell the user which ones a network can take."""
+
+SHOWN_OF_MISFITS = 3
+"""Names of tensors on either side, where weights are another network's: enough to see how they differ."""
 
 
 def runs_code(architecture: str) -> bool:
@@ -70,13 +73,22 @@ def fit_weights(network: Network, state: dict[str, Tensor], source: str) -> list
     Raises DataError if most of them do not fit: these weights are another network's. Or if they are not finite.
     """
     own = network.body.state_dict()
-    fitting = {name: value for name, value in state.items() if name in own and _fits(value, own[name])}
-    fresh = [name for name in own if name not in fitting]
-    if len(fitting) * 2 < len(own):
-        raise DataError(f"{source}: fits another network: {len(fitting)} of {len(own)} tensors match in name and shape")
-    check_finite(fitting, source)
-    network.body.load_state_dict(fitting, strict=False)
+    taken = fitting(network, state)
+    fresh = [name for name in own if name not in taken]
+    if len(taken) * 2 < len(own):
+        raise DataError(
+            f"{source}: fits another network: {len(taken)} of {len(own)} tensors match in name and shape; "
+            f"it has {_some(state, taken)}, where the network has {_some(own, taken)}"
+        )
+    check_finite(taken, source)
+    network.body.load_state_dict(taken, strict=False)
     return fresh
+
+
+def fitting(network: Network, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a state dict that the network has a place for, by name and shape."""
+    own = network.body.state_dict()
+    return {name: value for name, value in state.items() if name in own and _fits(value, own[name])}
 
 
 def check_finite(state: dict[str, Tensor], source: object) -> None:
@@ -89,6 +101,16 @@ def check_finite(state: dict[str, Tensor], source: object) -> None:
 def _fits(value: Tensor, own: Tensor) -> bool:
     """Whether it can stand in: a half-precision float can, a quantised integer says something else."""
     return value.shape == own.shape and value.is_floating_point() == own.is_floating_point()
+
+
+def _some(state: dict[str, Tensor], without: dict[str, Tensor]) -> str:
+    """Names and shapes of some of its tensors."""
+    others = (f"{name} {_words(value.shape)}" for name, value in state.items() if name not in without)
+    return listed(others, most=SHOWN_OF_MISFITS) or "nothing else"
+
+
+def _words(shape: torch.Size) -> str:
+    return f"({'x'.join(map(str, shape))})"
 
 
 def _build_known(architecture: str, num_classes: int, input_shape: Shape) -> Network:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ def build_own(architecture: str, num_classes: int, input_shape: Shape, named: st
     except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's to mend
         if is_termination(error):
             raise
-        raise UsageError(f"{named}: {_what_happened(error)}") from error
+        raise UsageError(f"{named}: {_why_not_built(error, module_name, function_name)}") from error
     finally:
         sys.path.remove(here)
     if not isinstance(body, nn.Module):
@@ -101,6 +102,16 @@ def _try_out(network: Network, named: str, input_shape: Shape) -> None:
     strange = [name for name, value in network.body.state_dict().items() if not isinstance(value, Tensor)]
     if strange:
         raise UsageError(f"{named}: its state_dict has what is no tensor, {strange[0]}, which a checkpoint cannot hold")
+
+
+def _why_not_built(error: BaseException, module: str, function: str) -> str:
+    """What kept it from being imported or built; the two slips that everybody makes are said plainly."""
+    match error:
+        case ModuleNotFoundError(name=str(missing)) if module == missing or module.startswith(f"{missing}."):
+            return f"there is no module {missing!r}, neither in the working directory ({Path.cwd()}) nor installed"
+        case AttributeError(name=missing, obj=ModuleType(__name__=owner)) if (missing, owner) == (function, module):
+            return f"the module {module!r} has no function {function!r}"
+    return _what_happened(error)
 
 
 def _what_happened(error: BaseException) -> str:

@@ -43,6 +43,11 @@ def pretrained_weights(name: str) -> dict[str, Tensor]:
     return state
 
 
+def weights_url(name: str) -> str:
+    """Where they can be fetched from."""
+    return str(_models().get_model_weights(name).DEFAULT.url)
+
+
 def _models() -> ModuleType:
     """It takes a second to import, which no other network has to wait for."""
     return importlib.import_module("torchvision.models")

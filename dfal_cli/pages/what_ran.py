@@ -10,6 +10,7 @@ from dfal_cli.files import settings_of
 from dfal_cli.images import Shape
 from dfal_cli.processes import cores
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.training.defaults import HowToTrain, how_to_train
 
 TOLD_OTHERWISE = ("out", "force", "wait", "workers", "image_size", "grey")
 ALL = ("candidates", "classes")
@@ -26,7 +27,9 @@ def what_ran(
     """
     classes = list(oracle_classes)
     channels, height, width = shape
-    chosen = dict.fromkeys(ALL, "all") | {"arch": default_architecture(shape)}
+    told = {name: getattr(options, name) for name in HowToTrain._fields}
+    trained = how_to_train(shape, from_scratch=True, **told)._asdict()
+    chosen = dict.fromkeys(ALL, "all") | {"arch": default_architecture(shape)} | trained
     settings = settings_of(options, TOLD_OTHERWISE)
     settings = {name: chosen.get(name) if value is None else value for name, value in settings.items()}
     settings |= came_out

@@ -29,6 +29,8 @@ class Ready(NamedTuple):
     """Examples on the device that computes."""
 
     number: int
+    classes: int
+    """Larger than all labels."""
     shape: Shape
     device: torch.device
     batch: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -41,7 +43,7 @@ class Examples(NamedTuple):
     images: Tensor
     """(N, C, H, W) uint8: eight bits are what the files hold."""
     labels: Tensor
-    """(N,) int64 class indices."""
+    """(N,) int64 class indices; those of classes that the network has no output for come after all others."""
     twins: Tensor
     """(M, C, H, W) float32: eight bits would erase a small perturbation."""
     twin_of: Tensor
@@ -63,17 +65,23 @@ class Examples(NamedTuple):
 
     def ready(self, device: torch.device) -> "Ready":
         """The same examples, as floats on `device` already if they are not too many."""
-        channels, height, width = self.images.shape[1:]
-        if 4 * len(self) * channels * height * width > READY_BYTES:
-            return Ready(len(self), (channels, height, width), device, lambda items: self.batch(items.cpu(), device))
+        shape = self.images.shape[1:]
+        channels, height, width = shape
+        known = (len(self), int(self.labels.max()) + 1, (channels, height, width), device)
+        if 4 * len(self) * shape.numel() > READY_BYTES:
+            return Ready(*known, lambda items: self.batch(items.cpu(), device))
         images, labels = self.batch(torch.arange(len(self)), device)
-        return Ready(len(self), (channels, height, width), device, lambda items: (images[items], labels[items]))
+        return Ready(*known, lambda items: (images[items], labels[items]))
 
     def of_images(self, chosen: Tensor) -> "Examples":
         """The chosen images, (N,) bool, together with their twins."""
         place = chosen.cumsum(0) - 1
         kept = chosen[self.twin_of]
         return Examples(self.images[chosen], self.labels[chosen], self.twins[kept], place[self.twin_of[kept]])
+
+    def without_twins(self) -> "Examples":
+        """The images alone."""
+        return Examples(self.images, self.labels, self.twins[:0], self.twin_of[:0])
 
     def followed_by(self, others: "Examples") -> "Examples":
         """These images and then the others, and their twins likewise."""
@@ -85,20 +93,19 @@ class Examples(NamedTuple):
         )
 
 
-def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) -> tuple[str, ...]:
-    """The class names: those `named`, or the sorted union over the tables of labelled rows.
+def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[str, ...]:
+    """The class names: those `named`, or those of the table of labelled rows, sorted.
 
     Raises UsageError: a name that no label can have. DataError: fewer than two, or a label that is not among them.
     """
     if named is None:
-        classes = tuple(sorted({label for table in tables for label in table[LABEL]}))
+        classes = tuple(sorted(set(table[LABEL])))
     else:
         classes = tuple(dict.fromkeys(named))
         problem = unfit_class(classes)
         if problem is not None:
             raise UsageError(f"--class-names: {problem}")
-        for table in tables:
-            _check_labels(table, classes)
+        check_labels(table, classes)
     if len(classes) < 2:
         only = f"only {shown(classes[0])}" if classes else "none"
         raise DataError(f"a classifier needs at least two classes, and the labels hold {only}; label more images")
@@ -106,10 +113,14 @@ def settle_classes(tables: Sequence[pd.DataFrame], named: Sequence[str] | None) 
 
 
 def settle_input_shape(
-    images: ImageSource, table: pd.DataFrame, image_size: int | None, grey: bool | None, reporter: Reporter
+    images: ImageSource, table: pd.DataFrame, image_size: int | None, grey: bool | None, side: int, reporter: Reporter
 ) -> Shape:
-    """(C, H, W) of the network's input: as told, or as the labelled images are. Raises DataError."""
-    return common_shape((_probe(images, row) for row in table.to_dict("records")), image_size, grey, reporter.warn)
+    """(C, H, W) of the network's input: as told, or as the labelled images are; `side` if their sizes differ.
+
+    Raises DataError if an image cannot be read.
+    """
+    probes = (_probe(images, row) for row in table.to_dict("records"))
+    return common_shape(probes, image_size, grey, reporter.warn, side)
 
 
 def load_examples(
@@ -124,6 +135,7 @@ def load_examples(
 ) -> Examples:
     """Decode the images of a table of labelled rows (as `read_labels_files` makes it) and load their twins.
 
+    classes: all that the table has; its labels become their places.
     A twin that is missing or of another size is left out, with a counted warning. Raises DataError if an image cannot
     be read: a label was paid for it.
     """
@@ -176,7 +188,8 @@ def _unreadable(images: ImageSource, row: "dict[Any, str] | pd.Series[str]", rea
     return DataError(f"{row['file']}, line {line}: image {shown(row[IMAGE])}: {reason}; mend it, or label it __skip__")
 
 
-def _check_labels(table: pd.DataFrame, classes: tuple[str, ...]) -> None:
+def check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Raises DataError if a row has a label that is not among the classes that were named."""
     strangers = table[~table[LABEL].isin(classes)]
     if len(strangers):
         row = strangers.iloc[0]

@@ -10,13 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.device import first_batch_size
 from dfal_cli.errors import UsageError
-from dfal_cli.models import quick_pooling, seeded
+from dfal_cli.models import seeded
 from dfal_cli.training.augment import augmented
+from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import Examples, Ready
-
-SMALLEST_SPLIT = 10
 
 MODEL = "model."
 """Before the names of the model's tensors among those of a training that is kept."""
@@ -37,25 +35,6 @@ class Schedule:
     augment: str = "none"
     mixed_precision: bool = True
     monitor: str = "loss"
-
-
-class Evaluation(NamedTuple):
-    """How a classifier does on labelled examples."""
-
-    loss: float
-    confusion: Tensor
-    """(K, K) int64: rows are the true classes, columns the predicted ones."""
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the examples classified rightly."""
-        return float(self.confusion.diagonal().sum()) / max(1, int(self.confusion.sum()))
-
-    @property
-    def class_accuracy(self) -> list[float | None]:
-        """The same for each class; None for a class without examples."""
-        rights, counts = self.confusion.diagonal().tolist(), self.confusion.sum(1).tolist()
-        return [right / count if count else None for right, count in zip(rights, counts, strict=True)]
 
 
 class Epoch(NamedTuple):
@@ -103,25 +82,6 @@ def best_epoch(history: Sequence[Epoch], monitor: str) -> Epoch:
     """The best epoch; the later one of those that tie, as accuracies often do."""
     finite = [epoch for epoch in history if math.isfinite(epoch.decisive_loss)]
     return max(finite, key=lambda epoch: (MONITORS[monitor](epoch), epoch.epoch))
-
-
-def split_images(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Choose a random `fraction` of the images for validation, but never the last training image of a class.
-
-    labels: (N,) -> (N,) bool. Where that makes fewer than SMALLEST_SPLIT none is chosen: so few say nothing about when
-    to stop, and training needs them more.
-    """
-    wanted = int(len(labels) * fraction)
-    if wanted < SMALLEST_SPLIT:
-        wanted = 0
-    remaining = labels.bincount()
-    validation = torch.zeros(len(labels), dtype=torch.bool)
-    for image in torch.randperm(len(labels), generator=generator).tolist():
-        if wanted and remaining[labels[image]] > 1:
-            validation[image] = True
-            remaining[labels[image]] -= 1
-            wanted -= 1
-    return validation
 
 
 class Course:
@@ -238,27 +198,6 @@ def _tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def evaluate(
-    model: nn.Module, examples: Ready, num_classes: int, on_batch: Callable[[int], None] = lambda count: None
-) -> Evaluation:
-    """Mean cross-entropy and confusion table of a model over examples, twins included.
-
-    on_batch: is told how many examples each batch had.
-    """
-    model.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=examples.device)
-    counts = torch.zeros(num_classes**2, dtype=torch.int64, device=examples.device)
-    with torch.no_grad(), quick_pooling(model):
-        everything = torch.arange(examples.number, device=examples.device)
-        for items in torch.split(everything, first_batch_size(examples.device, examples.shape)):
-            images, labels = examples.batch(items)
-            logits = model(images)
-            loss += F.cross_entropy(logits, labels, reduction="sum")
-            counts += (labels * num_classes + logits.argmax(1)).bincount(minlength=num_classes**2)
-            on_batch(len(items))
-    return Evaluation(loss.item() / max(1, examples.number), counts.reshape(num_classes, num_classes).cpu())
 
 
 def _epoch(course: Course, training: Ready, validation: Ready | None, on_step: Callable[[float], None]) -> Epoch:

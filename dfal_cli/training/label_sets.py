@@ -1,6 +1,6 @@
 """What a training is told: the images to train on, to stop by and to test on, with their labels, and pseudo-labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,12 +8,12 @@ import pandas as pd
 
 from dfal_cli.class_names import slips
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, listed
 from dfal_cli.files import digest_of_many, sha256_if_there
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import Matching, as_written, labelled_rows, read_labels_files, read_pseudo_labels, settled_images
-from dfal_cli.training.examples import settle_classes
+from dfal_cli.training.examples import check_labels, settle_classes
 
 
 class LabelSets(NamedTuple):
@@ -26,15 +26,29 @@ class LabelSets(NamedTuple):
     """What a network said of images that are in none of the others."""
     classes: tuple[str, ...]
 
-    def contents(self, images: ImageSource) -> dict[str, str]:
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All of them, by the names of the options."""
+        return {name: table for name, table in self._asdict().items() if name != "classes"}
+
+    def classes_in(self, name: str) -> tuple[str, ...]:
+        """The classes, followed by those that only this table has: the network has no output for them."""
+        return (*self.classes, *_strange(self.tables[name], self.classes))
+
+    def pictures(self, images: ImageSource) -> dict[str, list[str]]:
+        """What is in the image files of each table, in the order of its rows: a hash; "" where that is not known."""
+        return {name: list(map(images.content_of, table[IMAGE])) for name, table in self.tables.items()}
+
+    def contents(self, pictures: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """SHA-256 of what each table says and of what is in the files that it names; a missing file is ""."""
         return {
             name: digest_of_many(
-                (image, label, images.content_of(image), sha256_if_there(Path(twin)) if twin else "")
-                for image, label, twin in zip(table[IMAGE], table[LABEL], table[TWIN], strict=True)
+                (image, label, picture, sha256_if_there(Path(twin)) if twin else "")
+                for image, label, twin, picture in zip(
+                    table[IMAGE], table[LABEL], table[TWIN], pictures[name], strict=True
+                )
             )
-            for name, table in self._asdict().items()
-            if name != "classes"
+            for name, table in self.tables.items()
         }
 
 
@@ -47,7 +61,7 @@ def read_label_sets(
     reporter: Reporter,
     matching: Matching = as_written,
 ) -> LabelSets:
-    """Read the files and settle the classes, which pseudo-labels have no part in.
+    """Read the files and settle the classes: those of the labels to train on, unless they are named.
 
     Raises UsageError if a file does not exist, DataError if one is not what it should be or has no label.
     """
@@ -60,9 +74,11 @@ def read_label_sets(
         if files[name] and tables[name].empty:
             raise DataError(f"{files[name][0]}: no image has a label, so there is nothing to measure on (--{name})")
         _warn_of_overlap(tables["labels"], tables[name], name, reporter)
-    classes = settle_classes(list(tables.values()), class_names)
+    classes = settle_classes(tables["labels"], class_names)
     for slip in slips(classes, classes):
         reporter.warn(f"{slip}; they are trained as two classes")
+    for name in ("validation", "test"):
+        _see_to_strange_classes(tables[name], classes, name, reporter, are_all_named=class_names is not None)
     known = set[str]().union(*map(settled_images, told.values()))
     guessed, left_out = read_pseudo_labels(pseudo_labels, classes, known, matching)
     if left_out:
@@ -75,3 +91,30 @@ def _warn_of_overlap(labels: pd.DataFrame, measured: pd.DataFrame, name: str, re
     both = len(set(labels[IMAGE]) & set(measured[IMAGE]))
     if both:
         reporter.warn(f"{both} images are both in --labels and in --{name}: its accuracy says nothing of new images")
+
+
+def _see_to_strange_classes(
+    table: pd.DataFrame, classes: Sequence[str], name: str, reporter: Reporter, *, are_all_named: bool
+) -> None:
+    """Warn of images that nobody can be right on, since nothing of their class is trained on.
+
+    Raises DataError if the classes have all been named, or if there are no other images to choose an epoch by.
+    """
+    if are_all_named:
+        check_labels(table, classes)
+    strange = _strange(table, classes)
+    if not strange:
+        return
+    count = int(table[LABEL].isin(strange).sum())
+    if count == len(table) and name == "validation":
+        raise DataError(f"{table['file'][0]}: no image is of a class that --labels has: {listed(classes)} (--{name})")
+    reporter.warn(
+        f"{count} of {len(table)} images in --{name} are of classes that no image in --labels has "
+        f"({listed(strange)}): they count as wrong"
+    )
+    for slip in slips(strange, (*classes, *strange)):
+        reporter.warn(f"--{name}: {slip}")
+
+
+def _strange(table: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    return sorted(set(table[LABEL]) - set(classes))

@@ -7,8 +7,6 @@ from typing import Any
 from dfal_cli import __version__
 from dfal_cli.architecture import code_of
 from dfal_cli.files import sha256_of
-from dfal_cli.images import ImageSource
-from dfal_cli.training.label_sets import LabelSets
 
 OTHERWISE = {
     "labels": "from other --labels, or before an image or a twin of theirs was changed",
@@ -25,19 +23,18 @@ OTHERWISE = {
 
 def made_from(
     settings: Mapping[str, Any],
-    sets: LabelSets,
-    images: ImageSource,
+    contents: Mapping[str, str],
     starts: Mapping[str, Path | None],
     architecture: str | None,
 ) -> dict[str, Any]:
     """All that shapes a checkpoint, ready for JSON.
 
     Of every file that is read the contents, not the modification time, so that equal inputs give equal bytes wherever
-    they lie. `starts`: the files of --init and --weights.
+    they lie. `contents`: of the label sets; `starts`: the files of --init and --weights.
     """
     return {
         "settings": dict(settings),
-        **sets.contents(images),
+        **contents,
         **{name: sha256_of(path) if path else "" for name, path in starts.items()},
         "code": code_of(architecture),
         "dfal": __version__,

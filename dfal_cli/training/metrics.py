@@ -1,57 +1,86 @@
-"""What a training came to, in numbers for JSON and for a person."""
+"""What a training came to, in numbers for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from dfal_cli.console import Reporter
+from dfal_cli.intervals import beats_guessing, wilson_interval
+from dfal_cli.training.evaluation import Evaluation, evaluate
 from dfal_cli.training.examples import Examples
-from dfal_cli.training.fitting import Epoch, Evaluation, evaluate
+from dfal_cli.training.fitting import Epoch
 
-MEASURED_ON = ("test", "validation")
+MEASURED_ON = ("test", "validation", "training")
 """The most independent examples first."""
+
+FEW = 30
+"""Fewer images tell little: an accuracy on them may be off by 20 points and more."""
+
+MOST_CONFUSED = 5
+"""Pairs of classes that are named as taken for each other."""
 
 
 def metrics_of(
-    model: nn.Module, best: Epoch, classes: Sequence[str], reporter: Reporter, **examples: Examples | None
+    model: nn.Module,
+    best: Epoch,
+    num_classes: int,
+    measured: Mapping[str, tuple[Examples, Sequence[str]]],
+    reporter: Reporter,
 ) -> dict[str, Any]:
-    """The epoch whose the model is, and its loss, accuracy and confusion on the examples named."""
+    """The epoch whose the model is, how it does on each set of examples, and whether it has learnt.
+
+    measured: "training" and others of MEASURED_ON, with the names of the classes that their labels are places of.
+    """
     device = next(model.parameters()).device
-    metrics: dict[str, Any] = {"epoch": best.epoch, "training": {"loss": best.loss, "accuracy": best.accuracy}}
-    measured = {name: labelled for name, labelled in examples.items() if labelled is not None}
-    with reporter.progress("evaluating", sum(map(len, measured.values())), "images") as progress:
-        for name, labelled in measured.items():
-            evaluation = evaluate(model, labelled.ready(device), len(classes), progress.advance)
-            metrics[name] = _report(evaluation, classes)
-    return metrics
+    metrics: dict[str, Any] = {"epoch": best.epoch}
+    total = sum(len(examples) for examples, _ in measured.values())
+    with reporter.progress("evaluating", total, "images") as progress:
+        for name, (examples, names) in measured.items():
+            evaluation = evaluate(model, examples.ready(device), num_classes, progress.advance)
+            metrics[name] = _summary_of(evaluation) if name == "training" else _report_of(evaluation, names)
+    decisive = decisive_set(metrics)
+    return {**metrics, "learnt": None if decisive is None else _is_better_than_guessing(metrics[decisive])}
 
 
-def show_metrics(metrics: dict[str, Any], classes: Sequence[str], reporter: Reporter) -> None:
-    """Show accuracy per class and the confusion table."""
-    name = next((name for name in MEASURED_ON if name in metrics), None)
-    if name is None:
-        return
-    report = metrics[name]
-    rows = [
-        (label, "-" if accuracy is None else f"{accuracy:.1%}", *counts)
-        for (label, accuracy), counts in zip(report["class_accuracy"].items(), report["confusion"], strict=True)
-    ]
-    title = f"{name}: {report['accuracy']:.2%} of {report['examples']} right; rows true, columns predicted"
-    reporter.table(title, ("class", "accuracy", *classes), rows)
+def decisive_set(metrics: Mapping[str, Any]) -> str | None:
+    """The set that tells whether the network has learnt: the first that shows it, or has enough images; else None."""
+    sets = [name for name in MEASURED_ON if name in metrics]
+    telling = (name for name in sets if metrics[name]["examples"] >= FEW or _is_better_than_guessing(metrics[name]))
+    return next(telling, None)
 
 
-def summary_of(metrics: dict[str, Any]) -> str:
-    """One sentence for a person."""
-    measured = [f"{name} accuracy {metrics[name]['accuracy']:.4f}" for name in MEASURED_ON if name in metrics]
-    return ", ".join([f"best of {metrics['epochs']} epochs: {metrics['epoch']}", *measured])
+def _is_better_than_guessing(summary: Mapping[str, Any]) -> bool:
+    return beats_guessing(summary["accuracy"], summary["examples"], summary["largest_share"])
 
 
-def _report(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
+def _summary_of(evaluation: Evaluation) -> dict[str, Any]:
     return {
-        "examples": int(evaluation.confusion.sum()),
+        "examples": evaluation.examples,
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
-        "class_accuracy": dict(zip(classes, evaluation.class_accuracy, strict=True)),
-        "confusion": evaluation.confusion.tolist(),
+        "interval": wilson_interval(evaluation.accuracy, evaluation.examples),
+        "largest_share": evaluation.largest_share,
     }
+
+
+def _report_of(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
+    """names: of the rows of the confusion table; its columns are the first of them."""
+    rows = evaluation.confusion.tolist()
+    return {
+        **_summary_of(evaluation),
+        "class_accuracy": dict(zip(names, evaluation.class_accuracy, strict=True)),
+        "confusion": rows,
+        "confused": _most_confused(rows, names),
+    }
+
+
+def _most_confused(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> list[tuple[str, str, int]]:
+    """True class, predicted class and how often, of the most frequent mistakes."""
+    mistakes = [
+        (names[true], names[predicted], count)
+        for true, row in enumerate(confusion)
+        for predicted, count in enumerate(row)
+        if count and predicted != true
+    ]
+    return sorted(mistakes, key=lambda mistake: -mistake[2])[:MOST_CONFUSED]

@@ -1,55 +1,85 @@
 """What training starts from: new weights, or those that the user named."""
 
-import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Reporter
+from dfal_cli.errors import listed
 from dfal_cli.images import Shape
 from dfal_cli.models import Network, build_network, fit_weights, seeded
-from dfal_cli.models.weights import read_pretrained, read_weights
+from dfal_cli.models.weights import best_unwrapped, read_pretrained, read_weights
 
 
-def starting_network(
-    arch: str,
-    classes: tuple[str, ...],
-    shape: Shape,
-    seed: int,
+class Origin(NamedTuple):
+    """Weights to start from."""
+
+    state: dict[str, Tensor]
+    source: str
+    how: str = ""
+    """What had to be taken away to find them; mostly "". """
+
+
+def prepare_start(
+    new: Callable[[int], Network],
+    origin: Callable[[Network], Origin | None],
+    first_seed: int,
     reporter: Reporter,
-    *,
-    init: Path | None,
-    before: LoadedNetwork | None,
-    weights: Path | None,
-    pretrained: bool,
-) -> Network:
-    """A network to train: new under `seed` (the paper), or from the checkpoint `init` (which is `before`) or weights.
+) -> Callable[[int], Network]:
+    """Make the first network now, and see that the weights to start from fit it: before the work, not after it.
 
-    Raises UsageError or DataError if weights cannot be read or do not fit.
+    new: a network of random weights, from a seed; origin: where the weights of such a one are to come from instead.
+    Returns a function from seeds to networks, which has the first one ready.
+    Raises UsageError or DataError if the network cannot be built, or weights cannot be read or do not fit.
     """
+    ready = {first_seed: new(first_seed)}
+    weights = origin(ready[first_seed])
+    if weights is not None:
+        _say(weights, fit_weights(ready[first_seed], weights.state, weights.source), reporter)
+
+    def start(seed: int) -> Network:
+        if seed in ready:
+            return ready.pop(seed)
+        network = new(seed)
+        if weights is not None:
+            fit_weights(network, weights.state, weights.source)
+        return network
+
+    return start
+
+
+def new_network(arch: str, num_classes: int, shape: Shape, seed: int) -> Network:
+    """A network with random weights, as in the paper."""
     with seeded(seed, torch.device("cpu")):
-        model = build_network(arch, len(classes), shape)
-    if before is not None:
-        state, source = copy.deepcopy(before.model.body.state_dict()), str(init)
-        if before.classes != classes:
-            state = _without_head(state, arch, len(classes), shape)
-    elif weights:
-        state, source = read_weights(weights), str(weights)
-    elif pretrained:
-        state, source = read_pretrained(arch), f"the pretrained {arch}"
-    else:
-        return model
-    fresh = fit_weights(model, state, source)
+        return build_network(arch, num_classes, shape)
+
+
+def origin_in_checkpoint(before: LoadedNetwork, path: Path, classes: tuple[str, ...]) -> Origin:
+    """The weights of a checkpoint; its head's mean its classes, and are taken only if these are the same."""
+    state = before.model.body.state_dict()
+    if before.classes == classes:
+        return Origin(state, str(path))
+    arch, shape = before.metadata["architecture"]["name"], before.input_shape
+    wider, own = (new_network(arch, count, shape, 0).body.state_dict() for count in (len(classes) + 1, len(classes)))
+    headless = {name: value for name, value in state.items() if name in own and own[name].shape == wider[name].shape}
+    return Origin(headless, str(path))
+
+
+def origin_elsewhere(network: Network, arch: str, weights: Path | None, pretrained: bool) -> Origin | None:
+    """The weights in a file, read as fits the network best, or torchvision's; None if neither is asked for."""
+    if weights:
+        reading = best_unwrapped(network, read_weights(weights))
+        return Origin(reading.state, str(weights), str(reading))
+    return Origin(read_pretrained(arch), f"the pretrained {arch}") if pretrained else None
+
+
+def _say(origin: Origin, fresh: list[str], reporter: Reporter) -> None:
+    """Say what does not go without saying."""
+    if origin.how:
+        reporter.note(f"{origin.source}: taken are {origin.how}")
     if fresh:
-        reporter.note(f"{source}: all weights taken but {', '.join(fresh)}, which start anew")
-    return model
-
-
-def _without_head(state: dict[str, Tensor], arch: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
-    """The weights that do not depend on the number of classes: the head's mean the classes they were made for."""
-    with seeded(0, torch.device("cpu")):
-        wider = build_network(arch, num_classes + 1, shape).body.state_dict()
-        own = build_network(arch, num_classes, shape).body.state_dict()
-    return {name: value for name, value in state.items() if name in own and own[name].shape == wider[name].shape}
+        reporter.note(f"{origin.source}: all weights taken but {listed(fresh)}, which start anew")

@@ -62,8 +62,10 @@ def test_the_working_directory_is_importable_for_the_network_only(own):
     ("name", "reason"),
     [
         ("my_package.my_networks:fails", r"ValueError: nothing doing \(.*my_networks\.py, line 18\)"),
-        ("my_package.my_networks:absent", "absent"),
-        ("my_package.absent:build", "ModuleNotFoundError"),
+        ("my_package.my_networks:absent", "has no function 'absent'"),
+        ("my_package.absent:build", "there is no module 'my_package.absent'"),
+        ("absent_package:build", "there is no module 'absent_package', neither in the working directory"),
+        ("absent_package.inner:build", "there is no module 'absent_package'"),
         ("my_package.my_networks:no_module", "int, not a torch.nn.Module"),
         ("my_package.my_networks:no_logits", r"returned \(2, 64\) for 2 images of 3 classes"),
         ("my_package.my_networks:fails_on_images", "fails on 8x8 grey images"),

@@ -8,6 +8,9 @@ from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.training.augment import AUGMENTATIONS
 from tests.conftest import dfal, draw_folder, write
 
+UNMOVED = ("--lr", 1e-50)
+"""A learning rate that moves no float32."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -122,7 +125,7 @@ def test_class_names_fix_the_classes_and_their_order(folder, out):
 
 def test_going_on_from_a_checkpoint_starts_with_its_weights(folder, out, tmp_path):
     assert train(folder, out, "--seed", 1).code == 0
-    ended = train(folder, tmp_path / "b.safetensors", "--init", out, "--lr", 0)
+    ended = train(folder, tmp_path / "b.safetensors", "--init", out, *UNMOVED)
     assert ended.code == 0, ended.stderr
     one, other = (load_checkpoint(path).model.state_dict() for path in (out, tmp_path / "b.safetensors"))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -142,7 +145,7 @@ def test_weights_from_a_local_state_dict_are_started_with(folder, out, tmp_path)
     assert train(folder, out, "--seed", 1).code == 0
     state = load_checkpoint(out).model.body.state_dict()
     torch.save(state, tmp_path / "weights.pth")
-    assert train(folder, tmp_path / "b.safetensors", "--weights", tmp_path / "weights.pth", "--lr", 0).code == 0
+    assert train(folder, tmp_path / "b.safetensors", "--weights", tmp_path / "weights.pth", *UNMOVED).code == 0
     other = load_checkpoint(tmp_path / "b.safetensors").model.body.state_dict()
     assert all(torch.equal(state[name], other[name]) for name in state)
 
@@ -187,6 +190,15 @@ def test_a_labelled_image_that_cannot_be_read_is_refused_with_file_and_line(fold
         (("--arch", "alexnet", "--image-size", "20"), "--image-size may be"),
         (("--pretrained", "--arch", "vgg8"), "--pretrained"),
         (("--device", "toaster"), "auto, cpu, cuda"),
+        (("--lr", "0"), "--lr 0: must be a number above 0"),
+        (("--lr", "inf"), "--lr: must be a finite number"),
+        (("--lr", "nan"), "--lr"),
+        (("--wait", "inf"), "--wait: must be a finite number"),
+        (("--validation", "small.csv", "--validation-fraction", "0.5"), "--validation and --validation-fraction"),
+        (("--init", "model.safetensors", "--image-size", "20"), "leave out --image-size"),
+        (("--init", "model.safetensors", "--color"), "--gray and --color"),
+        (("--arch", "timm_:resnet50"), "there is no module 'timm_'"),
+        (("--pretrained",), "name one of them, such as --arch resnet18"),
     ],
     ids=str,
 )
@@ -216,7 +228,7 @@ def test_an_image_root_or_labels_file_that_is_not_there_is_a_usage_error(folder,
 
 def test_a_head_made_for_other_classes_is_not_taken_over_though_it_would_fit(folder, out, tmp_path):
     assert train(folder, out, "--class-names", "dark,light").code == 0
-    swapped = train(folder, tmp_path / "b.safetensors", "--init", out, "--class-names", "light,dark", "--lr", 0)
+    swapped = train(folder, tmp_path / "b.safetensors", "--init", out, "--class-names", "light,dark", *UNMOVED)
     assert swapped.code == 0, swapped.stderr
     before, after = (load_checkpoint(path).model.body for path in (out, tmp_path / "b.safetensors"))
     assert torch.equal(before[0].weight, after[0].weight)

@@ -138,10 +138,46 @@ def test_a_class_that_the_test_file_does_not_hold_has_no_accuracy(folder, tmp_pa
     assert told["test"]["confusion"][1] == [0, 0, 0]
 
 
-def test_a_class_that_only_the_test_file_holds_is_a_class(folder, tmp_path):
+def test_a_class_that_only_the_test_file_holds_is_none_and_its_images_count_as_wrong(folder, tmp_path):
+    rows = (folder / "test.csv").read_text().splitlines()
+    test = write(tmp_path / "test.csv", *rows, "000.png,unseen", "001.png,unseen")
+    told = report(folder, tmp_path / "model.safetensors", "--test", test, "--epochs", 1)
+    known = report(folder, tmp_path / "known.safetensors", "--test", folder / "test.csv", "--epochs", 1)
+    assert told["classes"] == known["classes"] == ["dark", "grey", "light"]
+    assert any("2 of 20 images in --test" in warning and "unseen" in warning for warning in told["warnings"])
+    assert told["test"]["examples"] == 20
+    assert told["test"]["accuracy"] == pytest.approx(known["test"]["accuracy"] * 18 / 20)
+    assert told["test"]["loss"] == pytest.approx(known["test"]["loss"])
+    assert told["test"]["class_accuracy"] == known["test"]["class_accuracy"] | {"unseen": 0.0}
+    assert told["test"]["confusion"][:3] == known["test"]["confusion"]
+    assert sum(told["test"]["confusion"][3]) == 2
+    assert told["test"]["largest_share"] == 6 / 20
+
+
+def test_a_test_of_unknown_classes_only_has_an_accuracy_of_0_and_no_loss(folder, tmp_path):
     test = write(tmp_path / "test.csv", "image,label", "059.png,unseen")
     told = report(folder, tmp_path / "model.safetensors", "--test", test, "--epochs", 1)
-    assert told["classes"] == ["dark", "grey", "light", "unseen"]
+    assert (told["test"]["accuracy"], told["test"]["loss"]) == (0.0, None)
+
+
+def test_a_class_that_only_the_validation_file_holds_counts_as_wrong_too(folder, tmp_path):
+    rows = (folder / "validation.csv").read_text().splitlines()
+    validation = write(tmp_path / "validation.csv", *rows, "000.png,unseen")
+    told = report(folder, tmp_path / "m.safetensors", "--validation", validation, "--epochs", 8, "--patience", 8)
+    assert told["classes"] == ["dark", "grey", "light"]
+    assert told["validation"]["confusion"][3] == [1, 0, 0]
+    assert all(0 < epoch["validation_loss"] < 10 for epoch in told["history"])
+    assert max(epoch["validation_accuracy"] for epoch in told["history"]) <= 12 / 13
+
+
+def test_a_validation_file_of_unknown_classes_only_is_refused(folder, tmp_path):
+    validation = write(tmp_path / "validation.csv", "image,label", "059.png,unseen")
+    ended = dfal(
+        "train", "--images", folder / "images", "--labels", folder / "labels.csv", "--validation", validation,
+        "--out", tmp_path / "model.safetensors", "--epochs", 1,
+    )  # fmt: skip
+    assert ended.code == 3
+    assert f"{validation}: no image is of a class that --labels has: dark, grey, light" in ended.stderr
 
 
 def test_the_table_for_people_goes_to_stderr(folder, tmp_path):
@@ -151,7 +187,7 @@ def test_the_table_for_people_goes_to_stderr(folder, tmp_path):
     )  # fmt: skip
     assert ended.stdout == f"{tmp_path / 'model.safetensors'}\n"
     assert "best of 1 epochs: 1" in ended.stderr
-    assert "of 18 right" in ended.stderr
+    assert "of 18 images right" in ended.stderr
 
 
 def test_with_monitor_accuracy_the_later_of_the_epochs_of_the_best_accuracy_is_kept(folder, tmp_path):

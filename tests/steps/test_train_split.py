@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfal_cli.training.examples import Examples
-from dfal_cli.training.fitting import SMALLEST_SPLIT, split_images
+from dfal_cli.training.split import SMALLEST_SPLIT, split_images
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60)
 FRACTIONS = st.floats(0, 1)
@@ -54,6 +54,26 @@ def test_no_more_than_the_fraction_is_split_off_and_none_where_it_would_say_noth
     wanted = int(len(labels) * fraction)
     possible = len(labels) - len(set(labels))
     assert chosen == (min(wanted, possible) if wanted >= SMALLEST_SPLIT else 0)
+
+
+@settings(deadline=None)
+@given(ENOUGH_TO_SPLIT, st.floats(0.4, 0.9), SEEDS)
+def test_every_class_is_split_off_by_its_share_as_far_as_one_image_of_each_is_left(labels, fraction, seed):
+    chosen = split(labels, fraction, seed)
+    wanted = int(len(labels) * fraction)
+    of_class = {label: labels.count(label) for label in labels}
+    if any(count * wanted / len(labels) > count - 1 for count in of_class.values()):
+        return  # what a small class cannot give the others do
+    for label, count in of_class.items():
+        found = int(chosen[torch.tensor(labels) == label].sum())
+        assert abs(found - count * wanted / len(labels)) < 1
+
+
+def test_another_seed_splits_off_others_in_the_same_numbers():
+    labels = [0] * 30 + [1] * 20 + [2] * 10
+    first, second = (split(labels, 0.5, seed) for seed in (0, 1))
+    assert not torch.equal(first, second)
+    assert [int(part.sum()) for chosen in (first, second) for part in chosen.split([30, 20, 10])] == [15, 10, 5] * 2
 
 
 @settings(deadline=None)

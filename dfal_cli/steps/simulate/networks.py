@@ -11,7 +11,7 @@ from dfal_cli.measures import MEASURES, Settings
 from dfal_cli.models import Network, build_network, seeded
 from dfal_cli.steps.score.options import check_margin
 from dfal_cli.steps.simulate.simulation import SimulateOptions
-from dfal_cli.steps.train import check_training
+from dfal_cli.steps.train.options import check_training
 from dfal_cli.strategies import STRATEGIES
 
 
@@ -20,7 +20,7 @@ def check_networks(options: SimulateOptions, strategies: Sequence[str], classes:
 
     classes: how many; shape: (C, H, W) of the networks' input.
     """
-    check_training(options.augment, options.monitor)
+    check_training(options.augment, options.monitor, options.lr)
     check_margin(options.norm, options.estimator, options.classes)
     arch = options.arch or default_architecture(shape)
     with seeded(0, torch.device("cpu")):

@@ -2,6 +2,7 @@
 
 import bisect
 import contextlib
+import re
 from collections.abc import Iterator
 
 from dfal_cli.console import Reporter
@@ -11,6 +12,8 @@ from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.machine import Machine
 from dfal_cli.steps.simulate.outputs import tables_of, write_so_far
 from dfal_cli.steps.simulate.simulation import Done, Played, Run, Simulation, Turn, end, in_order, rounds_begun
+
+NUMBER = re.compile(r"\d[\d,.]*")
 
 
 def play_rounds(simulation: Simulation, inputs: Inputs, done: Done, machine: Machine, reporter: Reporter) -> None:
@@ -30,9 +33,10 @@ def play_rounds(simulation: Simulation, inputs: Inputs, done: Done, machine: Mac
             progress.advance(1)
             reporter.detail(_line(played))
             for warning in played.warnings:
-                if warning not in told:  # what is said of a class would be said of every round
+                said = NUMBER.sub("", warning)
+                if said not in told:  # what is said of a class would be said of every round, if with other numbers
                     reporter.warn(f"{_round(played)}: {warning}")
-                    told.add(warning)
+                    told.add(said)
             write_so_far(simulation.options.out, tables_of(in_order(inputs.runs, done | rounds.playing)))
 
 

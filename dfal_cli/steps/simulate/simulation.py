@@ -36,13 +36,13 @@ class SimulateOptions:
     image_size: int | None = None
     grey: bool | None = None
     epochs: int = 100
-    patience: int = 5
+    patience: int | None = None
     monitor: str = "loss"
     restarts: int = 1
     batch_size: int = 32
     lr: float = 1e-3
-    augment: str = "none"
-    validation_fraction: float = 0.2
+    augment: str | None = None
+    validation_fraction: float | None = None
     candidates: int | None = None
     norm: str = "l2"
     estimator: str = "deepfool"

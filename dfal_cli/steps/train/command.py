@@ -1,0 +1,169 @@
+"""train: a classifier from labelled images and their twins."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dfal_cli import __version__
+from dfal_cli.checkpoint import read_checkpoint_metadata, save_checkpoint
+from dfal_cli.console import Reporter
+from dfal_cli.device import choose_device
+from dfal_cli.differences import how_else, origin
+from dfal_cli.errors import UsageError
+from dfal_cli.files import fingerprint, locked, settings_of, sha256_if_there
+from dfal_cli.images import ImageSource, opened
+from dfal_cli.models import Network
+from dfal_cli.pool import names_of
+from dfal_cli.result import Result, up_to_date
+from dfal_cli.schemas import LABEL
+from dfal_cli.steps.train.options import PATHS, WITHOUT_EFFECT, TrainOptions, check
+from dfal_cli.steps.train.settled import Settled, prepared_start, say_what_was_settled, settle
+from dfal_cli.training.fitting import Schedule, best_epoch
+from dfal_cli.training.label_sets import LabelSets, read_label_sets
+from dfal_cli.training.loading import Loaded, load_all
+from dfal_cli.training.made_from import OTHERWISE, made_from
+from dfal_cli.training.metrics import metrics_of
+from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
+from dfal_cli.training.restarts import Restarts, Trained
+from dfal_cli.training.state import TrainingState
+
+
+def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
+    """Train a network and write it as a checkpoint, the best epoch of the best restart.
+
+    `images` stand in for the folder `options.images`. Whatever can be wrong is looked for before the first epoch.
+    Raises UsageError, DataError or TryAgainError as the command documents.
+    """
+    check(options)
+    with (
+        locked(options.out, options.wait, reporter.note),  # first: what is read is read when it is this call's turn
+        opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
+    ):
+        hashes = _hashes(options)
+        sets = read_label_sets(
+            options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
+            names_of(source).renamed,
+        )  # fmt: skip
+        settled = settle(options, source, sets.labels, reporter)
+        shaped_by = _made_from(options, settled, sets.contents(sets.pictures(source)))
+        device = choose_device(options.device)
+        state = TrainingState(options.out, _shaping_the_training(shaped_by), device, reporter)
+        if options.out.exists() and not options.force:
+            there = _already_there(options.out, shaped_by)
+            state.remove()
+            return there
+        say_what_was_settled(settled, options, reporter)
+        seeds = _seeds(options)
+        start = prepared_start(settled, options, sets.classes, seeds[0], reporter)
+        loaded = _loaded(options, settled, source, sets, reporter)
+        reporter.note(f"training {settled.architecture} on {_in_words(loaded, sets)}, {device.type}")
+        restarts = Restarts(lambda seed: start(seed).to(device), seeds, _schedule(options, settled), state, reporter)
+        trained = restarts.train(loaded.training, loaded.validation)
+        metrics = _metrics(options, trained, loaded, sets, reporter)
+        counts = _counts(loaded, sets)
+        further = {"metrics": metrics, "counts": counts, **hashes, **origin(shaped_by)}
+        state.make_room_for(lambda: _save(options, settled, sets, trained.model, further))
+        state.remove()
+    show_metrics(metrics, sets.classes, reporter)
+    warn_unless_learnt(metrics, reporter)
+    details = {**metrics, "classes": sets.classes, "history": _history(trained)}
+    return Result([options.out], summary_of(metrics), counts, details)
+
+
+def _hashes(options: TrainOptions) -> dict[str, list[str]]:
+    """Of the labels files as they are now: while a training goes on, answers may be merged into them."""
+    files = {"labels": options.labels, "pseudo_labels": options.pseudo_labels}
+    return {f"{name}_sha256": [sha256_if_there(path) for path in paths] for name, paths in files.items()}
+
+
+def _made_from(options: TrainOptions, settled: Settled, contents: Mapping[str, str]) -> dict[str, Any]:
+    settings = settings_of(options, without=(*WITHOUT_EFFECT, *PATHS)) | settled.how._asdict()
+    if options.validation:
+        settings["validation_fraction"] = None
+    starts = {"init": options.init, "weights": options.weights}
+    architecture = settled.architecture if options.init or options.arch else None
+    return made_from(settings, contents, starts, architecture)
+
+
+def _shaping_the_training(shaped_by: Mapping[str, Any]) -> str:
+    """Of all that shapes the checkpoint what shapes its weights, too: the test does not."""
+    return fingerprint({name: part for name, part in shaped_by.items() if name != "test"})
+
+
+def _already_there(out: Path, shaped_by: dict[str, Any]) -> Result:
+    """The results of the checkpoint that stands there. Raises UsageError if it is another one."""
+    metadata = read_checkpoint_metadata(out)
+    match metadata:
+        case {"made_from": its_own, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
+            if its_own == origin(shaped_by)["made_from"]:
+                return up_to_date([out], counts, {**metrics, "classes": classes})
+    how = how_else(metadata, shaped_by, OTHERWISE)
+    raise UsageError(f"{out}: exists, and was made {how}; choose another --out, or --force to replace it")
+
+
+def _schedule(options: TrainOptions, settled: Settled) -> Schedule:
+    return Schedule(
+        options.epochs, options.lr, options.batch_size, settled.how.patience, settled.how.augment,
+        options.mixed_precision, options.monitor,
+    )  # fmt: skip
+
+
+def _seeds(options: TrainOptions) -> list[int]:
+    seeds: list[int] = torch.randint(
+        2**62, (options.restarts,), generator=torch.Generator().manual_seed(options.seed)
+    ).tolist()
+    return seeds
+
+
+def _loaded(
+    options: TrainOptions, settled: Settled, source: ImageSource, sets: LabelSets, reporter: Reporter
+) -> Loaded:
+    return load_all(
+        source, sets, settled.shape, with_twins=options.twins, validation_fraction=settled.how.validation_fraction,
+        seed=options.seed, workers=options.workers, reporter=reporter,
+    )  # fmt: skip
+
+
+def _in_words(loaded: Loaded, sets: LabelSets) -> str:
+    counts = _counts(loaded, sets)
+    return f"{counts['training']} images and {counts['twins']} twins, {len(sets.classes)} classes"
+
+
+def _counts(loaded: Loaded, sets: LabelSets) -> dict[str, int]:
+    return {
+        "labelled": len(sets.labels),
+        "pseudo": len(sets.pseudo_labels),
+        "twins": len(loaded.training.twin_of),
+        "training": len(loaded.training.labels),
+    }
+
+
+def _metrics(
+    options: TrainOptions, trained: Trained, loaded: Loaded, sets: LabelSets, reporter: Reporter
+) -> dict[str, Any]:
+    best = best_epoch(trained.histories[trained.chosen], options.monitor)
+    names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
+    measured = {name: (examples, names[name]) for name, examples in loaded.measured.items()}
+    return {
+        "restart": trained.chosen + 1,
+        "epochs": sum(map(len, trained.histories)),
+        **metrics_of(trained.model, best, len(sets.classes), measured, reporter),
+    }
+
+
+def _save(options: TrainOptions, settled: Settled, sets: LabelSets, model: Network, further: dict[str, Any]) -> None:
+    known = sets.labels[LABEL].value_counts()
+    further = {
+        "seed": options.seed, "label_counts": {name: int(known.get(name, 0)) for name in sets.classes},
+        "dfal": __version__, **further,
+    }  # fmt: skip
+    save_checkpoint(
+        options.out, model, architecture=settled.architecture, classes=sets.classes, input_shape=settled.shape,
+        further=further,
+    )  # fmt: skip
+
+
+def _history(trained: Trained) -> list[dict[str, Any]]:
+    return [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(trained.histories, 1) for epoch in epochs]

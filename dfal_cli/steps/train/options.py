@@ -1,0 +1,93 @@
+"""The options of `dfal train`, and which of them cannot be."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfal_cli.errors import UsageError
+from dfal_cli.path_options import check_paths, must_be_regular, must_end_with
+from dfal_cli.training.augment import AUGMENTATIONS
+from dfal_cli.training.fitting import MONITORS
+
+WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "wait", "force")
+"""Options that do not shape the checkpoint."""
+
+PATHS = ("images", "labels", "validation", "test", "pseudo_labels", "init", "weights")
+"""Options that shape it by what is in the files."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The options of `dfal train`; their help stands in the command."""
+
+    images: Path
+    labels: list[Path]
+    out: Path
+    pseudo_labels: list[Path] = field(default_factory=list)
+    arch: str | None = None
+    init: Path | None = None
+    class_names: Sequence[str] | None = None
+    image_size: int | None = None
+    grey: bool | None = None
+    epochs: int = 100
+    lr: float = 1e-3
+    batch_size: int = 32
+    validation: list[Path] = field(default_factory=list)
+    validation_fraction: float | None = None
+    test: list[Path] = field(default_factory=list)
+    patience: int | None = None
+    monitor: str = "loss"
+    restarts: int = 1
+    augment: str | None = None
+    twins: bool = True
+    pretrained: bool = False
+    weights: Path | None = None
+    mixed_precision: bool = True
+    trust_code: bool = False
+    seed: int = 0
+    device: str = "auto"
+    workers: int | None = None
+    cache: Path | None = None
+    cache_limit: str = "10GB"
+    wait: float = 0.0
+    force: bool = False
+
+
+def check(options: TrainOptions) -> None:
+    """Raises UsageError if an option is wrong by itself, or would be ignored beside another one."""
+    must_end_with(options.out, (".safetensors",), "--out")
+    if not options.labels:
+        raise UsageError("--labels: name at least one labels file")
+    check_training(options.augment, options.monitor, options.lr)
+    _check_pairs(options)
+    inputs: dict[str, list[Path] | list[Path | None]] = {
+        "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
+        "--test": options.test,
+        "--init": [options.init],  # or the same command, called again, would train on from its own result
+        "--weights": [options.weights],
+    }  # fmt: skip
+    check_paths(inputs, {"--out": [options.out]}, {"--images": options.images})
+    for path, option in ((options.init, "--init"), (options.weights, "--weights")):
+        if path:
+            must_be_regular(path, option)
+
+
+def check_training(augment: str | None, monitor: str, lr: float) -> None:
+    """Raises UsageError if there is no such augmentation or monitor, or if nothing can be learnt at this rate."""
+    for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
+        if value is not None and value not in table:
+            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    if not 0 < lr < math.inf:
+        raise UsageError(f"--lr {lr:g}: must be a number above 0")
+
+
+def _check_pairs(options: TrainOptions) -> None:
+    if options.pretrained and options.weights:
+        raise UsageError("--pretrained and --weights: choose one")
+    if options.init and (options.pretrained or options.weights):
+        raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
+    if options.init and (options.image_size is not None or options.grey is not None):
+        raise UsageError("--init keeps the input of its checkpoint: leave out --image-size, --gray and --color")
+    if options.validation and options.validation_fraction is not None:
+        raise UsageError("--validation and --validation-fraction: choose one; with --validation nothing is split off")

@@ -1,0 +1,103 @@
+"""What is trained, and how: as the options say, else as suits the images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from dfal_cli.architecture import default_architecture
+from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, trusted_architecture
+from dfal_cli.checkpoint_metadata import network_of
+from dfal_cli.console import Reporter
+from dfal_cli.errors import UsageError
+from dfal_cli.images import ImageSource, Shape
+from dfal_cli.models import Network
+from dfal_cli.steps.train.options import TrainOptions
+from dfal_cli.training.defaults import SIDE_FROM_SCRATCH, SIDE_PRETRAINED, HowToTrain, how_to_train
+from dfal_cli.training.examples import settle_input_shape
+from dfal_cli.training.starting import (
+    Origin,
+    new_network,
+    origin_elsewhere,
+    origin_in_checkpoint,
+    prepare_start,
+)
+
+
+class Settled(NamedTuple):
+    """What is trained, and how."""
+
+    architecture: str
+    shape: Shape
+    """(C, H, W) of the input."""
+    how: HowToTrain
+
+
+def settle(options: TrainOptions, images: ImageSource, labels: pd.DataFrame, reporter: Reporter) -> Settled:
+    """Settle what the options leave open, by the headers of the labelled images or by the checkpoint of --init.
+
+    Raises UsageError or DataError, as `trusted_architecture` of that checkpoint or if an image cannot be read.
+    """
+    from_scratch = not (options.init or options.weights or options.pretrained)
+    if options.init:
+        arch, shape = _input_of_init(options.init, options)
+    else:
+        side = SIDE_FROM_SCRATCH if from_scratch else SIDE_PRETRAINED
+        shape = settle_input_shape(images, labels, options.image_size, options.grey, side, reporter)
+        arch = options.arch or default_architecture(shape)
+    how = how_to_train(
+        shape, from_scratch=from_scratch,
+        patience=options.patience, augment=options.augment, validation_fraction=options.validation_fraction,
+    )  # fmt: skip
+    return Settled(arch, shape, how)
+
+
+def say_what_was_settled(settled: Settled, options: TrainOptions, reporter: Reporter) -> None:
+    """Say what nobody has asked for in so many words, and by which options to ask for something else."""
+    channels, height, width = settled.shape
+    if not options.init and (options.image_size is None or options.grey is None):
+        kind = "grey" if channels == 1 else "colour"
+        reporter.note(f"input: {width}x{height} {kind}, by the labelled images (--image-size, --gray, --color)")
+    if not options.init and options.arch is None:
+        reporter.note(f"network: {settled.architecture} (--arch)")
+    chosen = {
+        f"--{name} {value}": getattr(options, name) is None
+        for name, value in settled.how._asdict().items()
+        if name != "validation_fraction"  # what is split off is counted
+    }
+    if any(chosen.values()):
+        reporter.note(f"training: {' '.join(option for option, is_chosen in chosen.items() if is_chosen)}")
+
+
+def prepared_start(
+    settled: Settled, options: TrainOptions, classes: tuple[str, ...], first_seed: int, reporter: Reporter
+) -> Callable[[int], Network]:
+    """The function that makes the network to train from a seed; the first one is built, with its weights in place.
+
+    Raises UsageError or DataError if it cannot be.
+    """
+    arch, shape, _ = settled
+    before = None
+    if options.init:
+        before = load_checkpoint(
+            options.init, trust_code=options.trust_code, architecture=options.arch, option="--init"
+        )
+        if before.classes != classes:
+            reporter.note(f"{options.init} knows other classes ({', '.join(before.classes)}); the head starts anew")
+
+    def origin(network: Network) -> Origin | None:
+        if options.init and before:
+            return origin_in_checkpoint(before, options.init, classes)
+        return origin_elsewhere(network, arch, options.weights, options.pretrained)
+
+    return prepare_start(lambda seed: new_network(arch, len(classes), shape, seed), origin, first_seed, reporter)
+
+
+def _input_of_init(init: Path, options: TrainOptions) -> tuple[str, Shape]:
+    """Architecture and input shape of the checkpoint."""
+    arch = trusted_architecture(init, trust_code=options.trust_code, architecture=options.arch, option="--init")
+    if options.arch not in (None, arch):
+        raise UsageError(f"--arch {options.arch}: the --init checkpoint is a {arch}; leave one of the two out")
+    _, _, shape = network_of(read_checkpoint_metadata(init))
+    return arch, shape

@@ -1,0 +1,63 @@
+"""All images of a training, decoded before the first epoch: a wrong row must not cost the epochs."""
+
+from typing import NamedTuple
+
+import torch
+
+from dfal_cli.console import Reporter
+from dfal_cli.images import ImageSource, Shape
+from dfal_cli.training.examples import Examples, load_examples
+from dfal_cli.training.label_sets import LabelSets
+from dfal_cli.training.split import split_images
+
+
+class Loaded(NamedTuple):
+    """Examples by what they are for."""
+
+    labelled: Examples
+    """Labelled images to train on, and their twins."""
+    training: Examples
+    """These, and what trains along: images with pseudo-labels."""
+    validation: Examples | None
+    test: Examples | None
+
+    @property
+    def measured(self) -> dict[str, Examples]:
+        """What the network is measured on: images only, since twins are made to be hard."""
+        sets = {"training": self.labelled.without_twins(), "validation": self.validation, "test": self.test}
+        return {name: examples for name, examples in sets.items() if examples is not None}
+
+
+def load_all(
+    images: ImageSource,
+    sets: LabelSets,
+    shape: Shape,
+    *,
+    with_twins: bool,
+    validation_fraction: float,
+    seed: int,
+    workers: int | None,
+    reporter: Reporter,
+) -> Loaded:
+    """Decode every set, and split validation images off the labelled ones if there is no set of them.
+
+    A split-off image's twin neither trains nor is measured. Raises DataError if an image cannot be read.
+    """
+
+    def load(name: str, twins: bool = False) -> Examples | None:
+        table = sets.tables[name]
+        if table.empty:
+            return None
+        return load_examples(
+            images, table, sets.classes_in(name), shape, with_twins=twins, workers=workers, reporter=reporter
+        )
+
+    labelled = load("labels", with_twins)
+    validation, test, pseudo = load("validation"), load("test"), load("pseudo_labels")
+    assert labelled is not None  # `read_label_sets` has seen to it
+    if validation is None:
+        chosen = split_images(labelled.labels, validation_fraction, torch.Generator().manual_seed(seed))
+        if chosen.any():
+            labelled, validation = labelled.of_images(~chosen), labelled.of_images(chosen).without_twins()
+    training = labelled if pseudo is None else labelled.followed_by(pseudo)
+    return Loaded(labelled, training, validation, test)
