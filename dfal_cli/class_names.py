@@ -1,6 +1,7 @@
 """What a class may be called, and which name of one looks like a slip in another."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -13,6 +14,17 @@ NEAR, VERY_NEAR = 0.6, 0.85
 
 MOST_COMPARED, LONGEST_COMPARED = 200, 100
 """Names, and characters of one, that are compared letter by letter: that takes their product in time."""
+
+NO_ANSWER = frozenset(
+    {
+        "?", "??", "???", "-", "--", "---", ".", "..", "...", "n/a", "n.a.", "na", "na?", "#n/a", "nan", "nil", "null",
+        "none", "unknown", "unsure", "not sure", "undefined", "don't know", "idk", "no idea", "skip", "skipped", "tbd",
+        "todo",
+    }
+)  # fmt: skip
+"""What people write, in whatever case, where they have no answer. Any of them may be a class, but seldom is."""
+
+NUMBER = re.compile(r"([+-]?)(\d+)(?:[.,](\d*))?", re.ASCII)
 
 
 def unfit_class(classes: Sequence[str]) -> str | None:
@@ -30,8 +42,13 @@ def unfit_class(classes: Sequence[str]) -> str | None:
 
 
 def folded(label: str) -> str:
-    """What is left of a label without case, without blanks of any kind around it, and with plain ones inside."""
-    return " ".join(unicodedata.normalize("NFKC", label).split()).casefold()
+    """What is left of a label without what slips differ in: case, blanks, forms of letters, spellings of a number."""
+    plain = " ".join(unicodedata.normalize("NFKC", label).split()).casefold()
+    number = NUMBER.fullmatch(plain)
+    if number is None:
+        return plain
+    sign, whole, part = number[1], number[2].lstrip("0") or "0", (number[3] or "").rstrip("0")
+    return f"{sign.strip('+')}{whole}{f'.{part}' if part else ''}"
 
 
 def is_meant_to_be_skip(label: str) -> bool:
@@ -39,25 +56,20 @@ def is_meant_to_be_skip(label: str) -> bool:
     return label != SKIP and folded(label).strip("_- ") == SKIP.strip("_") and "_" in label
 
 
-def near_miss(label: str, classes: Iterable[str], likeness: float) -> str:
-    """How the label differs from a class that it may have been meant to be; "" if there is none."""
-    others = sorted(set(classes) - {label})
-    for other in others:
-        if folded(label) == folded(other):
-            return f" that differs from {shown(other)} only in {_what_differs(label, other)}"
-    return _nearly(label, others, likeness)
+def means_no_answer(label: str) -> bool:
+    """Whether most people who write this label mean that they have no answer."""
+    return folded(label) in NO_ANSWER
 
 
-def slips(new: Iterable[str], classes: Iterable[str], likeness: float | None = None) -> list[str]:
-    """In words, the first of the new classes that one of `classes` may have been meant by; in linear time.
+def near_miss(label: str, classes: Iterable[str]) -> str:
+    """A question after the class that a new one may have been meant to be, as the end of a sentence; "" if none is."""
+    near = _nearest(label, sorted(set(classes)), NEAR)
+    return f"; did you mean {shown(near)}?" if near else ""
 
-    likeness: also those that are so alike letter by letter, if they are few enough to tell.
-    """
-    known = sorted(set(classes))
-    alike: dict[str, list[str]] = {}
-    for name in known:
-        alike.setdefault(folded(name), []).append(name)
 
+def slips(new: Iterable[str], classes: Iterable[str]) -> list[str]:
+    """In words, the first of the new classes that one of `classes` may have been meant by; in linear time."""
+    alike = _groups(classes)
     said = set()
 
     def told() -> Iterator[str]:
@@ -67,27 +79,61 @@ def slips(new: Iterable[str], classes: Iterable[str], likeness: float | None = N
             if is_meant_to_be_skip(label):
                 yield f"class {shown(label)}; did you mean {SKIP!r}? It is spelt exactly so"
             elif other is not None:
-                yield f"class {shown(label)} that differs from {shown(other)} only in {_what_differs(label, other)}"
-            elif likeness is not None and (near := _nearly(label, known, likeness)):
-                yield f"class {shown(label)}{near}"
+                yield f"class {shown(label)} that differs from {shown(other)} only in {what_differs(label, other)}"
 
     return list(islice(told(), MOST_LISTED))
 
 
-def _nearly(label: str, others: Sequence[str], likeness: float) -> str:
-    if len(others) > MOST_COMPARED or len(label) > LONGEST_COMPARED:
-        return ""
-    comparable = [other for other in others if len(other) <= LONGEST_COMPARED and other != label]
-    near = difflib.get_close_matches(label, comparable, n=1, cutoff=likeness)
-    return f"; did you mean {shown(near[0])}?" if near else ""
+def oddities(classes: Iterable[str]) -> list[str]:
+    """In words, the first of the classes that are no slip for another, and yet may not have been meant as they are."""
+
+    def told() -> Iterator[str]:
+        for label, *others in _groups(classes).values():
+            if means_no_answer(label):
+                yield f"class {shown(label)} mostly says that there is no answer; it is trained as a class"
+            elif label != label.strip() and not others:
+                yield f"class {shown(label)} has blanks around it; they are taken for a part of its name"
+
+    return list(islice(told(), MOST_LISTED))
 
 
-def _what_differs(label: str, other: str) -> str:
+def _groups(classes: Iterable[str]) -> dict[str, list[str]]:
+    """The classes, sorted, by what they are when `folded`."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(set(classes)):
+        groups.setdefault(folded(name), []).append(name)
+    return groups
+
+
+def look_alikes(new: Sequence[str], classes: Iterable[str]) -> list[tuple[str, str]]:
+    """The first new classes that are another one but for a letter or two, with that; each pair once.
+
+    None if there are too many to tell.
+    """
+    names = sorted({*classes, *new})
+    pairs: dict[frozenset[str], tuple[str, str]] = {}
+    for label in new if len(names) <= MOST_COMPARED else ():
+        if near := _nearest(label, names, VERY_NEAR):
+            pairs.setdefault(frozenset((label, near)), (label, near))
+    return list(pairs.values())[:MOST_LISTED]
+
+
+def what_differs(label: str, other: str) -> str:
+    """What alone makes two labels differ that are equal when `folded`."""
+    if NUMBER.fullmatch(folded(label)):
+        return "how the number is written"
     if label.split() == other.split() or "".join(label.split()) == "".join(other.split()):
         return "blanks"
     if label.strip().casefold() == other.strip().casefold():
         return "upper and lower case"
     return "how its letters are encoded, their case or blanks"
+
+
+def _nearest(label: str, others: Sequence[str], likeness: float) -> str:
+    if len(others) > MOST_COMPARED or len(label) > LONGEST_COMPARED:
+        return ""
+    comparable = [other for other in others if len(other) <= LONGEST_COMPARED and other != label]
+    return next(iter(difflib.get_close_matches(label, comparable, n=1, cutoff=likeness)), "")
 
 
 def _is_unicode(name: str) -> bool:

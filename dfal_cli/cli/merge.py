@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.cli.options import IN, OUT, Config, Force, Json, Quiet, Version, Wait, option
+from dfal_cli.cli.options import IN, OUT, Config, Force, Json, Quiet, Version, Wait, names_of_classes, option
 from dfal_cli.cli.run import running
 
 
@@ -24,6 +24,9 @@ def merge(
     allow_new_classes: Annotated[
         bool, option("--allow-new-classes", help="Accept labels nobody has used before.", panel=IN)
     ] = False,
+    class_names: Annotated[
+        str | None, names_of_classes("Spellings that are classes, neither new nor slips, a,b,c.")
+    ] = None,
     on_conflict: Annotated[
         str,
         option(

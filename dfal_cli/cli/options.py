@@ -37,6 +37,18 @@ def option(
     )
 
 
+def names_of_classes(help: str) -> object:
+    """Declare --class-names, whose value becomes a list."""
+    return typer.Option(
+        "--class-names",
+        help=help,
+        show_default="those of the labels",
+        rich_help_panel=IN,
+        metavar="A,B,C",
+        callback=lambda names: names and [name.strip() for name in names.split(",")],
+    )
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         tell(f"dfal {__version__}", sys.stdout)

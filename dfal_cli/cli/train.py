@@ -36,6 +36,7 @@ from dfal_cli.cli.options import (
     Version,
     Wait,
     Workers,
+    names_of_classes,
     option,
 )
 from dfal_cli.cli.run import running
@@ -62,17 +63,7 @@ def train(
             metavar="CSV",
         ),
     ] = [],  # noqa: B006
-    class_names: Annotated[
-        str | None,
-        typer.Option(
-            "--class-names",
-            help="All classes, a,b,c.",
-            show_default="those of the labels",
-            rich_help_panel=IN,
-            metavar="A,B,C",
-            callback=lambda names: names and [name.strip() for name in names.split(",")],
-        ),
-    ] = None,
+    class_names: Annotated[str | None, names_of_classes("All classes, a,b,c.")] = None,
     arch: Arch = None,
     image_size: ImageSize = None,
     grey: Grey = None,

@@ -1,7 +1,9 @@
 """The tables people and programs exchange with dfal: labels, scores, query lists."""
 
 from dfal_cli.tables.companions import refuse_foreign
-from dfal_cli.tables.csv_files import line_of, read_csv, to_csv, write_csv, write_rows
+from dfal_cli.tables.csv_files import OWN, csv_bytes, line_of, place_of, read_csv, to_csv, write_csv, write_rows
+from dfal_cli.tables.csv_rows import Dialect, dialect_of
+from dfal_cli.tables.folders import FolderLabels, labels_from_folders
 from dfal_cli.tables.labelled import (
     belongs_to_scores,
     labelled_path,
@@ -11,6 +13,7 @@ from dfal_cli.tables.labelled import (
 from dfal_cli.tables.labels import (
     is_blank,
     labelled_rows,
+    one_row_per_image,
     read_excluded,
     read_labels,
     read_labels_files,
@@ -31,6 +34,9 @@ from dfal_cli.tables.scores import (
 )
 
 __all__ = [
+    "OWN",
+    "Dialect",
+    "FolderLabels",
     "ImageNames",
     "Matching",
     "ScoresFile",
@@ -38,11 +44,16 @@ __all__ = [
     "as_written",
     "belong_together",
     "belongs_to_scores",
+    "csv_bytes",
+    "dialect_of",
     "is_blank",
     "labelled_path",
     "labelled_rows",
+    "labels_from_folders",
     "line_of",
     "number_texts",
+    "one_row_per_image",
+    "place_of",
     "pseudo_labels_table",
     "queries_table",
     "read_csv",

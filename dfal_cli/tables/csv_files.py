@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ import pandas as pd
 from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.files import atomic_output
 from dfal_cli.schemas import IMAGE, LABEL, PSEUDO_LABEL, TWIN
-from dfal_cli.tables.csv_rows import rows_of
+from dfal_cli.tables.csv_rows import Dialect, rows_of
 
 PATH_COLUMNS = (IMAGE, TWIN)
 CLASS_COLUMNS = (LABEL, PSEUDO_LABEL)
 FORMULA = r"[=+\-@]"
 """A cell that begins so, a spreadsheet runs. A path gets `./` in front, a label one more leading `'`."""
+
+OWN = Dialect()
 
 MOST_COLUMNS = 16_384
 """As many as a spreadsheet has; a table without end in one direction is none."""
@@ -48,26 +50,36 @@ def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     return _check_paths(path, _unescape(pd.concat(parts, ignore_index=True)))
 
 
-def to_csv(table: pd.DataFrame, *, header: bool = True) -> str:
-    """The table as dfal writes it: LF, commas, quoted only where needed, escaped for spreadsheets."""
+def to_csv(table: pd.DataFrame, *, header: bool = True, dialect: Dialect = OWN) -> str:
+    """The table as dfal writes it: LF, commas, quoted only where needed, escaped for spreadsheets; or in a dialect."""
     escaped = _escape(table)
-    text: str = escaped.to_csv(index=False, header=header, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-    if "\r" in text:  # Python before 3.13 does not quote it unless it is part of the line's end
+    separator, line_end = dialect.separator, dialect.line_end
+    text: str = escaped.to_csv(index=False, header=header, sep=separator, lineterminator=line_end)
+    if "\r" in text and line_end != "\r\n":  # Python before 3.13 quotes only what is part of the line's end
         rows = [*([list(escaped.columns)] if header else []), *escaped.to_numpy().tolist()]
-        text = "".join(_line_quoting_returns(row) for row in rows)
+        text = "".join(_line_quoting_returns(row, separator) + line_end for row in rows)
     return text
 
 
-def _line_quoting_returns(cells: Iterable[Any]) -> str:
+def csv_bytes(table: pd.DataFrame, dialect: Dialect = OWN) -> bytes:
+    """The content of a file of this table."""
+    told = f"{dialect.told}{dialect.line_end}" if dialect.told else ""
+    text = told + to_csv(table, dialect=dialect)
+    return dialect.mark + (text if dialect.ends else text.removesuffix(dialect.line_end)).encode(dialect.encoding)
+
+
+def _line_quoting_returns(cells: Iterable[Any], separator: str) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
-    return buffer.getvalue().removesuffix("\r\n") + "\n"
+    csv.writer(buffer, delimiter=separator, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n")
 
 
-def write_csv(path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None) -> None:
-    """Write the table as UTF-8, all of it or nothing; `check` is as of `atomic_output`."""
+def write_csv(
+    path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None, dialect: Dialect = OWN
+) -> None:
+    """Write the table, all of it or nothing; `check` is as of `atomic_output`."""
     with atomic_output(path, check) as temporary:
-        temporary.write_text(to_csv(table), encoding="utf-8", newline="")
+        temporary.write_bytes(csv_bytes(table, dialect))
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -78,6 +90,11 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]
 def line_of(path: Path, row: int) -> int:
     """The line of the file on which data row `row` (from 0) begins; a quoted cell may hold line breaks."""
     return next(line for number, (line, _) in enumerate(rows_of(path), -1) if number == row)
+
+
+def place_of(file: Path, row: Hashable) -> str:
+    """Where a data row stands, for a message; a folder that stands for a table has no lines."""
+    return str(file) if file.is_dir() else f"{file}, line {line_of(file, int(str(row)))}"
 
 
 def _as_wide_as(header: list[str], path: Path, rows: Iterable[tuple[int, list[str]]]) -> Iterator[list[str]]:

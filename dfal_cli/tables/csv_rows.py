@@ -6,10 +6,11 @@ Read strictly: a quote that is out of place makes one cell of several rows, and 
 import csv
 import io
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.path_options import must_exist
@@ -21,8 +22,11 @@ SEPARATORS = ",;\t"
 TOLD_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*')
 """A first line by which Excel is told the separator."""
 
-ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+ENCODINGS = {BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"}
 """By the first bytes; anything else is UTF-8, with a byte order mark or without."""
+
+MARKS = {BOM_UTF8: "utf-8", BOM_UTF16_LE: "utf-16-le", BOM_UTF16_BE: "utf-16-be"}
+"""Byte order marks, and how text after each is encoded."""
 
 NOT_TEXT = {
     b"PK\x03\x04": "a workbook (.xlsx, .ods) or another zip archive",
@@ -34,6 +38,21 @@ NOT_TEXT = {
 
 LONGEST_LINE = 10_000_000
 """Bytes: ten cells of a million. A line beyond that is no row of a table, and its cells would fill the memory."""
+
+
+class Dialect(NamedTuple):
+    """How a program writes a table; the defaults are dfal's own way."""
+
+    mark: bytes = b""
+    """Byte order mark."""
+    encoding: str = "utf-8"
+    separator: str = ","
+    told: str = ""
+    """The line `sep=;`, if the file begins with one."""
+    line_end: str = "\n"
+    ends: bool = True
+    """Whether the last line has an end, too."""
+
 
 csv.field_size_limit(2**31 - 1)  # LONGEST_LINE bounds a line; a quoted cell of many lines is as large as its file
 
@@ -65,6 +84,24 @@ def rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         wrong = next((wrong for said, wrong in MALFORMED.items() if said in str(error)), f"is no row: {error}")
         raise DataError(f"{path}, line {begins}: {wrong}") from None
+
+
+def dialect_of(path: Path) -> Dialect:
+    """How the table is written, that of its header's line end. Raises as `rows_of`."""
+    content = _as_utf8(path)
+    mark = next((mark for mark in MARKS if path.read_bytes().startswith(mark)), b"")
+    separator, above = _separator(content)
+    read: list[str] = []
+
+    def noting() -> Iterator[str]:
+        for line in _lines(content, above):
+            read.append(line)
+            yield line
+
+    next((cells for cells in csv.reader(noting(), delimiter=separator) if any(cells)), None)
+    told = next(_lines(content)).rstrip("\r\n") if above else ""
+    line_end = read[-1][len(read[-1].rstrip("\r\n")) :] if read else ""
+    return Dialect(mark, MARKS.get(mark, "utf-8"), separator, told, line_end or "\n", content.endswith((b"\n", b"\r")))
 
 
 def _as_utf8(path: Path) -> bytes:

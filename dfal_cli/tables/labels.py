@@ -8,7 +8,8 @@ import pandas as pd
 from dfal_cli.errors import DataError, shown
 from dfal_cli.relative import folder_of
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
-from dfal_cli.tables.csv_files import line_of, read_csv, write_csv
+from dfal_cli.tables.csv_files import OWN, line_of, read_csv, write_csv
+from dfal_cli.tables.csv_rows import Dialect
 from dfal_cli.tables.names import Matching, as_written
 
 
@@ -54,9 +55,11 @@ def read_excluded(paths: Sequence[Path], matching: Matching = as_written) -> set
     return {image for path in paths for image in matching(path, read_csv(path, required=(IMAGE,))[IMAGE])}
 
 
-def write_labels(path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None) -> None:
+def write_labels(
+    path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None, dialect: Dialect = OWN
+) -> None:
     """Write a labels table in the order of its rows and columns; `check` is as of `atomic_output`."""
-    write_csv(path, table, check)
+    write_csv(path, table, check, dialect)
 
 
 def is_blank(labels: "pd.Series[str]") -> "pd.Series[bool]":

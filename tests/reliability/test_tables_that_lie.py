@@ -116,6 +116,10 @@ def test_a_pipe_is_no_table_and_is_not_waited_for(in_tmp: Path) -> None:
         (("big cat", "big\u00a0cat"), "only in blanks"),
         (("caf\u00e9", "cafe\u0301"), "only in how its letters are encoded"),
         (("cat", "_skip_"), "did you mean '__skip__'?"),
+        (("1", "01"), "'01' that differs from '1' only in how the number is written"),
+        (("1", "1,0"), "only in how the number is written"),
+        (("cat", " dog"), "' dog' has blanks around it"),
+        (("cat", "?"), "'?' mostly says that there is no answer"),
         (("cat", "__SKIP__"), "did you mean '__skip__'?"),
     ],
 )
@@ -123,7 +127,7 @@ def test_classes_that_look_like_slips_are_warned_of_once_before_training(
     tmp_path: Path, labels: tuple[str, str], said: str
 ) -> None:
     reporter = Silent()
-    file = write(tmp_path / "l.csv", "image,label", *(f"{k}.png,{label}" for k, label in enumerate(labels)))
+    file = write(tmp_path / "l.csv", "image,label", *(f'{k}.png,"{label}"' for k, label in enumerate(labels)))
     assert read_label_sets([file], [], [], [], None, reporter).classes == tuple(sorted(labels))
     assert len(reporter.warnings) == 1
     assert said in reporter.warnings[0]
@@ -131,7 +135,7 @@ def test_classes_that_look_like_slips_are_warned_of_once_before_training(
 
 def test_classes_that_merely_resemble_each_other_are_not_warned_of(tmp_path: Path) -> None:
     reporter = Silent()
-    file = write(tmp_path / "l.csv", "image,label", "a,cat", "b,car", "c,1", "d,01", "e,skip")
+    file = write(tmp_path / "l.csv", "image,label", "a,cat", "b,car", "c,1", "d,10", "e,sky")
     read_label_sets([file], [], [], [], None, reporter)
     assert reporter.warnings == []
 

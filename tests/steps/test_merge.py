@@ -56,11 +56,11 @@ def test_merging_the_same_list_twice_changes_nothing(house: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "", "image,label\n", "image,label,twin\n"])
 def test_a_first_merge_takes_any_class(in_tmp: Path, content: str | None) -> None:
-    write(in_tmp / "q.csv", "image,label", "a.png,cat", "b.png,007", "c.png,NA", "d.png,__skip__", "e.png,")
+    write(in_tmp / "q.csv", "image,label", "a.png,cat", "b.png,007", "c.png,1e5", "d.png,__skip__", "e.png,")
     if content is not None:
         LABELS.write_text(content)
     assert merge().code == 0
-    assert text() == "image,label,twin\na.png,cat,\nb.png,007,\nc.png,NA,\nd.png,__skip__,\n"
+    assert text() == "image,label,twin\na.png,cat,\nb.png,007,\nc.png,1e5,\nd.png,__skip__,\n"
 
 
 def test_a_first_merge_makes_the_folder_of_the_labels(in_tmp: Path) -> None:
@@ -118,10 +118,6 @@ def test_skip_against_a_label_is_a_conflict(house: Path) -> None:
         ("horse", "beside cat, dog"),
         ("catt", "did you mean 'cat'?"),
         ("dogg", "did you mean 'dog'?"),
-        (" cat", "differs from 'cat' only in blanks"),
-        ("cat ", "differs from 'cat' only in blanks"),
-        ("Cat", "differs from 'cat' only in upper and lower case"),
-        ("__skip_", "__skip__"),
     ],
 )
 def test_a_new_class_is_asked_back_with_a_hint_and_merged_only_if_allowed(house: Path, answer: str, hint: str) -> None:
@@ -135,7 +131,7 @@ def test_a_new_class_is_asked_back_with_a_hint_and_merged_only_if_allowed(house:
     assert f",d.png,{answer},," in text()
 
 
-@pytest.mark.parametrize("slip", ["__SKIP__", "__skip__ "])
+@pytest.mark.parametrize("slip", ["__SKIP__", "__skip_", "_skip_"])
 def test_a_slip_in_skip_never_becomes_a_class(house: Path, slip: str) -> None:
     write(house / "q.csv", "image,label", f"d.png,{slip}")
     before = text()
@@ -144,12 +140,9 @@ def test_a_slip_in_skip_never_becomes_a_class(house: Path, slip: str) -> None:
     assert "did you mean '__skip__'" in ended.stderr
 
 
-@pytest.mark.parametrize(("one", "other"), [("cat", "Cat"), ("cat", "cat "), ("aeroplane", "areoplane")])
-def test_a_first_merge_warns_of_classes_that_look_like_slips(in_tmp: Path, one: str, other: str) -> None:
-    write(in_tmp / "q.csv", "image,label", f"a.png,{one}", f"b.png,{other}", "c.png,zebra")
-    warnings = merge("--json").json["warnings"]
-    assert any(one in warning and other in warning for warning in warnings)
-    assert not any("zebra" in warning for warning in warnings)
+def test_a_first_merge_warns_once_of_two_classes_that_differ_by_a_letter_or_two(in_tmp: Path) -> None:
+    write(in_tmp / "q.csv", "image,label", "a.png,aeroplane", "b.png,areoplane", "c.png,zebra")
+    assert merge("--json").json["warnings"] == ["new class 'aeroplane'; did you mean 'areoplane'?"]
 
 
 def test_a_dry_run_prints_the_changes_and_makes_none(house: Path) -> None:

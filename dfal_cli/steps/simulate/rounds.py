@@ -160,7 +160,8 @@ class _Round:
         queries = folder / QUERIES
         table = read_queries(queries)
         write_csv(queries, table.assign(**{LABEL: table[IMAGE].map(self._simulation.answers)}))
-        merge(MergeOptions(queries=queries, labels=labels, out=folder / LABELS, allow_new_classes=True), steps)
+        classes = self._simulation.classes
+        merge(MergeOptions(queries=queries, labels=labels, out=folder / LABELS, class_names=classes), steps)
 
 
 def _cell(number: float) -> str:

@@ -1,0 +1,99 @@
+"""The answers of a query list, or of a folder per class, as labels.csv is to know them."""
+
+import re
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from dfal_cli.console import Reporter
+from dfal_cli.errors import UsageError, shown
+from dfal_cli.files import is_file
+from dfal_cli.images import list_images
+from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.steps.merge.options import MergeOptions
+from dfal_cli.steps.merge.problems import Problem
+from dfal_cli.tables import ImageNames, is_blank, labels_from_folders, one_row_per_image, place_of, read_queries
+
+ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
+r"""Beginnings of paths that lead nowhere under an image root: `C:\`, `\\server`, `https://`."""
+
+
+def read_answers(options: MergeOptions, labels: pd.DataFrame, reporter: Reporter) -> pd.DataFrame:
+    """The query list, with its images called as in labels.csv or else on disk; the index is the row in the file.
+
+    Raises UsageError or DataError if it is not the list it should be.
+    """
+    if options.queries.is_dir():
+        return _answers_of_folders(options, reporter)
+    queries = read_queries(options.queries)
+    return one_row_per_image(options.queries, queries.assign(**{IMAGE: _as_known(queries[IMAGE], labels, options)}))
+
+
+def images_under(root: Path | None) -> ImageNames | None:
+    """The names on disk; None if nobody says where."""
+    if root is None:
+        return None
+    return ImageNames(root, lambda image: is_file(root / image), lambda: list_images(root).images)
+
+
+def trimmed(queries: pd.DataFrame, known: Collection[str], file: Path, reporter: Reporter) -> pd.DataFrame:
+    """The queries without the blanks around answers, but for those that are `known` to be spelt so."""
+    labels = queries[LABEL]
+    wrong = labels[(labels != labels.str.strip()) & ~is_blank(labels) & ~labels.isin(list(known))]
+    if wrong.empty:
+        return queries
+    first = f"the first: {shown(wrong.iloc[0])}, {place_of(file, wrong.index[0])}"
+    reporter.warn(f"blanks around {len(wrong)} {'answers' if len(wrong) > 1 else 'answer'} are left out ({first})")
+    return queries.assign(**{LABEL: labels.where(~labels.index.isin(wrong.index), labels.str.strip())})
+
+
+def image_problems(answers: pd.DataFrame, listed: Collection[str], there: ImageNames | None) -> Iterator[Problem]:
+    """The answers that are about no image of the root: it is not there, or it cannot be.
+
+    listed: the images of labels.csv.
+    """
+    for row, image in answers[IMAGE].items():
+        if there is not None:
+            if not there.is_there(image):
+                yield Problem(row, partial(_not_there, image, there))
+        elif ELSEWHERE.match(image):
+            yield Problem(row, f"image {shown(image)} is not under any image root; name images relative to it")
+        elif image not in listed and image != (plain := image.strip().replace("\\", "/")):
+            yield Problem(row, f"image {shown(image)}: did you mean {shown(plain)}?{_folders_parted_by(image)}")
+
+
+def _not_there(image: str, there: ImageNames) -> str:
+    return f"image {shown(image)} is not under {there.root}{there.hint(image)}{_folders_parted_by(image)}"
+
+
+def _folders_parted_by(image: str) -> str:
+    return " (folders are parted by /)" if "\\" in image else ""
+
+
+def _as_known(images: "pd.Series[str]", labels: pd.DataFrame, options: MergeOptions) -> "pd.Series[str]":
+    """The images by their names in labels.csv, or else on disk, whatever normal form the list has them in."""
+    there = images_under(options.images)
+    if there is None:
+        listed = set(labels[IMAGE])
+        there = ImageNames(options.labels, listed.__contains__, lambda: listed)
+    listed_as = {there.on_disk(image): image for image in labels[IMAGE]}
+    names = [listed_as.get(there.on_disk(image), there.on_disk(image)) for image in images]
+    return pd.Series(names, images.index, dtype=images.dtype)
+
+
+def _answers_of_folders(options: MergeOptions, reporter: Reporter) -> pd.DataFrame:
+    root = options.images or options.queries
+    below, top = options.queries.resolve(), root.resolve()
+    if not below.is_relative_to(top):
+        raise UsageError(f"{options.queries}: is not under --images {root}, relative to which images are named")
+    prefix = below.relative_to(top).as_posix()
+    found = list_images(options.queries)
+    answers = labels_from_folders([image if prefix == "." else f"{prefix}/{image}" for image in found.images])
+    if found.unreadable:
+        image, reason = found.unreadable[0]
+        reporter.warn(f"{len(found.unreadable)} cannot be read and are left out, the first: {image!r}: {reason}")
+    if answers.without_class:
+        reporter.warn(f"{answers.without_class} images are in no folder of {root} that could be their class")
+    return answers.table

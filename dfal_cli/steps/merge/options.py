@@ -1,0 +1,47 @@
+"""What a merge is told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfal_cli.class_names import unfit_class
+from dfal_cli.errors import UsageError
+from dfal_cli.path_options import check_paths, must_end_with
+
+ON_CONFLICT = ("error", "keep", "replace")
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """The options of `dfal merge`; their help stands in the command."""
+
+    queries: Path
+    labels: Path
+    out: Path | None = None
+    images: Path | None = None
+    allow_new_classes: bool = False
+    class_names: Sequence[str] | None = None
+    on_conflict: str = "error"
+    dry_run: bool = False
+    wait: float = 0.0
+    force: bool = False
+
+    @property
+    def target(self) -> Path:
+        """The file to write."""
+        return self.out or self.labels
+
+
+def check(options: MergeOptions) -> None:
+    """Raises UsageError if the options say nothing that can be done."""
+    named = "--out" if options.out else "--labels"
+    must_end_with(options.target, (".csv",), named)
+    folders = {"--images": options.images}
+    if options.queries.is_dir():
+        folders["--queries"] = options.queries
+    check_paths({"--queries": [] if "--queries" in folders else [options.queries]}, {named: [options.target]}, folders)
+    if options.on_conflict not in ON_CONFLICT:
+        raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
+    problem = unfit_class(tuple(dict.fromkeys(options.class_names or ())))
+    if problem is not None:
+        raise UsageError(f"--class-names: {problem}")

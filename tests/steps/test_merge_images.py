@@ -1,0 +1,83 @@
+"""merge takes answers about images of the root only, by the names that labels.csv or the disk has for them."""
+
+from pathlib import Path
+from unicodedata import normalize
+
+import pytest
+
+from tests.conftest import Ended, dfal, write
+
+NFC, NFD = (normalize(form, "é.png") for form in ("NFC", "NFD"))
+
+
+def merge(*arguments: object) -> Ended:
+    return dfal("merge", "--queries", "q.csv", "--labels", "labels.csv", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("C:\\data\\a.png", "name images relative to it"),
+        ("c:/data/a.png", "name images relative to it"),
+        ("\\\\server\\share\\a.png", "name images relative to it"),
+        ("https://host/a.png", "name images relative to it"),
+        ("file:///data/a.png", "name images relative to it"),
+        ("sub\\a.png", "did you mean 'sub/a.png'? (folders are parted by /)"),
+        ("a.png ", "did you mean 'a.png'?"),
+        (" a.png", "did you mean 'a.png'?"),
+    ],
+)
+def test_what_can_be_no_image_of_the_root_is_refused(in_tmp: Path, image: str, said: str) -> None:
+    write(in_tmp / "q.csv", "image,label", "b.png,cat", f"{image},cat", f"c.png{image},cat")
+    ended = merge()
+    assert ended.code == 3
+    assert "q.csv, line 3: image" in ended.stderr
+    assert said in ended.stderr
+    assert not Path("labels.csv").exists()
+
+
+@pytest.mark.parametrize("image", ["sub\\a.png", " a.png", "a.png "])
+def test_such_names_are_taken_where_there_is_an_image_of_that_name(in_tmp: Path, image: str) -> None:
+    write(in_tmp / "q.csv", "image,label", f"{image},cat")
+    write(in_tmp / "images" / image, "")
+    assert merge("--images", "images").code == 0
+    write(in_tmp / "q.csv", "image,label", f"{image},dog")
+    assert merge("--on-conflict", "replace", "--allow-new-classes").code == 0
+    assert Path("labels.csv").read_text() == f"image,label,twin\n{image},dog,\n"
+
+
+def test_an_image_that_is_not_there_is_refused_with_the_one_that_is(in_tmp: Path) -> None:
+    write(in_tmp / "images" / "a.png", "")
+    write(in_tmp / "q.csv", "image,label", "images/a.png,cat", "b.png,cat")
+    ended = merge("--images", "images")
+    assert ended.code == 3
+    assert "line 2: image 'images/a.png' is not under images, but a.png is there (1 more problem" in ended.stderr
+
+
+@pytest.mark.parametrize(("row", "answer"), [(NFC, NFD), (NFD, NFC)])
+@pytest.mark.parametrize("images", [(), ("--images", "images")])
+def test_an_answer_in_the_other_normal_form_fills_the_row_that_is_there(
+    in_tmp: Path, row: str, answer: str, images: tuple[str, ...]
+) -> None:
+    write(in_tmp / "images" / row, "")
+    write(in_tmp / "labels.csv", "image,label,twin", f"{row},,")
+    write(in_tmp / "q.csv", "image,label", f"{answer},cat")
+    assert merge(*images).code == 0
+    assert Path("labels.csv").read_text() == f"image,label,twin\n{row},cat,\n"
+    write(in_tmp / "q.csv", "image,label", f"{answer},dog")
+    assert "'cat' in labels.csv and 'dog' here" in merge(*images, "--allow-new-classes").stderr
+
+
+def test_a_new_row_has_the_name_on_disk(in_tmp: Path) -> None:
+    write(in_tmp / "images" / NFD, "")
+    write(in_tmp / "q.csv", "image,label", f"{NFC},cat")
+    assert merge("--images", "images").code == 0
+    assert Path("labels.csv").read_text() == f"image,label,twin\n{NFD},cat,\n"
+
+
+def test_two_images_that_differ_in_normal_form_only_keep_their_own_labels(in_tmp: Path) -> None:
+    for image, label in ((NFC, "cat"), (NFD, "dog")):
+        write(in_tmp / "images" / image, "")
+        write(in_tmp / "q.csv", "image,label", f"{image},{label}")
+        assert merge("--images", "images", "--allow-new-classes").code == 0
+    assert Path("labels.csv").read_text() == f"image,label,twin\n{NFC},cat,\n{NFD},dog,\n"
