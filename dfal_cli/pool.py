@@ -2,14 +2,17 @@
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.errors import DataError
-from dfal_cli.images import ImageSource, Listing
+from dfal_cli.console import Reporter
+from dfal_cli.errors import DataError, listed
+from dfal_cli.images import ImageSource, Listing, Skipped
+from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
 from dfal_cli.tables import ImageNames, Matching, labelled_rows, read_excluded, read_labels_files, settled_images
 
@@ -61,10 +64,14 @@ def find_pool(
     `find_taken`, if no image that a file names is there, and if nothing is left.
     """
     listing = images.listing()
-    paths, unreadable = listing.images, listing.unreadable
+    paths, unreadable, skipped = listing
     if not paths:
-        others = f"; {first_of(unreadable)}" if unreadable else ""
-        raise DataError(f"{images.root}: no images there (png, jpg, jpeg, gif, bmp, tif, tiff, webp){others}")
+        told = [f"no images there ({', '.join(FORMATS)})"]
+        if unreadable:
+            told.append(first_of(unreadable))
+        if skipped.others:
+            told.append(_others(skipped.others))
+        raise DataError(f"{images.root}: {'; '.join(told)}")
     names = names_of(images, [*paths, *(image for image, _ in unreadable)] if labels or exclude else ())
     taken = find_taken(labels, exclude, names.matched(warn))
     out = taken.settled | taken.excluded
@@ -82,6 +89,24 @@ def names_of(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
     return ImageNames(
         images.root, lambda image: image in known or images.is_there(image), lambda: known or images.listing().images
     )
+
+
+def say_what_is_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
+    """Tell of files that might be taken for images and are not in the pool; returns the counts for `--json`."""
+    if skipped.hidden:
+        reporter.note(f"{skipped.hidden} hidden files and folders are skipped")
+    if skipped.others:
+        reporter.warn(_others(skipped.others))
+    return {"hidden": skipped.hidden, "other_files": skipped.others.total()}
+
+
+def _others(counts: Counter[str]) -> str:
+    """How many files are not read, of which kinds, and what to do about it where something can be done."""
+    kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
+    remedies = {remedy for suffix in counts if (remedy := remedy_for(suffix))}
+    total = counts.total()
+    said = f"{total} other files are not read" if total > 1 else "1 other file is not read"
+    return "; ".join((f"{said}: {listed(kinds)}", *sorted(remedies)))
 
 
 def draw_candidates(pool: list[str], candidates: int | None, seed: int) -> list[str]:

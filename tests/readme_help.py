@@ -3,6 +3,7 @@
 from typer.main import get_command
 
 from dfal_cli.cli import app
+from dfal_cli.images.formats import EXTRA, FORMATS
 from dfal_cli.strategies import STRATEGIES
 
 
@@ -15,6 +16,15 @@ def option_table(name: str) -> str:
         for parameter in sorted(command.params, key=lambda parameter: not parameter.required)
         if parameter.name != "help"
     ]
+    return "\n".join(rows)
+
+
+def format_table() -> str:
+    """A Markdown table of the formats of images, by which suffixes they are found, and what they take."""
+    rows = ["| format | suffixes, in any case | takes |", "|---|---|---|"]
+    for name, each in FORMATS.items():
+        needs = f"`{EXTRA}`" if each.package else f"a Pillow that has it (`{each.feature}`)" if each.feature else ""
+        rows.append(f"| {name} | {' '.join(f'`{suffix}`' for suffix in each.suffixes)} | {needs} |")
     return "\n".join(rows)
 
 

@@ -75,6 +75,9 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 Images = Annotated[Path, option("--images", help="Image root: the folder of images.", panel=IN, metavar="DIR")]
+FollowLinks = Annotated[
+    bool, option("--follow-links", help="Follow links that lead out of the image root, too.", panel=IN)
+]
 Labels = Annotated[
     list[Path], option("--labels", help="Labels file (image,label); may be repeated.", panel=IN, metavar="CSV")
 ]

@@ -20,6 +20,7 @@ from dfal_cli.cli.options import (
     Device,
     Estimator,
     Exclude,
+    FollowLinks,
     Force,
     Images,
     Json,
@@ -48,6 +49,7 @@ def score(
     out: Annotated[Path, option("--out", help="Scores to write (.parquet or .csv).", panel=OUT, metavar="FILE")],
     labels: Labels = [],  # noqa: B006 - typer copies it
     exclude: Exclude = [],  # noqa: B006
+    follow_links: FollowLinks = False,
     candidates: Candidates = None,
     norm: Norm = "l2",
     estimator: Estimator = "deepfool",

@@ -20,6 +20,7 @@ from dfal_cli.cli.options import (
     Device,
     Epochs,
     Estimator,
+    FollowLinks,
     Force,
     Grey,
     Images,
@@ -55,6 +56,7 @@ def simulate(
     ],
     test: Annotated[list[Path], option("--test", help="Labels file to measure on.", panel=IN, metavar="CSV")],
     out: Annotated[Path, option("--out", help="Folder for tables, curves and report.", panel=OUT, metavar="DIR")],
+    follow_links: FollowLinks = False,
     strategies: Annotated[
         str,
         option(

@@ -19,6 +19,7 @@ from dfal_cli.cli.options import (
     Config,
     Device,
     Epochs,
+    FollowLinks,
     Force,
     Grey,
     Images,
@@ -63,6 +64,7 @@ def train(
             metavar="CSV",
         ),
     ] = [],  # noqa: B006
+    follow_links: FollowLinks = False,
     class_names: Annotated[str | None, names_of_classes("All classes, a,b,c.")] = None,
     arch: Arch = None,
     image_size: ImageSize = None,

@@ -2,7 +2,7 @@
 
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import Probe, Shape, decode_image, probe_image
-from dfal_cli.images.folder import Listing, inside, list_images
+from dfal_cli.images.folder import Listing, Skipped, inside, is_hidden, list_images
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.prepared import PreparedImages, UnreadableImagesError, prepare
 from dfal_cli.images.shape import common_shape
@@ -19,11 +19,13 @@ __all__ = [
     "PreparedImages",
     "Probe",
     "Shape",
+    "Skipped",
     "UnreadableImagesError",
     "cached",
     "common_shape",
     "decode_image",
     "inside",
+    "is_hidden",
     "list_images",
     "opened",
     "prepare",

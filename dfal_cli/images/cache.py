@@ -35,9 +35,12 @@ SEGMENTS_MAPPED = 8
 
 
 @contextlib.contextmanager
-def cached(folder: Path | None, limit: str, reader: ImageReader, reporter: Reporter) -> Iterator[ImageReader]:
+def cached(
+    folder: Path | None, limit: str, reader: ImageReader, reporter: Reporter, *, follow_links: bool = False
+) -> Iterator[ImageReader]:
     """Yield an ImageReader that keeps in `folder` what `reader` decodes; `reader` itself if there is no folder.
 
+    follow_links: whether `reader` does. What it has read then is kept apart, from readers that must not.
     A folder that cannot be made is done without. Raises UsageError if the limit is none, or the folder a file.
     """
     limit_bytes = bytes_of(limit)
@@ -50,12 +53,15 @@ def cached(folder: Path | None, limit: str, reader: ImageReader, reporter: Repor
         reporter.warn(f"the cache {folder} cannot be made: {error.strerror}; images are decoded each time")
         yield reader
         return
-    cache = DecodedCache(folder, limit_bytes, reader, reporter)
+    cache = DecodedCache(folder, limit_bytes, reader, reporter, LINKS if follow_links else "")
     try:
         yield cache
     finally:
         cache.close()
 
+
+LINKS = "-links"
+"""Marks what was read by way of links that may leave the image root."""
 
 SECONDS_TO_WAIT = 10.0
 """For other commands that fill the cache: a segment is written in less."""
@@ -68,8 +74,9 @@ class DecodedCache:
     it; close it to keep the last images too.
     """
 
-    def __init__(self, folder: Path, limit: int, reader: ImageReader, reporter: Reporter) -> None:
+    def __init__(self, folder: Path, limit: int, reader: ImageReader, reporter: Reporter, mark: str = "") -> None:
         self._folder = folder
+        self._mark = mark
         self._limit = limit
         self._segment_bytes = min(SEGMENT_BYTES, limit // 8)  # a small limit can be filled, and cleared, by parts
         self._reader = reader
@@ -115,7 +122,7 @@ class DecodedCache:
     def _open(self, shape: Shape) -> "_Shelf":
         with self._lock:
             if shape not in self._shelves:
-                self._shelves[shape] = _Shelf(self._folder, shape)
+                self._shelves[shape] = _Shelf(self._folder, shape, self._mark)
             return self._shelves[shape]
 
     def _keep(self, shelf: "_Shelf", key: Key, pixels: Pixels) -> None:
@@ -145,11 +152,11 @@ class DecodedCache:
 
 
 class _Shelf:
-    """The decoded images of one shape."""
+    """The decoded images of one shape, and of one mark."""
 
-    def __init__(self, folder: Path, shape: Shape) -> None:
+    def __init__(self, folder: Path, shape: Shape, mark: str) -> None:
         # Another Pillow may bring another decoder, and other pixels.
-        self._folder = folder / f"{'x'.join(map(str, shape))}-{DECODING}-pillow{PIL.__version__}"
+        self._folder = folder / f"{'x'.join(map(str, shape))}-{DECODING}-pillow{PIL.__version__}{mark}"
         self._shape = shape
         self._map = functools.lru_cache(SEGMENTS_MAPPED)(functools.partial(_map_and_mark_used, shape=shape))
         self._places: dict[str, tuple[Segment, int]] = {}

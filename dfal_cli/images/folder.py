@@ -2,15 +2,30 @@
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from dfal_cli.images.formats import readable_suffixes, suffix_of, suffixes_not_read
 from dfal_cli.images.opening import ImageError, kind_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+LEAVES = "a link that leaves the image root; --follow-links allows that"
+CLIMBS = "leaves the image root; name images without .."
 
-LEAVES = "a link that leaves the image root"
+HIDDEN_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
+"""What archives and network disks put thumbnails and the like into, besides names that begin with a dot."""
+
+
+@dataclass
+class Skipped:
+    """What lies under an image root and is no image, though it might seem so."""
+
+    hidden: int = 0
+    """Hidden folders, and hidden files with an image's suffix."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Files that look like images in a format that is not read, by suffix; "" for none."""
 
 
 class Listing(NamedTuple):
@@ -20,6 +35,7 @@ class Listing(NamedTuple):
     """POSIX paths relative to the root, sorted. Each is a regular file, or a link to one under the root."""
     unreadable: list[tuple[str, str]]
     """What is called an image and is none, or lies where it cannot be reached: the path, as text, and why; sorted."""
+    skipped: Skipped
 
 
 class _Folder(NamedTuple):
@@ -32,20 +48,20 @@ class _Folder(NamedTuple):
     """Device and inode of the folders on the way here: a folder that contains itself is entered once."""
 
 
-def list_images(root: Path) -> Listing:
-    r"""All images under `root`. Links are followed as long as they stay under it.
+def list_images(root: Path, *, follow_links: bool = False) -> Listing:
+    r"""All images under `root`. Links are followed as long as they stay under it, or anywhere with `follow_links`.
 
     Names that are not UTF-8 cannot stand in a table, and are listed with \x.. for their bytes. Raises OSError if `root`
     itself cannot be read.
     """
-    found = Listing([], [])
-    real_root = os.path.realpath(root)
+    found = Listing([], [], Skipped())
+    within = "" if follow_links else os.path.realpath(root)
     os.scandir(root).close()
     waiting = [_Folder(str(root), "", frozenset())]
     while waiting:
         folder = waiting.pop()
         try:
-            waiting += _look_through(folder, real_root, found)
+            waiting += _look_through(folder, within, found)
         except OSError as error:  # no permission, or it has vanished
             found.unreadable.append((_as_text(folder.prefix), f"a folder: {error.strerror}"))
     found.images.sort()
@@ -53,9 +69,16 @@ def list_images(root: Path) -> Listing:
     return found
 
 
-def inside(root: Path, image: str) -> Path:
-    """Where an image is. Raises ImageError if a link leads out of the image root, whoever named it."""
+def inside(root: Path, image: str, *, follow_links: bool = False) -> Path:
+    """Where an image is. Raises ImageError if it is not under the image root, whoever named it.
+
+    With `follow_links` a link may lead out of it, but no name.
+    """
     path = root / image
+    if follow_links:
+        if image.startswith("/") or ".." in image.split("/"):
+            raise ImageError(CLIMBS)
+        return path
     is_link = os.path.islink(path)  # noqa: PTH114 - Path's raises if the name is too long
     if (is_link and _leaves(os.path.realpath(path), os.path.realpath(root))) or _folder_leaves(path.parent, root):
         raise ImageError(LEAVES)
@@ -67,20 +90,33 @@ def _folder_leaves(folder: Path, root: Path) -> bool:
     return _leaves(os.path.realpath(folder), os.path.realpath(root))
 
 
-def _look_through(folder: _Folder, real_root: str, found: Listing) -> Iterator[_Folder]:
-    """Note the images of a folder; yield the folders in it. Raises OSError."""
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of that name holds no images of the user's."""
+    return name.startswith(".") or name in HIDDEN_FOLDERS
+
+
+def _look_through(folder: _Folder, within: str, found: Listing) -> Iterator[_Folder]:
+    """Note the images of a folder; yield the folders in it. Raises OSError.
+
+    within: the real path that links must not leave; "" if they may lead anywhere.
+    """
     status = os.stat(folder.path)  # noqa: PTH116 - plain paths throughout: there may be a million of them
     this = (status.st_dev, status.st_ino)
     if this in folder.above:
         return
+    images, others = readable_suffixes(), suffixes_not_read()
     with os.scandir(folder.path) as entries:
         for entry in entries:
-            name = folder.prefix + entry.name
-            is_folder = _is_folder(entry)
-            if not is_folder and not entry.name.lower().endswith(SUFFIXES):
+            is_folder, suffix = _is_folder(entry), suffix_of(entry.name)
+            wanted = is_folder or suffix in images
+            if is_hidden(entry.name):
+                found.skipped.hidden += wanted
                 continue
-            name += "/" * is_folder
-            if problem := _problem_of(entry, name, real_root, is_folder=is_folder):
+            if not wanted:
+                found.skipped.others.update(others & {suffix})
+                continue
+            name = folder.prefix + entry.name + "/" * is_folder
+            if problem := _problem_of(entry, name, within, is_folder=is_folder):
                 found.unreadable.append((_as_text(name), problem))
             elif is_folder:
                 yield _Folder(entry.path, name, folder.above | {this})
@@ -95,10 +131,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _problem_of(entry: os.DirEntry[str], name: str, real_root: str, *, is_folder: bool) -> str:
+def _problem_of(entry: os.DirEntry[str], name: str, within: str, *, is_folder: bool) -> str:
     """Why the entry is not to be read; "" if it is."""
     try:
-        if entry.is_symlink() and _leaves(os.path.realpath(entry.path, strict=True), real_root):
+        if entry.is_symlink() and within and _leaves(os.path.realpath(entry.path, strict=True), within):
             return LEAVES
         if not is_folder and not entry.is_file():
             return f"{kind_of(entry.stat())}, not an image file"

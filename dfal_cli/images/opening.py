@@ -15,9 +15,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from dfal_cli.errors import TryAgainError
-
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
-"""What a file is is told by its contents, not its suffix. Pillow knows more formats; one of them starts Ghostscript."""
+from dfal_cli.images.formats import formats_for, not_readable
 
 MOST_PIXELS = 89_478_485
 """Larger images are refused: a few bytes of file can claim to be gigabytes of pixels."""
@@ -69,14 +67,14 @@ class _Unmapped(io.FileIO):
 
 @contextlib.contextmanager
 def opened_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image; whatever its decoder says in the block becomes an ImageError.
+    """Open an image, by its contents, not its suffix; whatever its decoder says in the block becomes an ImageError.
 
     Raises TryAgainError where the machine is at fault.
     """
     try:
         with contextlib.ExitStack() as stack:
             file = _opened_file(path, stack)
-            image = stack.enter_context(Image.open(file, formats=FORMATS))
+            image = stack.enter_context(Image.open(file, formats=formats_for(path)))
             pixels = _pixels_at_once(image)
             if pixels > MOST_PIXELS:
                 raise Image.DecompressionBombError
@@ -90,7 +88,7 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise ImageError("no such file") from None
     except UnidentifiedImageError:
-        raise ImageError(f"not an image in a format that can be read ({', '.join(FORMATS)})") from None
+        raise ImageError(not_readable(path)) from None
     except Image.DecompressionBombError:
         raise ImageError(f"too many pixels: more than {MOST_PIXELS:,}") from None
     except MemoryError:  # more often what the file claims than what the machine lacks

@@ -17,11 +17,11 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.files import FileState, atomic_output, fingerprint, stat_if_there
 from dfal_cli.images.decode import DECODING, Pixels, Probe, Shape, probe_and_decode, probe_image
-from dfal_cli.images.folder import Listing, inside
+from dfal_cli.images.folder import Listing, Skipped, inside
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
-from dfal_cli.images.stream import Decoded, read_batches, worker_count
+from dfal_cli.images.stream import Decoded, read_batches, read_from_disk, worker_count
 from dfal_cli.kept import read_json, write_json
 from dfal_cli.processes import Processes
 
@@ -57,10 +57,11 @@ class PreparedImages:
     """Where in `file` an image is."""
     file: Path | None
     """uint8 (N, C, H, W), .npy; None if the images are read from disk each time."""
+    follow_links: bool
 
     def listing(self) -> Listing:
         """The images of the pool."""
-        return Listing(self.pool, [])
+        return Listing(self.pool, [], Skipped())
 
     def is_there(self, image: str) -> bool:
         """Whether it has been prepared."""
@@ -84,7 +85,8 @@ class PreparedImages:
     ) -> Iterator[Decoded]:
         """The images as decoded batches, in order."""
         if self.file is None:
-            yield from read_batches(self.root, images, input_shape, batch_size, workers)
+            reader = functools.partial(read_from_disk, follow_links=self.follow_links)
+            yield from read_batches(self.root, images, input_shape, batch_size, workers, reader)
             return
         for start in range(0, len(images), batch_size):
             batch = list(images[start : start + batch_size])
@@ -98,6 +100,7 @@ def prepare(
     *,
     image_size: int | None,
     grey: bool | None,
+    follow_links: bool,
     folder: Path,
     workers: int | None,
     reporter: Reporter,
@@ -117,11 +120,11 @@ def prepare(
         for old in folder.glob("images-*"):
             old.unlink()
         folder.mkdir(parents=True, exist_ok=True)
-        preparing = _Preparing(root, images, len(listed), file, workers, reporter)
+        preparing = _Preparing(root, images, len(listed), file, workers, reporter, follow_links=follow_links)
         known = preparing.run(image_size, grey)
         write_json(settled, dict(zip(("shape", "kept"), known, strict=True)))
     shape, kept = known
-    return PreparedImages(root, listed, shape, places, file if kept else None)
+    return PreparedImages(root, listed, shape, places, file if kept else None, follow_links)
 
 
 class _Part(NamedTuple):
@@ -132,6 +135,7 @@ class _Part(NamedTuple):
     shape: Shape
     file: Path
     start: int
+    follow_links: bool
 
 
 class _Found(NamedTuple):
@@ -146,14 +150,16 @@ class _Preparing:
     """All images to be decoded, the pool first."""
 
     def __init__(
-        self, root: Path, images: list[str], in_pool: int, file: Path, workers: int | None, reporter: Reporter
-    ) -> None:
+        self, root: Path, images: list[str], in_pool: int, file: Path, workers: int | None, reporter: Reporter,
+        *, follow_links: bool,
+    ) -> None:  # fmt: skip
         self._root = root
         self._images = images
         self._in_pool = in_pool
         self._file = file
         self._workers = max(1, worker_count(workers))
         self._reporter = reporter
+        self._follow_links = follow_links
         self._unreadable: dict[str, str] = {}
 
     def run(self, image_size: int | None, grey: bool | None) -> tuple[Shape, bool]:
@@ -178,7 +184,7 @@ class _Preparing:
         """Those that can be read; the others are noted."""
         for image in images:
             try:
-                yield probe_image(inside(self._root, image))
+                yield probe_image(inside(self._root, image, follow_links=self._follow_links))
             except ImageError as error:
                 self._unreadable[image] = str(error)
 
@@ -194,7 +200,7 @@ class _Preparing:
             np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *shape)).flush()
             _take_room(temporary)
             parts = [
-                _Part(self._root, self._images[start : start + PART], shape, temporary, start)
+                _Part(self._root, self._images[start : start + PART], shape, temporary, start, self._follow_links)
                 for start in range(0, total, PART)
             ]
             with Processes() as processes:
@@ -236,7 +242,8 @@ def _decode_part(part: _Part) -> Iterator[_Found]:
         found = _Found(part.start + first, [], {})
         for place, image in enumerate(part.images[first : first + TOLD], found.start):
             try:
-                probe, pixels[place] = probe_and_decode(inside(part.root, image), part.shape)
+                path = inside(part.root, image, follow_links=part.follow_links)
+                probe, pixels[place] = probe_and_decode(path, part.shape)
             except ImageError as error:
                 found.unreadable[image] = str(error)
             else:

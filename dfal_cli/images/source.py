@@ -1,6 +1,7 @@
 """Whatever a step asks of image files, in one object: a folder on disk, or images that have been prepared."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,15 @@ class ImageFolder:
 
     root: Path
     reader: ImageReader = read_from_disk
+    follow_links: bool = False
+    """Also where they lead out of the folder; the reader has been told."""
 
     def listing(self) -> Listing:
         """All images, and what is called one and cannot be read. Raises UsageError if there is no such folder."""
         must_exist(self.root, "--images", folder=True)
         if not is_text(str(self.root.absolute())):
             raise UsageError(f"{self.root.absolute()}: not UTF-8, and no file could name it; rename it (--images)")
-        return list_images(self.root)
+        return list_images(self.root, follow_links=self.follow_links)
 
     def is_there(self, image: str) -> bool:
         """Whether there is a file of that name."""
@@ -64,7 +67,7 @@ class ImageFolder:
 
     def probe(self, image: str) -> Probe:
         """An image's kind and size, from its header. Raises ImageError."""
-        return probe_image(inside(self.root, image))
+        return probe_image(inside(self.root, image, follow_links=self.follow_links))
 
     def state_of(self, image: str) -> FileState | None:
         """The state of the file: a pool is too large to be read twice."""
@@ -83,11 +86,12 @@ class ImageFolder:
 
 @contextlib.contextmanager
 def opened(
-    images: ImageSource | None, root: Path, cache: Path | None, limit: str, reporter: Reporter
+    images: ImageSource | None, root: Path, cache: Path | None, limit: str, reporter: Reporter, *, follow_links: bool
 ) -> Iterator[ImageSource]:
     """Yield the images that a step was given; else those of the folder `root`, by way of the cache if there is one."""
     if images is not None:
         yield images
         return
-    with cached(cache, limit, read_from_disk, reporter) as reader:
-        yield ImageFolder(root, reader)
+    from_disk = functools.partial(read_from_disk, follow_links=follow_links)
+    with cached(cache, limit, from_disk, reporter, follow_links=follow_links) as reader:
+        yield ImageFolder(root, reader, follow_links)

@@ -38,9 +38,9 @@ class Decoded(NamedTuple):
     """Path and reason."""
 
 
-def read_from_disk(root: Path, image: str, input_shape: Shape) -> Pixels:
+def read_from_disk(root: Path, image: str, input_shape: Shape, *, follow_links: bool = False) -> Pixels:
     """The plain ImageReader."""
-    return decode_image(inside(root, image), input_shape)
+    return decode_image(inside(root, image, follow_links=follow_links), input_shape)
 
 
 def read_batches(

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.images import list_images
+from dfal_cli.images import ImageError, formats, inside, list_images
+from dfal_cli.images.folder import LEAVES
+from tests.images.availability import available
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -17,20 +19,21 @@ def touch(root: Path, *names: str) -> Path:
 
 
 def listed(root: Path) -> list[str]:
-    images, unreadable = list_images(root)
+    images, unreadable, _ = list_images(root)
     assert not unreadable
     return images
 
 
 def test_images_are_known_by_their_suffix_in_any_case(tmp_path: Path) -> None:
-    images = ["a.png", "b.PNG", "c.Jpg", "d.jpeg", "e.gif", "f.bmp", "g.tif", "h.TIFF", "i.webp"]
+    images = ["a.png", "b.PNG", "c.Jpg", "d.jpeg", "e.gif", "f.bmp", "g.tif", "h.TIFF", "i.webp", "j.JFIF", "k.jpe"]
+    images += ["l.jpg_large"]
     touch(tmp_path, *images, "x.txt", "png", "x.png.txt", "x.npy", "y.pngx")
     assert listed(tmp_path) == images
 
 
 def test_folders_are_entered_and_the_paths_are_sorted(tmp_path: Path) -> None:
-    touch(tmp_path, "b/c/2.png", "b/c/10.png", "a.png", "b.png", "B.png", "b/.hidden/x.png")
-    assert listed(tmp_path) == ["B.png", "a.png", "b.png", "b/.hidden/x.png", "b/c/10.png", "b/c/2.png"]
+    touch(tmp_path, "b/c/2.png", "b/c/10.png", "a.png", "b.png", "B.png")
+    assert listed(tmp_path) == ["B.png", "a.png", "b.png", "b/c/10.png", "b/c/2.png"]
 
 
 def test_a_folder_with_an_images_suffix_is_no_image(tmp_path: Path) -> None:
@@ -39,7 +42,7 @@ def test_a_folder_with_an_images_suffix_is_no_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a b.png", "a\nb.png", 'a"b.png', "a'b.png", "a,b.png", "=a.png", "é犬🐈.png", "-.png", "..png", ".png"]
+    "name", ["a b.png", "a\nb.png", 'a"b.png', "a'b.png", "a,b.png", "=a.png", "é犬🐈.png", "-.png"]
 )
 def test_any_name_is_taken(tmp_path: Path, name: str) -> None:
     touch(tmp_path, name)
@@ -73,16 +76,68 @@ def test_links_that_leave_the_root_or_lead_nowhere_are_told_of(tmp_path: Path) -
         "notes": "nowhere",
     }.items():
         (root / name).symlink_to(target)
-    assert list_images(root) == (
+    assert list_images(root)[:2] == (
         ["a.png"],
         [
             ("broken.png", "No such file or directory"),
-            ("file.png", "a link that leaves the image root"),
-            ("folder/", "a link that leaves the image root"),
-            ("neighbour/", "a link that leaves the image root"),
+            ("file.png", LEAVES),
+            ("folder/", LEAVES),
+            ("neighbour/", LEAVES),
             ("self.png", "Too many levels of symbolic links"),
         ],
     )
+
+
+def test_with_follow_links_they_may_lead_out_of_the_root_but_no_name_may(tmp_path: Path) -> None:
+    touch(tmp_path, "root/a.png", "store/b", "store/c/d.png")
+    root = tmp_path / "root"
+    for name, target in {"b.png": "../store/b", "c": "../store/c", "c/up": "../../root", "gone.png": "nowhere"}.items():
+        (root / name).symlink_to(target)
+    assert list_images(root, follow_links=True)[:2] == (
+        ["a.png", "b.png", "c/d.png"],
+        [("gone.png", "No such file or directory")],
+    )
+    for name in ("b.png", "c/d.png"):
+        assert inside(root, name, follow_links=True) == root / name
+        with pytest.raises(ImageError, match="--follow-links"):
+            inside(root, name)  # what was allowed there is not allowed here
+    for name in ("../store/c/d.png", "c/../b", str(tmp_path / "store" / "b")):
+        with pytest.raises(ImageError, match="leaves the image root"):
+            inside(root, name, follow_links=True)
+
+
+def test_hidden_files_and_folders_are_no_images_and_are_counted(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "a.png", "._a.png", ".png", "..png", ".DS_Store", "Thumbs.db", "b/.hidden/x.png", "c/__MACOSX/c.png"
+    )
+    touch(tmp_path, "@eaDir/a.png/SYNOPHOTO_THUMB_M.png", ".ipynb_checkpoints/a-checkpoint.png", "d.@eaDir.png")
+    found = list_images(tmp_path)
+    assert found.images == ["a.png", "d.@eaDir.png"]
+    assert found.skipped.hidden == 2 + 4  # files that would be images, and folders
+    assert not found.skipped.others
+
+
+def test_a_root_that_is_hidden_or_lies_in_a_hidden_folder_is_looked_through(tmp_path: Path) -> None:
+    touch(tmp_path, ".cache/__MACOSX/a.png")
+    assert listed(tmp_path / ".cache" / "__MACOSX") == ["a.png"]
+
+
+def test_files_that_look_like_images_of_other_formats_are_counted_by_suffix(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.psd", "c/d.PSD", "e.cr2", "IMG_0001", "labels.csv", "notes.txt", "x.png.txt", "y.npy")
+    found = list_images(tmp_path)
+    assert found.images == ["a.png"]
+    assert found.skipped.others == {".psd": 2, ".cr2": 1, "": 1}
+
+
+def test_formats_that_pillow_may_lack_are_images_only_where_it_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.avif", "b.jp2", "c.heic", "d.png")
+    for missing in ((), ("AVIF", "HEIF")):
+        with available(monkeypatch, *(name for name in formats.FORMATS if name not in missing)):
+            found = list_images(tmp_path)
+        assert found.images == (["b.jp2", "d.png"] if missing else ["a.avif", "b.jp2", "c.heic", "d.png"])
+        assert found.skipped.others == ({".avif": 1, ".heic": 1} if missing else {})
 
 
 def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
@@ -95,16 +150,16 @@ def test_what_would_hang_its_reader_is_told_of(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "null.png").symlink_to("/dev/null")
-    assert list_images(tmp_path) == (
+    assert list_images(tmp_path)[:2] == (
         ["a.png"],
-        [("null.png", "a link that leaves the image root"), ("pipe.png", "a FIFO, not an image file")],
+        [("null.png", LEAVES), ("pipe.png", "a FIFO, not an image file")],
     )
 
 
 def test_a_name_that_is_no_text_is_told_of_in_text(in_tmp: Path) -> None:
     touch(in_tmp, "images/a.png", "images/b.png")
     Path(os.fsdecode(b"images/\xff.png")).write_bytes(b"")
-    assert list_images(in_tmp / "images") == (
+    assert list_images(in_tmp / "images")[:2] == (
         ["a.png", "b.png"],
         [("\\xff.png", "its name is not UTF-8; rename it")],
     )

@@ -22,9 +22,10 @@ def prepared_in(
     image_size: int | None = None,
     grey: bool | None = None,
     workers: int | None = None,
+    follow_links: bool = False,
 ) -> PreparedImages:
     return prepare(
-        folder / "images", pool, others, image_size=image_size, grey=grey,
+        folder / "images", pool, others, image_size=image_size, grey=grey, follow_links=follow_links,
         folder=folder / "kept", workers=workers, reporter=Silent(),
     )  # fmt: skip
 

@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dfal_cli.images.formats import FORMATS
+
+NEW_FORMATS = [kind for kind in ("AVIF", "JPEG2000") if FORMATS[kind].available]
+"""Not every Pillow has them."""
+
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8)
 COLOUR = Image.fromarray(NOISE)
 GREY = COLOUR.convert("L")
@@ -100,6 +105,24 @@ def jpeg(width: int, height: int) -> bytes:
     return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
 
 
+def avif(width: int, height: int) -> bytes:
+    """A small AVIF that claims other dimensions."""
+    content = saved(COLOUR, "AVIF")
+    place = content.index(b"ispe") + 8
+    return content[:place] + struct.pack(">II", width, height) + content[place + 8 :]
+
+
+def jpeg2000(width: int, height: int, *, in_header: bool = True) -> bytes:
+    """A small JPEG 2000 whose codestream, in one tile, claims other dimensions, as its header may or may not."""
+    content = bytearray(saved(COLOUR, "JPEG2000"))
+    if in_header:
+        struct.pack_into(">II", content, content.index(b"ihdr") + 4, height, width)
+    size = content.index(b"\xff\x51") + 6
+    struct.pack_into(">II", content, size, width, height)
+    struct.pack_into(">II", content, size + 16, width, height)
+    return bytes(content)
+
+
 def with_exif(exif: bytes, kind: str = "JPEG") -> bytes:
     return saved(COLOUR, kind, exif=exif)
 
@@ -136,7 +159,12 @@ GIGABYTE = zeros(10**9)
 EACH_AS_LONG_AS_THE_FILE = [(tag, BYTES, 240_000, 0) for tag in range(1000, 21_000)]
 """20,000 tags that all hold the same 240 kB: 4.8 GB."""
 
+DRAWN_ANEW = {"AVIF": avif, "JPEG2000": jpeg2000}
+
 SCORED = {
+    **{f"{kind}{FORMATS[kind].suffixes[0]}": saved(COLOUR, kind) for kind in NEW_FORMATS},
+    **{f"{kind} named.jpg": saved(COLOUR, kind) for kind in NEW_FORMATS},
+    "a JPEG named.jfif": saved(COLOUR, "JPEG"),
     "a PNG named.jpg": saved(COLOUR, "PNG"),
     "a WebP named.png": saved(COLOUR, "WEBP"),
     "1x1.png": png(1, 1, zlib.compress(b"\0\x80")),
@@ -176,6 +204,17 @@ UNREADABLE = {
         f"half a file.{kind.lower()}": (half(saved(COLOUR, kind)), "")
         for kind in ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
     },
+    **{f"half a file{FORMATS[kind].suffixes[0]}": (half(saved(COLOUR, kind)), "") for kind in NEW_FORMATS},
+    **{
+        f"claims to be huge{FORMATS[kind].suffixes[0]}": (DRAWN_ANEW[kind](HUGE // 2, HUGE // 2), TOO_MANY)
+        for kind in NEW_FORMATS
+    },
+    **{
+        f"a codestream larger than its header{FORMATS[kind].suffixes[0]}": (jpeg2000(HUGE, HUGE, in_header=False), "")
+        for kind in NEW_FORMATS
+        if kind == "JPEG2000"
+    },
+    "a Photoshop file.png": (b"8BPS\0\1" + bytes(100), NO_IMAGE),
     "zero bytes.png": (b"", NO_IMAGE),
     "a page.jpg": (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", NO_IMAGE),
     "a program.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(trace) (w) file\n", NO_IMAGE),

@@ -18,6 +18,7 @@ from PIL import Image
 from dfal_cli.console import Silent
 from dfal_cli.errors import DataError
 from dfal_cli.images import ImageFolder, Listing
+from dfal_cli.images.formats import FORMATS
 from dfal_cli.images.opening import opened_image
 from dfal_cli.steps.score import score
 from dfal_cli.steps.score.options import ScoreOptions
@@ -193,7 +194,7 @@ def test_an_image_cut_short_while_it_is_decoded_kills_nobody(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("suffix", ["bmp", "tif", "png"])
+@pytest.mark.parametrize("suffix", ["bmp", "tif", "png", *(["jp2"] if FORMATS["JPEG2000"].available else [])])
 def test_no_decoder_is_told_the_number_of_a_file_by_which_it_could_map_it(tmp_path: Path, suffix: str) -> None:
     Image.new("L", (8, 8)).save(tmp_path / f"a.{suffix}")
     with opened_image(tmp_path / f"a.{suffix}") as image:

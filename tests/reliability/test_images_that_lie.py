@@ -14,11 +14,11 @@ from PIL import Image
 
 from dfal_cli.errors import shown
 from dfal_cli.images import ImageError, decode_image
+from dfal_cli.images.folder import LEAVES
 from tests.conftest import Ended, dfal, dfal_process, draw_folder, write, write_margins
 from tests.page import Page
 from tests.reliability.lying_images import SCORED, UNREADABLE, png, zeros
 
-LEAVES = "a link that leaves the image root"
 LINKS = {
     "leaves.png": ("../outside.png", LEAVES),
     "leaves too": ("..", LEAVES),

@@ -19,7 +19,7 @@ from dfal_cli.images import Decoded, ImageSource, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.models import quick_pooling
 from dfal_cli.path_options import check_paths
-from dfal_cli.pool import FoundPool, draw_candidates, find_pool
+from dfal_cli.pool import FoundPool, draw_candidates, find_pool, say_what_is_skipped
 from dfal_cli.relative import relative_to_file
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import (
@@ -66,7 +66,9 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         refuse_foreign(options.out, companions)
     device = choose_device(options.device)
     with (
-        opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
+        opened(
+            images, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
+        ) as source,
         locked(options.out, options.wait, reporter.note),
         locked_twins(options.out, options.twins_dir, options.wait, reporter.note)
         if options.twins
@@ -103,7 +105,8 @@ def _score(
     reporter: Reporter,
 ) -> Result:
     """Go on from the parts, and write the scores."""
-    pool, unlisted = found.listing.images, found.listing.unreadable
+    pool, unlisted, skipped = found.listing
+    counts_skipped = say_what_is_skipped(skipped, reporter)
     candidates = draw_candidates(pool, options.candidates, options.seed)
     batches = _batches(options, network, parts, reporter)
     device = network.device.type
@@ -150,7 +153,8 @@ def _score(
         "audit": audit and asdict(audit),
         "uncrossed_because": dict(reasons),
     }
-    return Result([options.out, *outputs], _summary(counts, reasons, audit, options.nearest), counts, details)
+    summary = _summary(counts, reasons, audit, options.nearest)
+    return Result([options.out, *outputs], summary, counts | counts_skipped, details)
 
 
 def _batches(options: ScoreOptions, network: LoadedNetwork, parts: Parts, reporter: Reporter) -> FittingBatches:
@@ -242,6 +246,7 @@ def _metadata(
         "audit": audit and asdict(audit),
         "labelled_embeddings": with_labelled,
         "image_root": relative_to_file(options.images, options.out),
+        "follow_links": options.follow_links,
         "input_shape": network.input_shape,
         "classes": network.classes,
         "checkpoint_sha256": network.sha256,

@@ -17,7 +17,7 @@ from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_meta
 
 WITHOUT_EFFECT = (
     "out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code",
-    "max_unreadable",
+    "max_unreadable", "follow_links",
 )  # fmt: skip
 """Options that do not shape the scores."""
 

@@ -19,6 +19,7 @@ class ScoreOptions:
     images: Path
     checkpoint: Path
     out: Path
+    follow_links: bool = False
     labels: list[Path] = field(default_factory=list)
     exclude: list[Path] = field(default_factory=list)
     norm: str = "l2"

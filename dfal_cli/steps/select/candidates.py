@@ -13,7 +13,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import sha256_of
 from dfal_cli.images import ImageFolder, ImageSource
-from dfal_cli.pool import find_pool, find_taken, first_of
+from dfal_cli.pool import find_pool, find_taken, first_of, say_what_is_skipped
 from dfal_cli.relative import folder_of
 from dfal_cli.schemas import EMBEDDING, IMAGE, LABEL, META_SUFFIX, SKIP, TWIN
 from dfal_cli.steps.select.options import SelectOptions
@@ -54,6 +54,7 @@ def find_candidates(options: SelectOptions, images: ImageSource | None, reporter
         return _scored(options, options.scores, images, reporter)
     assert options.images is not None  # `check` has seen to it
     found = find_pool(images or ImageFolder(options.images), options.labels, options.exclude, reporter.warn)
+    say_what_is_skipped(found.listing.skipped, reporter)
     if found.listing.unreadable:
         reporter.warn(f"{options.images}: {first_of(found.listing.unreadable)}")
     pool = Pool(pd.DataFrame({IMAGE: found.listing.images, TWIN: ""}))

@@ -10,7 +10,8 @@ from dfal_cli.errors import DataError
 from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.pages.what_ran import what_ran
-from dfal_cli.path_options import check_paths, must_exist
+from dfal_cli.path_options import check_paths, must_exist, must_lie_outside
+from dfal_cli.pool import say_what_is_skipped
 from dfal_cli.processes import Processes
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
@@ -52,7 +53,9 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         {"--out": written_in(options.out)},
         {"--images": options.images},
     )
+    must_lie_outside(options.out, options.images, "--out")
     inputs = read_inputs(options)
+    skipped = say_what_is_skipped(inputs.skipped, reporter)
     with contextlib.ExitStack() as stack:
         left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
         machine = begun(stack.enter_context(Processes(PLAYING)), options, left)
@@ -84,7 +87,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         reporter.note(
             f"{others} other {'runs are' if others > 1 else 'run is'} kept in {options.out / ROUNDS} and not shown"
         )
-    counts = {"rounds": len(tables.results), "trials": options.trials, "oracle": len(inputs.oracle)}
+    counts = {"rounds": len(tables.results), "trials": options.trials, "oracle": len(inputs.oracle), **skipped}
     means = _means_at_end(tables.results)
     details = {"mean_accuracy_at_end": means}
     if not new:
@@ -122,7 +125,8 @@ def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: 
     try:
         images = prepare(
             options.images, inputs.oracle[IMAGE], inputs.test[IMAGE],
-            image_size=options.image_size, grey=options.grey, folder=folder, workers=options.workers, reporter=reporter,
+            image_size=options.image_size, grey=options.grey, follow_links=options.follow_links,
+            folder=folder, workers=options.workers, reporter=reporter,
         )  # fmt: skip
     except UnreadableImagesError as error:
         write_rows(listing, UNREADABLE_COLUMNS, error.unreadable)

@@ -3,13 +3,14 @@
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pandas as pd
 
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.images import ImageError, Probe, Shape, common_shape, inside, list_images, probe_image
+from dfal_cli.files import is_file
+from dfal_cli.images import ImageError, Probe, Shape, Skipped, common_shape, inside, list_images, probe_image
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
@@ -24,6 +25,7 @@ class Inputs(NamedTuple):
     runs: list[Run]
     shortfall: str
     """What the oracle has too few images for; mostly "". """
+    skipped: Skipped
 
     @property
     def images(self) -> list[str]:
@@ -39,9 +41,11 @@ class Inputs(NamedTuple):
 def read_inputs(options: SimulateOptions) -> Inputs:
     """Read the files and see that they and the options can be simulated. Raises UsageError or DataError if not."""
     names = _check(options)
-    images, unreadable = list_images(options.images)
+    images, unreadable, skipped = list_images(options.images, follow_links=options.follow_links)
     known = {*images, *(image for image, _ in unreadable)}  # the unreadable ones are tried
-    there = ImageNames(options.images, known.__contains__, lambda: known)
+    there = ImageNames(
+        options.images, lambda image: image in known or _is_there(options.images, image), lambda: known
+    )  # fmt: skip
     oracle, test = (labelled_rows(read_labels_files(files, there.renamed)) for files in (options.labels, options.test))
     _check_tables(options, oracle, test, there)
     if options.initial >= len(oracle):
@@ -50,20 +54,20 @@ def read_inputs(options: SimulateOptions) -> Inputs:
             "let there be some to ask about"
         )
     runs = [Run(name, trial) for trial, name in itertools.product(range(1, options.trials + 1), names)]
-    return Inputs(oracle, test, runs, _shortfall(options, len(oracle)))
+    return Inputs(oracle, test, runs, _shortfall(options, len(oracle)), skipped)
 
 
 def presumed_shape(options: SimulateOptions, oracle: pd.DataFrame) -> Shape:
     """(C, H, W) of the networks' input as long as only the first image has been looked at, which most are like."""
-    first = itertools.islice(_probed(options.images, oracle[IMAGE]), 1)
+    first = itertools.islice(_probed(options, oracle[IMAGE]), 1)
     return common_shape(first, options.image_size, options.grey)
 
 
-def _probed(root: Path, images: "pd.Series[str]") -> Iterator[Probe]:
+def _probed(options: SimulateOptions, images: "pd.Series[str]") -> Iterator[Probe]:
     """Those that can be read."""
     for image in images:
         with contextlib.suppress(ImageError):
-            yield probe_image(inside(root, image))
+            yield probe_image(inside(options.images, image, follow_links=options.follow_links))
 
 
 def and_more(names: Sequence[str]) -> str:
@@ -125,6 +129,11 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
             raise DataError(
                 f"{_place(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images){hint}"
             )
+
+
+def _is_there(root: Path, image: str) -> bool:
+    """Whether somebody means this file by its name although no listing has it: it is hidden, or of another suffix."""
+    return PurePosixPath(image).as_posix() == image and is_file(root / image)
 
 
 def _within(column: "pd.Series[str]", values: Iterable[str]) -> "pd.Series[bool]":

@@ -10,7 +10,8 @@ from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import SimulateOptions
 
 WITHOUT_EFFECT = (
-    "out", "device", "workers", "jobs", "wait", "force", "images", "labels", "test", "strategies", "trials",
+    "out", "follow_links", "device", "workers", "jobs", "wait", "force", "images", "labels", "test", "strategies",
+    "trials",
 )  # fmt: skip
 """Options that do not shape a run; of the device its kind does, of the files what is in them."""
 

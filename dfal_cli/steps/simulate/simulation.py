@@ -26,6 +26,7 @@ class SimulateOptions:
     labels: list[Path]
     test: list[Path]
     out: Path
+    follow_links: bool = False
     strategies: str = DEFAULT_STRATEGIES
     initial: int = 100
     count: int = 100

@@ -39,7 +39,9 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
     check(options)
     with (
         locked(options.out, options.wait, reporter.note),  # first: what is read is read when it is this call's turn
-        opened(images, options.images, options.cache, options.cache_limit, reporter) as source,
+        opened(
+            images, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
+        ) as source,
     ):
         hashes = _hashes(options)
         sets = read_label_sets(

@@ -10,8 +10,8 @@ from dfal_cli.path_options import check_paths, must_be_regular, must_end_with
 from dfal_cli.training.augment import AUGMENTATIONS
 from dfal_cli.training.fitting import MONITORS
 
-WITHOUT_EFFECT = ("out", "device", "workers", "cache", "cache_limit", "wait", "force")
-"""Options that do not shape the checkpoint."""
+WITHOUT_EFFECT = ("out", "follow_links", "device", "workers", "cache", "cache_limit", "wait", "force")
+"""Options that do not shape the checkpoint; what is read by way of links does."""
 
 PATHS = ("images", "labels", "validation", "test", "pseudo_labels", "init", "weights")
 """Options that shape it by what is in the files."""
@@ -24,6 +24,7 @@ class TrainOptions:
     images: Path
     labels: list[Path]
     out: Path
+    follow_links: bool = False
     pseudo_labels: list[Path] = field(default_factory=list)
     arch: str | None = None
     init: Path | None = None
