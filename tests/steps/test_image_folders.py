@@ -95,7 +95,7 @@ def test_what_was_cached_by_following_links_is_not_read_without(house: Path) -> 
     unseen = ("--cache", "cache", "--gray", "--image-size", 16)  # no header is looked at
     assert train(*unseen, "--follow-links").code == 0
     ended = train(*unseen, "--force")
-    assert (ended.code, "000.png: a link that leaves the image root" in ended.stderr) == (3, True), ended.stderr
+    assert (ended.code, "'000.png': a link that leaves the image root" in ended.stderr) == (3, True), ended.stderr
 
 
 @pytest.mark.parametrize("out", ["images", "images/sim", "link/sim"])
