@@ -74,14 +74,15 @@ def load_checkpoint(
     A network given as `package.module:function` is the user's own code: it is rebuilt only if `trust_code` is set or
     the same `architecture` is named here. Of all others the shapes are known before memory is given for weights.
 
-    Raises UsageError: no such file, or code that is not trusted. DataError: not a checkpoint of this contract.
+    Raises UsageError: no such file, code that is not trusted, or another network than was named. DataError: not a
+    checkpoint of this contract.
     """
     path = Path(path)
     with _opened(path, option) as stored:
         metadata = read_metadata(path, stored.metadata)
         name, classes, shape = network_of(metadata)
+        _check_architecture(path, name, trust_code, architecture)
         if runs_code(name):
-            _check_trusted(path, name, trust_code, architecture)
             model = _built(name, len(classes), shape)
             _check_fit(path, name, stored, model.body.state_dict())
         else:
@@ -97,8 +98,7 @@ def trusted_architecture(path: Path, *, trust_code: bool, architecture: str | No
     """The name of a checkpoint's network, whose code may be looked for. Raises as `load_checkpoint`."""
     with _opened(path, option) as stored:
         name, _, _ = network_of(read_metadata(path, stored.metadata))
-    if runs_code(name):
-        _check_trusted(path, name, trust_code, architecture)
+    _check_architecture(path, name, trust_code, architecture)
     return name
 
 
@@ -118,11 +118,14 @@ def _opened(path: Path, option: str) -> Iterator[TensorFile]:
         raise DataError(f"{path}: not a checkpoint of dfal: {error}; `dfal train` writes one") from None
 
 
-def _check_trusted(path: Path, name: str, trust_code: bool, architecture: str | None) -> None:
-    if not trust_code and architecture != name:
+def _check_architecture(path: Path, name: str, trust_code: bool, architecture: str | None) -> None:
+    """Raises UsageError if it is code that is not trusted, or another one than was named."""
+    if runs_code(name) and not trust_code and architecture != name:
         raise UsageError(
             f"{path}: its network is code of your own, {name}; allow it with --trust-code or --arch {name}"
         )
+    if architecture not in (None, name):
+        raise UsageError(f"--arch {architecture}: {path} holds a {name}; leave --arch out")
 
 
 def _outline(path: Path, name: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:

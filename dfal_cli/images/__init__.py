@@ -2,6 +2,7 @@
 
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import Probe, Shape, decode_image, probe_image
+from dfal_cli.images.flat import are_flat, flat_in_words
 from dfal_cli.images.folder import Listing, Skipped, inside, is_hidden, list_images
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.prepared import PreparedImages, UnreadableImagesError, prepare
@@ -21,9 +22,11 @@ __all__ = [
     "Shape",
     "Skipped",
     "UnreadableImagesError",
+    "are_flat",
     "cached",
     "common_shape",
     "decode_image",
+    "flat_in_words",
     "inside",
     "is_hidden",
     "list_images",

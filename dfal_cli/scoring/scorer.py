@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Reporter
 from dfal_cli.device import FittingBatches, on_device
 from dfal_cli.errors import UsageError
-from dfal_cli.images import Decoded
+from dfal_cli.images import Decoded, are_flat
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
 from dfal_cli.margins.across import clearly_across
@@ -75,6 +76,8 @@ class Scorer:
         self.reporter = reporter
         self.lost: dict[str, str] = {}
         """Images that could be read, and then not again, with the reasons: what is known of them by then stays."""
+        self.flat: set[str] = set()
+        """Images that turned out to be one flat colour, of those that were scored in this call."""
 
     def batches_of(
         self, images: Sequence[str], *, with_margins: bool, further: Further | None = None
@@ -84,6 +87,7 @@ class Scorer:
         further: is given the images too, since they are decoded anyway.
         """
         for decoded in self._stream(images):
+            self.flat.update(itertools.compress(decoded.images, are_flat(decoded.pixels)))
             floats = self._floats(decoded.pixels)
             measured = self._in_batches(self._measure, floats, MEASURED)
             yield Batch(

@@ -30,6 +30,9 @@ GLOBALS: dict[str, Callable[[], Any]] = {
 MANY_UNCROSSED = 0.1
 """Where a larger share of the images has no margin, the nearest may be among those. On trained networks it is 0."""
 
+NEARLY_ALL = 0.9
+"""Of the predictions, one class has only if nearly all images are of it, or if the network knows no better."""
+
 ENOUGH_TO_JUDGE = 20
 """Of fewer images it is no wonder that all are predicted alike."""
 
@@ -46,8 +49,19 @@ def probe_network(network: LoadedNetwork, pixels: Pixels, batches: FittingBatche
             reporter.warn(f"the network's numbers cannot be trusted: {problem}")
 
 
+def warn_unless_learnt(network: LoadedNetwork, reporter: Reporter) -> None:
+    """Repeat what its training found out."""
+    match network.metadata:
+        case {"metrics": {"learnt": False}}:
+            reporter.warn("when it was trained, the network was no better than guessing: its margins mean little")
+
+
 def judge_scores(
-    predicted: Sequence[str | None], outcomes: Mapping[str, int], reasons: Mapping[str, int], reporter: Reporter
+    predicted: Sequence[str | None],
+    network: LoadedNetwork,
+    outcomes: Mapping[str, int],
+    reasons: Mapping[str, int],
+    reporter: Reporter,
 ) -> None:
     """Warn of what the whole of the scores says against them.
 
@@ -58,12 +72,31 @@ def judge_scores(
     everyone, known = len(predicted), names.total()
     if known < everyone:
         reporter.warn(f"the logits of {everyone - known} of {everyone} images are not finite: nothing is known of them")
-    if len(names) == 1 and known >= ENOUGH_TO_JUDGE:
-        reporter.warn(f"all {known} images are predicted as {next(iter(names))!r}: has the network learnt at all?")
+    if known >= ENOUGH_TO_JUDGE:
+        _warn_of_one_class(*names.most_common(1)[0], known, network.metadata, reporter)
     uncrossed, tried = outcomes[UNCROSSED], outcomes[CROSSED] + outcomes[UNCROSSED]
     if uncrossed > MANY_UNCROSSED * tried:
         why = in_words(reasons)
         reporter.warn(f"{uncrossed} of {tried} images have no margin ({why}); the nearest may be among them")
+
+
+def _warn_of_one_class(name: str, count: int, known: int, metadata: Mapping[str, Any], reporter: Reporter) -> None:
+    """Warn if nearly all images are predicted as the class `name`, unless most of the labels were of it, too."""
+    if count == known:
+        reporter.warn(f"all {known} images are predicted as {name!r}: has the network learnt at all?")
+    elif count >= NEARLY_ALL * known and _share_of_labels(name, metadata) < NEARLY_ALL:
+        reporter.warn(
+            f"{count:,} of {known:,} images ({100 * count / known:.0f} %) are predicted as {name!r}: "
+            "has the network learnt at all?"
+        )
+
+
+def _share_of_labels(name: str, metadata: Mapping[str, Any]) -> float:
+    """Of the labels that the network was trained on, those of that class; 0 where the checkpoint does not tell."""
+    match metadata.get("label_counts"):
+        case dict(counts) if all(type(count) is int and count >= 0 for count in counts.values()):
+            return float(counts.get(name, 0) / max(1, sum(counts.values())))
+    return 0.0
 
 
 def in_words(reasons: Mapping[str, int]) -> str:

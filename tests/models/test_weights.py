@@ -1,7 +1,10 @@
 """Weights from elsewhere."""
 
+import argparse
 import pickle
+import urllib.request
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ from safetensors.torch import save_file
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.models import build_network, fit_weights
-from dfal_cli.models.weights import read_pretrained, read_weights
+from dfal_cli.models.weights import best_unwrapped, read_pretrained, read_weights
 from tests.conftest import write
 
 
@@ -97,3 +100,69 @@ def test_a_file_that_is_not_there_is_a_usage_error(tmp_path):
 def test_the_papers_networks_have_no_pretrained_weights():
     with pytest.raises(UsageError, match="--pretrained: there are no weights for lenet5"):
         read_pretrained("lenet5")
+
+
+def prefixed(state, prefix):
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+STORED_AS = {
+    "plain": lambda state: state,
+    "DataParallel": lambda state: prefixed(state, "module."),
+    "compiled": lambda state: prefixed(state, "_orig_mod."),
+    "compiled inside DataParallel": lambda state: prefixed(state, "_orig_mod.module."),
+    "ImageNet example": lambda state: {"state_dict": prefixed(state, "module."), "epoch": 3, "arch": "lenet5"},
+    "Lightning": lambda state: {"state_dict": prefixed(state, "model."), "epoch": 3},
+    "self-supervised": lambda state: {"model": prefixed(state, "backbone.") | {"head.weight": torch.ones(2)}},
+    "half with a prefix": lambda state: {
+        f"encoder.{name}" if place % 2 else name: value for place, (name, value) in enumerate(state.items())
+    },
+    "torchvision's reference": lambda state: {
+        "model": {name: torch.zeros_like(value) for name, value in state.items()},
+        "model_ema": prefixed(state, "module.") | {"n_averaged": torch.tensor(5)},
+        "args": argparse.Namespace(lr=0.1),
+        "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]},
+    },
+}
+
+
+@pytest.mark.parametrize("stored", STORED_AS.values(), ids=STORED_AS)
+def test_weights_are_found_in_what_training_scripts_store(tmp_path, stored):
+    before, network = build_network("lenet5", 3, (1, 16, 16)), build_network("lenet5", 3, (1, 16, 16))
+    torch.save(stored(before.body.state_dict()), tmp_path / "weights.pth")
+    reading = best_unwrapped(network, read_weights(tmp_path / "weights.pth"))
+    assert fit_weights(network, reading.state, "weights.pth") == []
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before.parameters(), strict=True))
+
+
+def test_what_was_taken_away_is_said(tmp_path):
+    network = build_network("lenet5", 3, (1, 16, 16))
+    stored = {"model": prefixed(network.body.state_dict(), "_orig_mod.module.")}
+    assert str(best_unwrapped(network, stored)) == "its 'model', names without '_orig_mod.module.'"
+    assert str(best_unwrapped(network, network.body.state_dict())) == ""
+
+
+def test_a_prefix_that_the_network_has_itself_stays():
+    network = build_network("vit_b_16", 3, (3, 32, 32))  # its blocks are called encoder.layers...
+    assert best_unwrapped(network, network.body.state_dict()).prefix == ""
+
+
+def test_of_weights_that_do_not_fit_names_and_shapes_of_both_sides_are_shown():
+    network = build_network("lenet5", 3, (1, 16, 16))
+    with pytest.raises(
+        DataError, match=r"it has stem\.weight \(2x2\), where the network has 0\.weight \(\d+x1x\dx\d\)"
+    ):
+        fit_weights(network, {"stem.weight": torch.ones(2, 2)}, "other")
+
+
+def test_weights_that_cannot_be_downloaded_are_named_with_their_address(monkeypatch, tmp_path):
+    def offline(*arguments, **settings):
+        raise URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "urlopen", offline)
+    monkeypatch.setattr("torch.hub.urlopen", offline)
+    with pytest.raises(
+        UsageError, match=r"fetch https://download\.pytorch\.org/models/resnet18-.*\.pth .*--weights resn"
+    ):
+        read_pretrained("resnet18")

@@ -1,5 +1,6 @@
 """train: what it takes, and how it says what is wrong with it."""
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -94,7 +95,9 @@ def test_one_colour_image_among_grey_ones_makes_the_input_colour_and_sizes_that_
 def test_one_odd_image_among_many_changes_nothing_and_there_is_a_warning_even_when_quiet(tmp_path, out):
     root = draw_folder(tmp_path / "project", each=5)
     (root / "oracle.csv").rename(root / "labels.csv")
-    Image.new("RGB", (17, 16), (200, 0, 0)).save(root / "images" / "004.png")
+    odd = Image.new("RGB", (17, 16), (200, 0, 0))
+    odd.putpixel((8, 8), (0, 0, 0))
+    odd.save(root / "images" / "004.png")
     ended = train(root, out, "--quiet")
     assert load_checkpoint(out).input_shape == (3, 16, 16)
     assert ended.stderr.splitlines() == [
@@ -233,3 +236,49 @@ def test_a_head_made_for_other_classes_is_not_taken_over_though_it_would_fit(fol
     before, after = (load_checkpoint(path).model.body for path in (out, tmp_path / "b.safetensors"))
     assert torch.equal(before[0].weight, after[0].weight)
     assert not torch.equal(before[-1].weight, after[-1].weight)
+
+
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_a_wrong_row_of_a_set_to_measure_on_is_found_before_anything_is_trained(folder, out, tmp_path, name):
+    wrong = write(tmp_path / "wrong.csv", "image,label", "000.png,dark", "absent.png,light")
+    ended = train(folder, out, f"--{name}", wrong)
+    assert_refused(ended, 3, out, f"{wrong}, line 3", "absent.png")
+    assert "training lenet5" not in ended.stderr
+
+
+@pytest.mark.parametrize("options", [("--arch", "timm_:resnet50"), ("--weights", "misfit.pth")])
+def test_networks_and_weights_are_checked_before_any_image_is_decoded(folder, out, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"stem.weight": torch.ones(2)}, "misfit.pth")
+    monkeypatch.setattr("dfal_cli.training.loading.load_examples", None)
+    ended = train(folder, out, *options)
+    assert ended.code in (2, 3)
+    assert "training lenet5" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_arch_that_is_not_the_checkpoints_is_refused_by_init_and_by_score(folder, out, tmp_path):
+    assert train(folder, out).code == 0
+    assert_refused(train(folder, tmp_path / "b.safetensors", "--init", out, "--arch", "vgg8"), 2,
+                   tmp_path / "b.safetensors", "--arch vgg8", "holds a lenet5")  # fmt: skip
+    scored = dfal("score", "--images", folder / "images", "--checkpoint", out, "--out", tmp_path / "s.parquet",
+                  "--arch", "vgg8")  # fmt: skip
+    assert (scored.code, "holds a lenet5" in scored.stderr) == (2, True)
+
+
+def test_what_the_images_are_trained_like_is_said_and_the_same_as_if_it_had_been_asked_for(folder, out):
+    ended = train(folder, out)
+    assert "training: --patience 5 --augment none" in ended.stderr
+    again = train(folder, out, "--patience", 5, "--augment", "none", "--validation-fraction", 0.2, "--json")
+    assert again.json["status"] == "up to date"
+
+
+def test_twins_of_validation_images_neither_train_nor_are_measured(tmp_path, out):
+    root = draw_folder(tmp_path / "project", each=12)
+    header, *rows = (root / "oracle.csv").read_text().splitlines()
+    for row in rows:
+        np.save(root / f"{row[:3]}.npy", np.full((1, 16, 16), 0.5, np.float32))
+    write(root / "labels.csv", f"{header},twin", *(f"{row},{row[:3]}.npy" for row in rows))
+    ended = train(root, out, "--validation-fraction", 0.5, "--json")
+    assert ended.json["counts"] == {"labelled": 24, "pseudo": 0, "twins": 12, "training": 12}
+    assert ended.json["validation"]["examples"] == 12

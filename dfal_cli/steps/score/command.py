@@ -15,7 +15,7 @@ from dfal_cli.device import FittingBatches, choose_device, first_batch_size, ful
 from dfal_cli.differences import differences
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import beside, locked
-from dfal_cli.images import Decoded, ImageSource, opened
+from dfal_cli.images import Decoded, ImageSource, flat_in_words, opened
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.models import quick_pooling
 from dfal_cli.path_options import check_paths
@@ -37,7 +37,7 @@ from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import Rows
 from dfal_cli.scoring.scored import Examining, score_all, tables_of
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
-from dfal_cli.scoring.soundness import PROBED, in_words, judge_scores, probe_network
+from dfal_cli.scoring.soundness import PROBED, in_words, judge_scores, probe_network, warn_unless_learnt
 from dfal_cli.steps.score.made_from import OTHERWISE, is_up_to_date, made_from, metadata_of
 from dfal_cli.steps.score.options import ScoreOptions, check
 from dfal_cli.steps.score.unreadable import report_unreadable, stop_if_too_many
@@ -115,6 +115,7 @@ def _score(
     scorer = _scorer(options, network, source, batches, reporter)
     measuring = _measuring(options, options.measure, network, batches, reporter)
     section = parts.section("pool")
+    warn_unless_learnt(network, reporter)
     for few in source.batches(candidates[:PROBED], network.input_shape, PROBED, options.workers):
         probe_network(network, few.pixels, batches, reporter)
     rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, further=measuring)
@@ -136,7 +137,9 @@ def _score(
     write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)
     outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
     reasons = rows.uncrossed_because()
-    judge_scores(rows.predicted(network.classes), outcomes, reasons, reporter)
+    judge_scores(rows.predicted(network.classes), network, outcomes, reasons, reporter)
+    if scorer.flat:
+        reporter.warn(flat_in_words(len(scorer.flat), len(rows)))
     if options.nearest is None:
         del outcomes[SKIPPED]
     counts = {

@@ -58,6 +58,8 @@ def check(options: ScoreOptions) -> None:
             raise UsageError(f"--measure {name}: {'every scores file has it' if name in SCORES_COLUMNS else others}")
         if MEASURES[name].vector and options.out.suffix.lower() == ".csv":
             raise UsageError(f"--measure {name}: a vector an image, which CSV cannot hold; let --out end in .parquet")
+    if options.twins_dir and not options.twins:
+        raise UsageError("--twins-dir: no twins are kept without --twins N")
     if options.nearest is not None and options.twins > options.nearest:
         raise UsageError(
             f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"

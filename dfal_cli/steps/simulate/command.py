@@ -60,7 +60,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
         machine = begun(stack.enter_context(Processes(PLAYING)), options, left)
         known = options.out / ROUNDS / CONTENTS
-        contents = contents_of(options.images, inputs.images, options.workers, known)
+        contents = contents_of(options.images, inputs.images, set(inputs.test[IMAGE]), options.workers, known)
         made = made_from(options, inputs, machine.kind, contents.digest)
         if not options.force:
             refuse_others(options.out, made)
@@ -69,6 +69,11 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             machine.check_networks(options, inputs, checked)
         if inputs.shortfall:
             reporter.warn(inputs.shortfall)
+        if contents.copies:
+            reporter.warn(
+                f"{contents.copies} of {len(inputs.test)} test images are copies of images in the oracle: "
+                "its accuracy says too much of new images"
+            )
         with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():  # they end, then the lock
             claim(options.out, made, force=options.force)
             keep_contents(known, contents)

@@ -4,7 +4,8 @@ Size and time do not tell: two files that are alike in both can change places. N
 decide by itself: a copy of the images (`cp -p`) continues the simulation.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -18,26 +19,33 @@ HASHED_AT_ONCE = 500
 
 
 class Contents(NamedTuple):
-    """Two digests of many files."""
+    """Two digests of many files, and how many of those to test on are copies of others."""
 
     states: str
     digest: str
     """Of their SHA-256."""
+    copies: int
 
 
-def contents_of(root: Path, images: Sequence[str], workers: int | None, known: Path) -> Contents:
-    """Hash the images; or take what `keep_contents` has written to `known` if no file has been touched since."""
+def contents_of(root: Path, images: Sequence[str], tested: Set[str], workers: int | None, known: Path) -> Contents:
+    """Hash the images; or take what `keep_contents` has written to `known` if no file has been touched since.
+
+    tested: those of the images that are in the test.
+    """
     states = fingerprint([stat_if_there(f"{root}/{image}") for image in images])
     match read_json(known):
-        case {"states": str(before), "digest": str(digest)} if before == states:
-            return Contents(states, digest)
+        case {"states": str(before), "digest": str(digest), "copies": int(copies)} if before == states:
+            return Contents(states, digest, copies)
 
     def hashed(part: Sequence[str]) -> list[str]:
         return [sha256_if_there(root / image) for image in part]
 
     parts = [images[start : start + HASHED_AT_ONCE] for start in range(0, len(images), HASHED_AT_ONCE)]
     with ThreadPoolExecutor(max(1, worker_count(workers)), thread_name_prefix="hash") as threads:
-        return Contents(states, fingerprint(list(threads.map(hashed, parts))))
+        hashes = list(threads.map(hashed, parts))
+    of_image = dict(zip(images, itertools.chain.from_iterable(hashes), strict=True))
+    others = {content for image, content in of_image.items() if image not in tested} - {""}
+    return Contents(states, fingerprint(hashes), sum(of_image[image] in others for image in tested))
 
 
 def keep_contents(known: Path, contents: Contents) -> None:

@@ -13,13 +13,14 @@ from dfal_cli.device import choose_device
 from dfal_cli.differences import how_else, origin
 from dfal_cli.errors import UsageError
 from dfal_cli.files import fingerprint, locked, settings_of, sha256_if_there
-from dfal_cli.images import ImageSource, opened
+from dfal_cli.images import ImageSource, are_flat, flat_in_words, opened
 from dfal_cli.models import Network
 from dfal_cli.pool import names_of
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import LABEL
 from dfal_cli.steps.train.options import PATHS, WITHOUT_EFFECT, TrainOptions, check
 from dfal_cli.steps.train.settled import Settled, prepared_start, say_what_was_settled, settle
+from dfal_cli.training.copies import warn_of_copies
 from dfal_cli.training.fitting import Schedule, best_epoch
 from dfal_cli.training.label_sets import LabelSets, read_label_sets
 from dfal_cli.training.loading import Loaded, load_all
@@ -49,17 +50,20 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
             names_of(source).renamed,
         )  # fmt: skip
         settled = settle(options, source, sets.labels, reporter)
-        shaped_by = _made_from(options, settled, sets.contents(sets.pictures(source)))
+        pictures = sets.pictures(source)
+        shaped_by = _made_from(options, settled, sets.contents(pictures))
         device = choose_device(options.device)
         state = TrainingState(options.out, _shaping_the_training(shaped_by), device, reporter)
         if options.out.exists() and not options.force:
             there = _already_there(options.out, shaped_by)
             state.remove()
             return there
+        warn_of_copies(sets, pictures, reporter)
         say_what_was_settled(settled, options, reporter)
         seeds = _seeds(options)
         start = prepared_start(settled, options, sets.classes, seeds[0], reporter)
         loaded = _loaded(options, settled, source, sets, reporter)
+        _warn_of_flat(loaded, reporter)
         reporter.note(f"training {settled.architecture} on {_in_words(loaded, sets)}, {device.type}")
         restarts = Restarts(lambda seed: start(seed).to(device), seeds, _schedule(options, settled), state, reporter)
         trained = restarts.train(loaded.training, loaded.validation)
@@ -126,6 +130,13 @@ def _loaded(
         source, sets, settled.shape, with_twins=options.twins, validation_fraction=settled.how.validation_fraction,
         seed=options.seed, workers=options.workers, reporter=reporter,
     )  # fmt: skip
+
+
+def _warn_of_flat(loaded: Loaded, reporter: Reporter) -> None:
+    sets = loaded.measured.values()
+    flat = sum(int(are_flat(examples.images.numpy()).sum()) for examples in sets)
+    if flat:
+        reporter.warn(flat_in_words(flat, sum(map(len, sets))))
 
 
 def _in_words(loaded: Loaded, sets: LabelSets) -> str:

@@ -10,7 +10,6 @@ from dfal_cli.architecture import default_architecture
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, trusted_architecture
 from dfal_cli.checkpoint_metadata import network_of
 from dfal_cli.console import Reporter
-from dfal_cli.errors import UsageError
 from dfal_cli.images import ImageSource, Shape
 from dfal_cli.models import Network
 from dfal_cli.steps.train.options import TrainOptions
@@ -97,7 +96,5 @@ def prepared_start(
 def _input_of_init(init: Path, options: TrainOptions) -> tuple[str, Shape]:
     """Architecture and input shape of the checkpoint."""
     arch = trusted_architecture(init, trust_code=options.trust_code, architecture=options.arch, option="--init")
-    if options.arch not in (None, arch):
-        raise UsageError(f"--arch {options.arch}: the --init checkpoint is a {arch}; leave one of the two out")
     _, _, shape = network_of(read_checkpoint_metadata(init))
     return arch, shape

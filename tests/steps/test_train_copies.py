@@ -1,0 +1,62 @@
+"""The same picture under two names, in what is trained on and in what is measured on."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import dfal, draw_divided_folder, write
+
+
+@pytest.fixture
+def house(in_tmp: Path) -> Path:
+    """pool.csv has labels for 16 images, test.csv for 8 others, of which two are copies of pool images."""
+    draw_divided_folder(in_tmp)
+    for copy, original in (("016.png", "000.png"), ("017.png", "001.png")):
+        shutil.copyfile(in_tmp / "images" / original, in_tmp / "images" / copy)
+    return in_tmp
+
+
+def warnings(*further: object) -> list[str]:
+    ended = dfal(
+        "train", "--images", "images", "--labels", "pool.csv", "--out", "m.safetensors", "--epochs", 1,
+        "--device", "cpu", "--json", *further,
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    return ended.json["warnings"]
+
+
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_copies_of_training_images_among_those_measured_on_are_counted(house: Path, name: str) -> None:
+    (warning,) = warnings(f"--{name}", "test.csv")
+    assert f"2 of 8 images in --{name}" in warning
+    assert "016.png is 000.png" in warning
+
+
+def test_an_image_in_both_under_one_name_is_not_counted_twice(house: Path) -> None:
+    write(house / "both.csv", "image,label", "000.png,dark", "018.png,dark")
+    (warning,) = warnings("--test", "both.csv")
+    assert "1 images are both in --labels and in --test" in warning
+
+
+def test_a_picture_labelled_in_two_ways_is_warned_of_with_both_names(house: Path) -> None:
+    shutil.copyfile(house / "images" / "000.png", house / "images" / "003.png")  # dark, and light
+    (warning,) = warnings()
+    assert "a picture is in --labels under several names with different labels" in warning
+    assert "000.png ('dark') and 003.png ('light')" in warning
+
+
+def test_missing_contents_equal_nothing(house: Path) -> None:
+    for name in ("016.png", "017.png"):
+        (house / "images" / name).unlink()
+    write(house / "test.csv", "image,label", "018.png,dark", "019.png,light")
+    assert warnings("--test", "test.csv") == []
+
+
+def test_simulate_counts_copies_between_oracle_and_test(house: Path) -> None:
+    ended = dfal(
+        "simulate", "--images", "images", "--labels", "pool.csv", "--test", "test.csv", "--out", "out", "--epochs", 1,
+        "--strategies", "random", "--initial", 4, "--count", 4, "--budget", 8, "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    assert any("2 of 8 test images are copies of images in the oracle" in text for text in ended.json["warnings"])

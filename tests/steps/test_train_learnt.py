@@ -1,0 +1,189 @@
+"""train and score: whether the network has learnt, and what its figures are worth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dfal_cli.checkpoint import read_checkpoint_metadata
+from dfal_cli.training.evaluation import Evaluation, evaluate
+from dfal_cli.training.examples import Examples
+from dfal_cli.training.metrics import decisive_set, metrics_of
+from tests.conftest import Ended, dfal, draw_folder, write
+
+STUBBORN = """
+import torch
+from torch import nn
+
+class Stubborn(nn.Module):  # learns nothing from the images: it names the class that most of them have
+    def __init__(self, num_classes):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(num_classes))
+
+    def forward(self, images):
+        return self.bias + 1e-3 * images.flatten(1).mean(1, keepdim=True)
+
+def network(num_classes, input_shape):
+    return Stubborn(num_classes)
+"""
+
+
+@pytest.fixture
+def house(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """80 images of two classes, labels.csv with 40 of them, test.csv with the others; a network that learns nothing."""
+    draw_folder(in_tmp, each=40)
+    header, *rows = (in_tmp / "oracle.csv").read_text().splitlines()
+    write(in_tmp / "labels.csv", header, *rows[:40])
+    write(in_tmp / "test.csv", header, *rows[40:])
+    write(in_tmp / "stubborn.py", STUBBORN)
+    monkeypatch.syspath_prepend(str(in_tmp))
+    return in_tmp
+
+
+def train(*further: object, out: str = "m.safetensors", labels: str = "labels.csv") -> Ended:
+    ended = dfal("train", "--images", "images", "--labels", labels, "--out", out, "--device", "cpu", "--json", *further)
+    assert ended.code == 0, ended.stderr
+    return ended
+
+
+def score(*further: object) -> Ended:
+    ended = dfal(
+        "score", "--images", "images", "--checkpoint", "m.safetensors", "--out", "s.parquet", "--trust-code",
+        "--device", "cpu", "--nearest", 0, "--json", *further,
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    return ended
+
+
+def test_a_network_that_learns_nothing_is_warned_of_with_the_numbers_and_what_to_do(house: Path) -> None:
+    ended = train("--arch", "stubborn:network", "--epochs", 3, "--test", "test.csv")
+    (warning,) = ended.json["warnings"]
+    assert "test: 50.0 % of 40 images right (35 to 65 %)" in warning
+    assert "always naming the largest class would be right on 50.0 %" in warning
+    for remedy in ("--pretrained", "--image-size", "--patience", "--augment"):
+        assert remedy in warning
+    assert ended.json["learnt"] is False
+    assert read_checkpoint_metadata(Path("m.safetensors"))["metrics"]["learnt"] is False
+
+
+def test_score_repeats_it_and_counts_predictions_that_are_all_one_class(house: Path) -> None:
+    train("--arch", "stubborn:network", "--epochs", 1, "--test", "test.csv")
+    warnings = " ".join(score().json["warnings"])
+    assert "no better than guessing" in warnings
+    assert "all 80 images are predicted as" in warnings
+
+
+def test_a_network_that_has_learnt_is_not_warned_of(house: Path) -> None:
+    ended = train("--epochs", 15, "--test", "test.csv")
+    assert ended.json["warnings"] == []
+    assert ended.json["learnt"] is True
+    low, high = ended.json["test"]["interval"]
+    assert 0.5 < low <= ended.json["test"]["accuracy"] <= high <= 1
+    assert ended.json["training"]["examples"] == 40
+    assert score().json["warnings"] == []
+
+
+def test_too_few_images_prove_nothing_either_way(house: Path) -> None:
+    write(house / "few.csv", *(house / "labels.csv").read_text().splitlines()[:9])
+    ended = train("--arch", "stubborn:network", "--epochs", 1, labels="few.csv")
+    assert ended.json["learnt"] is None
+    assert ended.json["warnings"] == []
+    assert "cannot be told" in ended.stderr
+
+
+def test_the_validation_figure_comes_with_its_interval_and_few_images_are_said_to_tell_little(house: Path) -> None:
+    write(house / "validation.csv", *(house / "test.csv").read_text().splitlines()[:13])
+    ended = train("--arch", "stubborn:network", "--epochs", 1, "--validation", "validation.csv")
+    assert "validation: 50.0 % of 12 images right (25 to 75 %)" in ended.stderr
+    assert "12 validation images tell little: of new images 25 to 75 % may be right" in ended.stderr
+
+
+def summary(accuracy: float, examples: int, share: float) -> dict[str, float]:
+    return {"accuracy": accuracy, "examples": examples, "largest_share": share}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "decisive"),
+    [
+        ({"test": summary(0.1, 100, 0.1), "training": summary(0.9, 100, 0.1)}, "test"),
+        ({"validation": summary(0.5, 12, 0.5), "training": summary(0.1, 78, 0.1)}, "training"),
+        ({"validation": summary(1.0, 12, 0.5), "training": summary(0.1, 78, 0.1)}, "validation"),
+        ({"test": summary(0.5, 12, 0.5), "training": summary(0.5, 12, 0.5)}, None),
+    ],
+)
+def test_the_first_set_that_shows_it_or_is_large_enough_decides(metrics: dict, decisive: str | None) -> None:
+    assert decisive_set(metrics) == decisive
+
+
+def predicting(*weights: float) -> torch.nn.Module:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, len(weights)))
+    with torch.no_grad():
+        network[1].weight.zero_()
+        network[1].bias.copy_(torch.tensor(weights))
+    return network
+
+
+def examples(*labels: int) -> Examples:
+    none = torch.empty(0, 1, 1, 1)
+    return Examples(
+        torch.zeros(len(labels), 1, 1, 1, dtype=torch.uint8), torch.tensor(labels), none, torch.tensor([], dtype=int)
+    )
+
+
+def test_images_of_classes_without_an_output_are_wrong_and_out_of_the_loss() -> None:
+    evaluation = evaluate(predicting(1.0, 0.0), examples(0, 0, 1, 2, 3).ready(torch.device("cpu")), 2)
+    known = evaluate(predicting(1.0, 0.0), examples(0, 0, 1).ready(torch.device("cpu")), 2)
+    assert evaluation.confusion.tolist() == [[2, 0], [1, 0], [1, 0], [1, 0]]
+    assert evaluation.accuracy == 2 / 5
+    assert evaluation.largest_share == 2 / 5
+    assert evaluation.class_accuracy == [1.0, 0.0, 0.0, 0.0]
+    assert evaluation.loss == known.loss
+
+
+def test_the_most_frequent_mistakes_are_told_largest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    confusion = torch.tensor([[5, 1, 0], [0, 5, 4], [2, 0, 5]])
+    monkeypatch.setattr("dfal_cli.training.metrics.evaluate", lambda *arguments: Evaluation(0.1, confusion))
+    best, measured = type("Best", (), {"epoch": 1}), {"test": (examples(0), ("a", "b", "c"))}
+    from dfal_cli.console import Silent
+
+    told = metrics_of(predicting(1.0, 0.0, 0.0), best, 3, measured, Silent())  # type: ignore[arg-type]
+    assert told["test"]["confused"] == [("b", "c", 4), ("c", "a", 2), ("a", "b", 1)]
+
+
+def test_of_many_classes_only_the_worst_are_shown_and_json_has_all(house: Path) -> None:
+    rows = (house / "oracle.csv").read_text().splitlines()[1:]
+    names = [row.split(",")[0] for row in rows]
+    write(house / "many.csv", "image,label", *(f"{name},species {place % 40}" for place, name in enumerate(names)))
+    ended = train("--epochs", 1, "--test", "many.csv", labels="many.csv")
+    assert len(ended.json["test"]["confusion"]) == 40
+    assert len(ended.json["test"]["confused"]) == 5
+    assert "the 10 worst of 40 classes (--json has all)" in ended.stderr
+    assert max(map(len, ended.stderr.splitlines())) < 300
+
+
+def test_score_counts_nearly_all_predictions_of_one_class_unless_the_labels_are_like_that(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train("--epochs", 1)
+    monkeypatch.setattr("dfal_cli.scoring.rows.Rows.predicted", lambda rows, classes: ["dark"] * 75 + ["light"] * 5)
+    assert any("75 of 80 images (94 %) are predicted as 'dark'" in warning for warning in score().json["warnings"])
+    monkeypatch.setattr("dfal_cli.scoring.soundness._share_of_labels", lambda name, metadata: 0.95)
+    assert not any("are predicted as" in warning for warning in score("--force").json["warnings"])
+
+
+def test_the_checkpoint_tells_how_many_labels_each_class_had(house: Path) -> None:
+    train("--epochs", 1, "--class-names", "dark,light,unseen")
+    assert read_checkpoint_metadata(Path("m.safetensors"))["label_counts"] == {"dark": 20, "light": 20, "unseen": 0}
+
+
+def test_images_that_decode_to_one_flat_colour_are_counted(house: Path) -> None:
+    """White on transparency is white on white."""
+    for name in ("000.png", "001.png", "040.png"):
+        pixels = np.full((16, 16, 4), 255, np.uint8)
+        pixels[4:8, :, 3] = 0
+        Image.fromarray(pixels).save(house / "images" / name)
+    ended = train("--epochs", 1, "--test", "test.csv")
+    assert any("3 of 80 images are one flat colour" in warning for warning in ended.json["warnings"])
+    assert any("3 of 80 images are one flat colour" in warning for warning in score().json["warnings"])
