@@ -5,13 +5,15 @@
 #
 # For your own images copy it, change the settings below and leave ORACLE empty. Then put it into cron:
 #   15 2 * * *  cd /data/birds && PATH="/opt/dfal/.venv/bin:$PATH" bash round.sh --quiet
-# Run it as often as you like: a step whose output is there already says "up to date". Options that every command of
-# dfal has (--quiet) may follow; the exit code is that of the command that could not do its work.
+# Run it as often as you like. Options that every command of dfal has (--quiet) may follow; the exit code is that of the
+# command that could not do its work.
 #
 # Every round has its own numbered folder, and nothing in it changes once the next one has begun:
 #   rounds/000/queries.csv                       a random first list: nothing is trained yet
-#   rounds/001/labels.csv model.safetensors scores.parquet queries.csv preview.html
+#   rounds/001/labels.csv model.safetensors train.json scores.parquet queries.csv preview.html
 #   rounds/002/labels.csv ...                    the labels of round 1 and the answers to its list; and so on
+# Change settings whenever you like. Once a round has its list, nothing of it is made again: they count from the next
+# round on. A night that ended before that is done again with the new ones.
 set -euo pipefail
 shopt -s inherit_errexit # a command that fails inside $(...) ends the script too, with its own exit code
 
@@ -22,6 +24,13 @@ ROUNDS=${ROUNDS-$here/rounds}     # where the numbered folders go
 ORACLE=${ORACLE-$here/oracle.csv} # answers by itself; empty: a person fills in rounds/NNN/queries.csv
 LABELS=${LABELS-}                 # labels to begin with, if there are any; empty: start from none
 NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: an answer may name a class that no label has had yet
+CLASSES=${CLASSES-}               # classes that answers may name in any case, a,b,c; empty: those of the labels
+
+ARCH=${ARCH-}                     # the network; empty: dfal chooses
+IMAGE_SIZE=${IMAGE_SIZE-}         # side of its input in pixels; empty: as the images, or 224
+EPOCHS=${EPOCHS-}                 # at most so many; empty: 100
+RESTARTS=${RESTARTS-5}            # keep the best of so many trainings, as in the paper
+CONFIG=${CONFIG-}                 # any other options: a dfal.yaml with a section per command; empty: none
 
 COUNT=${COUNT-40}                 # labels a round
 STRATEGY=${STRATEGY-dfal}         # what to ask about: see `dfal select --help`
@@ -29,9 +38,13 @@ LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: go
 CACHE=${CACHE-}                   # a folder that keeps decoded images from night to night; empty: decode them anew
 DFAL=${DFAL-dfal}                 # or: python3 -m dfal_cli
 
-options=("$@")
+configured=(${CONFIG:+--config "$CONFIG"})
+options=("${configured[@]}" "$@")
+network=(${ARCH:+--arch "$ARCH"})
+training=(${IMAGE_SIZE:+--image-size "$IMAGE_SIZE"} ${EPOCHS:+--epochs "$EPOCHS"} ${RESTARTS:+--restarts "$RESTARTS"})
 measured=(${TEST:+--test "$TEST"})
 outside=(${TEST:+--exclude "$TEST"})
+spelt=(${CLASSES:+--class-names "$CLASSES"} ${NEW_CLASSES:+--allow-new-classes})
 cached=(${CACHE:+--cache "$CACHE"})
 
 # What each strategy needs of `score`: as many certain margins, and twins, as it looks at, or further measures.
@@ -53,14 +66,59 @@ number() {
     python3 -c 'import functools, json, sys; print(functools.reduce(dict.get, sys.argv[2:], json.loads(sys.argv[1])))' "$@"
 }
 
-# Train on a round's labels, from scratch, best of five by validation loss, as in the paper; say how good it is.
+# Run a command that writes a file. Nothing has been asked in this round yet, so what stands there and was made in another
+# way (exit code 2: other settings, images or labels since an unfinished night) is made anew.
+produce() {
+    local file=$1 code=0
+    shift
+    "$@" "${options[@]}" || code=$?
+    if [ "$code" -eq 2 ] && [ -e "$file" ]; then
+        echo "$file: making it anew" >&2
+        "$@" "${options[@]}" --force
+    else
+        return "$code"
+    fi
+}
+
+# Train on a round's labels, from scratch.
 train() {
-    local now json guesses=() before
-    now=$(folder "$1") before=$(folder $(($1 - 1)))
-    if [ -e "$before/queries.csv.pseudo.csv" ]; then guesses=(--pseudo-labels "$before/queries.csv.pseudo.csv"); fi
-    json=$($DFAL train --images "$IMAGES" --labels "$now/labels.csv" "${guesses[@]}" "${measured[@]}" --restarts 5 \
-        --seed "$1" --out "$now/model.safetensors" --json "${cached[@]}" "${options[@]}")
-    echo "round $1: $(number "$json" counts labelled) labels${TEST:+, test accuracy $(number "$json" test accuracy)}"
+    local now guesses
+    now=$(folder "$1") guesses=$(folder $(($1 - 1)))/queries.csv.pseudo.csv
+    if [ ! -e "$guesses" ]; then guesses=; fi
+    produce "$now/model.safetensors" $DFAL train --images "$IMAGES" --labels "$now/labels.csv" "${measured[@]}" \
+        ${guesses:+--pseudo-labels "$guesses"} "${network[@]}" "${training[@]}" "${cached[@]}" \
+        --seed "$1" --out "$now/model.safetensors" --json >"$now/train.json.new"
+    mv "$now/train.json.new" "$now/train.json"
+}
+
+# Score the pool, and ask about the best of it. The list comes last: a round that has it is complete.
+ask() {
+    local now
+    now=$(folder "$1")
+    produce "$now/scores.parquet" $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
+        "${network[@]}" "${cached[@]}" --checkpoint "$now/model.safetensors" --out "$now/scores.parquet"
+    $DFAL select --scores "$now/scores.parquet" --labels "$now/labels.csv" --count "$COUNT" --strategy "$STRATEGY" \
+        --round "$1" --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
+}
+
+# A round in one line: labels so far, how good the network is, how much better than before, and what it confuses.
+report() {
+    if [ ! -e "$(folder "$1")/train.json" ]; then return; fi
+    python3 - "$1" "$(folder "$1")/train.json" "$(folder $(($1 - 1)))/train.json" <<'PYTHON'
+import json, os, sys
+number, *files = sys.argv[1:]
+now, before = (json.load(open(file, encoding="utf-8")) if os.path.exists(file) else {} for file in files)
+line = f"round {number}: {now['counts']['labelled']} labels"
+for kind in [kind for kind in ("test", "validation") if kind in now][:1]:
+    measured, accuracy = now[kind], 100 * now[kind]["accuracy"]
+    low, high = (100 * end for end in measured["interval"])
+    line += f", {kind} accuracy {accuracy:.1f} % ({low:.0f} to {high:.0f}, {measured['examples']} images)"
+    if kind in before:
+        line += f", {accuracy - 100 * before[kind]['accuracy']:+.1f} points since round {int(number) - 1}"
+    confused = [f"{true} taken for {taken} ({times})" for true, taken, times in measured["confused"][:3]]
+    line += f"; confused most: {', '.join(confused)}" if confused else ""
+print(line)
+PYTHON
 }
 
 # The oracle writes its labels into a query list, as a person would in a spreadsheet.
@@ -78,7 +136,7 @@ PYTHON
 }
 
 if [ -n "$LABELS" ] && [ ! -e "$(folder 1)/labels.csv" ]; then
-    $DFAL merge --queries "$LABELS" --labels "$(folder 1)/labels.csv" "${options[@]}"
+    $DFAL merge --queries "$LABELS" --labels "$(folder 1)/labels.csv" "${spelt[@]}" "${options[@]}"
 fi
 
 # Begin with the newest round: it may have been interrupted anywhere, or its list may have been answered today.
@@ -88,26 +146,25 @@ while [ -e "$(folder $((round + 1)))/labels.csv" ]; do round=$((round + 1)); don
 while true; do
     now=$(folder "$round")
     next=$(folder $((round + 1)))
-    if [ "$round" -eq 0 ]; then
+    if [ -e "$now/queries.csv" ]; then
+        report "$round"
+    elif [ "$round" -eq 0 ]; then
         $DFAL select --images "$IMAGES" "${outside[@]}" --strategy random --count "$COUNT" \
             --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
     else
-        trained=$(train "$round")
+        train "$round"
         if [ -n "$LAST" ] && [ "$round" -ge "$LAST" ]; then
             break
         fi
-        $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
-            --checkpoint "$now/model.safetensors" --out "$now/scores.parquet" "${cached[@]}" "${options[@]}"
-        $DFAL select --scores "$now/scores.parquet" --labels "$now/labels.csv" --count "$COUNT" \
-            --strategy "$STRATEGY" --round "$round" \
-            --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
+        report "$round"
+        ask "$round"
     fi
 
     if [ -n "$ORACLE" ]; then
         answer "$now/queries.csv"
     fi
-    merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" ${NEW_CLASSES:+--allow-new-classes})
-    json=$($DFAL "${merge[@]}" --dry-run --json --quiet)
+    merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" "${spelt[@]}")
+    json=$($DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet)
     left=$(number "$json" counts left)
     if [ "$left" -gt 0 ]; then
         echo "waiting for $left answers in $now/queries.csv (look at $now/preview.html)"
@@ -117,5 +174,5 @@ while true; do
     round=$((round + 1))
 done
 
-echo "before: $(train 1)"
-echo "after:  $trained (the last round: LAST=$LAST)"
+echo "before: $(report 1)"
+echo "after:  $(report "$round") (the last round: LAST=$LAST)"

@@ -98,12 +98,18 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
     if left.empty:
         raise DataError(f"{scores}: no image is left to ask about: all are labelled or excluded")
     _check_certain(options, scored, left)
-    labelled = None
+    pool = Pool(left)
     if STRATEGIES[options.strategy].labelled:
-        labelled = _labelled_embeddings(scores, table, is_taken, taken.labels, reporter)
-    is_there = source.is_there if source else lambda image: True
+        pool = Pool(left, _labelled_embeddings(scores, table, is_taken, taken.labels, reporter))
     made_from = metadata.get("made_from") or sha256_of(scores)
-    return Candidates(Pool(left, labelled), taken.counts(table[IMAGE]), root, is_there, metadata, made_from)
+    return Candidates(pool, taken.counts(table[IMAGE]), root, _looker(source), metadata, made_from)
+
+
+def _looker(source: ImageSource | None) -> Callable[[str], bool]:
+    """What tells whether anything of an image's name is there; where nobody can look, it is taken for granted."""
+    if isinstance(source, ImageFolder):
+        return lambda image: source.state_of(image) is not None
+    return source.is_there if source else lambda image: True
 
 
 def _read(options: SelectOptions, scores: Path, reporter: Reporter) -> ScoresFile:

@@ -1,0 +1,160 @@
+"""The nightly script goes on from whatever people, spreadsheets, changed settings and kills have left."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import write
+from tests.nights import Nights, files_of, labels_of
+from tests.steps.test_select_again import EDITS, as_csv
+
+
+@pytest.fixture
+def nights(in_tmp: Path) -> Nights:
+    """Nothing has been asked yet."""
+    return Nights(in_tmp)
+
+
+def test_a_list_is_merged_however_a_spreadsheet_saved_it(nights: Nights) -> None:
+    nights()
+    for number, (name, edit) in enumerate(EDITS.items()):  # a night each
+        nights.answer(number, edit)
+        merged = set(pd.read_csv(f"rounds/{number:03d}/queries.csv", sep=None, engine="python", dtype=str)["image"])
+        ended = nights("--quiet")
+        assert ended.code == 0, (name, ended.stderr)
+        assert f"waiting for 3 answers in rounds/{number + 1:03d}/queries.csv" in ended.stdout, name
+        labels = labels_of(number + 1)
+        assert {image.removeprefix("./") for image in merged} <= set(labels), name
+        assert all(label == nights.oracle[image] for image, label in labels.items())
+
+
+@pytest.mark.parametrize("name", [name for name in EDITS if name != "filtered"])
+def test_a_list_that_is_half_answered_is_waited_for_however_it_was_saved(nights: Nights, name: str) -> None:
+    nights()
+    nights.answer(0, lambda table: EDITS[name](table[::-1]), rows=1)
+    before = files_of(0)
+    ended = nights("--quiet")
+    left = 1 if name == "all of it" else 2  # which deletes a row
+    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.stdout == f"waiting for {left} answers in rounds/000/queries.csv (look at rounds/000/preview.html)\n"
+    assert files_of(0) == before
+
+
+CHANGES = {"COUNT": 4, "EPOCHS": 2, "ARCH": "lenet5", "IMAGE_SIZE": 20}
+
+
+@pytest.mark.parametrize(("setting", "value"), CHANGES.items(), ids=CHANGES)
+def test_a_changed_setting_counts_from_the_next_round_on(nights: Nights, setting: str, value: object) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    nights()
+    changed = {setting: value}
+    for rows in (0, 1, 3):  # nothing answered yet, some, all
+        nights.answer(1, as_csv, rows)
+        before = files_of(1)
+        ended = nights(**changed)
+        assert (ended.code, "anew" in ended.stderr) == (0, False), ended.stderr
+        assert files_of(1) == before
+    said = f"waiting for {changed.get('COUNT', 3)} answers in rounds/002/queries.csv"
+    assert said in ended.stdout
+
+
+@pytest.mark.parametrize(("setting", "value"), CHANGES.items(), ids=CHANGES)
+@pytest.mark.parametrize("left", [["model.safetensors"], ["model.safetensors", "scores.parquet"]], ids=len)
+def test_a_night_that_was_killed_is_done_again_with_the_settings_of_the_day(
+    nights: Nights, left: list[str], setting: str, value: object
+) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    nights()
+    for file in {"scores.parquet", "queries.csv", "preview.html"} - set(left):
+        Path("rounds/001", file).unlink()
+    ended = nights(**{setting: value})
+    assert ended.code == 0, ended.stderr
+    assert f"waiting for {value if setting == 'COUNT' else 3} answers in rounds/001/queries.csv" in ended.stdout
+    if setting != "COUNT":
+        option = f"--{setting.lower().replace('_', '-')}"
+        assert re.search(rf"model.safetensors: exists, and was made with(out)? {option} ", ended.stderr), ended.stderr
+
+
+def test_a_night_that_was_killed_is_done_again_when_images_and_labels_have_changed(nights: Nights) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    nights()
+    Path("rounds/001/queries.csv").unlink()
+    labels = labels_of(1)
+    gone = next(image for image in list(nights.oracle)[8:] if image not in labels)
+    Path("images", gone).unlink()
+    first, *others = labels
+    write(Path("rounds/001/labels.csv"), "image,label", f"{first},light", *(f"{image},dark" for image in others))
+    ended = nights()
+    assert ended.code == 0, ended.stderr
+    assert "was made from other --labels" in ended.stderr
+    assert "waiting for 3 answers in rounds/001/queries.csv" in ended.stdout
+
+
+def test_a_wrong_answer_stops_the_night_until_it_is_corrected(nights: Nights) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    nights()
+    nights.answer(1, lambda table: as_csv(table.assign(label="drak")))
+    before = files_of(1)
+    for _ in range(2):
+        ended = nights("--quiet")
+        assert (ended.code, "'drak' is a new class" in ended.stderr) == (3, True), ended.stderr
+        assert files_of(1) == before
+        assert not Path("rounds/002").exists()
+    nights.answer(1, as_csv)
+    ended = nights("--quiet", EPOCHS=2)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert "waiting for 3 answers in rounds/002/queries.csv" in ended.stdout
+
+
+def test_with_classes_named_a_slip_in_the_very_first_list_stops_the_night(nights: Nights) -> None:
+    nights()
+    nights.answer(0, lambda table: as_csv(table.assign(label=["dark", "lihgt", "light"])))
+    ended = nights(CLASSES="dark,light")
+    assert (ended.code, "'lihgt'" in ended.stderr) == (3, True), ended.stderr
+    nights.answer(0, as_csv)
+    assert nights(CLASSES="dark,light").code == 0
+
+
+def test_every_night_says_how_good_the_network_is_and_how_much_better_than_before(nights: Nights) -> None:
+    assert nights("--quiet").stdout.splitlines()[-1].startswith("waiting for 3 answers in rounds/000")
+    nights.answer(0, as_csv)
+    measured = r"test accuracy \d+\.\d % \(\d+ to \d+, 8 images\)"
+    confused = r"(; confused most: (dark|light) taken for (dark|light) \(\d+\))?"
+    said = nights("--quiet").stdout
+    assert re.search(rf"^round 1: 3 labels, {measured}{confused}$", said, re.MULTILINE), said
+    nights.answer(1, as_csv)
+    said = nights("--quiet").stdout
+    line = rf"^round 2: 6 labels, {measured}, [+-]\d+\.\d points since round 1{confused}$"
+    assert re.search(line, said, re.MULTILINE), said
+    again = nights("--quiet").stdout
+    assert re.search(line, again, re.MULTILINE), "also on a night without training"
+
+
+def test_further_options_stand_in_a_file_and_without_a_test_the_validation_is_told(nights: Nights) -> None:
+    shutil.copy("test.csv", "validation.csv")
+    write(Path("dfal.yaml"), "train:", "  validation: validation.csv", "  restarts: 2", "merge:", "  on-conflict: keep")
+    settings = {"CONFIG": "dfal.yaml", "TEST": "", "RESTARTS": ""}
+    nights(**settings)
+    nights.answer(0, as_csv)
+    ended = nights(**settings)
+    assert "round 1: 3 labels, validation accuracy " in ended.stdout, ended.stderr
+    assert '"restart": 2' in Path("rounds/001/train.json").read_text()
+
+
+def test_the_oracle_plays_to_the_last_round_and_says_what_it_brought(nights: Nights) -> None:
+    settings = {"ORACLE": "oracle.csv", "LAST": 2, "STRATEGY": "ceal"}
+    for _ in range(2):
+        ended = nights("--quiet", **settings)
+        assert ended.code == 0, ended.stderr
+        before, after = ended.stdout.splitlines()[-2:]
+        assert before.startswith("before: round 1: 3 labels, test accuracy ")
+        assert after.startswith("after:  round 2: 6 labels, test accuracy ")
+        assert after.endswith(" (the last round: LAST=2)")
+    assert len(labels_of(2)) == 6
