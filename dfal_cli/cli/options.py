@@ -81,6 +81,14 @@ FollowLinks = Annotated[
 Labels = Annotated[
     list[Path], option("--labels", help="Labels file (image,label); may be repeated.", panel=IN, metavar="CSV")
 ]
+LabelsFromFolders = Annotated[
+    bool,
+    option(
+        "--labels-from-folders",
+        help="Instead of --labels: an image's class is the name of the folder it lies in.",
+        panel=IN,
+    ),
+]
 Exclude = Annotated[
     list[Path],
     option(

@@ -26,6 +26,7 @@ from dfal_cli.cli.options import (
     Images,
     ImageSize,
     Json,
+    LabelsFromFolders,
     LearningRate,
     MaxIterations,
     Monitor,
@@ -51,12 +52,13 @@ ROUNDS = "Rounds"
 def simulate(
     context: typer.Context,
     images: Images,
-    labels: Annotated[
-        list[Path], option("--labels", help="The oracle: a label for every pool image.", panel=IN, metavar="CSV")
-    ],
     test: Annotated[list[Path], option("--test", help="Labels file to measure on.", panel=IN, metavar="CSV")],
     out: Annotated[Path, option("--out", help="Folder for tables, curves and report.", panel=OUT, metavar="DIR")],
     follow_links: FollowLinks = False,
+    labels: Annotated[
+        list[Path], option("--labels", help="The oracle: a label for every pool image.", panel=IN, metavar="CSV")
+    ] = [],  # noqa: B006 - typer copies it
+    labels_from_folders: LabelsFromFolders = False,
     strategies: Annotated[
         str,
         option(

@@ -26,6 +26,7 @@ from dfal_cli.cli.options import (
     ImageSize,
     Json,
     Labels,
+    LabelsFromFolders,
     LearningRate,
     Monitor,
     Patience,
@@ -46,12 +47,13 @@ from dfal_cli.cli.run import running
 def train(
     context: typer.Context,
     images: Images,
-    labels: Labels,
     out: Annotated[Path, option("--out", help="Checkpoint to write (.safetensors).", panel=OUT, metavar="FILE")],
+    labels: Labels = [],  # noqa: B006 - typer copies it
+    labels_from_folders: LabelsFromFolders = False,
     validation: Annotated[
         list[Path],
         option("--validation", help="Labels file for early stopping, instead of a split.", panel=IN, metavar="CSV"),
-    ] = [],  # noqa: B006 - typer copies it
+    ] = [],  # noqa: B006
     test: Annotated[
         list[Path], option("--test", help="Labels file to report the accuracy on.", panel=IN, metavar="CSV")
     ] = [],  # noqa: B006

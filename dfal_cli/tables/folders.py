@@ -1,6 +1,7 @@
 """Labels from a folder per class: an image's class is the name of the folder that directly holds it."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -12,13 +13,17 @@ class FolderLabels(NamedTuple):
     """What folders say of images."""
 
     table: pd.DataFrame
-    """Columns image, label, twin (always "")."""
-    without_class: int
-    """How many images lie in no folder, and have no row."""
+    """As `read_labels_files` makes it, without twins; its `file` is the image root."""
+    left_out: str
+    """In words, how many images lie directly in the image root, and have no row; mostly ""."""
 
 
-def labels_from_folders(images: Iterable[str]) -> FolderLabels:
-    """The labels of images, which are paths relative to the image root."""
+def labels_from_folders(root: Path, images: Iterable[str]) -> FolderLabels:
+    """The labels of images under an image root, which are named by their paths relative to it."""
     named = [(image, image.rpartition("/")[0]) for image in images]
-    rows = [(image, folders.rpartition("/")[2], "") for image, folders in named if folders]
-    return FolderLabels(pd.DataFrame(rows, columns=[IMAGE, LABEL, TWIN], dtype=str), len(named) - len(rows))
+    rows = [(image, folders.rpartition("/")[2], "", str(root)) for image, folders in named if folders]
+    table = pd.DataFrame(rows, columns=[IMAGE, LABEL, TWIN, "file"], dtype=str)
+    count = len(named) - len(rows)
+    lie = "images lie" if count > 1 else "image lies"
+    left_out = f"{count} {lie} directly in {root}, where no folder tells the class"
+    return FolderLabels(table.assign(row=range(len(table))), left_out if count else "")

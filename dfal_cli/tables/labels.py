@@ -8,7 +8,7 @@ import pandas as pd
 from dfal_cli.errors import DataError, shown
 from dfal_cli.relative import folder_of
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
-from dfal_cli.tables.csv_files import OWN, line_of, read_csv, write_csv
+from dfal_cli.tables.csv_files import OWN, line_of, place_of, read_csv, write_csv
 from dfal_cli.tables.csv_rows import Dialect
 from dfal_cli.tables.names import Matching, as_written
 
@@ -98,7 +98,7 @@ def _check_agreement(table: pd.DataFrame) -> None:
     if len(differing):
         image = differing.index[0]
         said = [
-            f"{shown(row[LABEL])} in {row['file']}, line {line_of(Path(row['file']), row['row'])}"
+            f"{shown(row[LABEL])} in {place_of(Path(row['file']), row['row'])}"
             for row in table[table[IMAGE] == image].to_dict("records")
         ]
         raise DataError(f"image {shown(image)}: {'; '.join(said)}: the labels files must agree")

@@ -16,7 +16,7 @@ from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
 from dfal_cli.pool import names_of
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
-from dfal_cli.tables import line_of
+from dfal_cli.tables import place_of
 from dfal_cli.twins import MisfitTwinError, TwinError, read_twin
 
 DECODED_AT_ONCE = 64
@@ -182,10 +182,10 @@ def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
 
 
 def _unreadable(images: ImageSource, row: "dict[Any, str] | pd.Series[str]", reason: str) -> DataError:
-    line = line_of(Path(row["file"]), int(row["row"]))
     if not images.is_there(row[IMAGE]):
         reason += names_of(images).hint(row[IMAGE])
-    return DataError(f"{row['file']}, line {line}: image {shown(row[IMAGE])}: {reason}; mend it, or label it __skip__")
+    place = place_of(Path(row["file"]), row["row"])
+    return DataError(f"{place}: image {shown(row[IMAGE])}: {reason}; mend it, or label it __skip__")
 
 
 def check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
@@ -193,7 +193,5 @@ def check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
     strangers = table[~table[LABEL].isin(classes)]
     if len(strangers):
         row = strangers.iloc[0]
-        line = line_of(Path(row["file"]), int(row["row"]))
-        raise DataError(
-            f"{row['file']}, line {line}: label {shown(row[LABEL])} is not among --class-names: {listed(classes)}"
-        )
+        place = place_of(Path(row["file"]), row["row"])
+        raise DataError(f"{place}: label {shown(row[LABEL])} is not among --class-names: {listed(classes)}")

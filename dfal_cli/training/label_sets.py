@@ -12,7 +12,15 @@ from dfal_cli.errors import DataError, listed
 from dfal_cli.files import digest_of_many, sha256_if_there
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
-from dfal_cli.tables import Matching, as_written, labelled_rows, read_labels_files, read_pseudo_labels, settled_images
+from dfal_cli.tables import (
+    Matching,
+    as_written,
+    labelled_rows,
+    labels_from_folders,
+    read_labels_files,
+    read_pseudo_labels,
+    settled_images,
+)
 from dfal_cli.training.examples import check_labels, settle_classes
 
 
@@ -60,13 +68,18 @@ def read_label_sets(
     class_names: Sequence[str] | None,
     reporter: Reporter,
     matching: Matching = as_written,
+    of_folders: pd.DataFrame | None = None,
 ) -> LabelSets:
     """Read the files and settle the classes: those of the labels to train on, unless they are named.
+
+    of_folders: what to train on in place of `labels`, except for what is measured on.
 
     Raises UsageError if a file does not exist, DataError if one is not what it should be or has no label.
     """
     files = {"labels": labels, "validation": validation, "test": test}
     told = {name: read_labels_files(paths, matching) for name, paths in files.items()}
+    if of_folders is not None:
+        told["labels"] = _without_measured(of_folders, told, reporter)
     tables = {name: labelled_rows(table) for name, table in told.items()}
     if tables["labels"].empty:
         raise DataError(f"{labels[0]}: no image has a label yet; `dfal select --strategy random` starts a list")
@@ -86,6 +99,26 @@ def read_label_sets(
     if left_out:
         reporter.note(f"{left_out} pseudo-labels are left out: their images are in --labels, --validation or --test")
     return LabelSets(**tables, pseudo_labels=guessed, classes=classes)
+
+
+def folder_labels(images: ImageSource, reporter: Reporter) -> pd.DataFrame:
+    """The labels that the folders of the images give, as `read_labels_files` makes them. Raises DataError if none."""
+    table, left_out = labels_from_folders(images.root, images.listing().images)
+    if left_out:
+        reporter.warn(left_out)
+    if table.empty:
+        raise DataError(f"{images.root}: holds no folder of images, so there are no classes (--labels-from-folders)")
+    return table
+
+
+def _without_measured(of_folders: pd.DataFrame, told: Mapping[str, pd.DataFrame], reporter: Reporter) -> pd.DataFrame:
+    measured = set[str]().union(*map(settled_images, told.values()))
+    left = of_folders[~of_folders[IMAGE].isin(measured)].reset_index(drop=True)
+    if left.empty:
+        raise DataError("--labels-from-folders: all images are in --validation or --test, and none is left to train on")
+    if len(left) < len(of_folders):
+        reporter.note(f"{len(of_folders) - len(left)} images are in --validation or --test and do not train")
+    return left
 
 
 def _warn_of_overlap(labels: pd.DataFrame, measured: pd.DataFrame, name: str, reporter: Reporter) -> None:

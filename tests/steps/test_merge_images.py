@@ -55,11 +55,12 @@ def test_an_image_that_is_not_there_is_refused_with_the_one_that_is(in_tmp: Path
 
 
 @pytest.mark.parametrize(("row", "answer"), [(NFC, NFD), (NFD, NFC)])
+@pytest.mark.parametrize("on_disk", [NFC, NFD])
 @pytest.mark.parametrize("images", [(), ("--images", "images")])
 def test_an_answer_in_the_other_normal_form_fills_the_row_that_is_there(
-    in_tmp: Path, row: str, answer: str, images: tuple[str, ...]
+    in_tmp: Path, row: str, answer: str, on_disk: str, images: tuple[str, ...]
 ) -> None:
-    write(in_tmp / "images" / row, "")
+    write(in_tmp / "images" / on_disk, "")
     write(in_tmp / "labels.csv", "image,label,twin", f"{row},,")
     write(in_tmp / "q.csv", "image,label", f"{answer},cat")
     assert merge(*images).code == 0

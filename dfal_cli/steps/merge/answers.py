@@ -1,7 +1,7 @@
 """The answers of a query list, or of a folder per class, as labels.csv is to know them."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,22 +13,30 @@ from dfal_cli.files import is_file
 from dfal_cli.images import list_images
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.merge.options import MergeOptions
-from dfal_cli.steps.merge.problems import Problem
+from dfal_cli.steps.merge.problems import Problem, Where
 from dfal_cli.tables import ImageNames, is_blank, labels_from_folders, one_row_per_image, place_of, read_queries
 
 ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
 r"""Beginnings of paths that lead nowhere under an image root: `C:\`, `\\server`, `https://`."""
 
 
-def read_answers(options: MergeOptions, labels: pd.DataFrame, reporter: Reporter) -> pd.DataFrame:
-    """The query list, with its images called as in labels.csv or else on disk; the index is the row in the file.
+def read_answers(
+    options: MergeOptions, labels: pd.DataFrame, known: Collection[str], reporter: Reporter
+) -> tuple[pd.DataFrame, Where]:
+    """The query list, and where its rows stand; the index is the row in the file.
 
-    Raises UsageError or DataError if it is not the list it should be.
+    Images are called as in labels.csv, or else as on disk. Answers have no blanks around them, but for those that are
+    `known` to be spelt so. Raises UsageError or DataError if it is not the list it should be.
     """
     if options.queries.is_dir():
-        return _answers_of_folders(options, reporter)
-    queries = read_queries(options.queries)
-    return one_row_per_image(options.queries, queries.assign(**{IMAGE: _as_known(queries[IMAGE], labels, options)}))
+        root = options.root or options.queries
+        queries = _answers_of_folders(options, root, reporter)
+        where: Where = partial(_place_under, root, list(queries[IMAGE]))
+    else:
+        queries = read_queries(options.queries)
+        where = partial(place_of, options.queries)
+    queries = queries.assign(**{IMAGE: _as_known(queries[IMAGE], labels, options)})
+    return _trimmed(one_row_per_image(options.queries, queries), known, where, reporter), where
 
 
 def images_under(root: Path | None) -> ImageNames | None:
@@ -38,17 +46,6 @@ def images_under(root: Path | None) -> ImageNames | None:
     return ImageNames(root, lambda image: is_file(root / image), lambda: list_images(root).images)
 
 
-def trimmed(queries: pd.DataFrame, known: Collection[str], file: Path, reporter: Reporter) -> pd.DataFrame:
-    """The queries without the blanks around answers, but for those that are `known` to be spelt so."""
-    labels = queries[LABEL]
-    wrong = labels[(labels != labels.str.strip()) & ~is_blank(labels) & ~labels.isin(list(known))]
-    if wrong.empty:
-        return queries
-    first = f"the first: {shown(wrong.iloc[0])}, {place_of(file, wrong.index[0])}"
-    reporter.warn(f"blanks around {len(wrong)} {'answers' if len(wrong) > 1 else 'answer'} are left out ({first})")
-    return queries.assign(**{LABEL: labels.where(~labels.index.isin(wrong.index), labels.str.strip())})
-
-
 def image_problems(answers: pd.DataFrame, listed: Collection[str], there: ImageNames | None) -> Iterator[Problem]:
     """The answers that are about no image of the root: it is not there, or it cannot be.
 
@@ -56,12 +53,26 @@ def image_problems(answers: pd.DataFrame, listed: Collection[str], there: ImageN
     """
     for row, image in answers[IMAGE].items():
         if there is not None:
-            if not there.is_there(image):
+            if not there.is_there(there.on_disk(image)):
                 yield Problem(row, partial(_not_there, image, there))
         elif ELSEWHERE.match(image):
             yield Problem(row, f"image {shown(image)} is not under any image root; name images relative to it")
         elif image not in listed and image != (plain := image.strip().replace("\\", "/")):
             yield Problem(row, f"image {shown(image)}: did you mean {shown(plain)}?{_folders_parted_by(image)}")
+
+
+def _trimmed(queries: pd.DataFrame, known: Collection[str], where: Where, reporter: Reporter) -> pd.DataFrame:
+    labels = queries[LABEL]
+    wrong = labels[(labels != labels.str.strip()) & ~is_blank(labels) & ~labels.isin(list(known))]
+    if wrong.empty:
+        return queries
+    first = f"the first: {shown(wrong.iloc[0])}, {where(wrong.index[0])}"
+    reporter.warn(f"blanks around {len(wrong)} {'answers' if len(wrong) > 1 else 'answer'} are left out ({first})")
+    return queries.assign(**{LABEL: labels.where(~labels.index.isin(wrong.index), labels.str.strip())})
+
+
+def _place_under(root: Path, images: Sequence[str], row: Hashable) -> str:
+    return str(root / images[int(str(row))])
 
 
 def _not_there(image: str, there: ImageNames) -> str:
@@ -74,7 +85,7 @@ def _folders_parted_by(image: str) -> str:
 
 def _as_known(images: "pd.Series[str]", labels: pd.DataFrame, options: MergeOptions) -> "pd.Series[str]":
     """The images by their names in labels.csv, or else on disk, whatever normal form the list has them in."""
-    there = images_under(options.images)
+    there = images_under(options.root)
     if there is None:
         listed = set(labels[IMAGE])
         there = ImageNames(options.labels, listed.__contains__, lambda: listed)
@@ -83,17 +94,18 @@ def _as_known(images: "pd.Series[str]", labels: pd.DataFrame, options: MergeOpti
     return pd.Series(names, images.index, dtype=images.dtype)
 
 
-def _answers_of_folders(options: MergeOptions, reporter: Reporter) -> pd.DataFrame:
-    root = options.images or options.queries
+def _answers_of_folders(options: MergeOptions, root: Path, reporter: Reporter) -> pd.DataFrame:
     below, top = options.queries.resolve(), root.resolve()
     if not below.is_relative_to(top):
         raise UsageError(f"{options.queries}: is not under --images {root}, relative to which images are named")
     prefix = below.relative_to(top).as_posix()
     found = list_images(options.queries)
-    answers = labels_from_folders([image if prefix == "." else f"{prefix}/{image}" for image in found.images])
+    answers = labels_from_folders(root, [image if prefix == "." else f"{prefix}/{image}" for image in found.images])
+    if answers.table.empty:
+        raise UsageError(f"{options.queries}: is a folder, not a file (--queries), and has no folder per class in it")
     if found.unreadable:
         image, reason = found.unreadable[0]
         reporter.warn(f"{len(found.unreadable)} cannot be read and are left out, the first: {image!r}: {reason}")
-    if answers.without_class:
-        reporter.warn(f"{answers.without_class} images are in no folder of {root} that could be their class")
+    if answers.left_out:
+        reporter.warn(answers.left_out)
     return answers.table

@@ -16,7 +16,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import listed, shown
 from dfal_cli.schemas import LABEL, SKIP
 from dfal_cli.steps.merge.options import MergeOptions
-from dfal_cli.steps.merge.problems import Problem
+from dfal_cli.steps.merge.problems import Problem, Where
 from dfal_cli.tables import labelled_rows, place_of
 
 NAME_IT = "if it is a class, name it with --class-names"
@@ -34,7 +34,7 @@ def new_classes(answers: pd.DataFrame, known: set[str]) -> "pd.Series[str]":
 
 
 def class_problems(
-    options: MergeOptions, new: "pd.Series[str]", known: set[str], labels: pd.DataFrame
+    options: MergeOptions, new: "pd.Series[str]", known: set[str], labels: pd.DataFrame, where: Where
 ) -> Iterator[Problem]:
     """The new classes that are slips, or that may not be new."""
     alike = {folded(name): name for name in sorted(known, reverse=True)}
@@ -43,7 +43,7 @@ def class_problems(
 
     def spelt_in(other: str) -> str:
         if other in rows:
-            return place_of(options.queries, rows[other])
+            return where(rows[other])
         stands = labels.index[labels[LABEL] == other]
         return place_of(options.labels, stands[0]) if len(stands) else "--class-names"
 

@@ -1,6 +1,7 @@
 """merge: answered queries into labels.csv, losing nothing."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from dfal_cli.errors import TryAgainError, UsageError, shown
 from dfal_cli.files import FileState, locked, stat_if_there
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
-from dfal_cli.steps.merge.answers import image_problems, images_under, read_answers, trimmed
+from dfal_cli.steps.merge.answers import image_problems, images_under, read_answers
 from dfal_cli.steps.merge.classes import class_problems, known_classes, new_classes, warn_of_look_alikes
 from dfal_cli.steps.merge.filling import filled_in, rebased, twins_of
 from dfal_cli.steps.merge.options import MergeOptions, check
@@ -40,19 +41,18 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         state = stat_if_there(str(target))
         labels, dialect = _labels_before(options.labels)
         known = known_classes(options, labels)
-        queries = trimmed(read_answers(options, labels, reporter), known, options.queries, reporter)
+        queries, where = read_answers(options, labels, known, reporter)
         answers = queries[~is_blank(queries[LABEL])]
-        labelled = labels.set_index(IMAGE)[LABEL].reindex(answers[IMAGE], fill_value="")
-        before = labelled.set_axis(answers.index)  # "" where blank or not listed yet
+        before = _labels_of(answers[IMAGE], labels)
         settled = ~is_blank(before)
         conflict = settled & (before != answers[LABEL])
         classes = new_classes(answers, known)
-        problems = [
-            *image_problems(answers, set(labels[IMAGE]), images_under(options.images)),
-            *class_problems(options, classes, known, labels),
-            *(_conflicts(options, answers, before, conflict) if options.on_conflict == "error" else ()),
-        ]
-        refuse(problems, options.queries)
+        problems = itertools.chain(
+            image_problems(answers, set(labels[IMAGE]), images_under(options.root)),
+            class_problems(options, classes, known, labels, where),
+            _conflicts(options, answers, before, conflict),
+        )
+        refuse(problems, where)
         warn_of_look_alikes(classes, known, reporter)
 
         taken = ~settled | (conflict if options.on_conflict == "replace" else False)
@@ -89,10 +89,15 @@ def _labels_before(path: Path) -> tuple[pd.DataFrame, Dialect]:
     return read_labels(path), dialect_of(path)
 
 
+def _labels_of(images: "pd.Series[str]", labels: pd.DataFrame) -> "pd.Series[str]":
+    """What the images are labelled so far; "" where that is blank, or the image is not listed yet."""
+    return labels.set_index(IMAGE)[LABEL].reindex(images, fill_value="").set_axis(images.index)
+
+
 def _conflicts(
     options: MergeOptions, answers: pd.DataFrame, before: "pd.Series[str]", conflict: "pd.Series[bool]"
 ) -> Iterator[Problem]:
-    for row in answers.index[conflict]:
+    for row in answers.index[conflict] if options.on_conflict == "error" else ():
         yield Problem(
             row,
             f"image {shown(answers[IMAGE][row])} is {shown(before[row])} in {options.labels} and "

@@ -27,6 +27,11 @@ class MergeOptions:
     force: bool = False
 
     @property
+    def root(self) -> Path | None:
+        """The image root, as far as it is known: a folder of answers is one, unless another is named."""
+        return self.images or (self.queries if self.queries.is_dir() else None)
+
+    @property
     def target(self) -> Path:
         """The file to write."""
         return self.out or self.labels

@@ -1,11 +1,9 @@
 """What is wrong with a list of answers: all of it is found before anything is refused."""
 
 from collections.abc import Callable, Hashable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from dfal_cli.errors import DataError
-from dfal_cli.tables import place_of
 
 
 class Problem(NamedTuple):
@@ -16,7 +14,11 @@ class Problem(NamedTuple):
     """In words; only the first problem is told, so it may take some time."""
 
 
-def refuse(problems: Iterable[Problem], file: Path) -> None:
+Where = Callable[[Hashable], str]
+"""Where a row of the list stands, for a message."""
+
+
+def refuse(problems: Iterable[Problem], where: Where) -> None:
     """Raises DataError with the first of the problems, by row, and how many more there are."""
     found = sorted(problems, key=lambda problem: int(str(problem.row)))
     if not found:
@@ -24,4 +26,4 @@ def refuse(problems: Iterable[Problem], file: Path) -> None:
     first, more = found[0], len(found) - 1
     what = first.what if isinstance(first.what, str) else first.what()
     also = f" ({more} more {'problems' if more > 1 else 'problem'} in this list)" if more else ""
-    raise DataError(f"{place_of(file, first.row)}: {what}{also}")
+    raise DataError(f"{where(first.row)}: {what}{also}")

@@ -67,8 +67,8 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         checked = presumed_shape(options, inputs.oracle) if left else None
         if checked:
             machine.check_networks(options, inputs, checked)
-        if inputs.shortfall:
-            reporter.warn(inputs.shortfall)
+        for warning in filter(None, (inputs.left_out, inputs.shortfall)):
+            reporter.warn(warning)
         if contents.copies:
             reporter.warn(
                 f"{contents.copies} of {len(inputs.test)} test images are copies of images in the oracle: "

@@ -14,7 +14,7 @@ from dfal_cli.images import ImageError, Probe, Shape, Skipped, common_shape, ins
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
-from dfal_cli.tables import ImageNames, labelled_rows, line_of, read_labels_files
+from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, place_of, read_labels_files
 
 
 class Inputs(NamedTuple):
@@ -26,6 +26,8 @@ class Inputs(NamedTuple):
     shortfall: str
     """What the oracle has too few images for; mostly "". """
     skipped: Skipped
+    left_out: str = ""
+    """What of the folder has no class; mostly "". """
 
     @property
     def images(self) -> list[str]:
@@ -47,6 +49,10 @@ def read_inputs(options: SimulateOptions) -> Inputs:
         options.images, lambda image: image in known or _is_there(options.images, image), lambda: known
     )  # fmt: skip
     oracle, test = (labelled_rows(read_labels_files(files, there.renamed)) for files in (options.labels, options.test))
+    left_out = ""
+    if options.labels_from_folders:
+        of_folders, left_out = labels_from_folders(options.images, images)
+        oracle = labelled_rows(of_folders[~_within(of_folders[IMAGE], test[IMAGE])])
     _check_tables(options, oracle, test, there)
     if options.initial >= len(oracle):
         raise UsageError(
@@ -54,7 +60,7 @@ def read_inputs(options: SimulateOptions) -> Inputs:
             "let there be some to ask about"
         )
     runs = [Run(name, trial) for trial, name in itertools.product(range(1, options.trials + 1), names)]
-    return Inputs(oracle, test, runs, _shortfall(options, len(oracle)), skipped)
+    return Inputs(oracle, test, runs, _shortfall(options, len(oracle)), skipped, left_out)
 
 
 def presumed_shape(options: SimulateOptions, oracle: pd.DataFrame) -> Shape:
@@ -84,6 +90,8 @@ def spared(inputs: Inputs, images: Sequence[str]) -> str:
 
 def _check(options: SimulateOptions) -> list[str]:
     names = [name for part in options.strategies.split(",") if (name := part.strip())]
+    if bool(options.labels) == options.labels_from_folders:
+        raise UsageError("name either a --labels file, or --labels-from-folders")
     if not names:
         raise UsageError(f"--strategies: name at least one of {', '.join(STRATEGIES)}")
     for name in names:
@@ -104,7 +112,7 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
     if test.empty:
         raise DataError(f"{options.test[0]}: no image has a label, so there is nothing to measure on (--test)")
     if oracle.empty:
-        raise DataError(f"{options.labels[0]}: the oracle has no labels")
+        raise DataError(f"{(options.labels or [options.images])[0]}: the oracle has no labels")
     if oracle[LABEL].nunique() == 1:
         raise DataError(
             f"{_files(oracle)}: the oracle has labels of one class only, {shown(oracle[LABEL][0])}; "
@@ -144,7 +152,7 @@ def _within(column: "pd.Series[str]", values: Iterable[str]) -> "pd.Series[bool]
 def _place(rows: pd.DataFrame) -> str:
     """Where the first of the rows stands."""
     file, row = rows.iloc[0][["file", "row"]]
-    return f"{file}, line {line_of(Path(file), int(row))}"
+    return place_of(Path(file), row)
 
 
 def _shortfall(options: SimulateOptions, images: int) -> str:

@@ -5,13 +5,14 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.architecture import code_of
-from dfal_cli.files import settings_of, sha256_of
+from dfal_cli.files import fingerprint, settings_of, sha256_of
+from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import SimulateOptions
 
 WITHOUT_EFFECT = (
-    "out", "follow_links", "device", "workers", "jobs", "wait", "force", "images", "labels", "test", "strategies",
-    "trials",
+    "out", "follow_links", "device", "workers", "jobs", "wait", "force", "images", "labels", "labels_from_folders",
+    "test", "strategies", "trials",
 )  # fmt: skip
 """Options that do not shape a run; of the device its kind does, of the files what is in them."""
 
@@ -38,7 +39,11 @@ def made_from(options: SimulateOptions, inputs: Inputs, device: str, contents: s
         "torch": importlib.metadata.version("torch"),
         "dfal": __version__,
         "code": [code_of(name) for name in (options.arch, options.train_arch)],
-        "labels": [sha256_of(path) for path in options.labels],
+        "labels": [sha256_of(path) for path in options.labels] or [_told_by_folders(inputs)],
         "test": [sha256_of(path) for path in options.test],
         "images": contents,
     }
+
+
+def _told_by_folders(inputs: Inputs) -> str:
+    return fingerprint(list(inputs.oracle[IMAGE]), list(inputs.oracle[LABEL]))

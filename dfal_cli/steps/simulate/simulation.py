@@ -57,6 +57,7 @@ class SimulateOptions:
     workers: int | None = None
     wait: float = 0.0
     force: bool = False
+    labels_from_folders: bool = False
 
 
 class Run(NamedTuple):

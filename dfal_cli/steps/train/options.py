@@ -13,7 +13,7 @@ from dfal_cli.training.fitting import MONITORS
 WITHOUT_EFFECT = ("out", "follow_links", "device", "workers", "cache", "cache_limit", "wait", "force")
 """Options that do not shape the checkpoint; what is read by way of links does."""
 
-PATHS = ("images", "labels", "validation", "test", "pseudo_labels", "init", "weights")
+PATHS = ("images", "labels", "labels_from_folders", "validation", "test", "pseudo_labels", "init", "weights")
 """Options that shape it by what is in the files."""
 
 
@@ -53,13 +53,14 @@ class TrainOptions:
     cache_limit: str = "10GB"
     wait: float = 0.0
     force: bool = False
+    labels_from_folders: bool = False
 
 
 def check(options: TrainOptions) -> None:
     """Raises UsageError if an option is wrong by itself, or would be ignored beside another one."""
     must_end_with(options.out, (".safetensors",), "--out")
-    if not options.labels:
-        raise UsageError("--labels: name at least one labels file")
+    if bool(options.labels) == options.labels_from_folders:
+        raise UsageError("name either a --labels file, or --labels-from-folders")
     check_training(options.augment, options.monitor, options.lr)
     _check_pairs(options)
     inputs: dict[str, list[Path] | list[Path | None]] = {
