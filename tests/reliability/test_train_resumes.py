@@ -150,6 +150,17 @@ def test_what_was_kept_of_another_call_is_not_gone_on_from_and_goes_with_the_che
     assert names(Path("out")) == {"m.safetensors"}
 
 
+def test_a_training_goes_on_though_the_test_was_corrected(house: Path, terminated: Callable[[int], None]) -> None:
+    write(house / "test.csv", "image,label", "000.png,dark", "001.png,dark")
+    terminated(2)
+    train("out", "--epochs", 5, "--test", "test.csv", code=143)
+    write(house / "test.csv", "image,label", "000.png,dark", "001.png,light")
+    done = train("out", "--epochs", 5, "--test", "test.csv")
+    assert "going on after epoch 2" in done.stderr
+    train("once", "--epochs", 5, "--test", "test.csv")
+    assert checkpoint("out") == checkpoint("once")
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [("own.py", "of a training with other options, labels, images, network"), ("sizes.py", "of a network of other")],

@@ -54,3 +54,5 @@ def check(options: SelectOptions) -> None:
         raise UsageError("name either --scores, or --images with --strategy random when nothing is trained yet")
     if options.scores is None and options.strategy != "random":
         raise UsageError(f"--strategy {options.strategy} needs --scores; only random can pick from --images alone")
+    if options.scores is None and options.with_predictions:
+        raise UsageError("--with-predictions needs --scores: nothing has been predicted of --images alone")

@@ -60,13 +60,9 @@ def say_what_was_settled(settled: Settled, options: TrainOptions, reporter: Repo
         reporter.note(f"input: {width}x{height} {kind}, by the labelled images (--image-size, --gray, --color)")
     if not options.init and options.arch is None:
         reporter.note(f"network: {settled.architecture} (--arch)")
-    chosen = {
-        f"--{name} {value}": getattr(options, name) is None
-        for name, value in settled.how._asdict().items()
-        if name != "validation_fraction"  # what is split off is counted
-    }
-    if any(chosen.values()):
-        reporter.note(f"training: {' '.join(option for option, is_chosen in chosen.items() if is_chosen)}")
+    for name in ("patience", "augment"):  # what is split off shows in the counts
+        if getattr(options, name) is None:
+            reporter.note(f"{name}: {getattr(settled.how, name)} (--{name})")
 
 
 def prepared_start(
