@@ -6,6 +6,10 @@ labels, same seeds), so that strategies are compared within a trial first and on
 The 95 % interval of a comparison is, at each end, the wider one of two: the bootstrap's over trials, which assumes no
 distribution but is too narrow for a handful of trials, and Student's t, which holds for few trials too if they are
 normally distributed. What that interval says, and nothing else, decides what is clear.
+
+Accuracies on n test images lie on a grid of `step` 1 / n: one is known to half a step, the difference of two to a whole
+one. Trials that happen to agree do not know more, so no interval is narrower than that. A step of 0 is one that nobody
+knows, and widens nothing.
 """
 
 import math
@@ -15,7 +19,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfal_cli.intervals import UNKNOWN, Interval, Values, bootstrap_interval, student_interval
+from dfal_cli.intervals import (
+    FEW,
+    UNKNOWN,
+    Interval,
+    Values,
+    beats_guessing,
+    bootstrap_interval,
+    no_narrower,
+    student_interval,
+)
 
 LEVELS = (
     0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995,
@@ -25,6 +38,38 @@ LEVELS = (
 LEVELS_SHOWN = 6
 
 BASELINE = "random"
+
+ROUNDED = 1e-6
+"""What six digits of two accuracies may add to their difference: one of exactly one image must not seem larger."""
+
+
+class MeasuredOn(NamedTuple):
+    """What accuracies were measured on."""
+
+    images: int
+    largest: int
+    """Images of its largest class, which always naming that class gets right."""
+
+    @property
+    def step(self) -> float:
+        """The accuracy that one image makes."""
+        return 1 / self.images
+
+
+class Reached(NamedTuple):
+    """Where the curve of each trial first reaches an accuracy: annotations, nan where it never does."""
+
+    at: pd.DataFrame
+    sooner: pd.DataFrame
+    """The same of an accuracy half a step lower ..."""
+    later: pd.DataFrame
+    """... and of one half a step higher."""
+    spent: pd.DataFrame
+    """Annotations at the end of the curve."""
+
+    def counted(self, table: pd.DataFrame, strategy: str, trials: "pd.Series[bool]") -> Values:
+        """One of the tables for these trials; where one did not get there, what it has spent."""
+        return table.loc[trials, strategy].fillna(self.spent[strategy]).to_numpy("float64")
 
 
 class Difference(NamedTuple):
@@ -95,18 +140,19 @@ def ranked_strategies(results: pd.DataFrame) -> list[str]:
     return list(last.sort_values(ascending=False, kind="stable").index)
 
 
-def mean_curves(results: pd.DataFrame) -> pd.DataFrame:
+def mean_curves(results: pd.DataFrame, step: float = 0.0) -> pd.DataFrame:
     """Columns strategy, annotations, mean, low, high: accuracy over trials, with Student's interval (nan for one)."""
     rows = []
     for (strategy, annotations), group in results.groupby(["strategy", "annotations"], sort=False):
         values = group["accuracy"].to_numpy("float64")
-        rows.append((strategy, annotations, values.mean(), *accuracy_interval(values)))
+        rows.append((strategy, annotations, values.mean(), *accuracy_interval(values, step)))
     return pd.DataFrame(rows, columns=["strategy", "annotations", "mean", "low", "high"])
 
 
-def accuracy_interval(values: Values) -> Interval:
+def accuracy_interval(values: Values, step: float = 0.0) -> Interval:
     """Student's interval of a mean accuracy, as far as accuracies go: from 0 to 1."""
-    low, high = np.clip(student_interval(values), 0, 1)
+    mean = float(values.mean())
+    low, high = np.clip(no_narrower(student_interval(values), (mean - step / 2, mean + step / 2)), 0, 1)
     return float(low), float(high)
 
 
@@ -129,6 +175,12 @@ def annotations_needed(results: pd.DataFrame, level: float) -> pd.DataFrame:
     return _per_curve(results, lambda annotations, accuracy: _first_reached(annotations, accuracy, level))
 
 
+def reached_at(results: pd.DataFrame, level: float, step: float = 0.0) -> Reached:
+    """Where the curves reach an accuracy, and where they would if all of them lay half a step higher or lower."""
+    at, sooner, later = (annotations_needed(results, level + shift) for shift in (0, -step / 2, step / 2))
+    return Reached(at, sooner, later, annotations_spent(results))
+
+
 def annotations_spent(results: pd.DataFrame) -> pd.DataFrame:
     """Annotations per trial at the end of the curve: a level that was not reached needs more than that."""
     return _per_curve(results, lambda annotations, _: annotations[-1])
@@ -141,44 +193,73 @@ def levels_worth_showing(results: pd.DataFrame) -> list[float]:
     return [level for level, share in shares.items() if share >= 0.5][-LEVELS_SHOWN:]
 
 
-def needed(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str) -> Needed:
-    """The mean over trials of `annotations_needed`; its interval is unknown unless every trial got there."""
-    values = per_trial[strategy][spent[strategy].notna()]
-    reached = int(values.notna().sum())
-    mean = float(values.fillna(spent[strategy]).mean())
-    low, high = _wider_interval(values.dropna().to_numpy()) if reached == len(values) else UNKNOWN
-    return Needed(mean, low if math.isnan(low) else max(low, 0.0), high, reached, len(values))
+def needed(reached: Reached, strategy: str) -> Needed:
+    """The mean over trials of the annotations needed; its interval is unknown unless every trial got there."""
+    played = reached.spent[strategy].notna()
+    values = reached.at.loc[played, strategy]
+    mean, *least = (
+        float(reached.counted(table, strategy, played).mean()) for table in (reached.at, reached.sooner, reached.later)
+    )
+    low, high = UNKNOWN
+    if values.notna().all():
+        low, high = no_narrower(_wider_interval(values.to_numpy("float64")), (least[0], least[1]))
+    return Needed(mean, low if math.isnan(low) else max(low, 0.0), high, int(values.notna().sum()), len(values))
 
 
-def difference(per_trial: pd.DataFrame, strategy: str, baseline: str) -> Difference:
-    """How much more `strategy` has than `baseline`, over the trials that have both."""
+def difference(per_trial: pd.DataFrame, strategy: str, baseline: str, step: float = 0.0) -> Difference:
+    """How much more `strategy` has than `baseline`, over the trials that have both. per_trial: accuracies."""
     values = (per_trial[strategy] - per_trial[baseline]).dropna().to_numpy("float64")
     if not len(values):
         return Difference(math.nan, *UNKNOWN, 0)
-    return Difference(float(values.mean()), *_wider_interval(values), len(values))
+    mean, least = float(values.mean()), step and step + ROUNDED
+    return Difference(mean, *no_narrower(_wider_interval(values), (mean - least, mean + least)), len(values))
 
 
-def ratio(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline: str) -> Ratio:
+def ratio(reached: Reached, strategy: str, baseline: str) -> Ratio:
     """The annotations that `strategy` needs as a multiple of what `baseline` needs.
 
-    per_trial, spent: of `annotations_needed` and `annotations_spent`.
     A trial that has not got there counts with what it has spent, which bounds the ratio from one side. It is unknown
     (nan) where neither got there in some trial, or each failed in another one.
     """
-    both = spent[strategy].notna() & spent[baseline].notna()
-    own, other = per_trial.loc[both, strategy], per_trial.loc[both, baseline]
-    own_open, other_open = bool(own.isna().any()), bool(other.isna().any())
-    if not len(own) or (own_open and other_open):
+    both = reached.spent[strategy].notna() & reached.spent[baseline].notna()
+    own_open, other_open = (bool(reached.at.loc[both, name].isna().any()) for name in (strategy, baseline))
+    if not both.any() or (own_open and other_open):
         return UNKNOWN_RATIO
-    own, other = own.fillna(spent[strategy]), other.fillna(spent[baseline])
-    logarithms = np.log(own.to_numpy("float64") / other.to_numpy("float64"))
-    low, high = map(math.exp, _wider_interval(logarithms))
+
+    def logarithms(own: pd.DataFrame, other: pd.DataFrame) -> Values:
+        own_needed, other_needed = reached.counted(own, strategy, both), reached.counted(other, baseline, both)
+        ratios: Values = np.log(own_needed / other_needed)
+        return ratios
+
+    values = logarithms(reached.at, reached.at)
+    fewest, most = logarithms(reached.sooner, reached.later), logarithms(reached.later, reached.sooner)
+    interval = no_narrower(_wider_interval(values), (float(fewest.mean()), float(most.mean())))
+    low, high = map(math.exp, interval)
     if own_open:
         high = math.inf
     if other_open:
         low = 0.0
     bound = "at least" if own_open else "at most" if other_open else ""
-    return Ratio(math.exp(logarithms.mean()), low, high, bound)
+    return Ratio(math.exp(values.mean()), low, high, bound)
+
+
+def accuracy_at_end(results: pd.DataFrame) -> dict[str, float]:
+    """Test accuracy at the end of each strategy, mean over the trials."""
+    last = results.sort_values("annotations", kind="stable").groupby(["strategy", "trial"]).tail(1)
+    means = last.groupby("strategy")["accuracy"].mean()
+    return {name: float(means[name]) for name in strategies_of(results)}
+
+
+def not_learnt(results: pd.DataFrame, measured_on: MeasuredOn) -> list[str]:
+    """The strategies that end no better, beyond chance, than always naming the largest class of the test images.
+
+    None where these cannot tell: they are few, or so many of one class that not even a perfect network would be.
+    """
+    guessing = measured_on.largest / measured_on.images
+    if measured_on.images < FEW or not beats_guessing(1.0, measured_on.images, guessing):
+        return []
+    ended = accuracy_at_end(results).items()
+    return [name for name, accuracy in ended if not beats_guessing(accuracy, measured_on.images, guessing)]
 
 
 def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,9 @@ CONFIDENCE = 0.95
 FEWEST_TO_RESAMPLE = 3
 """Trials: of two, a resample is one of them, the other or their mean, which says nothing about a third."""
 
+FEW = 30
+"""Fewer images tell little: an accuracy on them may be off by 20 points and more."""
+
 DRAWS = 20_000
 """Resamples drawn where there are too many to take all of them."""
 
@@ -50,6 +53,12 @@ def bootstrap_interval(values: Values) -> Interval:
     tail = NormalDist().cdf(-student_quantile(count - 1) * math.sqrt(count / (count - 1)))
     low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
     return float(low), float(high)
+
+
+def no_narrower(interval: Interval, least: Interval) -> Interval:
+    """The interval, with what it lacks of `least`; an unknown one (nan) stays unknown."""
+    (low, high), (least_low, least_high) = interval, least
+    return (low, high) if math.isnan(low) or math.isnan(high) else (min(low, least_low), max(high, least_high))
 
 
 def wilson_interval(accuracy: float, count: int) -> Interval:

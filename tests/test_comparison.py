@@ -73,12 +73,11 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 
 def needed(table: pd.DataFrame, level: float, strategy: str) -> comparison.Needed:
-    return comparison.needed(comparison.annotations_needed(table, level), comparison.annotations_spent(table), strategy)
+    return comparison.needed(comparison.reached_at(table, level), strategy)
 
 
 def ratio(table: pd.DataFrame, level: float, strategy: str = "dfal", baseline: str = "random") -> comparison.Ratio:
-    per_trial, spent = comparison.annotations_needed(table, level), comparison.annotations_spent(table)
-    return comparison.ratio(per_trial, spent, strategy, baseline)
+    return comparison.ratio(comparison.reached_at(table, level), strategy, baseline)
 
 
 def wider(values: list[float]) -> tuple[float, float]:
@@ -176,7 +175,7 @@ def test_three_trials_on_one_side_of_zero_are_not_clear_if_students_interval_inc
 def test_an_interval_of_skewed_trials_is_the_wider_one_at_each_end() -> None:
     ratios = np.exp([0.0, 0.01, 0.02, 0.03, 0.02, 1.2])
     per_trial = pd.DataFrame({"dfal": ratios, "random": 1.0})
-    found = comparison.ratio(per_trial, per_trial, "dfal", "random")
+    found = comparison.ratio(comparison.Reached(*[per_trial] * 4), "dfal", "random")
     assert (found.low, found.high) == pytest.approx(np.exp(wider(list(np.log(ratios)))))
     bootstrap, student = bootstrap_interval(np.log(ratios)), student_interval(np.log(ratios))
     assert (student[0] < bootstrap[0]) or (student[1] > bootstrap[1])
@@ -191,13 +190,69 @@ def test_the_interval_of_an_accuracy_ends_where_accuracies_do(accuracies: tuple[
 
 def test_annotations_needed_are_never_fewer_than_none() -> None:
     early = pd.DataFrame({"dfal": [10.0, 12.0, 300.0]})
-    assert comparison.needed(early, early, "dfal").low == 0
+    assert comparison.needed(comparison.Reached(*[early] * 4), "dfal").low == 0
 
 
 def test_noise_is_called_clear_in_one_case_of_twenty() -> None:
     noise = np.random.default_rng(3).normal(size=(2000, 3))
     tables = (pd.DataFrame({"dfal": values, "random": 0.0}) for values in noise)
     assert np.mean([comparison.difference(table, "dfal", "random").clear for table in tables]) < 0.065
+
+
+AGREEING = results(dfal=[(0.5, 0.75, 0.9)] * 3, random=[(0.5, 0.7, 0.9)] * 3)
+"""Three trials that came out alike, as they may on few test images."""
+
+
+@pytest.mark.parametrize(("step", "clear"), [(0, True), (0.01, True), (0.05, False), (0.1, False)])
+def test_a_difference_is_known_to_one_test_image_at_best(step: float, clear: bool) -> None:
+    found = comparison.difference(comparison.accuracies_at(AGREEING, 200), "dfal", "random", step)
+    assert (found.low, found.high) == pytest.approx((0.05 - step, 0.05 + step), abs=2e-6)
+    assert found.clear == clear
+
+
+def test_an_accuracy_is_known_to_half_a_test_image_at_best() -> None:
+    assert comparison.accuracy_interval(np.array([0.7, 0.7, 0.7]), 0.01) == pytest.approx((0.695, 0.705))
+    assert comparison.accuracy_interval(np.array([1.0, 1.0]), 0.01) == pytest.approx((0.995, 1.0))
+    row = comparison.mean_curves(AGREEING, 0.01).iloc[0]
+    assert (row["low"], row["high"]) == pytest.approx((0.495, 0.505))
+
+
+def test_an_interval_that_is_wide_enough_is_not_widened() -> None:
+    values = np.array([0.90, 0.94, 0.95])
+    assert comparison.accuracy_interval(values, 0.01) == pytest.approx(student_interval(values))
+    per_trial = pd.DataFrame({"dfal": values, "random": 0.5})
+    widened, plain = (comparison.difference(per_trial, "dfal", "random", step) for step in (0.01, 0))
+    assert widened == plain
+
+
+def test_annotations_needed_are_known_to_where_half_a_test_image_more_or_less_is_reached() -> None:
+    """dfal is at 72.5 % after 190 annotations; half a step of two points is one point, 4 annotations of its curve."""
+    reached = comparison.reached_at(AGREEING, 0.725, 0.02)
+    found = comparison.needed(reached, "dfal")
+    assert found.mean == pytest.approx(190)
+    assert (found.low, found.high) == pytest.approx((186, 194))
+    slower = comparison.needed(reached, "random")
+    assert (slower.low, slower.high) == pytest.approx((207.5, 217.5))
+    ratio = comparison.ratio(reached, "dfal", "random")
+    assert (ratio.low, ratio.high) == pytest.approx((186 / 217.5, 194 / 207.5))
+    assert comparison.ratio(comparison.reached_at(AGREEING, 0.725), "dfal", "random").low == pytest.approx(190 / 212.5)
+
+
+def test_a_ratio_of_trials_that_agree_is_clear_only_beyond_the_grid() -> None:
+    assert comparison.ratio(comparison.reached_at(AGREEING, 0.725, 0.02), "dfal", "random").clear
+    assert not comparison.ratio(comparison.reached_at(AGREEING, 0.725, 0.1), "dfal", "random").clear
+
+
+def test_strategies_no_better_than_naming_the_largest_class_have_not_learnt() -> None:
+    table = results(dfal=[(0.3, 0.5, 0.6)] * 2, entropy=[(0.3, 0.4, 0.42)] * 2, random=[(0.3, 0.4, 0.37)] * 2)
+    assert comparison.not_learnt(table, comparison.MeasuredOn(372, 139)) == ["entropy", "random"]
+    assert comparison.not_learnt(table, comparison.MeasuredOn(10_000, 3_700)) == ["random"]
+    assert comparison.not_learnt(table, comparison.MeasuredOn(372, 260)) == ["dfal", "entropy", "random"]
+
+
+@pytest.mark.parametrize(("images", "largest"), [(40, 40), (29, 10)])
+def test_test_images_on_which_nobody_could_be_better_say_nothing_of_what_was_learnt(images: int, largest: int) -> None:
+    assert comparison.not_learnt(TWO, comparison.MeasuredOn(images, largest)) == []
 
 
 def test_the_area_under_the_curve_is_the_mean_accuracy_on_the_way() -> None:

@@ -67,36 +67,36 @@ MARKERS = "osD^vPX*<>ph"
 BASELINE_LOOK = Look("#333333", (0, (4, 2)), "x", 2.2)
 
 
-def write_curves(path: Path, results: pd.DataFrame) -> None:
+def write_curves(path: Path, results: pd.DataFrame, step: float = 0.0) -> None:
     """Draw each strategy's mean over trials, with Student's 95 % interval, as a PNG.
 
     results: columns strategy, trial, round, annotations, accuracy as of results.csv. The mean is of the raw
-    accuracies: no running maximum is taken.
+    accuracies: no running maximum is taken. step: of the grid on which they lie, as of `comparison`.
     """
     with atomic_output(path) as temporary:
-        temporary.write_bytes(_drawn(results, "png", {"Software": None}))
+        temporary.write_bytes(_drawn(results, step, "png", {"Software": None}))
 
 
-def curves_svg(results: pd.DataFrame) -> bytes:
+def curves_svg(results: pd.DataFrame, step: float = 0.0) -> bytes:
     """Return the same picture as an SVG, for a page."""
-    return _drawn(results, "svg", {"Date": None, "Creator": None})
+    return _drawn(results, step, "svg", {"Date": None, "Creator": None})
 
 
-def _drawn(results: pd.DataFrame, kind: str, metadata: dict[str, Any]) -> bytes:
+def _drawn(results: pd.DataFrame, step: float, kind: str, metadata: dict[str, Any]) -> bytes:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # before it is loaded: it tells of folders it makes
     from matplotlib import style
 
     buffer = io.BytesIO()
     with style.context(SETTINGS, after_reset=True):  # the user's own settings are for the user's own pictures
-        _draw(results).savefig(buffer, format=kind, metadata=metadata, dpi=150)
+        _draw(results, step).savefig(buffer, format=kind, metadata=metadata, dpi=150)
     return buffer.getvalue()
 
 
-def _draw(results: pd.DataFrame) -> "Figure":
+def _draw(results: pd.DataFrame, step: float = 0.0) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    curves = mean_curves(results)
+    curves = mean_curves(results, step)
     banded = _banded(results)
     curves.loc[~curves["strategy"].isin(banded), ["low", "high"]] = math.nan
     cut = _cut(curves)

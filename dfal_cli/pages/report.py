@@ -9,9 +9,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from dfal_cli import __version__, comparison
-from dfal_cli.comparison import Needed
+from dfal_cli.comparison import MeasuredOn, Needed, Reached
 from dfal_cli.intervals import FEWEST_TO_RESAMPLE
 from dfal_cli.pages.curves import curves_svg
+from dfal_cli.pages.learnt import who_did_not_learn, why_not_learnt
 from dfal_cli.pages.report_tables import (
     difference_cell,
     percent,
@@ -30,19 +31,27 @@ BEST_SHOWN = 3
 """Strategies in the summary: the tables have all."""
 
 
-def write_report(path: Path, results: pd.DataFrame, timings: pd.DataFrame, settings: Mapping[str, str]) -> None:
+def write_report(
+    path: Path,
+    results: pd.DataFrame,
+    timings: pd.DataFrame,
+    settings: Mapping[str, str],
+    measured_on: MeasuredOn | None = None,
+) -> None:
     """Write the page.
 
     results, timings: columns of results.csv and timings.csv, numbers as numbers. settings are shown as they are given.
-    Equal arguments give equal bytes.
+    measured_on: the test images, if they are known. Equal arguments give equal bytes.
     """
     trials = results["trial"].nunique()
-    picture = base64.b64encode(curves_svg(results)).decode()
+    step = measured_on.step if measured_on else 0.0
+    picture = base64.b64encode(curves_svg(results, step)).decode()
     write_page(
         path, "report.html.jinja", "dfal simulate", version=__version__, facts=_facts(results),
-        summary=_summary(results), explained=explained(comparison.strategies_of(results)),
-        caution=_caution(trials), has_intervals=trials > 1, can_be_clear=trials >= FEWEST_TO_RESAMPLE,
-        picture=f"data:image/svg+xml;base64,{picture}", tables=report_tables(results, timings), settings=settings,
+        problem=_problem(results, measured_on), summary=_summary(results, step), caution=_caution(trials),
+        explained=explained(comparison.strategies_of(results)), has_intervals=trials > 1,
+        can_be_clear=trials >= FEWEST_TO_RESAMPLE, grid=_grid(measured_on),
+        picture=f"data:image/svg+xml;base64,{picture}", tables=report_tables(results, timings, step), settings=settings,
     )  # fmt: skip
 
 
@@ -53,6 +62,23 @@ def _facts(results: pd.DataFrame) -> str:
         f"{_count(len(comparison.strategies_of(results)), 'strategy', 'strategies')}, "
         f"{_count(results['trial'].nunique(), 'trial', 'trials')}, "
         f"{_count(results['round'].nunique(), 'round', 'rounds')} {span} annotations"
+    )
+
+
+def _problem(results: pd.DataFrame, measured_on: MeasuredOn | None) -> str:
+    """What makes all the rest meaningless; "" if nothing does."""
+    who = who_did_not_learn(results, measured_on) if measured_on else ""
+    return f"{who[0].upper()}{who[1:]}: {why_not_learnt(measured_on)}." if measured_on and who else ""
+
+
+def _grid(measured_on: MeasuredOn | None) -> str:
+    """How fine the test images can tell accuracies apart."""
+    if measured_on is None:
+        return ""
+    points = f"{100 * measured_on.step:.2g}"
+    return (
+        f"One of the {measured_on.images:,} test images makes {points} points: an accuracy is known to half of that at "
+        "best and a difference to all of it, so no interval is narrower."
     )
 
 
@@ -83,30 +109,28 @@ class Summary(NamedTuple):
     """Sentences on all of them."""
 
 
-def _summary(results: pd.DataFrame) -> Summary:
+def _summary(results: pd.DataFrame, step: float) -> Summary:
     """By annotations needed for the highest accuracy that the baseline always reached, or by that at the end."""
     baseline = comparison.baseline_of(results)
     for level in reversed(comparison.levels_worth_showing(results)):
-        per_trial = comparison.annotations_needed(results, level)
-        if per_trial[baseline].notna().all():
-            start, lines = _summary_of_needed(per_trial, comparison.annotations_spent(results), level, baseline)
+        reached = comparison.reached_at(results, level, step)
+        if reached.at[baseline].notna().all():
+            start, lines = _summary_of_needed(reached, level, baseline)
             break
     else:
-        start, lines = _summary_of_end(results, baseline)
+        start, lines = _summary_of_end(results, baseline, step)
     return Summary(start, lines[:BEST_SHOWN], _rest(lines, baseline, results["trial"].nunique()))
 
 
-def _summary_of_needed(
-    per_trial: pd.DataFrame, spent: pd.DataFrame, level: float, baseline: str
-) -> tuple[str, list[Line]]:
-    found = {name: comparison.needed(per_trial, spent, name) for name in map(str, per_trial.columns)}
+def _summary_of_needed(reached: Reached, level: float, baseline: str) -> tuple[str, list[Line]]:
+    found = {name: comparison.needed(reached, name) for name in map(str, reached.at.columns)}
     lines = []
     for name in sorted(found.keys() - {baseline}, key=lambda name: (*_by_need(found[name]), name)):
-        ratio = comparison.ratio(per_trial, spent, name, baseline)
+        ratio = comparison.ratio(reached, name, baseline)
         bound = f"{ratio.bound} " if ratio.bound else ""
         times = "" if math.isnan(ratio.mean) else f", {bound}{ratio.mean:.2f} times as many{ratio_ends(ratio)}"
         lines.append(Line(f"{name}: {_labels(found[name])}{times}", ratio_mark(ratio)))
-    start = f"To {percent(level)} accuracy {baseline} took {_labels(found[baseline])} ({_trials(len(per_trial))})."
+    start = f"To {percent(level)} accuracy {baseline} took {_labels(found[baseline])} ({_trials(len(reached.at))})."
     return start, lines
 
 
@@ -119,14 +143,14 @@ def _labels(needed: Needed) -> str:
     return f"{'more than ' if needed.reached < needed.trials else ''}{whole(needed.mean)} labels"
 
 
-def _summary_of_end(results: pd.DataFrame, baseline: str) -> tuple[str, list[Line]]:
+def _summary_of_end(results: pd.DataFrame, baseline: str, step: float) -> tuple[str, list[Line]]:
     last = results["annotations"].max()
     at_end = comparison.accuracies_at(results, last)
     lines = []
     for name in comparison.ranked_strategies(results):
         if name == baseline:
             continue
-        cell = difference_cell(at_end, name, baseline)
+        cell = difference_cell(at_end, name, baseline, step)
         ends = "".join(f" ({detail})" for detail in cell.details)
         lines.append(Line(f"{name}: {percent(at_end[name].mean(), 2)}, {cell.text} points{ends}", cell.mark))
     accuracy = percent(at_end[baseline].mean(), 2)

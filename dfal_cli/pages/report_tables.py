@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli import comparison
-from dfal_cli.comparison import Needed, Ratio
+from dfal_cli.comparison import Needed, Ratio, Reached
 from dfal_cli.intervals import Interval, Values
 
 COUNTS_SHOWN = 6
@@ -50,13 +50,16 @@ class Table(NamedTuple):
     rows: list[Row]
 
 
-def report_tables(results: pd.DataFrame, timings: pd.DataFrame) -> list[Table]:
-    """All tables that have something to show, the strategies in the order of their accuracy at the end."""
+def report_tables(results: pd.DataFrame, timings: pd.DataFrame, step: float) -> list[Table]:
+    """All tables that have something to show, the strategies in the order of their accuracy at the end.
+
+    step: of the grid on which the accuracies lie.
+    """
     baseline, ranked = comparison.baseline_of(results), comparison.ranked_strategies(results)
     tables = [
-        _needed_table(results, ranked, baseline),
-        _differences_table(results, ranked, baseline),
-        _curve_table(results, ranked, baseline),
+        _needed_table(results, ranked, baseline, step),
+        _differences_table(results, ranked, baseline, step),
+        _curve_table(results, ranked, baseline, step),
         _seconds_table(timings, ranked),
     ]
     return [table for table in tables if table.columns and table.rows]
@@ -67,13 +70,13 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{round(100 * share, digits):g} %"
 
 
-def needed_cell(per_trial: pd.DataFrame, spent: pd.DataFrame, strategy: str, baseline: str) -> Cell:
+def needed_cell(reached: Reached, strategy: str, baseline: str) -> Cell:
     """Annotations needed: the mean, its interval or how many trials got there, and the ratio to the baseline's."""
-    needed = comparison.needed(per_trial, spent, strategy)
+    needed = comparison.needed(reached, strategy)
     details = [_ends((needed.low, needed.high), whole)]
     if needed.reached < needed.trials:
         details = [f"in {needed.reached or 'any'} of {needed.trials} trials"]
-    ratio = comparison.ratio(per_trial, spent, strategy, baseline)
+    ratio = comparison.ratio(reached, strategy, baseline)
     if strategy != baseline:
         details.append(ratio_text(ratio))
     text = needed_text(needed) if needed.reached else "not reached"
@@ -103,20 +106,19 @@ def ratio_ends(ratio: Ratio) -> str:
     return f" ({ends})" if ends else ""
 
 
-def difference_cell(per_trial: pd.DataFrame, strategy: str, baseline: str) -> Cell:
+def difference_cell(per_trial: pd.DataFrame, strategy: str, baseline: str, step: float = 0.0) -> Cell:
     """Difference to the baseline in percentage points, with its interval."""
-    found = comparison.difference(per_trial, strategy, baseline)
+    found = comparison.difference(per_trial, strategy, baseline, step)
     if not found.trials:
         return Cell(UNKNOWN)
     ends = _ends((100 * found.low, 100 * found.high), lambda end: _apart(end, 0, "+"))
     return Cell(f"{100 * found.mean:+.2f}", (ends,) if ends else (), _mark(found.clear, found.mean > 0))
 
 
-def _needed_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Table:
+def _needed_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: float) -> Table:
     levels = comparison.levels_worth_showing(results)
-    spent = comparison.annotations_spent(results)
-    reached = [comparison.annotations_needed(results, level) for level in levels]
-    rows = [Row(name, [needed_cell(each, spent, name, baseline) for each in reached]) for name in ranked]
+    reached = [comparison.reached_at(results, level, step) for level in levels]
+    rows = [Row(name, [needed_cell(each, name, baseline) for each in reached]) for name in ranked]
     note = (
         "Mean over trials of where the raw curve first reaches the accuracy (a straight line between two rounds), its "
         f"interval, and (×) how many times what {baseline} needs in the same trial. A trial that "
@@ -125,11 +127,12 @@ def _needed_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Ta
     return Table("Annotations needed for a test accuracy of", note, [percent(level) for level in levels], rows)
 
 
-def _differences_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Table:
+def _differences_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: float) -> Table:
     later = np.unique(results["annotations"])[1:]
     shown = later[np.unique(np.linspace(0, len(later) - 1, COUNTS_SHOWN).round().astype(int))] if len(later) else later
     at_count = [comparison.accuracies_at(results, count) for count in shown]
-    rows = [Row(name, [difference_cell(at, name, baseline) for at in at_count]) for name in ranked if name != baseline]
+    others = [name for name in ranked if name != baseline]
+    rows = [Row(name, [difference_cell(at, name, baseline, step) for at in at_count]) for name in others]
     note = (
         "In percentage points of test accuracy, paired: the mean over trials of the differences within a trial, "
         f"and its interval. {len(shown)} of {len(later) + 1} rounds are shown."
@@ -137,16 +140,16 @@ def _differences_table(results: pd.DataFrame, ranked: list[str], baseline: str) 
     return Table(f"Difference to {baseline} after so many annotations", note, [f"{count:,}" for count in shown], rows)
 
 
-def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str) -> Table:
+def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: float) -> Table:
     areas = comparison.areas(results)
     at_end = comparison.accuracies_at(results, results["annotations"].max())
     rows = [
         Row(
             name,
             [
-                _accuracy_cell(at_end[name]),
-                _accuracy_cell(areas[name]),
-                difference_cell(areas, name, baseline) if name != baseline else Cell(UNKNOWN),
+                _accuracy_cell(at_end[name], step),
+                _accuracy_cell(areas[name], step),
+                difference_cell(areas, name, baseline, step) if name != baseline else Cell(UNKNOWN),
             ],
         )
         for name in ranked
@@ -170,11 +173,11 @@ def _seconds_table(timings: pd.DataFrame, ranked: list[str]) -> Table:
     return Table("Time", note, columns, rows)
 
 
-def _accuracy_cell(values: "pd.Series[float]") -> Cell:
+def _accuracy_cell(values: "pd.Series[float]", step: float) -> Cell:
     known: Values = np.asarray(values.dropna(), np.float64)
     if not len(known):
         return Cell(UNKNOWN)
-    low, high = comparison.accuracy_interval(known)
+    low, high = comparison.accuracy_interval(known, step)
     ends = _ends((100 * low, 100 * high), lambda end: f"{end:.2f}")
     return Cell(f"{100 * known.mean():.2f} %", (ends,) if ends else ())
 

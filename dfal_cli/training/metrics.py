@@ -6,16 +6,13 @@ from typing import Any
 from torch import nn
 
 from dfal_cli.console import Reporter
-from dfal_cli.intervals import beats_guessing, wilson_interval
+from dfal_cli.intervals import FEW, beats_guessing, wilson_interval
 from dfal_cli.training.evaluation import Evaluation, evaluate
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.fitting import Epoch
 
 MEASURED_ON = ("test", "validation", "training")
 """The most independent examples first."""
-
-FEW = 30
-"""Fewer images tell little: an accuracy on them may be off by 20 points and more."""
 
 MOST_CONFUSED = 5
 """Pairs of classes that are named as taken for each other."""

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dfal_cli.console import Reporter
-from dfal_cli.training.metrics import FEW, MEASURED_ON, decisive_set
+from dfal_cli.intervals import FEW
+from dfal_cli.training.metrics import MEASURED_ON, decisive_set
 
 LARGEST_TABLE = 20
 """Classes: a confusion table of more is wider than any screen."""

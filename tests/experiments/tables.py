@@ -11,13 +11,17 @@ from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, per
 
 HERE = Path(__file__).parent
 
+TEST_IMAGES = {"mnist": 10_000, "quickdraw4": 2_997, "shoebag": 2_073, "clothing10": 372}
+"""Of each data set; an experiment's name begins with that of its own."""
+
 MARKS = {"": "", "better": "**", "worse": "*"}
 """Bold is what is clearly better than the baseline, italic what is clearly worse."""
 
 
 def results_of(experiment: str) -> pd.DataFrame:
-    """results.csv with its numbers as numbers."""
-    return as_numbers(pd.read_csv(HERE / experiment / "results.csv", dtype=str, keep_default_na=False))
+    """results.csv with its numbers as numbers, and the step of the grid on which its accuracies lie."""
+    results = as_numbers(pd.read_csv(HERE / experiment / "results.csv", dtype=str, keep_default_na=False))
+    return results.assign(step=1 / TEST_IMAGES[experiment.partition("_")[0]])
 
 
 def variants_of(strategy: str, experiments: dict[str, str]) -> pd.DataFrame:
@@ -38,10 +42,10 @@ def accuracies(results: pd.DataFrame, counts: Sequence[int]) -> str:
     at = [comparison.accuracies_at(results, count) for count in counts]
     rows = []
     for name in comparison.ranked_strategies(results):
-        low, high = comparison.accuracy_interval(at[-1][name].dropna().to_numpy())
+        low, high = comparison.accuracy_interval(at[-1][name].dropna().to_numpy(), _step(results))
         last = f"{at[-1][name].mean():.3f}" + ("" if pd.isna(low) else f" ({low:.3f} to {high:.3f})")
         means = [f"{each[name].mean():.3f}" for each in at[:-1]]
-        difference = "" if name == baseline else _text(difference_cell(areas, name, baseline))
+        difference = "" if name == baseline else _text(difference_cell(areas, name, baseline, _step(results)))
         rows.append([name, *means, last, f"{areas[name].mean():.4f}", difference])
     heads = [f"{count:,} labels" for count in counts]
     return markdown(["strategy", *heads, "area", f"area, points over {baseline}"], rows)
@@ -49,10 +53,10 @@ def accuracies(results: pd.DataFrame, counts: Sequence[int]) -> str:
 
 def needed(results: pd.DataFrame, levels: Sequence[float]) -> str:
     """Labels needed for an accuracy, and the ratio to the baseline's."""
-    spent, baseline = comparison.annotations_spent(results), comparison.baseline_of(results)
-    reached = [comparison.annotations_needed(results, level) for level in levels]
+    baseline = comparison.baseline_of(results)
+    reached = [comparison.reached_at(results, level, _step(results)) for level in levels]
     rows = [
-        [name, *(_text(needed_cell(each, spent, name, baseline)) for each in reached)]
+        [name, *(_text(needed_cell(each, name, baseline)) for each in reached)]
         for name in comparison.ranked_strategies(results)
     ]
     return markdown(["strategy", *map(percent, levels)], rows)
@@ -63,9 +67,9 @@ def needed_in_short(levels: dict[str, tuple[str, float]]) -> str:
     columns: dict[str, dict[str, str]] = {}
     for title, (experiment, level) in levels.items():
         results = results_of(experiment)
-        reached, spent = comparison.annotations_needed(results, level), comparison.annotations_spent(results)
+        reached = comparison.reached_at(results, level, _step(results))
         baseline = comparison.baseline_of(results)
-        cells = {name: needed_cell(reached, spent, name, baseline) for name in reached}
+        cells = {name: needed_cell(reached, name, baseline) for name in reached.at}
         columns[title] = {name: _marked(cell.text, cell) for name, cell in cells.items()}
     names = comparison.ranked_strategies(results_of(next(iter(levels.values()))[0]))
     return markdown(["strategy", *columns], [[name, *(cells[name] for cells in columns.values())] for name in names])
@@ -76,11 +80,10 @@ def fewer(experiments: Iterable[str], strategy: str, other: str, levels: Sequenc
     rows = []
     for experiment in experiments:
         results = results_of(experiment)
-        spent = comparison.annotations_spent(results)
-        cells = [needed_cell(comparison.annotations_needed(results, each), spent, strategy, other) for each in levels]
-        rows.append(
-            [experiment, *map(_text, cells), _text(difference_cell(comparison.areas(results), strategy, other))]
-        )
+        step = _step(results)
+        cells = [needed_cell(comparison.reached_at(results, each, step), strategy, other) for each in levels]
+        area = difference_cell(comparison.areas(results), strategy, other, step)
+        rows.append([experiment, *map(_text, cells), _text(area)])
     return markdown(["experiment", *map(percent, levels), "area, points"], rows)
 
 
@@ -89,9 +92,9 @@ def points_over(baseline: str, strategies: Sequence[str], experiments: Sequence[
 
     A cell is empty where an experiment has not played the strategy.
     """
-    at = [comparison.accuracies_at(results_of(experiment), count) for experiment in experiments]
+    at = [(comparison.accuracies_at(results, count), _step(results)) for results in map(results_of, experiments)]
     rows = [
-        [name, *(_text(difference_cell(each, name, baseline)) if name in each else "" for each in at)]
+        [name, *(_text(difference_cell(each, name, baseline, step)) if name in each else "" for each, step in at)]
         for name in strategies
     ]
     return markdown(["strategy", *experiments], rows)
@@ -103,7 +106,8 @@ def points_over_variant(variants: dict[str, str], strategies: Sequence[str], cou
     rows = []
     for name in strategies:
         results = variants_of(name, variants)
-        cells = [difference_cell(comparison.accuracies_at(results, count), second, first) for count in counts]
+        at = [comparison.accuracies_at(results, count) for count in counts]
+        cells = [difference_cell(each, second, first, _step(results)) for each in at]
         rows.append([name, *map(_text, cells)])
     return markdown(["strategy", *(f"{count:,} labels" for count in counts)], rows)
 
@@ -123,6 +127,10 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _step(results: pd.DataFrame) -> float:
+    return float(results["step"].iloc[0])
 
 
 def _text(cell: Cell) -> str:

@@ -44,8 +44,13 @@ def timed(results: pd.DataFrame) -> pd.DataFrame:
     return results[["strategy", "trial", "round"]].assign(train_seconds=2.0, query_seconds=query)
 
 
-def report(folder: Path, results: pd.DataFrame, settings: dict[str, str] | None = None) -> Page:
-    write_report(folder / "report.html", results, timed(results), settings or {"seed": "1"})
+def report(
+    folder: Path,
+    results: pd.DataFrame,
+    settings: dict[str, str] | None = None,
+    measured_on: comparison.MeasuredOn | None = None,
+) -> Page:
+    write_report(folder / "report.html", results, timed(results), settings or {"seed": "1"}, measured_on)
     return Page(folder / "report.html")
 
 
@@ -75,9 +80,9 @@ def test_names_and_settings_are_shown_as_they_are_and_run_nothing(tmp_path: Path
 def test_the_tables_show_comparisons_numbers(tmp_path: Path) -> None:
     results = simulated()
     page = report(tmp_path, results)
-    per_trial, spent = comparison.annotations_needed(results, 0.85), comparison.annotations_spent(results)
-    needed = comparison.needed(per_trial, spent, "dfal")
-    ratio = comparison.ratio(per_trial, spent, "dfal", "random")
+    reached = comparison.reached_at(results, 0.85)
+    needed = comparison.needed(reached, "dfal")
+    ratio = comparison.ratio(reached, "dfal", "random")
     column = page.tables()["Annotations needed for a test accuracy of"]["strategy"].index("85 %")
     assert page.cell(NEEDED, "dfal", column) == (
         f"{needed.mean:.0f} {needed.low:.0f} to {needed.high:.0f} "
@@ -125,6 +130,34 @@ def test_the_summary_has_a_line_for_each_of_the_best_three_and_counts_the_others
 def test_the_summary_bounds_what_did_not_get_there(tmp_path: Path) -> None:
     words = summary(report(tmp_path, simulated()))
     assert re.search(r"weak: more than 400 labels, at least 1\.\d\d times as many \(from 1\.\d\d\)", words)
+
+
+def test_a_report_of_networks_that_did_not_learn_begins_with_it(tmp_path: Path) -> None:
+    words = summary(report(tmp_path, simulated(), measured_on=comparison.MeasuredOn(100, 90)))
+    assert words.startswith("In short None of these networks learnt: ")
+    assert "no better on the 100 test images than always naming the largest class (90 %)" in words
+    assert "Check the labels" in words
+
+
+def test_a_report_names_those_that_did_not_learn_where_others_did(tmp_path: Path) -> None:
+    words = summary(report(tmp_path, simulated(), measured_on=comparison.MeasuredOn(1000, 820)))
+    assert words.startswith("In short The networks of weak did not learn: ")
+
+
+def test_a_report_of_networks_that_learnt_says_nothing_of_it(tmp_path: Path) -> None:
+    words = summary(report(tmp_path, simulated(), measured_on=comparison.MeasuredOn(1000, 300)))
+    assert words.startswith("In short To 85 % accuracy random took")
+
+
+def test_on_few_test_images_nothing_is_clear_that_one_of_them_makes(tmp_path: Path) -> None:
+    results = simulated(trials=3, strategies=("random", "dfal"))
+    results["accuracy"] = 0.5 + 0.1 * (results["round"] > 0) + 0.01 * (results["strategy"] == "dfal")
+    unknown, few = (report(tmp_path, results, measured_on=test) for test in (None, comparison.MeasuredOn(100, 30)))
+    assert 'class="better">+1.00<' in unknown.source
+    assert few.cell(DIFFERENCE, "dfal", 1) == "+1.00 -0.0001 to +2.00"
+    assert 'class="better">' not in few.source
+    assert "One of the 100 test images makes 1 points" in few.words
+    assert "test images makes" not in unknown.words
 
 
 def test_where_nothing_is_told_apart_the_summary_says_so(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dfal_cli import __version__
 from dfal_cli.processes import cores
-from tests.conftest import dfal, draw_divided_folder, write
+from tests.conftest import dfal, draw_divided_folder, draw_folder, write
 from tests.page import Page
 from tests.steps.simulating import SETTINGS, simulate
 
@@ -80,9 +80,10 @@ def test_a_report_that_was_lost_is_made_again(house: Path) -> None:
     assert report.read_bytes() == before
 
 
-def test_nothing_else_is_left_in_the_folder_but_the_rows_of_each_run_and_their_input_shape(house: Path) -> None:
+def test_nothing_else_is_left_in_the_folder_but_the_rows_of_each_run_and_what_they_were_made_from(house: Path) -> None:
     kept = sorted(path.name for path in (house / "out" / ".rounds").iterdir())
-    assert kept == sorted(["input.json", *(f"{name}-{trial}.rows.json" for name in DEFAULT for trial in (1, 2))])
+    rows = [f"{name}-{trial}.rows.json" for name in DEFAULT for trial in (1, 2)]
+    assert kept == sorted(["contents.json", "input.json", *rows])
     assert {path.name for path in (house / "out").iterdir() if not path.name.startswith(".")} == set(OUTPUTS)
 
 
@@ -202,3 +203,25 @@ def test_a_loss_that_is_not_finite_is_an_empty_cell_and_all_outputs_come(
     ended = simulate(tmp_path, "astray", *astray)
     assert ended.code == 0, ended.stderr
     assert results.read_bytes() == first, "what was kept as nan is written so, too"
+
+
+def test_networks_that_did_not_learn_are_said_first_of_all(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path, each=24)
+    header, *rows = (root / "oracle.csv").read_text().splitlines()
+    write(root / "pool.csv", header, *rows[:16])
+    swapped = [row.replace("dark", "?").replace("light", "dark").replace("?", "light") for row in rows[16:]]
+    write(root / "test.csv", header, *swapped)  # what is learnt of the others is wrong for these
+    once = ("--strategies", "random", "--epochs", 8)
+    ended = simulate(root, "out", *once, "--json")
+    assert ended.code == 0, ended.stderr
+    assert ended.json["not_learnt"] == ["random"]
+    (warning,) = ended.json["warnings"]
+    assert warning.startswith("none of these networks learnt: at the end they are no better on the 32 test images")
+    assert "Check the labels" in warning
+    assert "In short None of these networks learnt:" in Page(root / "out" / "report.html").words
+    again = simulate(root, "out", *once, "--json")
+    assert (again.json["status"], again.json["warnings"]) == ("up to date", [warning])
+    (root / "out" / "report.html").unlink()
+    files = ("--images", root / "images", "--labels", root / "pool.csv", "--test", root / "test.csv")
+    told = dfal("simulate", *files, "--out", root / "out", *SETTINGS[:-1], *once).stderr
+    assert "none of these networks learnt; mean accuracy at the end: random 0." in told

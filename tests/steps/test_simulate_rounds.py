@@ -66,9 +66,9 @@ def test_another_network_can_be_measured_on_the_queries_of_one(house: Path) -> N
 def test_a_network_that_asks_nothing_is_not_trained(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[str | None] = []
 
-    def noted(options: TrainOptions, *further: Any) -> Result:
+    def noted(options: TrainOptions, *further: Any, **settings: Any) -> Result:
         trained.append(options.arch)
-        return train(options, *further)
+        return train(options, *further, **settings)
 
     monkeypatch.setattr(rounds, "train", noted)  # OMP_NUM_THREADS is 1 here: rounds are played in this process
     asked = simulate(house, "asked", "--strategies", "entropy,random", "--arch", "lenet5", "--train-arch", "vgg8")

@@ -2,13 +2,16 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from dfal_cli.comparison import MeasuredOn, accuracy_at_end, as_numbers, not_learnt
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
+from dfal_cli.pages.learnt import who_did_not_learn, why_not_learnt
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.path_options import check_paths, must_exist, must_lie_outside
 from dfal_cli.pool import say_what_is_skipped
@@ -60,7 +63,8 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
         machine = begun(stack.enter_context(Processes(PLAYING)), options, left)
         known = options.out / ROUNDS / CONTENTS
-        contents = contents_of(options.images, inputs.images, set(inputs.test[IMAGE]), options.workers, known)
+        tested = set(inputs.test[IMAGE])
+        contents = contents_of(options.images, inputs.images, tested, options.workers, known, reporter)
         made = made_from(options, inputs, machine.kind, contents.digest)
         if not options.force:
             refuse_others(options.out, made)
@@ -84,7 +88,8 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
                 shape = _play(options, inputs, done, machine, checked, reporter)
             remove_images(options.out)
             tables = tables_of(in_order(inputs.runs, done))
-            outputs, new = write_all(options.out, tables, _settings(options, inputs, shape, machine))
+            settings = _settings(options, inputs, shape, machine)
+            outputs, new = write_all(options.out, tables, settings, inputs.measured_on)
             others = not_shown(options.out, inputs.runs)
     for trial in _beginning_otherwise(tables.results):
         reporter.warn(f"the runs of trial {trial} do not begin alike: another machine or version made some of them")
@@ -93,12 +98,21 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             f"{others} other {'runs are' if others > 1 else 'run is'} kept in {options.out / ROUNDS} and not shown"
         )
     counts = {"rounds": len(tables.results), "trials": options.trials, "oracle": len(inputs.oracle), **skipped}
-    means = _means_at_end(tables.results)
-    details = {"mean_accuracy_at_end": means}
-    if not new:
-        return up_to_date(outputs, counts, details)
+    summary, details = _found(as_numbers(tables.results), inputs.measured_on, reporter)
+    return Result(outputs, summary, counts, details) if new else up_to_date(outputs, counts, details)
+
+
+def _found(results: pd.DataFrame, measured_on: MeasuredOn, reporter: Reporter) -> tuple[str, dict[str, Any]]:
+    """What the networks came to, in a sentence and for JSON; those that did not learn are warned of."""
+    means = {name: round(accuracy, 6) for name, accuracy in accuracy_at_end(results).items()}  # as results.csv has them
     said = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in means.items())
-    return Result(outputs, f"mean accuracy at the end: {said}", counts, details)
+    summary = f"mean accuracy at the end: {said}"
+    details = {"mean_accuracy_at_end": means, "not_learnt": not_learnt(results, measured_on)}
+    who = who_did_not_learn(results, measured_on)
+    if not who:
+        return summary, details
+    reporter.warn(f"{who}: {why_not_learnt(measured_on)}")
+    return f"{who}; {summary}", details
 
 
 def _done_before(out: Path, inputs: Inputs) -> Done:
@@ -151,13 +165,6 @@ def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: M
     if inputs.shortfall:
         settings["budget"] += f" ({inputs.shortfall})"
     return settings
-
-
-def _means_at_end(results: pd.DataFrame) -> dict[str, float]:
-    """Accuracy at the end of each strategy, mean over the trials, to as many digits as the accuracies have."""
-    last = results.groupby(["strategy", "trial"], sort=False).tail(1).astype({"accuracy": float})
-    means = last.groupby("strategy", sort=False)["accuracy"].mean()
-    return {str(name): round(float(accuracy), 6) for name, accuracy in means.items()}
 
 
 def _beginning_otherwise(results: pd.DataFrame) -> list[str]:

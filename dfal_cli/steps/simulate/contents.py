@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from dfal_cli.console import Reporter
 from dfal_cli.files import fingerprint, sha256_if_there, stat_if_there
 from dfal_cli.images import worker_count
 from dfal_cli.kept import read_json, write_json
@@ -27,7 +28,9 @@ class Contents(NamedTuple):
     copies: int
 
 
-def contents_of(root: Path, images: Sequence[str], tested: Set[str], workers: int | None, known: Path) -> Contents:
+def contents_of(
+    root: Path, images: Sequence[str], tested: Set[str], workers: int | None, known: Path, reporter: Reporter
+) -> Contents:
     """Hash the images; or take what `keep_contents` has written to `known` if no file has been touched since.
 
     tested: those of the images that are in the test.
@@ -41,8 +44,14 @@ def contents_of(root: Path, images: Sequence[str], tested: Set[str], workers: in
         return [sha256_if_there(root / image) for image in part]
 
     parts = [images[start : start + HASHED_AT_ONCE] for start in range(0, len(images), HASHED_AT_ONCE)]
-    with ThreadPoolExecutor(max(1, worker_count(workers)), thread_name_prefix="hash") as threads:
-        hashes = list(threads.map(hashed, parts))
+    hashes = []
+    with (
+        reporter.progress("hashing", len(images), "images") as progress,
+        ThreadPoolExecutor(max(1, worker_count(workers)), thread_name_prefix="hash") as threads,
+    ):
+        for part in threads.map(hashed, parts):
+            hashes.append(part)
+            progress.advance(len(part))
     of_image = dict(zip(images, itertools.chain.from_iterable(hashes), strict=True))
     others = {content for image, content in of_image.items() if image not in tested} - {""}
     return Contents(states, fingerprint(hashes), sum(of_image[image] in others for image in tested))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dfal_cli.comparison import MeasuredOn
 from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.files import is_file
 from dfal_cli.images import ImageError, Probe, Shape, Skipped, common_shape, inside, list_images, probe_image
@@ -33,6 +34,11 @@ class Inputs(NamedTuple):
     def images(self) -> list[str]:
         """All that are read, sorted."""
         return sorted([*self.oracle[IMAGE], *self.test[IMAGE]])
+
+    @property
+    def measured_on(self) -> MeasuredOn:
+        """The test images, as far as accuracies depend on them."""
+        return MeasuredOn(len(self.test), int(self.test[LABEL].value_counts().iloc[0]))
 
     @property
     def strategies(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfal_cli.comparison import as_numbers
+from dfal_cli.comparison import MeasuredOn, as_numbers
 from dfal_cli.differences import differences
 from dfal_cli.errors import UsageError
 from dfal_cli.files import atomic_output, canonical_json, remove_leftovers
@@ -124,7 +124,9 @@ def write_so_far(out: Path, tables: Tables) -> None:
     write_csv(out / RESULTS, tables.results)
 
 
-def write_all(out: Path, tables: Tables, settings: Mapping[str, str]) -> tuple[list[Path], bool]:
+def write_all(
+    out: Path, tables: Tables, settings: Mapping[str, str], measured_on: MeasuredOn
+) -> tuple[list[Path], bool]:
     """Write tables, curves and report, unless they are there; return their paths, and whether anything was written."""
     outputs = [out / name for name in OUTPUTS]
     there = all(path.exists() for path in outputs)
@@ -132,8 +134,8 @@ def write_all(out: Path, tables: Tables, settings: Mapping[str, str]) -> tuple[l
         return outputs, False
     write_so_far(out, tables)
     results, timings = map(as_numbers, tables)
-    write_curves(out / CURVES, results)
-    write_report(out / REPORT, results, timings, settings)  # last: its presence says that all is there
+    write_curves(out / CURVES, results, measured_on.step)
+    write_report(out / REPORT, results, timings, settings, measured_on)  # last: its presence says that all is there
     return outputs, True
 
 

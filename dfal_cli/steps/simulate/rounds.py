@@ -117,9 +117,9 @@ class _Round:
         )  # fmt: skip
         if options.train_arch:
             if asks:
-                train(training, self._steps, self._simulation.images)
+                train(training, self._steps, self._simulation.images, judged=False)
             training = replace(training, out=self._here / f"trained-{CHECKPOINT}", arch=options.train_arch)
-        metrics: dict[str, Any] = train(training, self._steps, self._simulation.images).details["test"]
+        metrics: dict[str, Any] = train(training, self._steps, self._simulation.images, judged=False).details["test"]
         return metrics
 
     def _ask(self, count: int, labels: Path) -> None:

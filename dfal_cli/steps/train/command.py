@@ -31,10 +31,14 @@ from dfal_cli.training.restarts import Restarts, Trained
 from dfal_cli.training.state import TrainingState
 
 
-def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
+def train(
+    options: TrainOptions, reporter: Reporter, images: ImageSource | None = None, *, judged: bool = True
+) -> Result:
     """Train a network and write it as a checkpoint, the best epoch of the best restart.
 
-    `images` stand in for the folder `options.images`. Whatever can be wrong is looked for before the first epoch.
+    `images` stand in for the folder `options.images`. judged: whether to warn of a network that has not learnt; a
+    simulation, in which few labels make many of them, judges at its end. Whatever can be wrong is looked for before the
+    first epoch.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
     check(options)
@@ -73,7 +77,8 @@ def train(options: TrainOptions, reporter: Reporter, images: ImageSource | None 
         state.make_room_for(lambda: _save(options, settled, sets, trained.model, further))
         state.remove()
     show_metrics(metrics, sets.classes, reporter)
-    warn_unless_learnt(metrics, reporter)
+    if judged:
+        warn_unless_learnt(metrics, reporter)
     details = {**metrics, "classes": sets.classes, "history": _history(trained)}
     return Result([options.out], summary_of(metrics), counts, details)
 
