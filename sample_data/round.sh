@@ -117,7 +117,8 @@ for kind in [kind for kind in ("test", "validation") if kind in now][:1]:
         line += f", {accuracy - 100 * before[kind]['accuracy']:+.1f} points since round {int(number) - 1}"
     confused = [f"{true} taken for {taken} ({times})" for true, taken, times in measured["confused"][:3]]
     line += f"; confused most: {', '.join(confused)}" if confused else ""
-print(line)
+sys.stdout.reconfigure(errors="backslashreplace")  # a class may be called anything, and a log take little
+print("".join(sign if sign.isprintable() else "?" for sign in line))
 PYTHON
 }
 

@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.cli.options import IN, OUT, Config, Exclude, Force, Json, Labels, Quiet, Seed, Version, Wait, option
+from dfal_cli.cli.options import (
+    IN,
+    OUT,
+    Config,
+    Exclude,
+    FollowLinks,
+    Force,
+    Json,
+    Labels,
+    Quiet,
+    Seed,
+    Version,
+    Wait,
+    option,
+)
 from dfal_cli.cli.run import running
 from dfal_cli.strategies import STRATEGIES
 
@@ -24,6 +38,7 @@ def select(
             metavar="DIR",
         ),
     ] = None,
+    follow_links: FollowLinks = False,
     labels: Labels = [],  # noqa: B006 - typer copies it
     strategy: Annotated[
         str,

@@ -60,6 +60,16 @@ def test_the_seed_decides_a_first_list(house: Path) -> None:
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes() != Path("c.csv").read_bytes()
 
 
+def test_a_first_list_has_images_behind_links_out_of_the_root_by_the_users_word(house: Path) -> None:
+    (house / "images").rename(house / "store")
+    (house / "images").mkdir()
+    for image in (house / "store").iterdir():
+        (house / "images" / image.name).symlink_to(f"../store/{image.name}")
+    assert first("--count", 8).code == 3
+    ended = first("--count", 8, "--follow-links", "--json")
+    assert (ended.code, ended.json["counts"]["queries"], ended.json["warnings"]) == (0, 8, [])
+
+
 def test_the_smallest_margins_come_first_ties_by_path_and_unknown_ones_last(house: Path) -> None:
     ended = select("--count", 6)
     assert rows()["image"].tolist() == ["002.png", "004.png", "003.png", "000.png", "001.png", "005.png"]

@@ -20,7 +20,9 @@ from dfal_cli.steps.select.candidates import Candidates
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.tables import answers_in, read_queries, to_csv, write_csv
 
-WITHOUT_EFFECT = ("out", "scores", "images", "labels", "exclude", "preview", "round", "wait", "force")
+WITHOUT_EFFECT = (
+    "out", "scores", "images", "follow_links", "labels", "exclude", "preview", "round", "wait", "force",
+)  # fmt: skip
 """Options that do not shape a list, or whose effect is the images that it asks about."""
 
 OTHERWISE = {"scores": "from other --scores"}

@@ -40,7 +40,7 @@ class Candidates(NamedTuple):
     is_there: Callable[[str], bool]
     """Whether an image is there still."""
     metadata: dict[str, Any]
-    """Of the scores file; empty if there is none."""
+    """Of the scores file, or as far as it is known without one."""
     made_from: str
     """Changes whenever the scores do; "" if there are none."""
 
@@ -53,12 +53,14 @@ def find_candidates(options: SelectOptions, images: ImageSource | None, reporter
     if options.scores is not None:
         return _scored(options, options.scores, images, reporter)
     assert options.images is not None  # `check` has seen to it
-    found = find_pool(images or ImageFolder(options.images), options.labels, options.exclude, reporter.warn)
+    folder = ImageFolder(options.images, follow_links=options.follow_links)
+    found = find_pool(images or folder, options.labels, options.exclude, reporter.warn)
     say_what_is_skipped(found.listing.skipped, reporter)
     if found.listing.unreadable:
         reporter.warn(f"{options.images}: {first_of(found.listing.unreadable)}")
     pool = Pool(pd.DataFrame({IMAGE: found.listing.images, TWIN: ""}))
-    return Candidates(pool, found.counts, options.images, lambda image: True, {}, "")
+    metadata = {"follow_links": options.follow_links}
+    return Candidates(pool, found.counts, options.images, lambda image: True, metadata, "")
 
 
 def pick(options: SelectOptions, candidates: Candidates) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -86,7 +88,8 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
     """The rows of the scores file that have not been labelled since, and are not excluded."""
     table, metadata = scored = _read(options, scores, reporter)
     root = options.images or Path(os.path.normpath(folder_of(scores) / metadata["image_root"]))
-    source = images or (ImageFolder(root) if root.is_dir() else None)
+    follow_links = options.follow_links or metadata.get("follow_links", False)
+    source = images or (ImageFolder(root, follow_links=follow_links) if root.is_dir() else None)
     if source is None:
         reporter.warn(
             f"{root}: no such folder, so images that are gone may be asked about; "
@@ -101,8 +104,8 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
     pool = Pool(left)
     if STRATEGIES[options.strategy].labelled:
         pool = Pool(left, _labelled_embeddings(scores, table, is_taken, taken.labels, reporter))
-    made_from = metadata.get("made_from") or sha256_of(scores)
-    return Candidates(pool, taken.counts(table[IMAGE]), root, _looker(source), metadata, made_from)
+    made_from, told = metadata.get("made_from") or sha256_of(scores), metadata | {"follow_links": follow_links}
+    return Candidates(pool, taken.counts(table[IMAGE]), root, _looker(source), told, made_from)
 
 
 def _looker(source: ImageSource | None) -> Callable[[str], bool]:

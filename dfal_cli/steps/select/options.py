@@ -22,6 +22,7 @@ class SelectOptions:
     out: Path
     scores: Path | None = None
     images: Path | None = None
+    follow_links: bool = False
     labels: list[Path] = field(default_factory=list)
     strategy: str = "dfal"
     exclude: list[Path] = field(default_factory=list)
