@@ -7,7 +7,10 @@ from dfal_cli.images import Shape
 from dfal_cli.images.shape import SIDE_WHEN_SIZES_DIFFER
 
 SIDE_FROM_SCRATCH = SIDE_WHEN_SIZES_DIFFER
-"""Of the input where the images' sizes differ; the same as where images are decoded before they are trained on."""
+"""Of the input where the images' sizes differ; the same as where images are decoded before they are trained on.
+
+It is larger than LARGEST_SIDE_FOR_LENET5: what is no larger is taken for small images, here and by the default network.
+"""
 
 SIDE_PRETRAINED = 224
 """The same for pretrained weights: what most of them were trained on."""

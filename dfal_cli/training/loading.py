@@ -20,6 +20,8 @@ class Loaded(NamedTuple):
     """These, and what trains along: images with pseudo-labels."""
     validation: Examples | None
     test: Examples | None
+    twins: int
+    """That the labelled images have; those of images split off do not train."""
 
     @property
     def measured(self) -> dict[str, Examples]:
@@ -55,9 +57,10 @@ def load_all(
     labelled = load("labels", with_twins)
     validation, test, pseudo = load("validation"), load("test"), load("pseudo_labels")
     assert labelled is not None  # `read_label_sets` has seen to it
+    twins = len(labelled.twin_of)
     if validation is None:
         chosen = split_images(labelled.labels, validation_fraction, torch.Generator().manual_seed(seed))
         if chosen.any():
             labelled, validation = labelled.of_images(~chosen), labelled.of_images(chosen).without_twins()
     training = labelled if pseudo is None else labelled.followed_by(pseudo)
-    return Loaded(labelled, training, validation, test)
+    return Loaded(labelled, training, validation, test, twins)

@@ -280,5 +280,6 @@ def test_twins_of_validation_images_neither_train_nor_are_measured(tmp_path, out
         np.save(root / f"{row[:3]}.npy", np.full((1, 16, 16), 0.5, np.float32))
     write(root / "labels.csv", f"{header},twin", *(f"{row},{row[:3]}.npy" for row in rows))
     ended = train(root, out, "--validation-fraction", 0.5, "--json")
-    assert ended.json["counts"] == {"labelled": 24, "pseudo": 0, "twins": 12, "training": 12}
+    assert ended.json["counts"] == {"labelled": 24, "pseudo": 0, "twins": 24, "training": 12}
+    assert "on 12 images and 12 twins" in ended.stderr
     assert ended.json["validation"]["examples"] == 12

@@ -145,15 +145,15 @@ def _warn_of_flat(loaded: Loaded, reporter: Reporter) -> None:
 
 
 def _in_words(loaded: Loaded, sets: LabelSets) -> str:
-    counts = _counts(loaded, sets)
-    return f"{counts['training']} images and {counts['twins']} twins, {len(sets.classes)} classes"
+    training = loaded.training
+    return f"{len(training.labels)} images and {len(training.twin_of)} twins, {len(sets.classes)} classes"
 
 
 def _counts(loaded: Loaded, sets: LabelSets) -> dict[str, int]:
     return {
         "labelled": len(sets.labels),
         "pseudo": len(sets.pseudo_labels),
-        "twins": len(loaded.training.twin_of),
+        "twins": loaded.twins,
         "training": len(loaded.training.labels),
     }
 
