@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from unicodedata import is_normalized, normalize
 from urllib.parse import unquote
@@ -14,6 +15,9 @@ from dfal_cli.tables.csv_files import line_of
 
 Matching = Callable[[Path, "pd.Series[str]"], "pd.Series[str]"]
 """The file and the images it names, by row -> their names on disk, by row. It may raise DataError."""
+
+MOST_LOOKED_FOR = 1000
+"""Of the names that match nothing, so many are compared with all that is there, for an example."""
 
 
 class ImageNames:
@@ -57,9 +61,10 @@ class ImageNames:
         return matching
 
     def counterpart(self, images: Iterable[str]) -> tuple[str, str] | None:
-        """The first of these images that is there under another name, and that name."""
+        """The first of these images that is there under another name, and that name; the first few are looked for."""
+        looked_for = list(islice(images, MOST_LOOKED_FOR))
         wanted: dict[str, list[str]] = {}
-        for image in images:
+        for image in looked_for:
             wanted.setdefault(_parts(image)[-1], []).append(image)
         found: dict[str, str] = {}
         for name in self._every():
@@ -67,7 +72,7 @@ class ImageNames:
             for image in wanted.get(parts[-1], ()):
                 if _ends_alike(parts, _parts(image)) and len(name) > len(found.get(image, "")):
                     found[image] = name
-        return next(((image, found[image]) for image in images if image in found), None)
+        return next(((image, found[image]) for image in looked_for if image in found), None)
 
     def hint(self, image: str) -> str:
         """What to add to a message that says that an image is not there."""

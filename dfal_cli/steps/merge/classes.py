@@ -68,7 +68,7 @@ def warn_of_look_alikes(new: "pd.Series[str]", known: set[str], reporter: Report
 def _differs(label: str, other: str, spelt_in: Callable[[str], str]) -> Callable[[], str]:
     return lambda: (
         f"{shown(label)} is a new class that differs from {shown(other)} only in {what_differs(label, other)} "
-        f"(see {spelt_in(other)}); correct one of them, or {NAME_IT}"
+        f"(see {spelt_in(other)}); correct one of them, or name both with --class-names"
     )
 
 
