@@ -27,7 +27,7 @@ def test_what_is_gone_is_not_asked_about_and_counted(house: Path) -> None:
     assert ended.json["counts"] == {
         "pool": 4, "labelled": 0, "excluded": 0, "queries": 2, "without_twin": 2, "gone": 2,
     }  # fmt: skip
-    assert "2 images are gone since they were scored, and left out" in ended.stderr
+    assert "gone since they were scored, and left out: 2" in ended.stderr
 
 
 @pytest.mark.parametrize("strategy", ["random", "entropy"])

@@ -138,7 +138,7 @@ def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame
         if unknown:
             parts.append(f"{unknown} of them have no known margin and come last")
     if counts["gone"]:
-        parts.append(f"{counts['gone']} images are gone since they were scored, and left out")
+        parts.append(f"gone since they were scored, and left out: {counts['gone']}")
     if "pseudo_labels" in counts:
         parts.append(f"{counts['pseudo_labels']} others get pseudo-labels")
     return "; ".join(parts)
