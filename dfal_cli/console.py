@@ -78,6 +78,9 @@ class Reporter(Protocol):
         around the loop is all it takes to keep them.
         """
 
+    def busy(self, what: str) -> contextlib.AbstractContextManager[None]:
+        """Show that the block is at work that cannot be counted. A signal ends it at once."""
+
 
 class Silent:
     """A Reporter for use as a library: collects warnings, shows nothing."""
@@ -106,6 +109,10 @@ class Silent:
         progress = Progress(what, total, unit, done, now)
         with signals.postponed(), self._shown(progress):
             yield progress
+
+    def busy(self, what: str) -> contextlib.AbstractContextManager[None]:
+        """Show it in the way of this reporter."""
+        return self._shown(Progress(what, None, ""))
 
     def _shown(self, progress: Progress) -> contextlib.AbstractContextManager[None]:
         """Show nothing."""
@@ -200,7 +207,7 @@ class Terminal(Log):
 
         table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
         for column in columns:
-            table.add_column(Text(printable(column)), justify="right")
+            table.add_column(Text(printable(column)), justify="right", overflow="fold")
         for row in rows:
             table.add_row(*(Text(printable(str(cell))) for cell in row))
         self._console.print(table)

@@ -1,12 +1,19 @@
 """How far a piece of work has come: how it is counted, and how it is told."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from dfal_cli import signals
 
 SHORT = 100.0
 """Seconds a unit takes that are told as seconds; longer ones are told as hours, minutes and seconds."""
+
+
+AT_ONCE = 16
+"""Items that `over` counts at a time: counting takes longer than some of them do."""
+
+Item = TypeVar("Item")
 
 
 def nothing() -> str:
@@ -41,6 +48,13 @@ class Progress:
         self._move(self._done + count, 0.0)
         signals.check()
 
+    def over(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the items, of which each is a finished unit when the next one is asked for."""
+        for number, item in enumerate(items, 1):
+            yield item
+            if number % AT_ONCE == 0:
+                self.advance(AT_ONCE)
+
     def within(self, share: float) -> None:
         """So much of the unit in hand is done. A signal waits until all of it is."""
         self._move(self._done, share)
@@ -57,13 +71,16 @@ class Progress:
 
     def __str__(self) -> str:
         """How many are done, at which rate, and how long the others will take."""
+        if self.total is None and not self._done:
+            return f"{duration(time.monotonic() - self._started)} so far"
         done = f"{self._place:.1f}" if self._within else str(self._done)
         parts = [f"{done} {self._unit}" if self.total is None else f"{done} of {self.total} {self._unit}"]
         rate = self._rate()
         if rate:
             parts.append(rate_text(rate, self._unit))
-            if self.total is not None:
-                parts.append(f"{duration(self._left(self.total, rate))} left")
+            left = self._left(rate)
+            if left >= 1:
+                parts.append(f"{duration(left)} left")
         now = self._now()
         return ", ".join(parts) + (f"; now {now}" if now else "")
 
@@ -84,8 +101,11 @@ class Progress:
         """Units a second by the last move; what was there before has taken no time."""
         return (self._place - self._before) / max(1e-9, self._moved - self._started)
 
-    def _left(self, total: int, rate: float) -> float:
-        return max(0.0, (total - self._place) / rate - (time.monotonic() - self._moved))
+    def _left(self, rate: float) -> float:
+        """Seconds, counted down between moves; 0 where that is not known, or took longer than it should."""
+        if self.total is None:
+            return 0.0
+        return (self.total - self._place) / rate - (time.monotonic() - self._moved)
 
 
 def rate_text(rate: float, unit: str) -> str:

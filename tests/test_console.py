@@ -73,6 +73,12 @@ def test_a_log_says_nothing_more_when_the_work_is_done(said: Said) -> None:
     assert said.lines == lines
 
 
+def test_a_log_tells_of_work_that_cannot_be_counted(said: Said) -> None:
+    with Log().busy("listing the images"):
+        until(lambda: bool(said.lines))
+    assert re.fullmatch(DATED + "listing the images: 0:00:0. so far", said.lines[0])
+
+
 def test_quick_work_leaves_a_log_empty(capsys: pytest.CaptureFixture[str]) -> None:
     with Log().progress("hashing", 1, "files") as progress:
         progress.advance(1)

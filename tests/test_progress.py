@@ -53,6 +53,8 @@ def test_a_line_says_how_many_are_done_how_fast_and_how_long_the_others_take(clo
     assert str(progress) == "20 of 100 images, 4.0 images/s, 0:00:20 left"
     clock.now += 8  # it counts down while nothing is finished
     assert str(progress) == "20 of 100 images, 4.0 images/s, 0:00:12 left"
+    clock.now += 20  # and then nobody knows
+    assert str(progress) == "20 of 100 images, 4.0 images/s"
 
 
 def test_what_was_there_before_or_is_not_wanted_any_more_makes_nothing_look_faster(clock: Clock) -> None:
@@ -82,6 +84,18 @@ def test_work_whose_end_nobody_knows_is_told_without_one(clock: Clock) -> None:
     progress.advance(20)
     assert str(progress) == "20 images, 10.0 images/s"
     assert progress.share == 0
+
+
+def test_items_are_units_of_which_a_few_are_counted_at_a_time() -> None:
+    progress = Progress("hashing", 40, "images")
+    assert list(progress.over(range(40))) == list(range(40))
+    assert progress.share == pytest.approx(0.8)
+
+
+def test_work_that_cannot_be_counted_says_how_long_it_has_taken(clock: Clock) -> None:
+    progress = Progress("listing the images", None, "")
+    clock.now += 90
+    assert str(progress) == "0:01:30 so far"
 
 
 def test_the_share_never_falls_where_the_total_grows_and_reaches_one_at_the_end() -> None:

@@ -168,7 +168,9 @@ class _Preparing:
         most = min(KEPT_BYTES, shutil.disk_usage(self._file.parent).free - DISK_RESERVE) // len(self._images)
         if math.prod(shape) > most:
             pool = self._images[: self._in_pool]
-            settled = common_shape(self._probed(pool), image_size, grey, self._reporter.warn)
+            with self._reporter.progress("looking at", len(pool), "images") as progress:
+                probed = self._probed(progress.over(pool))
+                settled = common_shape(probed, image_size, grey, self._reporter.warn)
             self._stop_if_unreadable()
             return settled, False
         settled = common_shape(self._decode(shape)[: self._in_pool], image_size, grey, self._reporter.warn)
@@ -180,7 +182,7 @@ class _Preparing:
         self._decode(settled)
         return settled, True
 
-    def _probed(self, images: Sequence[str]) -> Iterator[Probe]:
+    def _probed(self, images: Iterable[str]) -> Iterator[Probe]:
         """Those that can be read; the others are noted."""
         for image in images:
             try:

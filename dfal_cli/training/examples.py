@@ -119,8 +119,9 @@ def settle_input_shape(
 
     Raises DataError if an image cannot be read.
     """
-    probes = (_probe(images, row) for row in table.to_dict("records"))
-    return common_shape(probes, image_size, grey, reporter.warn, side)
+    with reporter.progress("looking at", len(table), "images") as progress:
+        probes = (_probe(images, row) for row in progress.over(table.to_dict("records")))
+        return common_shape(probes, image_size, grey, reporter.warn, side)
 
 
 def load_examples(

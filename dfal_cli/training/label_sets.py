@@ -43,9 +43,13 @@ class LabelSets(NamedTuple):
         """The classes, followed by those that only this table has: the network has no output for them."""
         return (*self.classes, *_strange(self.tables[name], self.classes))
 
-    def pictures(self, images: ImageSource) -> dict[str, list[str]]:
+    def pictures(self, images: ImageSource, reporter: Reporter) -> dict[str, list[str]]:
         """What is in the image files of each table, in the order of its rows: a hash; "" where that is not known."""
-        return {name: list(map(images.content_of, table[IMAGE])) for name, table in self.tables.items()}
+        with reporter.progress("hashing", sum(map(len, self.tables.values())), "images") as progress:
+            return {
+                name: [images.content_of(image) for image in progress.over(table[IMAGE])]
+                for name, table in self.tables.items()
+            }
 
     def contents(self, pictures: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """SHA-256 of what each table says and of what is in the files that it names; a missing file is ""."""

@@ -74,10 +74,11 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         if options.twins
         else contextlib.nullcontext(),
     ):
-        found = find_pool(source, options.labels, options.exclude, reporter.warn)
-        if EMBEDDING not in options.measure:
-            found = found._replace(labelled=[])
-        shaped_by = made_from(options, source, found.listing.images, found.labelled)
+        with reporter.busy("listing the images"):
+            found = find_pool(source, options.labels, options.exclude, reporter.warn)
+            if EMBEDDING not in options.measure:
+                found = found._replace(labelled=[])
+            shaped_by = made_from(options, source, found.listing.images, found.labelled)
         with Parts(options.out, shaped_by) as parts:
             if is_up_to_date(options, shaped_by, reporter):
                 result = up_to_date([options.out, *filter(Path.exists, _beside(options.out, FURTHER))])
@@ -134,7 +135,8 @@ def _score(
     else:
         remove_labelled(options.out)
     metadata = _metadata(options, network, told, audit, with_labelled=bool(found.labelled))
-    write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)
+    with reporter.busy("writing the scores"):
+        write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)
     outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
     reasons = rows.uncrossed_because()
     judge_scores(rows.predicted(network.classes), network, outcomes, reasons, reporter)

@@ -28,8 +28,9 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     with contextlib.ExitStack() as locks:  # first: what is read is read when it is this call's turn
         for output in filter(None, (options.out, options.preview)):
             locks.enter_context(locked(output, options.wait, reporter.note))
-        candidates = find_candidates(options, images, reporter)
-        pool, picked = pick(options, candidates)
+        with reporter.busy("choosing"):
+            candidates = find_candidates(options, images, reporter)
+            pool, picked = pick(options, candidates)
         if options.count > len(pool):
             reporter.warn(f"--count {options.count}: the pool has only {len(pool)} images, all are asked about")
         queries = _as_queries(options, picked)

@@ -54,7 +54,7 @@ def train(
             names_of(source).renamed, folder_labels(source, reporter) if options.labels_from_folders else None,
         )  # fmt: skip
         settled = settle(options, source, sets.labels, reporter)
-        pictures = sets.pictures(source)
+        pictures = sets.pictures(source, reporter)
         shaped_by = _made_from(options, settled, sets.contents(pictures))
         device = choose_device(options.device)
         state = TrainingState(options.out, _shaping_the_training(shaped_by), device, reporter)
