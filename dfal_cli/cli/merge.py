@@ -11,7 +11,10 @@ from dfal_cli.cli.run import running
 
 def merge(
     context: typer.Context,
-    queries: Annotated[Path, option("--queries", help="Answered query list (image,label).", panel=IN, metavar="CSV")],
+    queries: Annotated[
+        Path,
+        option("--queries", help="Answered query list (image,label), or a folder per class.", panel=IN, metavar="CSV"),
+    ],
     labels: Annotated[
         Path, option("--labels", help="Labels file to fill the answers into; made if absent.", panel=IN, metavar="CSV")
     ],

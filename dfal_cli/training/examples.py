@@ -183,10 +183,10 @@ def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
 
 
 def _unreadable(images: ImageSource, row: "dict[Any, str] | pd.Series[str]", reason: str) -> DataError:
-    if not images.is_there(row[IMAGE]):
-        reason += names_of(images).hint(row[IMAGE])
     place = place_of(Path(row["file"]), row["row"])
-    return DataError(f"{place}: image {shown(row[IMAGE])}: {reason}; mend it, or label it __skip__")
+    hint = "" if images.is_there(row[IMAGE]) else names_of(images).hint(row[IMAGE])
+    remedy = f"name images by their paths under {images.root}" if hint else "mend it, or label it __skip__"
+    return DataError(f"{place}: image {shown(row[IMAGE])}: {reason}{hint}; {remedy}")
 
 
 def check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:

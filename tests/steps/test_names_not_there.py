@@ -105,7 +105,10 @@ def test_train_takes_either_normal_form_and_says_what_is_there_instead(in_tmp: P
     assert train(pool.replace("000.png", NFC), "a.safetensors").code == 0
     ended = train(pool.replace("000.png", NFD).replace("001.png", "images/001.png"), "b.safetensors")
     assert ended.code == 3
-    assert "pool.csv, line 3: image 'images/001.png': no such file, but 001.png is there" in ended.stderr
+    assert (
+        "pool.csv, line 3: image 'images/001.png': no such file, but 001.png is there; name images by their"
+        in ended.stderr
+    )
 
 
 def test_simulate_says_what_is_there_instead(in_tmp: Path) -> None:
