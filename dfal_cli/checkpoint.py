@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from dfal_cli.checkpoint_metadata import network_of, read_metadata
+from dfal_cli.checkpoint_metadata import input_format_of, network_of, read_metadata
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import atomic_output, canonical_json
+from dfal_cli.images import InputFormat
 from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, outline, runs_code, seeded
 from dfal_cli.models.tensor_file import Claim, DamagedError, TensorFile, opened_tensors
 from dfal_cli.path_options import must_be_regular
@@ -36,6 +37,11 @@ class LoadedNetwork:
     sha256: str
     """Of the file it was loaded from, as it was then."""
 
+    @property
+    def input_format(self) -> InputFormat:
+        """How images are made into pixels for it, as they were in its training."""
+        return input_format_of(self.metadata)
+
 
 def save_checkpoint(
     path: Path,
@@ -44,6 +50,7 @@ def save_checkpoint(
     architecture: str,
     classes: tuple[str, ...],
     input_shape: tuple[int, int, int],
+    white: float | None = None,
     further: dict[str, Any],
 ) -> None:
     """Write a network so that `load_checkpoint` can rebuild it; equal arguments give equal bytes."""
@@ -52,6 +59,7 @@ def save_checkpoint(
         "architecture": {"name": architecture, "arguments": {}},
         "classes": classes,
         "input_shape": input_shape,
+        "white": white,
         "normalisation": model.normalisation._asdict(),
         **further,
     }

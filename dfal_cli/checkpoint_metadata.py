@@ -1,11 +1,13 @@
 """What a checkpoint tells of itself, which in a file from elsewhere may be anything."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from dfal_cli.class_names import unfit_class
 from dfal_cli.errors import DataError
+from dfal_cli.images import InputFormat
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
 
 MOST_PIXELS = 178_956_970
@@ -37,6 +39,12 @@ def network_of(metadata: dict[str, Any]) -> tuple[str, tuple[str, ...], tuple[in
     return metadata["architecture"]["name"], tuple(metadata["classes"]), (channels, height, width)
 
 
+def input_format_of(metadata: dict[str, Any]) -> InputFormat:
+    """How images were made into pixels for the network, likewise. Older checkpoints tell no white."""
+    _, _, shape = network_of(metadata)
+    return InputFormat(shape, metadata.get("white"))
+
+
 def _tells_a_network(metadata: dict[str, Any]) -> bool:
     match metadata:
         case {
@@ -44,5 +52,10 @@ def _tells_a_network(metadata: dict[str, Any]) -> bool:
             "classes": [str(), str(), *more],
             "input_shape": [c, h, w] as shape,
         } if all(isinstance(name, str) for name in more) and all(type(side) is int for side in shape):
-            return c in (1, 3) and min(h, w) > 0 and h * w <= MOST_PIXELS
+            return c in (1, 3) and min(h, w) > 0 and h * w <= MOST_PIXELS and _is_white(metadata.get("white"))
     return False
+
+
+def _is_white(value: Any) -> bool:
+    """Whether it can be the white of images of more than 8 bits: a number, or None where there were none."""
+    return value is None or (type(value) in (int, float) and 0 < value < math.inf)

@@ -123,6 +123,16 @@ ImageSize = Annotated[
     ),
 ]
 Grey = Annotated[bool | None, option("--gray/--color", help="Kind of input.", default="as the images", panel=NETWORK)]
+White = Annotated[
+    float | None,
+    option(
+        "--white",
+        help="Value that is white in images of more than 8 bits: 4095 for 12 bits.",
+        default="by the labelled images",
+        metavar="VALUE",
+        panel=NETWORK,
+    ),
+]
 Epochs = Annotated[int, option("--epochs", help="At most so many.", panel=TRAINING, minimum=1)]
 Patience = Annotated[
     int | None,

@@ -40,6 +40,7 @@ from dfal_cli.cli.options import (
     ValidationFraction,
     Version,
     Wait,
+    White,
     Workers,
     option,
 )
@@ -98,6 +99,7 @@ def simulate(
     ] = None,
     image_size: ImageSize = None,
     grey: Grey = None,
+    white: White = None,
     epochs: Epochs = 100,
     patience: Patience = None,
     monitor: Monitor = "loss",

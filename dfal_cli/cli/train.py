@@ -37,6 +37,7 @@ from dfal_cli.cli.options import (
     ValidationFraction,
     Version,
     Wait,
+    White,
     Workers,
     names_of_classes,
     option,
@@ -71,6 +72,7 @@ def train(
     arch: Arch = None,
     image_size: ImageSize = None,
     grey: Grey = None,
+    white: White = None,
     init: Annotated[
         Path | None,
         option("--init", help="Go on from this checkpoint instead of from scratch.", panel=NETWORK, metavar="FILE"),

@@ -1,7 +1,7 @@
 """Image files: finding them under a folder, decoding them sensibly, reading them in a stream, keeping the pixels."""
 
 from dfal_cli.images.cache import cached
-from dfal_cli.images.decode import Probe, Shape, decode_image, probe_image
+from dfal_cli.images.decode import InputFormat, Picture, Probe, Shape, decode_image, probe_image
 from dfal_cli.images.flat import are_flat, flat_in_words
 from dfal_cli.images.folder import Listing, Skipped, inside, is_hidden, list_images
 from dfal_cli.images.opening import ImageError
@@ -9,14 +9,19 @@ from dfal_cli.images.prepared import PreparedImages, UnreadableImagesError, prep
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.source import ImageFolder, ImageSource, opened
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk, worker_count
+from dfal_cli.images.white import NONE_WIDE, Largest, check_white, scale_warnings, settled_white
 
 __all__ = [
+    "NONE_WIDE",
     "Decoded",
     "ImageError",
     "ImageFolder",
     "ImageReader",
     "ImageSource",
+    "InputFormat",
+    "Largest",
     "Listing",
+    "Picture",
     "PreparedImages",
     "Probe",
     "Shape",
@@ -24,6 +29,7 @@ __all__ = [
     "UnreadableImagesError",
     "are_flat",
     "cached",
+    "check_white",
     "common_shape",
     "decode_image",
     "flat_in_words",
@@ -35,5 +41,7 @@ __all__ = [
     "probe_image",
     "read_batches",
     "read_from_disk",
+    "scale_warnings",
+    "settled_white",
     "worker_count",
 ]

@@ -8,6 +8,7 @@ The cache is a convenience: whatever goes wrong with it, the images are decoded,
 import contextlib
 import functools
 import itertools
+import math
 import os
 import threading
 import time
@@ -21,7 +22,7 @@ import PIL
 from dfal_cli.console import Reporter
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import atomic_output, stat_if_there
-from dfal_cli.images.decode import DECODING, Pixels, Shape
+from dfal_cli.images.decode import DECODING, InputFormat, Picture, Pixels, Shape
 from dfal_cli.images.room import bytes_of, clear_leftovers, make_folder, make_room, matching
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
@@ -82,7 +83,7 @@ class DecodedCache:
         self._reader = reader
         self._reporter = reporter
         self._real_root = functools.cache(os.path.realpath)  # a link may be turned meanwhile
-        self._shelves: dict[Shape, _Shelf] = {}
+        self._shelves: dict[InputFormat, _Shelf] = {}
         self._filling = True
         self._lock = threading.Lock()  # of filling; finding needs none
         self._hits, self._misses = itertools.count(), itertools.count()  # next() is one step for all threads
@@ -90,23 +91,23 @@ class DecodedCache:
             clear_leftovers(folder)
             make_room(folder, 0, limit)
 
-    def __call__(self, root: Path, image: str, input_shape: Shape) -> Pixels:
+    def __call__(self, root: Path, image: str, input_format: InputFormat) -> Picture:
         """Read the image, from the cache if it is there. Raises ImageError."""
         real_root = self._real_root(root)
         path = f"{real_root}/{image}"
         key = _key_of(path)
         if key is None:
-            return self._reader(root, image, input_shape)  # says why not
-        shelf = self._shelves.get(input_shape) or self._open(input_shape)
-        pixels = shelf.find(key)
-        if pixels is None:
-            pixels = self._reader(Path(real_root), image, input_shape)
+            return self._reader(root, image, input_format)  # says why not
+        shelf = self._shelves.get(input_format) or self._open(input_format)
+        picture = shelf.find(key)
+        if picture is None:
+            picture = self._reader(Path(real_root), image, input_format)
             next(self._misses)
             if _key_of(path) == key:  # it has not been replaced meanwhile
-                self._keep(shelf, key, pixels)
+                self._keep(shelf, key, picture)
         else:
             next(self._hits)
-        return pixels
+        return picture
 
     def close(self) -> None:
         """Publish what is not yet in a segment; say how much came from the cache."""
@@ -119,17 +120,17 @@ class DecodedCache:
         if hits + misses:
             self._reporter.note(f"{hits} of {hits + misses} readings of images came from the cache {self._folder}")
 
-    def _open(self, shape: Shape) -> "_Shelf":
+    def _open(self, input_format: InputFormat) -> "_Shelf":
         with self._lock:
-            if shape not in self._shelves:
-                self._shelves[shape] = _Shelf(self._folder, shape, self._mark)
-            return self._shelves[shape]
+            if input_format not in self._shelves:
+                self._shelves[input_format] = _Shelf(self._folder, input_format, self._mark)
+            return self._shelves[input_format]
 
-    def _keep(self, shelf: "_Shelf", key: Key, pixels: Pixels) -> None:
+    def _keep(self, shelf: "_Shelf", key: Key, picture: Picture) -> None:
         with self._lock:
             if self._filling:
-                shelf.fresh[key.path] = (key, pixels)
-                if len(shelf.fresh) * pixels.nbytes >= self._segment_bytes:
+                shelf.fresh[key.path] = (key, picture)
+                if len(shelf.fresh) * picture.pixels.nbytes >= self._segment_bytes:
                     self._publish(shelf)
 
     def _publish(self, shelf: "_Shelf") -> None:
@@ -152,21 +153,24 @@ class DecodedCache:
 
 
 class _Shelf:
-    """The decoded images of one shape, and of one mark."""
+    """The decoded images of one format, and of one mark."""
 
-    def __init__(self, folder: Path, shape: Shape, mark: str) -> None:
+    def __init__(self, folder: Path, input_format: InputFormat, mark: str) -> None:
+        shape, white = input_format
+        if white is not None:
+            mark = f"-white{white!r}{mark}"
         # Another Pillow may bring another decoder, and other pixels.
         self._folder = folder / f"{'x'.join(map(str, shape))}-{DECODING}-pillow{PIL.__version__}{mark}"
         self._shape = shape
         self._map = functools.lru_cache(SEGMENTS_MAPPED)(functools.partial(_map_and_mark_used, shape=shape))
         self._places: dict[str, tuple[Segment, int]] = {}
-        self.fresh: dict[str, tuple[Key, Pixels]] = {}
+        self.fresh: dict[str, tuple[Key, Picture]] = {}
         """Those that are in no segment yet."""
         for file in sorted(matching(self._folder, f"*{SUFFIX}")):  # by age, so that the newest of an image is found
             self._index(file)
 
-    def find(self, key: Key) -> Pixels | None:
-        """The pixels, read-only; None if they are not here, or those of another state of the file, or damaged."""
+    def find(self, key: Key) -> Picture | None:
+        """The picture, its pixels read-only; None if it is not here, or of another state of the file, or damaged."""
         fresh = self.fresh.get(key.path)
         if fresh is not None and fresh[0] == key:
             return fresh[1]
@@ -183,7 +187,8 @@ class _Shelf:
         if zlib.crc32(pixels.data) != segment.checksums[row]:
             _remove(segment.file)
             return None
-        return pixels
+        largest = segment.largest.item(row)
+        return Picture(pixels, None if math.isnan(largest) else largest)
 
     def publish(self, content: bytes) -> None:
         """Write the fresh images, whose segment is `content`, and forget them. Raises OSError."""

@@ -16,12 +16,22 @@ import PIL
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
 from dfal_cli.files import FileState, atomic_output, fingerprint, stat_if_there
-from dfal_cli.images.decode import DECODING, Pixels, Probe, Shape, probe_and_decode, probe_image
+from dfal_cli.images.decode import (
+    DECODING,
+    InputFormat,
+    Pixels,
+    Probe,
+    Shape,
+    probe_and_decode,
+    probe_image,
+    read_picture,
+)
 from dfal_cli.images.folder import Listing, Skipped, inside
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.stream import Decoded, read_batches, read_from_disk, worker_count
+from dfal_cli.images.white import NONE_WIDE, scale_warnings, settled_white
 from dfal_cli.kept import read_json, write_json
 from dfal_cli.processes import Processes
 
@@ -52,12 +62,17 @@ class PreparedImages:
     root: Path
     pool: list[str]
     """The images it lists, sorted; it knows others besides."""
-    shape: Shape
+    input_format: InputFormat
     places: dict[str, int]
     """Where in `file` an image is."""
     file: Path | None
     """uint8 (N, C, H, W), .npy; None if the images are read from disk each time."""
     follow_links: bool
+
+    @property
+    def shape(self) -> Shape:
+        """(C, H, W)"""
+        return self.input_format.shape
 
     def listing(self) -> Listing:
         """The images of the pool."""
@@ -81,16 +96,16 @@ class PreparedImages:
         return ""
 
     def batches(
-        self, images: Sequence[str], input_shape: Shape, batch_size: int, workers: int | None
+        self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
     ) -> Iterator[Decoded]:
         """The images as decoded batches, in order."""
         if self.file is None:
             reader = functools.partial(read_from_disk, follow_links=self.follow_links)
-            yield from read_batches(self.root, images, input_shape, batch_size, workers, reader)
+            yield from read_batches(self.root, images, input_format, batch_size, workers, reader)
             return
         for start in range(0, len(images), batch_size):
             batch = list(images[start : start + batch_size])
-            yield Decoded(batch, _mapped(self.file)[[self.places[image] for image in batch]], [])
+            yield Decoded(batch, _mapped(self.file)[[self.places[image] for image in batch]], [], NONE_WIDE)
 
 
 def prepare(
@@ -100,31 +115,36 @@ def prepare(
     *,
     image_size: int | None,
     grey: bool | None,
+    white: float | None,
     follow_links: bool,
     folder: Path,
     workers: int | None,
     reporter: Reporter,
 ) -> PreparedImages:
-    """Decode `pool` and `others` into `folder`, unless that has been done; the shape is as told, or as the pool's is.
+    """Decode `pool` and `others` into `folder`, unless that has been done; to a format as told, or as the pool's is.
 
     Raises UnreadableImagesError if some cannot be read.
     """
     listed = sorted(pool)
     images = [*listed, *sorted(set(others) - set(listed))]
     states = [stat_if_there(f"{root}/{image}") for image in images]
-    made_from = fingerprint(images, len(listed), states, image_size, grey, DECODING, PIL.__version__)[:16]
+    made_from = fingerprint(images, len(listed), states, image_size, grey, white, DECODING, PIL.__version__)[:16]
     file, settled = folder / f"images-{made_from}.npy", folder / f"images-{made_from}.json"
     places = {image: place for place, image in enumerate(images)}
     known = _settled(settled)
-    if known is None or (known[1] and not _is_whole(file, (len(images), *known[0]))):
+    if known is None or (known[1] and not _is_whole(file, (len(images), *known[0].shape))):
         for old in folder.glob("images-*"):
             old.unlink()
         folder.mkdir(parents=True, exist_ok=True)
         preparing = _Preparing(root, images, len(listed), file, workers, reporter, follow_links=follow_links)
-        known = preparing.run(image_size, grey)
-        write_json(settled, dict(zip(("shape", "kept"), known, strict=True)))
-    shape, kept = known
-    return PreparedImages(root, listed, shape, places, file if kept else None, follow_links)
+        known = preparing.run(image_size, grey, white)
+        write_json(settled, {**known[0]._asdict(), "kept": known[1]})
+    input_format, kept = known
+    return PreparedImages(root, listed, input_format, places, file if kept else None, follow_links)
+
+
+Seen = tuple[Probe, float | None]
+"""Of an image, and the largest value as of a Picture."""
 
 
 class _Part(NamedTuple):
@@ -132,7 +152,7 @@ class _Part(NamedTuple):
 
     root: Path
     images: list[str]
-    shape: Shape
+    input_format: InputFormat
     file: Path
     start: int
     follow_links: bool
@@ -142,7 +162,7 @@ class _Found(NamedTuple):
     """What has become of some images of a part."""
 
     start: int
-    probes: list[Probe]
+    seen: list[Seen]
     unreadable: dict[str, str]
 
 
@@ -162,31 +182,50 @@ class _Preparing:
         self._follow_links = follow_links
         self._unreadable: dict[str, str] = {}
 
-    def run(self, image_size: int | None, grey: bool | None) -> tuple[Shape, bool]:
-        """Decode to the shape of the first image, and once more if not all are like it; return it and whether kept."""
-        shape = common_shape(itertools.islice(self._probed(self._images), 1), image_size, grey)
+    def run(self, image_size: int | None, grey: bool | None, white: float | None) -> tuple[InputFormat, bool]:
+        """Decode to the format of the first image, and once more if not all are like it; return it and whether kept."""
+        shape = common_shape(
+            (probe for probe, _ in itertools.islice(self._looked_at(self._images), 1)), image_size, grey
+        )
         most = min(KEPT_BYTES, shutil.disk_usage(self._file.parent).free - DISK_RESERVE) // len(self._images)
-        if math.prod(shape) > most:
-            pool = self._images[: self._in_pool]
-            with self._reporter.progress("looking at", len(pool), "images") as progress:
-                probed = self._probed(progress.over(pool))
-                settled = common_shape(probed, image_size, grey, self._reporter.warn)
-            self._stop_if_unreadable()
-            return settled, False
-        settled = common_shape(self._decode(shape)[: self._in_pool], image_size, grey, self._reporter.warn)
-        if settled == shape:
-            return shape, True
-        if math.prod(settled) > most:
-            self._file.unlink()
-            return settled, False
-        self._decode(settled)
-        return settled, True
+        presumed = InputFormat(shape, white)
+        fits = math.prod(shape) <= most
+        seen = self._decode(presumed) if fits else self._seen_undecoded()
+        self._stop_if_unreadable()
+        settled = self._settled(seen, image_size, grey, white)
+        if fits and settled != presumed:
+            fits = math.prod(settled.shape) <= most
+            if fits:
+                self._decode(settled)
+            else:
+                self._file.unlink()
+        return settled, fits
 
-    def _probed(self, images: Iterable[str]) -> Iterator[Probe]:
-        """Those that can be read; the others are noted."""
+    def _settled(
+        self, seen: Sequence[Seen], image_size: int | None, grey: bool | None, white: float | None
+    ) -> InputFormat:
+        """As told, or by the images of the pool, which come first."""
+        pool = seen[: self._in_pool]
+        shape = common_shape((probe for probe, _ in pool), image_size, grey, self._reporter.warn)
+        if white is None and (wide := [largest for _, largest in pool if largest is not None]):
+            white = settled_white(max(wide))
+            self._reporter.note(f"white: {white:g}, by the images of the pool (--white)")
+        for warning in scale_warnings(np.array([each for _, each in seen if each is not None]), white):
+            self._reporter.warn(warning)
+        return InputFormat(shape, white)
+
+    def _seen_undecoded(self) -> list[Seen]:
+        """What there is to see of all images without keeping their pixels."""
+        with self._reporter.progress("looking at", len(self._images), "images") as progress:
+            return list(self._looked_at(progress.over(self._images)))
+
+    def _looked_at(self, images: Iterable[str]) -> Iterator[Seen]:
+        """Those that can be read, of which only those of more than 8 bits are decoded; the others are noted."""
         for image in images:
             try:
-                yield probe_image(inside(self._root, image, follow_links=self._follow_links))
+                path = inside(self._root, image, follow_links=self._follow_links)
+                probe = probe_image(path)
+                yield probe, read_picture(path, InputFormat((1, 1, 1))).largest if probe.wide else None
             except ImageError as error:
                 self._unreadable[image] = str(error)
 
@@ -194,33 +233,35 @@ class _Preparing:
         if self._unreadable:
             raise UnreadableImagesError(sorted(self._unreadable.items()))
 
-    def _decode(self, shape: Shape) -> list[Probe]:
+    def _decode(self, input_format: InputFormat) -> list[Seen]:
         """Write all images into the file. Raises UnreadableImagesError, after all have been tried."""
         total = len(self._images)
-        probes: dict[int, list[Probe]] = {}
+        seen: dict[int, list[Seen]] = {}
         with atomic_output(self._file) as temporary, self._reporter.progress("decoding", total, "images") as progress:
-            np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *shape)).flush()
+            np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *input_format.shape)).flush()
             _take_room(temporary)
             parts = [
-                _Part(self._root, self._images[start : start + PART], shape, temporary, start, self._follow_links)
+                _Part(
+                    self._root, self._images[start : start + PART], input_format, temporary, start, self._follow_links
+                )
                 for start in range(0, total, PART)
             ]
             with Processes() as processes:
                 if len(parts) > 1 and self._workers > 1:
                     processes.start(min(len(parts), self._workers))
                 for start, found, unreadable in processes.each(_decode_part, parts):
-                    probes[start] = found
+                    seen[start] = found
                     self._unreadable |= unreadable
                     progress.advance(len(found) + len(unreadable))
             self._stop_if_unreadable()
-        return list(itertools.chain.from_iterable(probes[start] for start in sorted(probes)))
+        return list(itertools.chain.from_iterable(seen[start] for start in sorted(seen)))
 
 
-def _settled(file: Path) -> tuple[Shape, bool] | None:
-    """The shape of images prepared before, and whether they are kept; None if that is not known."""
+def _settled(file: Path) -> tuple[InputFormat, bool] | None:
+    """The format of images prepared before, and whether they are kept; None if that is not known."""
     match read_json(file):
-        case {"shape": [int(channels), int(height), int(width)], "kept": bool(kept)}:
-            return (channels, height, width), kept
+        case {"shape": [int(channels), int(height), int(width)], "white": float() | None as white, "kept": bool(kept)}:
+            return InputFormat((channels, height, width), white), kept
     return None
 
 
@@ -245,11 +286,12 @@ def _decode_part(part: _Part) -> Iterator[_Found]:
         for place, image in enumerate(part.images[first : first + TOLD], found.start):
             try:
                 path = inside(part.root, image, follow_links=part.follow_links)
-                probe, pixels[place] = probe_and_decode(path, part.shape)
+                probe, picture = probe_and_decode(path, part.input_format)
+                pixels[place] = picture.pixels
             except ImageError as error:
                 found.unreadable[image] = str(error)
             else:
-                found.probes.append(probe)
+                found.seen.append((probe, picture.largest))
         yield found
 
 

@@ -1,7 +1,8 @@
 """Segments: files of decoded images that are written once, whole, and never changed; reading one needs no lock.
 
 A segment is the pixels of N images, uint8 (N, C, H, W); then, as JSON, for each of them the path and the state of its
-file and a checksum of its pixels; then TRAILER, by which a file that is cut short or of another kind is known.
+file, a checksum of its pixels, and the largest value before they were scaled to 8 bits; then TRAILER, by which a file
+that is cut short or of another kind is known.
 """
 
 import json
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.files import FileState
-from dfal_cli.images.decode import Pixels
+from dfal_cli.images.decode import Picture, Pixels
 
 SUFFIX = ".pixels"
 
@@ -49,14 +50,17 @@ class Segment:
     states: npt.NDArray[Any]
     """Of kind STATE."""
     checksums: npt.NDArray[np.int64]
+    largest: npt.NDArray[np.float64]
+    """As that of a Picture; nan for None."""
 
 
-def segment_bytes(images: Iterable[tuple[Key, Pixels]]) -> bytes:
+def segment_bytes(images: Iterable[tuple[Key, Picture]]) -> bytes:
     """The contents of a segment of these images."""
-    keys, pixels = zip(*images, strict=True)
-    parts = [np.ascontiguousarray(each).data for each in pixels]
+    keys, pictures = zip(*images, strict=True)
+    parts = [np.ascontiguousarray(picture.pixels).data for picture in pictures]
     columns = [list(column) for column in zip(*keys, strict=True)]
-    index = json.dumps([*columns, [zlib.crc32(part) for part in parts]], separators=(",", ":")).encode()
+    columns += [[zlib.crc32(part) for part in parts], [picture.largest for picture in pictures]]
+    index = json.dumps(columns, separators=(",", ":")).encode()
     return b"".join([*parts, index, TRAILER.pack(len(index), zlib.crc32(index), MAGIC)])
 
 
@@ -75,10 +79,11 @@ def read_segment(file: Path, shape: Sequence[int]) -> tuple[list[str], Segment]:
         index = handle.read(index_length)
     if zlib.crc32(index) != checksum:
         raise SegmentError
-    paths, states, checksums = json.loads(index)
+    paths, states, checksums, largest = json.loads(index)
     if len(paths) * np.prod(shape, dtype=np.int64) != pixels_length:
         raise SegmentError
-    return paths, Segment(file, np.array([tuple(state) for state in states], STATE), np.array(checksums, np.int64))
+    packed = np.array([tuple(state) for state in states], STATE)
+    return paths, Segment(file, packed, np.array(checksums, np.int64), np.array(largest, np.float64))
 
 
 def map_pixels(segment: Segment, shape: Sequence[int]) -> Pixels:

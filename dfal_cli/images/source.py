@@ -11,7 +11,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
 from dfal_cli.files import FileState, is_file, sha256_if_there, stat_if_there
 from dfal_cli.images.cache import cached
-from dfal_cli.images.decode import Probe, Shape, probe_image
+from dfal_cli.images.decode import InputFormat, Probe, probe_image
 from dfal_cli.images.folder import Listing, inside, is_text, list_images
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
 from dfal_cli.path_options import must_exist
@@ -40,7 +40,7 @@ class ImageSource(Protocol):
         """What changes whenever the image does; "" if it is not there."""
 
     def batches(
-        self, images: Sequence[str], input_shape: Shape, batch_size: int, workers: int | None
+        self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
     ) -> Iterator[Decoded]:
         """The images as decoded batches, in order; `workers` as of `read_batches`."""
 
@@ -78,10 +78,10 @@ class ImageFolder:
         return sha256_if_there(self.root / image)
 
     def batches(
-        self, images: Sequence[str], input_shape: Shape, batch_size: int, workers: int | None
+        self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
     ) -> Iterator[Decoded]:
         """The images as decoded batches, in order."""
-        return read_batches(self.root, images, input_shape, batch_size, workers, self.reader)
+        return read_batches(self.root, images, input_format, batch_size, workers, self.reader)
 
 
 @contextlib.contextmanager

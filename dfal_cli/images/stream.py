@@ -8,9 +8,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dfal_cli.images.decode import Pixels, Shape, decode_image
+from dfal_cli.images.decode import InputFormat, Picture, Pixels, read_picture
 from dfal_cli.images.folder import inside
 from dfal_cli.images.opening import ImageError
+from dfal_cli.images.white import Largest
 from dfal_cli.processes import cores
 
 MOST_WORKERS = 8
@@ -22,9 +23,9 @@ def worker_count(workers: int | None) -> int:
 
 
 class ImageReader(Protocol):
-    """Something that turns an image's path (relative to the image root) into (C, H, W) uint8 pixels."""
+    """Something that decodes an image, whose path is relative to the image root."""
 
-    def __call__(self, root: Path, image: str, input_shape: Shape) -> Pixels:
+    def __call__(self, root: Path, image: str, input_format: InputFormat) -> Picture:
         """Raises ImageError."""
 
 
@@ -36,17 +37,18 @@ class Decoded(NamedTuple):
     """(B, C, H, W) uint8."""
     unreadable: list[tuple[str, str]]
     """Path and reason."""
+    largest: Largest
 
 
-def read_from_disk(root: Path, image: str, input_shape: Shape, *, follow_links: bool = False) -> Pixels:
+def read_from_disk(root: Path, image: str, input_format: InputFormat, *, follow_links: bool = False) -> Picture:
     """The plain ImageReader."""
-    return decode_image(inside(root, image, follow_links=follow_links), input_shape)
+    return read_picture(inside(root, image, follow_links=follow_links), input_format)
 
 
 def read_batches(
     root: Path,
     images: Sequence[str],
-    input_shape: Shape,
+    input_format: InputFormat,
     batch_size: int,
     workers: int | None = None,
     reader: ImageReader = read_from_disk,
@@ -59,7 +61,7 @@ def read_batches(
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
 
     def read(batch: Sequence[str]) -> Decoded:
-        return _read_batch(root, batch, input_shape, reader)
+        return _read_batch(root, batch, input_format, reader)
 
     if workers == 0:
         yield from map(read, batches)
@@ -77,13 +79,16 @@ def read_batches(
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _read_batch(root: Path, batch: Sequence[str], input_shape: Shape, reader: ImageReader) -> Decoded:
-    images, pixels, unreadable = [], [], []
+def _read_batch(root: Path, batch: Sequence[str], input_format: InputFormat, reader: ImageReader) -> Decoded:
+    images, pixels, unreadable, largest = [], [], [], []
     for image in batch:
         try:
-            pixels.append(reader(root, image, input_shape))
+            picture = reader(root, image, input_format)
+            pixels.append(picture.pixels)
             images.append(image)
+            if picture.largest is not None:
+                largest.append(picture.largest)
         except ImageError as error:
             unreadable.append((image, str(error)))
-    stacked = np.stack(pixels) if pixels else np.empty((0, *input_shape), np.uint8)
-    return Decoded(images, stacked, unreadable)
+    stacked = np.stack(pixels) if pixels else np.empty((0, *input_format.shape), np.uint8)
+    return Decoded(images, stacked, unreadable, np.array(largest, np.float64))

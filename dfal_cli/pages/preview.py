@@ -1,10 +1,12 @@
 """The query list as one self-contained HTML page, images large enough to judge."""
 
 import base64
+import contextlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,8 @@ import pandas as pd
 from PIL import Image
 
 from dfal_cli.comparison import BASELINE
-from dfal_cli.images import ImageError, decode_image, inside, probe_image
+from dfal_cli.images import ImageError, InputFormat, Shape, decode_image, inside, probe_image, settled_white
+from dfal_cli.images.decode import Pixels, read_picture
 from dfal_cli.pages.template import is_made_by, write_page
 from dfal_cli.relative import folder_of
 from dfal_cli.schemas import IMAGE, TWIN
@@ -62,7 +65,10 @@ def write_preview(
     chosen = STRATEGIES[strategy]
     names = list(dict.fromkeys((chosen.measure or MARGIN, MARGIN)))
     folder = folder_of(queries_file)
-    cards = [_card(row, guess, names, folder, root, metadata) for row, guess in zip(rows, guesses, strict=True)]
+    seen = _Images(root, metadata.get("follow_links", False), metadata.get("white"))
+    if "white" not in metadata:  # a first list, of which nothing is known yet
+        seen = seen.with_white_of(queries[IMAGE])
+    cards = [_card(row, guess, names, folder, seen, metadata) for row, guess in zip(rows, guesses, strict=True)]
     unread = sum(bool(card.problem) for card in cards)
     if keep_better and page.exists() and _pictures_in(page) > len(cards) - unread:
         return unread, True
@@ -91,36 +97,61 @@ def _order(strategy: str) -> str:
     return "the most wanted first" if STRATEGIES[strategy].measure else "in the order in which they were picked"
 
 
+class _Images(NamedTuple):
+    """The images of the page, decoded as the network saw them."""
+
+    root: Path
+    follow_links: bool
+    white: float | None
+
+    def path(self, image: str) -> Path:
+        """Where it is. Raises ImageError if it is not under the root."""
+        return inside(self.root, image, follow_links=self.follow_links)
+
+    def decoded(self, image: str, shape: Shape) -> Pixels:
+        """(C, H, W). Raises ImageError."""
+        return decode_image(self.path(image), shape, self.white)
+
+    def with_white_of(self, images: Iterable[str]) -> Self:
+        """The same with the white that training on these images would settle."""
+        largest = []
+        for image in images:
+            with contextlib.suppress(ImageError):
+                path = self.path(image)
+                if probe_image(path).wide:
+                    largest.append(read_picture(path, InputFormat((1, 1, 1))).largest or 0.0)
+        return self._replace(white=settled_white(max(largest)) if largest else None)
+
+
 def _card(
-    row: dict[Any, str], guess: str, names: list[str], folder: Path, root: Path, metadata: dict[str, Any]
+    row: dict[Any, str], guess: str, names: list[str], folder: Path, images: _Images, metadata: dict[str, Any]
 ) -> Card:
-    picture, problem = _picture(root, row[IMAGE])
+    picture, problem = _picture(images, row[IMAGE])
     twin = difference = amplified = ""
     if row[TWIN] and not problem:
-        twin, difference, amplified = _twin_pictures(root / row[IMAGE], folder / row[TWIN], metadata["input_shape"])
+        twin, difference, amplified = _twin_pictures(images, row[IMAGE], folder / row[TWIN], metadata["input_shape"])
     numbers = [f"{name.replace('_', ' ')} {float(row[name]):.4g}" for name in names if row[name]]
     return Card(row["rank"], row[IMAGE], numbers, guess, picture, problem, twin, difference, amplified)
 
 
-def _picture(root: Path, image: str) -> tuple[str, str]:
+def _picture(images: _Images, image: str) -> tuple[str, str]:
     """The image at a size fit for the page, and what kept it from being read, one of them empty."""
     try:
-        path = inside(root, image)
-        probe = probe_image(path)
+        probe = probe_image(images.path(image))
         scale = min(1.0, LONGEST_SIDE / max(probe.height, probe.width))
         height, width = (max(1, round(side * scale)) for side in (probe.height, probe.width))
-        pixels = decode_image(path, (1 if probe.grey else 3, height, width))
+        pixels = images.decoded(image, (1 if probe.grey else 3, height, width))
     except ImageError as error:
         return "", str(error)
     return _data_uri(pixels), ""
 
 
-def _twin_pictures(image: Path, twin_file: Path, input_shape: list[int]) -> tuple[str, str, str]:
+def _twin_pictures(images: _Images, image: str, twin_file: Path, input_shape: list[int]) -> tuple[str, str, str]:
     """The twin, its difference to the image amplified around grey, and by how much; all "" if the twin is gone."""
     channels, height, width = input_shape
     try:
         twin = read_twin(twin_file, input_shape)  # (C, H, W) in units of [0, 1]
-        difference = twin - decode_image(image, (channels, height, width)) / np.float32(255)
+        difference = twin - images.decoded(image, (channels, height, width)) / np.float32(255)
     except (TwinError, ImageError):
         return "", "", ""
     factor = 0.5 / max(float(np.abs(difference).max()), 1e-12)

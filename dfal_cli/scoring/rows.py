@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dfal_cli.images import NONE_WIDE, Largest
 from dfal_cli.margins.reasons import CAP_REACHED, NO_GRADIENT, NOT_FINITE
 from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
 from dfal_cli.tables.vectors import as_arrow
@@ -51,10 +52,11 @@ def no_margins(count: int) -> Block:
 class Rows:
     """The rows of images in the order of their paths: of equal margins, the earlier row comes first."""
 
-    def __init__(self, images: Sequence[str], measured: Block, margins: Block) -> None:
+    def __init__(self, images: Sequence[str], measured: Block, margins: Block, largest: Largest = NONE_WIDE) -> None:
         self.images = images
         self.measured = measured
         self.margins = margins
+        self.largest = largest
         self.twins: dict[int, str] = {}
         """Of some rows, where their twin is."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from dfal_cli.images import NONE_WIDE, Largest
 from dfal_cli.measures import Measuring
 from dfal_cli.progress import Progress
 from dfal_cli.scoring.parts import Arrays, Section, joined, read_part
@@ -18,6 +19,7 @@ ROWS_AT_ONCE = 2**14
 
 # The arrays of a part; the further measures stand beside them under their own names.
 ROWS, MARGINS, UNREADABLE, REASONS, PLACES, LOST = "rows", "margins", "unreadable", "reasons", "places", "lost"
+LARGEST = "largest"
 
 
 def score_all(
@@ -146,6 +148,7 @@ class _Scoring:
         self._margins = no_margins(len(images))
         self.unreadable: list[tuple[str, str]] = []
         self._missing: list[int] = []
+        self._largest: list[Largest] = []
 
     def take(self, start: int, end: int, found: Arrays) -> None:
         """Fill in what has been found of the images from `start` to `end`."""
@@ -153,16 +156,21 @@ class _Scoring:
         readable = np.delete(np.arange(start, end), found[UNREADABLE] - start)
         self._measured[readable], self._margins[readable] = found[ROWS], found[MARGINS]
         self._missing += missing
+        self._largest.append(found[LARGEST])
         reasons = found[REASONS].tolist()
         self.unreadable += zip((self._images[place] for place in missing), reasons, strict=True)
 
     def rows(self) -> Rows:
         """Those of the images that could be read."""
+        largest = np.concatenate([NONE_WIDE, *self._largest])
         if not self._missing:
-            return Rows(self._images, self._measured, self._margins)
+            return Rows(self._images, self._measured, self._margins, largest)
         readable = np.delete(np.arange(len(self._images)), self._missing)
         return Rows(
-            [self._images[place] for place in readable.tolist()], self._measured[readable], self._margins[readable]
+            [self._images[place] for place in readable.tolist()],
+            self._measured[readable],
+            self._margins[readable],
+            largest,
         )
 
 
@@ -175,5 +183,6 @@ def _arrays(images: Sequence[str], start: int, batch: Batch) -> Arrays:
         MARGINS: batch.margins,
         UNREADABLE: np.array(places, np.int64),
         REASONS: np.array([unreadable[images[place]] for place in places], np.str_),
+        LARGEST: batch.largest,
         **batch.further,
     }

@@ -16,7 +16,7 @@ from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Reporter
 from dfal_cli.device import FittingBatches, on_device
 from dfal_cli.errors import UsageError
-from dfal_cli.images import Decoded, are_flat
+from dfal_cli.images import Decoded, Largest, are_flat
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
 from dfal_cli.margins.across import clearly_across
@@ -53,6 +53,7 @@ class Batch(NamedTuple):
     """Those that could be, in order; what follows is of these."""
     unreadable: list[tuple[str, str]]
     """Path and reason of the others."""
+    largest: Largest
     measured: Block
     margins: Block
     further: dict[str, npt.NDArray[np.float32]]
@@ -94,6 +95,7 @@ class Scorer:
                 len(decoded.images) + len(decoded.unreadable),
                 decoded.images,
                 decoded.unreadable,
+                decoded.largest,
                 measured,
                 self._margins_of(floats) if with_margins else _not_examined(measured),
                 further(floats) if further is not None and len(floats) else {},

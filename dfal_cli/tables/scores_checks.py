@@ -1,5 +1,6 @@
 """What a scores file says must be possible, whoever wrote it: `select` believes every word of it."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ def _are_texts(value: Any) -> bool:
 FIELDS: dict[str, Callable[[Any], bool]] = {
     "image_root": _is_text,
     "input_shape": _is_shape,
+    "white": lambda value: value is None or (type(value) in (int, float) and 0 < value < math.inf),
+    "follow_links": lambda value: isinstance(value, bool),
     "norm": _is_text,
     "classes": _are_texts,
     "made_from": _is_text,

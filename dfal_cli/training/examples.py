@@ -13,7 +13,17 @@ from dfal_cli.class_names import unfit_class
 from dfal_cli.console import Reporter
 from dfal_cli.device import on_device
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.images import ImageError, ImageSource, Probe, Shape, common_shape
+from dfal_cli.images import (
+    NONE_WIDE,
+    ImageError,
+    ImageSource,
+    InputFormat,
+    Probe,
+    Shape,
+    common_shape,
+    scale_warnings,
+    settled_white,
+)
 from dfal_cli.pool import names_of
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import place_of
@@ -23,6 +33,14 @@ DECODED_AT_ONCE = 64
 
 READY_BYTES = 10**9
 """Examples that take no more than that as floats are kept ready on the device."""
+
+
+class InputTold(NamedTuple):
+    """What the options say of the input; None of what is to be as the images are."""
+
+    image_size: int | None
+    grey: bool | None
+    white: float | None
 
 
 class Ready(NamedTuple):
@@ -112,23 +130,39 @@ def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[st
     return classes
 
 
-def settle_input_shape(
-    images: ImageSource, table: pd.DataFrame, image_size: int | None, grey: bool | None, side: int, reporter: Reporter
-) -> Shape:
-    """(C, H, W) of the network's input: as told, or as the labelled images are; `side` if their sizes differ.
+def settle_input_format(
+    images: ImageSource,
+    table: pd.DataFrame,
+    told: InputTold,
+    side: int,
+    workers: int | None,
+    reporter: Reporter,
+) -> InputFormat:
+    """How images become the network's input: as told, or as the labelled images are; `side` if their sizes differ.
 
     Raises DataError if an image cannot be read.
     """
-    with reporter.progress("looking at", len(table), "images") as progress:
-        probes = (_probe(images, row) for row in progress.over(table.to_dict("records")))
-        return common_shape(probes, image_size, grey, reporter.warn, side)
+    probes: dict[str, Probe] = {}
+    if None in told:
+        with reporter.progress("looking at", len(table), "images") as progress:
+            probes = {row[IMAGE]: _probe(images, row) for row in progress.over(table.to_dict("records"))}
+    shape = common_shape(probes.values(), told.image_size, told.grey, reporter.warn, side)
+    wide = [image for image, probe in probes.items() if probe.wide]
+    if told.white is not None or not wide:
+        return InputFormat(shape, told.white)
+    with reporter.progress("finding white", len(wide), "images") as progress:
+        largest = [0.0]
+        for batch in images.batches(wide, InputFormat(shape), DECODED_AT_ONCE, workers):
+            largest += batch.largest.tolist()
+            progress.advance(len(batch.images) + len(batch.unreadable))
+    return InputFormat(shape, settled_white(max(largest)))
 
 
 def load_examples(
     images: ImageSource,
     table: pd.DataFrame,
     classes: tuple[str, ...],
-    input_shape: Shape,
+    input_format: InputFormat,
     *,
     with_twins: bool,
     workers: int | None,
@@ -140,19 +174,23 @@ def load_examples(
     A twin that is missing or of another size is left out, with a counted warning. Raises DataError if an image cannot
     be read: a label was paid for it.
     """
-    pixels = np.empty((len(table), *input_shape), np.uint8)
+    pixels = np.empty((len(table), *input_format.shape), np.uint8)
+    largest = []
     done = 0
     with reporter.progress("reading", len(table), "images") as progress:
-        for batch in images.batches(list(table[IMAGE]), input_shape, DECODED_AT_ONCE, workers):
+        for batch in images.batches(list(table[IMAGE]), input_format, DECODED_AT_ONCE, workers):
             if batch.unreadable:
                 image, reason = batch.unreadable[0]
                 raise _unreadable(images, table[table[IMAGE] == image].iloc[0], reason)
             pixels[done : done + len(batch.images)] = batch.pixels
             done += len(batch.images)
+            largest.append(batch.largest)
             progress.advance(len(batch.images))
+    for warning in scale_warnings(np.concatenate([NONE_WIDE, *largest]), input_format.white):
+        reporter.warn(warning)
     labels = torch.tensor(pd.Categorical(table[LABEL], categories=list(classes)).codes, dtype=torch.int64)
-    twins, twin_of = _load_twins(table, input_shape, reporter) if with_twins else ([], [])
-    stacked = torch.from_numpy(np.stack(twins)) if twins else torch.empty(0, *input_shape)
+    twins, twin_of = _load_twins(table, input_format.shape, reporter) if with_twins else ([], [])
+    stacked = torch.from_numpy(np.stack(twins)) if twins else torch.empty(0, *input_format.shape)
     return Examples(torch.from_numpy(pixels), labels, stacked, torch.tensor(twin_of, dtype=torch.int64))
 
 

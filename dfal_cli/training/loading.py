@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from dfal_cli.console import Reporter
-from dfal_cli.images import ImageSource, Shape
+from dfal_cli.images import ImageSource, InputFormat
 from dfal_cli.training.examples import Examples, load_examples
 from dfal_cli.training.label_sets import LabelSets
 from dfal_cli.training.split import split_images
@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
 def load_all(
     images: ImageSource,
     sets: LabelSets,
-    shape: Shape,
+    input_format: InputFormat,
     *,
     with_twins: bool,
     validation_fraction: float,
@@ -51,7 +51,7 @@ def load_all(
         if table.empty:
             return None
         return load_examples(
-            images, table, sets.classes_in(name), shape, with_twins=twins, workers=workers, reporter=reporter
+            images, table, sets.classes_in(name), input_format, with_twins=twins, workers=workers, reporter=reporter
         )
 
     labelled = load("labels", with_twins)

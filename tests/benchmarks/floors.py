@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfal_cli.images import ImageFolder, read_batches
+from dfal_cli.images import ImageFolder, InputFormat, read_batches
 from dfal_cli.pool import find_pool
 
 BATCH = 256
@@ -19,7 +19,9 @@ BATCH = 256
 
 def decoded(folder: Path, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
     """Decode every image of the folder: batches (B, C, H, W) uint8."""
-    for part in read_batches(folder, find_pool(ImageFolder(folder), [], [], print).listing.images, shape, BATCH):
+    for part in read_batches(
+        folder, find_pool(ImageFolder(folder), [], [], print).listing.images, InputFormat(shape), BATCH
+    ):
         yield part.pixels
 
 

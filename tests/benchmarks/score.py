@@ -18,12 +18,13 @@ from typing import NamedTuple
 import numpy as np
 from comparison.folders import ImageFolder, image_folder
 
-from dfal_cli.images import read_batches
+from dfal_cli.images import InputFormat, read_batches
 from dfal_cli.tables import read_labels, write_labels
 
 # No torch in here: a child's peak memory, as the system tells it, is at least what its parent had when it was started.
 
 SHAPE = (1, 28, 28)
+FORMAT = InputFormat(SHAPE)
 LABELLED = 1_000
 POOLS = (1_000, 10_000, 60_000)
 NEAREST_SHARE = 0.01
@@ -76,7 +77,7 @@ def make_pool(folder: ImageFolder, images: list[str], keep: Path) -> Pool:
         pool.root.mkdir()
         for image in images:
             os.link(folder.root / image, pool.root / image.replace("/", "-"))
-        np.save(pool.pixels, np.concatenate([part.pixels for part in read_batches(folder.root, images, SHAPE, 256)]))
+        np.save(pool.pixels, np.concatenate([part.pixels for part in read_batches(folder.root, images, FORMAT, 256)]))
     return pool
 
 

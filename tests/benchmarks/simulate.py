@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from comparison.folders import ImageFolder, image_folder
 from score import Ran, run
 
-from dfal_cli.images import read_batches
+from dfal_cli.images import InputFormat, read_batches
 from dfal_cli.models import build_network, seeded
 from dfal_cli.tables import read_labels, write_labels
 
@@ -53,7 +53,10 @@ def make_data(folder: ImageFolder, keep: Path) -> Data:
     write_labels(oracle, table[:-TEST])
     write_labels(test, table[-TEST:])
     some = table[: 2 * BUDGET]
-    pixels = [torch.from_numpy(part.pixels) for part in read_batches(folder.root, list(some["image"]), SHAPE, 256)]
+    pixels = [
+        torch.from_numpy(part.pixels)
+        for part in read_batches(folder.root, list(some["image"]), InputFormat(SHAPE), 256)
+    ]
     codes = torch.tensor(pd.Categorical(some["label"]).codes, dtype=torch.int64)
     return Data(folder.root, oracle, test, torch.cat(pixels).float() / 255, codes)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from dfal_cli.console import Silent
-from dfal_cli.images import cached, decode_image, read_batches, read_from_disk
+from dfal_cli.images import InputFormat, Picture, cached, decode_image, read_batches, read_from_disk
 
 SHAPE = (1, 16, 16)
+FORMAT = InputFormat(SHAPE)
 BYTES = 256
 
 
@@ -23,10 +24,10 @@ class Counting:
     def __init__(self) -> None:
         self.decoded: list[str] = []
 
-    def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> np.ndarray:
-        pixels = read_from_disk(root, image, input_shape)
+    def __call__(self, root: Path, image: str, input_format: InputFormat) -> Picture:
+        picture = read_from_disk(root, image, input_format)
         self.decoded.append(image)
-        return pixels
+        return picture
 
 
 def read(
@@ -36,16 +37,17 @@ def read(
     reporter: Silent | None = None,
     root: str = "images",
     shape: tuple[int, int, int] = SHAPE,
+    white: float | None = None,
     folder: str = "cache",
 ) -> list[str]:
     """Read images through the cache, check every pixel of them, and return those that were decoded."""
     counting = Counting()
     images = names(Path(root)) if images is None else images
     with cached(Path(folder), limit, counting, reporter or Silent()) as reader:
-        for batch in read_batches(Path(root), images, shape, 7, 3, reader):
+        for batch in read_batches(Path(root), images, InputFormat(shape, white), 7, 3, reader):
             assert not batch.unreadable
             for image, pixels in zip(batch.images, batch.pixels, strict=True):
-                np.testing.assert_array_equal(pixels, decode_image(Path(root, image), shape))
+                np.testing.assert_array_equal(pixels, decode_image(Path(root, image), shape, white))
     return sorted(counting.decoded)
 
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from dfal_cli.console import Silent
-from dfal_cli.images import ImageError, cached, decode_image, read_from_disk
+from dfal_cli.images import ImageError, InputFormat, Picture, cached, decode_image, read_batches, read_from_disk
 from tests.conftest import draw_twins_in_size, swap
-from tests.images.cached_reading import SHAPE, Counting, names, read, segments
+from tests.images.cached_reading import FORMAT, SHAPE, Counting, names, read, segments
 
 
 def test_the_second_command_decodes_nothing_and_has_the_same_pixels(house: Path) -> None:
@@ -31,14 +31,24 @@ def test_colour_and_grey_and_every_size_are_kept_apart(house: Path) -> None:
         assert read(shape=shape) == []
 
 
+def test_every_white_is_kept_apart_and_how_bright_an_image_was_is_kept_with_it(house: Path) -> None:
+    Image.fromarray(np.linspace(0, 3000, 256).reshape(16, 16).astype(np.uint16)).save("images/wide.png")
+    for white in (None, 255.0, 4095.0, 4095.5):
+        assert read(white=white) == names()
+        assert read(white=white) == []
+        with cached(Path("cache"), "1GB", read_from_disk, Silent()) as reader:
+            (batch,) = read_batches(Path("images"), ["000.png", "wide.png"], InputFormat(SHAPE, white), 2, 1, reader)
+            assert batch.largest.tolist() == [3000]
+
+
 def test_pixels_from_the_cache_may_be_held_while_another_command_clears_it(house: Path) -> None:
     read()
     with cached(Path("cache"), "1GB", Counting(), Silent()) as reader:
-        before = reader(Path("images"), "000.png", SHAPE)
+        before = reader(Path("images"), "000.png", FORMAT).pixels
         shutil.rmtree("cache")
         np.testing.assert_array_equal(before, decode_image(Path("images/000.png"), SHAPE))
         np.testing.assert_array_equal(
-            reader(Path("images"), "001.png", SHAPE), decode_image(Path("images/001.png"), SHAPE)
+            reader(Path("images"), "001.png", FORMAT).pixels, decode_image(Path("images/001.png"), SHAPE)
         )
         assert not before.flags.writeable
 
@@ -73,13 +83,13 @@ def test_a_folder_that_is_renamed_and_given_back_its_name_is_not_decoded_again(h
 
 
 def test_an_image_replaced_while_it_is_decoded_is_not_kept(house: Path) -> None:
-    def replacing(root: Path, image: str, input_shape: tuple[int, int, int]) -> np.ndarray:
-        pixels = read_from_disk(root, image, input_shape)
+    def replacing(root: Path, image: str, input_format: InputFormat) -> Picture:
+        picture = read_from_disk(root, image, input_format)
         Image.new("L", (16, 16), 200).save(root / image)
-        return pixels
+        return picture
 
     with cached(Path("cache"), "1GB", replacing, Silent()) as reader:
-        reader(Path("images"), "000.png", SHAPE)
+        reader(Path("images"), "000.png", FORMAT)
     assert read(["000.png"]) == ["000.png"]
 
 
@@ -90,7 +100,7 @@ def test_an_image_that_cannot_be_read_is_never_kept(house: Path) -> None:
         with cached(Path("cache"), "1GB", read_from_disk, Silent()) as reader:
             for name, reason in (("broken.png", "truncated"), ("later.png", "truncated"), ("none.png", "no such file")):
                 with pytest.raises(ImageError, match=reason):
-                    reader(Path("images"), name, SHAPE)
+                    reader(Path("images"), name, FORMAT)
     shutil.copy("images/001.png", "images/later.png")
     assert read(["later.png"]) == ["later.png"]
 
@@ -102,7 +112,7 @@ def test_an_image_that_is_gone_does_not_come_from_the_cache(house: Path) -> None
         cached(Path("cache"), "1GB", read_from_disk, Silent()) as reader,
         pytest.raises(ImageError, match="no such file"),
     ):
-        reader(Path("images"), "000.png", SHAPE)
+        reader(Path("images"), "000.png", FORMAT)
 
 
 def test_one_folder_seen_from_several_roots_is_decoded_once(house: Path) -> None:

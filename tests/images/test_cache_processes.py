@@ -16,12 +16,12 @@ FILLING = """
 import sys
 from pathlib import Path
 from dfal_cli.console import Silent
-from dfal_cli.images import cached, list_images, read_batches, read_from_disk
+from dfal_cli.images import InputFormat, cached, list_images, read_batches, read_from_disk
 root = Path("images")
 with cached(Path("cache"), "100kB", read_from_disk, Silent()) as reader:
     for _ in range(int(sys.argv[1])):
         for side in range(24, 40):
-            for batch in read_batches(root, list_images(root).images, (1, side, side), 5, 8, reader):
+            for batch in read_batches(root, list_images(root).images, InputFormat((1, side, side)), 5, 8, reader):
                 assert len(batch.images) == 5
             print(side, flush=True)
 """

@@ -100,10 +100,11 @@ FAILING = """
 import resource, sys
 from pathlib import Path
 from dfal_cli.console import Log
-from dfal_cli.images import cached, list_images, read_batches, read_from_disk
+from dfal_cli.images import InputFormat, cached, list_images, read_batches, read_from_disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # as a disk with room for so much
 with cached(Path("cache"), "1GB", read_from_disk, Log()) as reader:
-    batches = list(read_batches(Path("images"), list_images(Path("images")).images, (1, 16, 16), 7, 3, reader))
+    images = list_images(Path("images")).images
+    batches = list(read_batches(Path("images"), images, InputFormat((1, 16, 16)), 7, 3, reader))
 assert sum(len(batch.images) for batch in batches) == 40
 """
 

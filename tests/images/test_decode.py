@@ -66,7 +66,7 @@ def test_every_kind_of_image_is_read_as_grey_and_as_colour_at_the_size_wanted(
     tmp_path: Path, name: str, pixels: Any, mode: str | None, settings: dict[str, Any], grey: bool
 ) -> None:
     path = save(tmp_path / name, pixels, mode, **settings)
-    assert probe_image(path) == (grey, HEIGHT, WIDTH)
+    assert probe_image(path)[:3] == (grey, HEIGHT, WIDTH)
     for shape in ((1, HEIGHT, WIDTH), (3, HEIGHT, WIDTH), (3, 7, 5), (1, 40, 30)):
         result = decode_image(path, shape)
         assert (result.shape, result.dtype) == (shape, np.uint8)
@@ -141,7 +141,7 @@ def test_images_are_shown_the_right_way_up(tmp_path: Path, suffix: str, orientat
     lossless: dict[str, Any] = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}.get(suffix, {})
     path = save(tmp_path / f"a.{suffix}", COLOUR, exif=exif, **lossless)
     expected = turned(COLOUR, orientation)
-    assert probe_image(path) == (False, *expected.shape[:2])
+    assert probe_image(path)[:3] == (False, *expected.shape[:2])
     result = decode_image(path, (3, *expected.shape[:2])).transpose(1, 2, 0).astype(int)
     middles = np.ix_([1, -2], [1, -2])
     assert np.abs(result[middles] - expected[middles]).max() < 30

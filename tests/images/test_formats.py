@@ -22,7 +22,7 @@ def test_every_format_is_read_under_each_of_its_suffixes(tmp_path: Path, name: s
     picture = Image.fromarray(GRADIENT).convert(mode)
     for suffix in FORMATS[name].suffixes:
         picture.save(tmp_path / f"a{suffix}", name)
-        assert probe_image(tmp_path / f"a{suffix}")[1:] == (32, 32)
+        assert probe_image(tmp_path / f"a{suffix}")[1:3] == (32, 32)
         pixels = decode_image(tmp_path / f"a{suffix}", (1, 32, 32))[0]
         assert np.abs(pixels.astype(int) - GRADIENT).mean() < 4
 
@@ -35,7 +35,7 @@ def test_images_of_16_bits_in_jpeg_2000_are_read_as_such(tmp_path: Path) -> None
 def test_heic_is_read_where_its_package_is_there_and_that_is_not_imported_for_others(tmp_path: Path) -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.from_pillow(Image.fromarray(GRADIENT).convert("RGB")).save(tmp_path / "a.heic", quality=90)
-    assert probe_image(tmp_path / "a.heic")[1:] == (32, 32)
+    assert probe_image(tmp_path / "a.heic")[1:3] == (32, 32)
     assert np.abs(decode_image(tmp_path / "a.heic", (1, 32, 32))[0].astype(int) - GRADIENT).mean() < 4
     (tmp_path / "b.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:200])
     with pytest.raises(ImageError):

@@ -23,15 +23,16 @@ def prepared_in(
     grey: bool | None = None,
     workers: int | None = None,
     follow_links: bool = False,
+    white: float | None = None,
 ) -> PreparedImages:
     return prepare(
-        folder / "images", pool, others, image_size=image_size, grey=grey, follow_links=follow_links,
+        folder / "images", pool, others, image_size=image_size, grey=grey, follow_links=follow_links, white=white,
         folder=folder / "kept", workers=workers, reporter=Silent(),
     )  # fmt: skip
 
 
 def pixels_of(images: PreparedImages, names: list[str], batch_size: int = 2) -> np.ndarray:
-    batches = list(images.batches(names, images.shape, batch_size, None))
+    batches = list(images.batches(names, images.input_format, batch_size, None))
     assert [name for batch in batches for name in batch.images] == names
     return np.concatenate([batch.pixels for batch in batches])
 
@@ -120,4 +121,4 @@ def test_images_too_many_to_keep_are_read_from_disk(folder: Path, monkeypatch: p
     assert not list((folder / "kept").glob("*.npy"))
     expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in OTHERS])
     np.testing.assert_array_equal(pixels_of(images, OTHERS), expected)
-    assert images.probe("000.png")[1:] == (16, 16)
+    assert images.probe("000.png")[1:3] == (16, 16)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfal_cli.images import ImageError, read_batches
+from dfal_cli.images import ImageError, InputFormat, Picture, read_batches
 
 SHAPE = (1, 4, 4)
+FORMAT = InputFormat(SHAPE)
 IMAGES = [f"{number:03d}.png" for number in range(50)]
 
 
@@ -21,20 +22,20 @@ class CountingReader:
         self.calls = 0
         self._lock = threading.Lock()
 
-    def __call__(self, root: Path, image: str, input_shape: tuple[int, int, int]) -> np.ndarray:
+    def __call__(self, root: Path, image: str, input_format: InputFormat) -> Picture:
         with self._lock:
             self.calls += 1
         number = int(Path(image).stem)
         if number % 7 == 0:
             raise ImageError(f"seven divides {number}")
         time.sleep(0.0005 * (number % 3))  # so that threads overtake each other
-        return np.full(input_shape, number, np.uint8)
+        return Picture(np.full(input_format.shape, number, np.uint8), None)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3, None])
 @pytest.mark.parametrize("size", [1, 8, 100])
 def test_batches_come_in_order_with_the_unreadable_apart_for_any_workers(workers: int | None, size: int) -> None:
-    batches = list(read_batches(Path(), IMAGES, SHAPE, size, workers, CountingReader()))
+    batches = list(read_batches(Path(), IMAGES, FORMAT, size, workers, CountingReader()))
     assert [len(batch.images) + len(batch.unreadable) for batch in batches][:-1] == [size] * (len(batches) - 1)
     assert [image for batch in batches for image in batch.images] == [name for name in IMAGES if int(name[:3]) % 7]
     unreadable = [pair for batch in batches for pair in batch.unreadable]
@@ -45,18 +46,18 @@ def test_batches_come_in_order_with_the_unreadable_apart_for_any_workers(workers
 
 
 def test_a_batch_of_which_nothing_can_be_read_is_empty() -> None:
-    (batch,) = read_batches(Path(), ["000.png", "007.png"], SHAPE, 2, 1, CountingReader())
+    (batch,) = read_batches(Path(), ["000.png", "007.png"], FORMAT, 2, 1, CountingReader())
     assert (batch.images, batch.pixels.shape, len(batch.unreadable)) == ([], (0, *SHAPE), 2)
 
 
 def test_no_images_are_no_batches() -> None:
-    assert list(read_batches(Path(), [], SHAPE, 2, 2, CountingReader())) == []
+    assert list(read_batches(Path(), [], FORMAT, 2, 2, CountingReader())) == []
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_only_a_few_batches_are_decoded_ahead_of_their_consumer(workers: int) -> None:
     reader = CountingReader()
-    for consumed, _ in enumerate(read_batches(Path(), IMAGES, SHAPE, 2, workers, reader), 1):
+    for consumed, _ in enumerate(read_batches(Path(), IMAGES, FORMAT, 2, workers, reader), 1):
         time.sleep(0.005)  # the threads would run ahead now if they could
         assert reader.calls <= (consumed + workers + 1) * 2
 
@@ -72,7 +73,7 @@ def take_two(batches: Iterator[object]) -> None:
 
 def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work_behind() -> None:
     reader = CountingReader()
-    batches = read_batches(Path(), IMAGES * 20, SHAPE, 2, 2, reader)
+    batches = read_batches(Path(), IMAGES * 20, FORMAT, 2, 2, reader)
     take_two(batches)
     batches.close()  # type: ignore[attr-defined]
     assert decoding_threads() == []
@@ -80,9 +81,9 @@ def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work_behind() -> No
 
 
 def test_a_fault_in_a_reader_reaches_the_consumer() -> None:
-    def broken(root: Path, image: str, input_shape: tuple[int, int, int]) -> np.ndarray:
+    def broken(root: Path, image: str, input_format: InputFormat) -> Picture:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        list(read_batches(Path(), IMAGES, SHAPE, 2, 2, broken))
+        list(read_batches(Path(), IMAGES, FORMAT, 2, 2, broken))
     assert decoding_threads() == []

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Ended, dfal, draw_divided_folder, write
+from tests.page import Page
 
 SIMULATED = ("--initial", 4, "--count", 4, "--budget", 8, "--epochs", 1, "--strategies", "random", "--jobs", 1)
 
@@ -46,9 +47,10 @@ def test_hidden_and_other_files_are_said_once_and_counted(house: Path, trained: 
         assert ended.stderr.count("3 hidden files and folders are skipped\n") == 1
         assert ended.json["warnings"] == ["3 other files are not read: 2 .psd, 1 without a suffix"]
         assert (ended.json["counts"]["hidden"], ended.json["counts"]["other_files"]) == (3, 3)
-    ended = select()
+    ended = select("--json")
     assert ended.stderr.count("3 hidden files and folders are skipped\n") == 1
     assert ended.stderr.count("warning: 3 other files are not read: 2 .psd, 1 without a suffix\n") == 1
+    assert (ended.json["counts"]["hidden"], ended.json["counts"]["other_files"]) == (3, 3)
 
 
 def test_an_image_that_a_table_names_is_read_although_it_is_hidden_or_of_another_suffix(house: Path) -> None:
@@ -86,13 +88,22 @@ def test_links_out_of_the_root_are_followed_by_the_users_word_only(house: Path, 
     ended = simulate("--out", "sim", "--follow-links")
     assert ended.code == 0, ended.stderr
     assert len(pd.read_csv("s.csv")) == 24
+    refused = select("--preview", "p.html")
+    assert (refused.code, "--follow-links" in refused.stderr) == (3, True)
+    assert select("--preview", "p.html", "--follow-links").code == 0
+    assert len(Page(house / "p.html").pictures()) == 3
+    ended = dfal(
+        "select", "--scores", "s.csv", "--strategy", "entropy", "--count", 2, "--out", "q2.csv", "--preview", "p2.html"
+    )
+    assert ended.code == 0, ended.stderr
+    assert len(Page(house / "p2.html").pictures()) == 2, "the scores say that links were followed"
     assert '"follow_links":true' in Path("s.csv.meta.json").read_text().replace(" ", "")
 
 
 def test_what_was_cached_by_following_links_is_not_read_without(house: Path) -> None:
     shutil.move(house / "images" / "000.png", house / "outside.png")
     (house / "images" / "000.png").symlink_to("../outside.png")
-    unseen = ("--cache", "cache", "--gray", "--image-size", 16)  # no header is looked at
+    unseen = ("--cache", "cache", "--gray", "--image-size", 16, "--white", 1)  # no header is looked at
     assert train(*unseen, "--follow-links").code == 0
     ended = train(*unseen, "--force")
     assert (ended.code, "'000.png': a link that leaves the image root" in ended.stderr) == (3, True), ended.stderr

@@ -15,7 +15,7 @@ from dfal_cli.device import FittingBatches, choose_device, first_batch_size, ful
 from dfal_cli.differences import differences
 from dfal_cli.errors import TryAgainError
 from dfal_cli.files import beside, locked
-from dfal_cli.images import Decoded, ImageSource, flat_in_words, opened
+from dfal_cli.images import Decoded, ImageSource, flat_in_words, opened, scale_warnings
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.models import quick_pooling
 from dfal_cli.path_options import check_paths
@@ -117,10 +117,12 @@ def _score(
     measuring = _measuring(options, options.measure, network, batches, reporter)
     section = parts.section("pool")
     warn_unless_learnt(network, reporter)
-    for few in source.batches(candidates[:PROBED], network.input_shape, PROBED, options.workers):
+    for few in source.batches(candidates[:PROBED], network.input_format, PROBED, options.workers):
         probe_network(network, few.pixels, batches, reporter)
     rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, further=measuring)
     stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
+    for warning in scale_warnings(rows.largest, network.input_format.white):
+        reporter.warn(warning)
     examining = Examining(scorer, rows, parts.section("margins"))
     audit = walk_nearest(examining, options.nearest, options.seed) if options.nearest else None
     settle_order(examining, options.nearest)
@@ -178,7 +180,7 @@ def _scorer(
     options: ScoreOptions, network: LoadedNetwork, source: ImageSource, batches: FittingBatches, reporter: Reporter
 ) -> Scorer:
     def stream(images: Sequence[str]) -> Iterator[Decoded]:
-        return source.batches(images, network.input_shape, batches.read, options.workers)
+        return source.batches(images, network.input_format, batches.read, options.workers)
 
     margins = MarginSettings(
         options.estimator, options.norm, options.max_iterations, options.overshoot, options.classes, options.clip
@@ -253,6 +255,7 @@ def _metadata(
         "image_root": relative_to_file(options.images, options.out),
         "follow_links": options.follow_links,
         "input_shape": network.input_shape,
+        "white": network.input_format.white,
         "classes": network.classes,
         "checkpoint_sha256": network.sha256,
         "estimator": options.estimator,

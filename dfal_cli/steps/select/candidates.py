@@ -55,12 +55,12 @@ def find_candidates(options: SelectOptions, images: ImageSource | None, reporter
     assert options.images is not None  # `check` has seen to it
     folder = ImageFolder(options.images, follow_links=options.follow_links)
     found = find_pool(images or folder, options.labels, options.exclude, reporter.warn)
-    say_what_is_skipped(found.listing.skipped, reporter)
+    counts = found.counts | say_what_is_skipped(found.listing.skipped, reporter)
     if found.listing.unreadable:
         reporter.warn(f"{options.images}: {first_of(found.listing.unreadable)}")
     pool = Pool(pd.DataFrame({IMAGE: found.listing.images, TWIN: ""}))
     metadata = {"follow_links": options.follow_links}
-    return Candidates(pool, found.counts, options.images, lambda image: True, metadata, "")
+    return Candidates(pool, counts, options.images, lambda image: True, metadata, "")
 
 
 def pick(options: SelectOptions, candidates: Candidates) -> tuple[pd.DataFrame, pd.DataFrame]:

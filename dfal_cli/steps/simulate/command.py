@@ -144,7 +144,7 @@ def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: 
     try:
         images = prepare(
             options.images, inputs.oracle[IMAGE], inputs.test[IMAGE],
-            image_size=options.image_size, grey=options.grey, follow_links=options.follow_links,
+            image_size=options.image_size, grey=options.grey, white=options.white, follow_links=options.follow_links,
             folder=folder, workers=options.workers, reporter=reporter,
         )  # fmt: skip
     except UnreadableImagesError as error:

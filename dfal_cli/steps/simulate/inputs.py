@@ -11,7 +11,17 @@ import pandas as pd
 from dfal_cli.comparison import MeasuredOn
 from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.files import is_file
-from dfal_cli.images import ImageError, Probe, Shape, Skipped, common_shape, inside, list_images, probe_image
+from dfal_cli.images import (
+    ImageError,
+    Probe,
+    Shape,
+    Skipped,
+    check_white,
+    common_shape,
+    inside,
+    list_images,
+    probe_image,
+)
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
@@ -95,6 +105,7 @@ def spared(inputs: Inputs, images: Sequence[str]) -> str:
 
 
 def _check(options: SimulateOptions) -> list[str]:
+    check_white(options.white)
     names = [name for part in options.strategies.split(",") if (name := part.strip())]
     if bool(options.labels) == options.labels_from_folders:
         raise UsageError("name either a --labels file, or --labels-from-folders")

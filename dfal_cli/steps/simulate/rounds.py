@@ -110,6 +110,7 @@ class _Round:
             images=options.images, labels=[labels], out=self._here / CHECKPOINT, test=options.test,
             pseudo_labels=[guesses] if guesses.exists() else [],
             class_names=self._simulation.classes, arch=options.arch, image_size=options.image_size, grey=options.grey,
+            white=self._simulation.images.input_format.white,
             epochs=options.epochs, patience=options.patience, monitor=options.monitor, restarts=options.restarts,
             batch_size=options.batch_size, lr=options.lr, validation_fraction=options.validation_fraction,
             augment=options.augment, twins=self._strategy.trains_on_twins, seed=self._seed, device=options.device,

@@ -36,6 +36,7 @@ class SimulateOptions:
     train_arch: str | None = None
     image_size: int | None = None
     grey: bool | None = None
+    white: float | None = None
     epochs: int = 100
     patience: int | None = None
     monitor: str = "loss"

@@ -132,8 +132,9 @@ def _loaded(
     options: TrainOptions, settled: Settled, source: ImageSource, sets: LabelSets, reporter: Reporter
 ) -> Loaded:
     return load_all(
-        source, sets, settled.shape, with_twins=options.twins, validation_fraction=settled.how.validation_fraction,
-        seed=options.seed, workers=options.workers, reporter=reporter,
+        source, sets, settled.input_format,
+        with_twins=options.twins, validation_fraction=settled.how.validation_fraction, seed=options.seed,
+        workers=options.workers, reporter=reporter,
     )  # fmt: skip
 
 
@@ -178,8 +179,8 @@ def _save(options: TrainOptions, settled: Settled, sets: LabelSets, model: Netwo
         "dfal": __version__, **further,
     }  # fmt: skip
     save_checkpoint(
-        options.out, model, architecture=settled.architecture, classes=sets.classes, input_shape=settled.shape,
-        further=further,
+        options.out, model, architecture=settled.architecture, classes=sets.classes,
+        input_shape=settled.input_format.shape, white=settled.input_format.white, further=further,
     )  # fmt: skip
 
 

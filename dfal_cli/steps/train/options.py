@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfal_cli.errors import UsageError
+from dfal_cli.images import check_white
 from dfal_cli.path_options import check_paths, must_be_regular, must_end_with
 from dfal_cli.training.augment import AUGMENTATIONS
 from dfal_cli.training.fitting import MONITORS
@@ -31,6 +32,7 @@ class TrainOptions:
     class_names: Sequence[str] | None = None
     image_size: int | None = None
     grey: bool | None = None
+    white: float | None = None
     epochs: int = 100
     lr: float = 1e-3
     batch_size: int = 32
@@ -62,6 +64,7 @@ def check(options: TrainOptions) -> None:
     if bool(options.labels) == options.labels_from_folders:
         raise UsageError("name either a --labels file, or --labels-from-folders")
     check_training(options.augment, options.monitor, options.lr)
+    check_white(options.white)
     _check_pairs(options)
     inputs: dict[str, list[Path] | list[Path | None]] = {
         "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
@@ -91,5 +94,7 @@ def _check_pairs(options: TrainOptions) -> None:
         raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
     if options.init and (options.image_size is not None or options.grey is not None):
         raise UsageError("--init keeps the input of its checkpoint: leave out --image-size, --gray and --color")
+    if options.init and options.white is not None:
+        raise UsageError("--init keeps the white of its checkpoint: leave out --white")
     if options.validation and options.validation_fraction is not None:
         raise UsageError("--validation and --validation-fraction: choose one; with --validation nothing is split off")

@@ -8,13 +8,13 @@ import pandas as pd
 
 from dfal_cli.architecture import default_architecture
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, trusted_architecture
-from dfal_cli.checkpoint_metadata import network_of
+from dfal_cli.checkpoint_metadata import input_format_of
 from dfal_cli.console import Reporter
-from dfal_cli.images import ImageSource, Shape
+from dfal_cli.images import ImageSource, InputFormat
 from dfal_cli.models import Network
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.training.defaults import SIDE_FROM_SCRATCH, SIDE_PRETRAINED, HowToTrain, how_to_train
-from dfal_cli.training.examples import settle_input_shape
+from dfal_cli.training.examples import InputTold, settle_input_format
 from dfal_cli.training.starting import (
     Origin,
     new_network,
@@ -28,8 +28,7 @@ class Settled(NamedTuple):
     """What is trained, and how."""
 
     architecture: str
-    shape: Shape
-    """(C, H, W) of the input."""
+    input_format: InputFormat
     how: HowToTrain
 
 
@@ -40,24 +39,27 @@ def settle(options: TrainOptions, images: ImageSource, labels: pd.DataFrame, rep
     """
     from_scratch = not (options.init or options.weights or options.pretrained)
     if options.init:
-        arch, shape = _input_of_init(options.init, options)
+        arch, input_format = _input_of_init(options.init, options)
     else:
         side = SIDE_FROM_SCRATCH if from_scratch else SIDE_PRETRAINED
-        shape = settle_input_shape(images, labels, options.image_size, options.grey, side, reporter)
-        arch = options.arch or default_architecture(shape)
+        told = InputTold(options.image_size, options.grey, options.white)
+        input_format = settle_input_format(images, labels, told, side, options.workers, reporter)
+        arch = options.arch or default_architecture(input_format.shape)
     how = how_to_train(
-        shape, from_scratch=from_scratch,
+        input_format.shape, from_scratch=from_scratch,
         patience=options.patience, augment=options.augment, validation_fraction=options.validation_fraction,
     )  # fmt: skip
-    return Settled(arch, shape, how)
+    return Settled(arch, input_format, how)
 
 
 def say_what_was_settled(settled: Settled, options: TrainOptions, reporter: Reporter) -> None:
     """Say what nobody has asked for in so many words, and by which options to ask for something else."""
-    channels, height, width = settled.shape
+    (channels, height, width), white = settled.input_format
     if not options.init and (options.image_size is None or options.grey is None):
         kind = "grey" if channels == 1 else "colour"
         reporter.note(f"input: {width}x{height} {kind}, by the labelled images (--image-size, --gray, --color)")
+    if not options.init and options.white != white:
+        reporter.note(f"white: {white:g}, by the labelled images (--white)")
     if not options.init and options.arch is None:
         reporter.note(f"network: {settled.architecture} (--arch)")
     for name in ("patience", "augment"):  # what is split off shows in the counts
@@ -72,7 +74,7 @@ def prepared_start(
 
     Raises UsageError or DataError if it cannot be.
     """
-    arch, shape, _ = settled
+    arch, (shape, _), _ = settled
     before = None
     if options.init:
         before = load_checkpoint(
@@ -89,8 +91,7 @@ def prepared_start(
     return prepare_start(lambda seed: new_network(arch, len(classes), shape, seed), origin, first_seed, reporter)
 
 
-def _input_of_init(init: Path, options: TrainOptions) -> tuple[str, Shape]:
-    """Architecture and input shape of the checkpoint."""
+def _input_of_init(init: Path, options: TrainOptions) -> tuple[str, InputFormat]:
+    """Architecture of the checkpoint, and how images were made into pixels for it."""
     arch = trusted_architecture(init, trust_code=options.trust_code, architecture=options.arch, option="--init")
-    _, _, shape = network_of(read_checkpoint_metadata(init))
-    return arch, shape
+    return arch, input_format_of(read_checkpoint_metadata(init))

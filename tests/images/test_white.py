@@ -1,0 +1,107 @@
+"""One scale for all images of more than 8 bits: which value is white."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfal_cli.console import Silent
+from dfal_cli.errors import UsageError
+from dfal_cli.images import InputFormat, check_white, decode_image, prepare, probe_image, scale_warnings, settled_white
+from dfal_cli.images.decode import read_picture
+
+SHAPE = (1, 1, 4)
+
+
+def save(path: Path, *values: float, kind: type = np.uint16) -> Path:
+    Image.fromarray(np.array([values], kind)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("largest", "white"),
+    [
+        (0.98, 1), (1, 1), (1.02, 1.02), (0.4, 0.4), (240, 255), (270, 270), (3312, 4095), (4095, 4095), (4096, 4096),
+        (12_000, 16_383), (65_535, 65_535), (100, 100), (1e6, 1e6), (0, 1),
+    ],
+)  # fmt: skip
+def test_white_is_that_of_a_usual_scale_if_half_of_it_is_used(largest: float, white: float) -> None:
+    assert settled_white(largest) == white
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "unit"),
+    [("png", np.uint16, 1), ("tif", np.uint16, 1), ("tif", np.int32, 1), ("tif", np.float32, 1 / 4095)],
+)
+def test_every_kind_of_wide_image_goes_by_the_white_that_is_named(
+    tmp_path: Path, suffix: str, kind: type, unit: float
+) -> None:
+    path = save(tmp_path / f"a.{suffix}", *(np.array([0, 819, 4095, 4100]) * unit), kind=kind)
+    white = 4095.0 * unit
+    assert decode_image(path, SHAPE, white).ravel().tolist() == [0, 51, 255, 255]
+    assert probe_image(path).wide
+    assert read_picture(path, InputFormat(SHAPE, white)).largest == pytest.approx(4100 * unit)
+
+
+def test_images_of_one_series_keep_their_relation(tmp_path: Path) -> None:
+    for name, top in (("a.tif", 0.98), ("b.tif", 1.02)):
+        save(tmp_path / name, 0, 0.5, top, 0.5, kind=np.float32)
+    white = settled_white(1.02)
+    one, other = (decode_image(tmp_path / name, SHAPE, white).ravel().tolist() for name in ("a.tif", "b.tif"))
+    assert one[1] == other[1] == 125
+    assert (one[2], other[2]) == (245, 255)
+
+
+def test_without_a_white_the_full_scale_of_the_mode_stands_in_whatever_the_image_holds(tmp_path: Path) -> None:
+    assert decode_image(save(tmp_path / "a.png", 0, 257, 514, 65_535), SHAPE).ravel().tolist() == [0, 1, 2, 255]
+    floats = save(tmp_path / "a.tif", -1, 0.2, 1, 2, kind=np.float32)
+    assert decode_image(floats, SHAPE).ravel().tolist() == [0, 51, 255, 255]
+    integers = save(tmp_path / "b.tif", 0, 257, 70_000, 100, kind=np.int32)
+    assert decode_image(integers, SHAPE).ravel().tolist() == [0, 1, 255, 0]
+
+
+def test_white_means_nothing_to_images_of_8_bits(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", 0, 1, 128, 255, kind=np.uint8)
+    assert decode_image(path, SHAPE, 4095).ravel().tolist() == [0, 1, 128, 255]
+    assert read_picture(path, InputFormat(SHAPE, 4095)).largest is None
+
+
+def test_images_that_do_not_fit_the_scale_are_counted() -> None:
+    largest = np.array([4095.0, 4096, 5000])
+    assert [text[:28] for text in scale_warnings(largest, 4095)] == ["2 images have values above 4"]
+    assert [text[:32] for text in scale_warnings(largest, None)] == ["3 images have more than 8 bits, "]
+    assert not list(scale_warnings(largest, 5000))
+    assert not list(scale_warnings(np.empty(0), None))
+
+
+@pytest.mark.parametrize("white", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_cannot_be_white_is_refused(white: float) -> None:
+    with pytest.raises(UsageError, match="--white"):
+        check_white(white)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_prepared_images_go_by_the_brightest_of_the_pool(
+    tmp_path: Path, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kept:
+        monkeypatch.setattr("dfal_cli.images.prepared.KEPT_BYTES", 0)
+    for name, top in (("a.png", 1000), ("b.png", 4000), ("c.png", 5000)):
+        save(tmp_path / name, 0, 819, top, 1)
+    reporter = Silent()
+
+    def prepared(white: float | None) -> list[list[int]]:
+        images = prepare(
+            tmp_path, ["a.png", "b.png"], ["c.png"], image_size=None, grey=None, white=white, follow_links=False,
+            folder=tmp_path / f"kept{white}", workers=1, reporter=reporter,
+        )  # fmt: skip
+        (batch,) = images.batches(["a.png", "b.png", "c.png"], images.input_format, 3, 1)
+        return batch.pixels[:, 0, 0].tolist()
+
+    assert prepared(None) == [[0, 51, 62, 0], [0, 51, 249, 0], [0, 51, 255, 0]]
+    assert reporter.warnings == [
+        "1 image has values above 4095, the white of the training (--white): they are cut off there"
+    ]
+    assert prepared(5000) == [[0, 42, 51, 0], [0, 42, 204, 0], [0, 42, 255, 0]]
+    assert len(reporter.warnings) == 1
