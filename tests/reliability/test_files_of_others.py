@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.steps import merge as merging
+from dfal_cli.steps.merge import command as merging
 from tests.conftest import Ended, dfal, write
 
 OTHER, GROUP = 54_321, 54_322
@@ -37,14 +37,14 @@ def test_a_label_file_keeps_its_owner_its_group_and_its_mode(house: Path, mode: 
 def test_what_another_program_appends_while_merge_works_is_not_lost(
     house: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill_in = merging._filled_in
+    fill_in = merging.filled_in
 
     def filled_in_while_somebody_writes(*tables: object) -> object:
         subprocess.run(["bash", "-c", "echo person.png,dog >> labels.csv"], check=True)
         return fill_in(*tables)
 
     with monkeypatch.context() as patch:
-        patch.setattr(merging, "_filled_in", filled_in_while_somebody_writes)
+        patch.setattr(merging, "filled_in", filled_in_while_somebody_writes)
         done = merge()
     assert (done.code, "another program has written it meanwhile; nothing was merged" in done.stderr) == (75, True)
     assert Path("labels.csv").read_text() == "image,label\na.png,cat\nperson.png,dog\n"
