@@ -49,14 +49,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     Runs that are there already, from an earlier call, are taken as they are; one that was interrupted goes on.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
-    if options.out.exists():
-        must_exist(options.out, "--out", folder=True)
-    check_paths(
-        {"--labels": options.labels, "--test": options.test},
-        {"--out": written_in(options.out)},
-        {"--images": options.images},
-    )
-    must_lie_outside(options.out, options.images, "--out")
+    _check_places(options)
     inputs = read_inputs(options)
     skipped = say_what_is_skipped(inputs.skipped, reporter)
     with contextlib.ExitStack() as stack:
@@ -100,6 +93,18 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     counts = {"rounds": len(tables.results), "trials": options.trials, "oracle": len(inputs.oracle), **skipped}
     summary, details = _found(as_numbers(tables.results), inputs.measured_on, reporter)
     return Result(outputs, summary, counts, details) if new else up_to_date(outputs, counts, details)
+
+
+def _check_places(options: SimulateOptions) -> None:
+    """Raises UsageError if the output is no folder, or would replace what is read."""
+    if options.out.exists():
+        must_exist(options.out, "--out", folder=True)
+    check_paths(
+        {"--labels": options.labels, "--test": options.test},
+        {"--out": written_in(options.out)},
+        {"--images": options.images},
+    )
+    must_lie_outside(options.out, options.images, "--out")
 
 
 def _found(results: pd.DataFrame, measured_on: MeasuredOn, reporter: Reporter) -> tuple[str, dict[str, Any]]:
