@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dfal_cli import comparison
+from dfal_cli import annotations, comparison
 from dfal_cli.intervals import bootstrap_interval, student_interval
 
 COUNTS = (100, 200, 300)
@@ -48,7 +48,7 @@ def test_one_trial_has_a_mean_curve_without_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("curve", "level", "annotations"),
+    ("curve", "level", "expected"),
     [
         ((0.5, 0.9, 0.98), 0.94, 250),  # half way between two rounds
         ((0.5, 0.9, 0.98), 0.9, 200),  # at a round
@@ -59,25 +59,25 @@ def test_one_trial_has_a_mean_curve_without_interval() -> None:
     ],
 )
 def test_annotations_needed_are_read_off_where_the_raw_curve_first_gets_there(
-    curve: tuple[float, ...], level: float, annotations: float
+    curve: tuple[float, ...], level: float, expected: float
 ) -> None:
-    per_trial = comparison.annotations_needed(results(dfal=[curve]), level)
-    assert per_trial.loc[1, "dfal"] == pytest.approx(annotations, nan_ok=True)
+    per_trial = annotations.annotations_needed(results(dfal=[curve]), level)
+    assert per_trial.loc[1, "dfal"] == pytest.approx(expected, nan_ok=True)
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
     shuffled = TWO.sample(frac=1, random_state=1)
     pd.testing.assert_frame_equal(
-        comparison.annotations_needed(shuffled, 0.75)[["dfal", "random"]], comparison.annotations_needed(TWO, 0.75)
+        annotations.annotations_needed(shuffled, 0.75)[["dfal", "random"]], annotations.annotations_needed(TWO, 0.75)
     )
 
 
-def needed(table: pd.DataFrame, level: float, strategy: str) -> comparison.Needed:
-    return comparison.needed(comparison.reached_at(table, level), strategy)
+def needed(table: pd.DataFrame, level: float, strategy: str) -> annotations.Needed:
+    return annotations.needed(annotations.reached_at(table, level), strategy)
 
 
-def ratio(table: pd.DataFrame, level: float, strategy: str = "dfal", baseline: str = "random") -> comparison.Ratio:
-    return comparison.ratio(comparison.reached_at(table, level), strategy, baseline)
+def ratio(table: pd.DataFrame, level: float, strategy: str = "dfal", baseline: str = "random") -> annotations.Ratio:
+    return annotations.ratio(annotations.reached_at(table, level), strategy, baseline)
 
 
 def wider(values: list[float]) -> tuple[float, float]:
@@ -112,7 +112,7 @@ def test_the_ratio_is_the_geometric_mean_of_the_trials_ratios() -> None:
 
 def test_where_the_baseline_did_not_get_there_the_ratio_is_an_upper_bound_and_the_other_way_round() -> None:
     assert ratio(TWO, 0.9) == pytest.approx(
-        comparison.Ratio(math.sqrt(200 / 300 * 262.5 / 300), 0, math.nan, "at most"), nan_ok=True
+        annotations.Ratio(math.sqrt(200 / 300 * 262.5 / 300), 0, math.nan, "at most"), nan_ok=True
     )
     assert ratio(TWO, 0.9, "random", "dfal").bound == "at least"
 
@@ -175,7 +175,7 @@ def test_three_trials_on_one_side_of_zero_are_not_clear_if_students_interval_inc
 def test_an_interval_of_skewed_trials_is_the_wider_one_at_each_end() -> None:
     ratios = np.exp([0.0, 0.01, 0.02, 0.03, 0.02, 1.2])
     per_trial = pd.DataFrame({"dfal": ratios, "random": 1.0})
-    found = comparison.ratio(comparison.Reached(*[per_trial] * 4), "dfal", "random")
+    found = annotations.ratio(annotations.Reached(*[per_trial] * 4), "dfal", "random")
     assert (found.low, found.high) == pytest.approx(np.exp(wider(list(np.log(ratios)))))
     bootstrap, student = bootstrap_interval(np.log(ratios)), student_interval(np.log(ratios))
     assert (student[0] < bootstrap[0]) or (student[1] > bootstrap[1])
@@ -190,7 +190,7 @@ def test_the_interval_of_an_accuracy_ends_where_accuracies_do(accuracies: tuple[
 
 def test_annotations_needed_are_never_fewer_than_none() -> None:
     early = pd.DataFrame({"dfal": [10.0, 12.0, 300.0]})
-    assert comparison.needed(comparison.Reached(*[early] * 4), "dfal").low == 0
+    assert annotations.needed(annotations.Reached(*[early] * 4), "dfal").low == 0
 
 
 def test_noise_is_called_clear_in_one_case_of_twenty() -> None:
@@ -227,20 +227,22 @@ def test_an_interval_that_is_wide_enough_is_not_widened() -> None:
 
 def test_annotations_needed_are_known_to_where_half_a_test_image_more_or_less_is_reached() -> None:
     """dfal is at 72.5 % after 190 annotations; half a step of two points is one point, 4 annotations of its curve."""
-    reached = comparison.reached_at(AGREEING, 0.725, 0.02)
-    found = comparison.needed(reached, "dfal")
+    reached = annotations.reached_at(AGREEING, 0.725, 0.02)
+    found = annotations.needed(reached, "dfal")
     assert found.mean == pytest.approx(190)
     assert (found.low, found.high) == pytest.approx((186, 194))
-    slower = comparison.needed(reached, "random")
+    slower = annotations.needed(reached, "random")
     assert (slower.low, slower.high) == pytest.approx((207.5, 217.5))
-    ratio = comparison.ratio(reached, "dfal", "random")
+    ratio = annotations.ratio(reached, "dfal", "random")
     assert (ratio.low, ratio.high) == pytest.approx((186 / 217.5, 194 / 207.5))
-    assert comparison.ratio(comparison.reached_at(AGREEING, 0.725), "dfal", "random").low == pytest.approx(190 / 212.5)
+    assert annotations.ratio(annotations.reached_at(AGREEING, 0.725), "dfal", "random").low == pytest.approx(
+        190 / 212.5
+    )
 
 
 def test_a_ratio_of_trials_that_agree_is_clear_only_beyond_the_grid() -> None:
-    assert comparison.ratio(comparison.reached_at(AGREEING, 0.725, 0.02), "dfal", "random").clear
-    assert not comparison.ratio(comparison.reached_at(AGREEING, 0.725, 0.1), "dfal", "random").clear
+    assert annotations.ratio(annotations.reached_at(AGREEING, 0.725, 0.02), "dfal", "random").clear
+    assert not annotations.ratio(annotations.reached_at(AGREEING, 0.725, 0.1), "dfal", "random").clear
 
 
 def test_strategies_no_better_than_naming_the_largest_class_have_not_learnt() -> None:
@@ -265,9 +267,9 @@ def test_the_area_under_the_curve_is_the_mean_accuracy_on_the_way() -> None:
 
 def test_the_levels_shown_are_reached_by_half_the_trials_of_someone_and_by_nobody_at_the_start() -> None:
     table = results(dfal=[(0.65, 0.9, 0.98), (0.5, 0.8, 0.91)], random=[(0.5, 0.7, 0.8), (0.5, 0.7, 0.8)])
-    assert comparison.levels_worth_showing(table) == [0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98][-6:]
+    assert annotations.levels_worth_showing(table) == [0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98][-6:]
     flat = results(dfal=[(0.55, 0.56, 0.56)])
-    assert comparison.levels_worth_showing(flat) == []
+    assert annotations.levels_worth_showing(flat) == []
 
 
 def test_the_baseline_is_random_or_else_the_first() -> None:

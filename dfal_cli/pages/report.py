@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli import __version__, comparison
-from dfal_cli.comparison import MeasuredOn, Needed, Reached
+from dfal_cli import __version__, annotations, comparison
+from dfal_cli.annotations import Needed, Reached
+from dfal_cli.comparison import MeasuredOn
 from dfal_cli.intervals import FEWEST_TO_RESAMPLE
 from dfal_cli.pages.curves import curves_svg
 from dfal_cli.pages.learnt import who_did_not_learn, why_not_learnt
@@ -112,8 +113,8 @@ class Summary(NamedTuple):
 def _summary(results: pd.DataFrame, step: float) -> Summary:
     """By annotations needed for the highest accuracy that the baseline always reached, or by that at the end."""
     baseline = comparison.baseline_of(results)
-    for level in reversed(comparison.levels_worth_showing(results)):
-        reached = comparison.reached_at(results, level, step)
+    for level in reversed(annotations.levels_worth_showing(results)):
+        reached = annotations.reached_at(results, level, step)
         if reached.at[baseline].notna().all():
             start, lines = _summary_of_needed(reached, level, baseline)
             break
@@ -123,10 +124,10 @@ def _summary(results: pd.DataFrame, step: float) -> Summary:
 
 
 def _summary_of_needed(reached: Reached, level: float, baseline: str) -> tuple[str, list[Line]]:
-    found = {name: comparison.needed(reached, name) for name in map(str, reached.at.columns)}
+    found = {name: annotations.needed(reached, name) for name in map(str, reached.at.columns)}
     lines = []
     for name in sorted(found.keys() - {baseline}, key=lambda name: (*_by_need(found[name]), name)):
-        ratio = comparison.ratio(reached, name, baseline)
+        ratio = annotations.ratio(reached, name, baseline)
         bound = f"{ratio.bound} " if ratio.bound else ""
         times = "" if math.isnan(ratio.mean) else f", {bound}{ratio.mean:.2f} times as many{ratio_ends(ratio)}"
         lines.append(Line(f"{name}: {_labels(found[name])}{times}", ratio_mark(ratio)))

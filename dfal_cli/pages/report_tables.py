@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfal_cli import comparison
-from dfal_cli.comparison import Needed, Ratio, Reached
+from dfal_cli import annotations, comparison
+from dfal_cli.annotations import Needed, Ratio, Reached
 from dfal_cli.intervals import Interval, Values
 
 COUNTS_SHOWN = 6
@@ -72,11 +72,11 @@ def percent(share: float, digits: int = 1) -> str:
 
 def needed_cell(reached: Reached, strategy: str, baseline: str) -> Cell:
     """Annotations needed: the mean, its interval or how many trials got there, and the ratio to the baseline's."""
-    needed = comparison.needed(reached, strategy)
+    needed = annotations.needed(reached, strategy)
     details = [_ends((needed.low, needed.high), whole)]
     if needed.reached < needed.trials:
         details = [f"in {needed.reached or 'any'} of {needed.trials} trials"]
-    ratio = comparison.ratio(reached, strategy, baseline)
+    ratio = annotations.ratio(reached, strategy, baseline)
     if strategy != baseline:
         details.append(ratio_text(ratio))
     text = needed_text(needed) if needed.reached else "not reached"
@@ -116,8 +116,8 @@ def difference_cell(per_trial: pd.DataFrame, strategy: str, baseline: str, step:
 
 
 def _needed_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: float) -> Table:
-    levels = comparison.levels_worth_showing(results)
-    reached = [comparison.reached_at(results, level, step) for level in levels]
+    levels = annotations.levels_worth_showing(results)
+    reached = [annotations.reached_at(results, level, step) for level in levels]
     rows = [Row(name, [needed_cell(each, name, baseline) for each in reached]) for name in ranked]
     note = (
         "Mean over trials of where the raw curve first reaches the accuracy (a straight line between two rounds), its "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli import comparison
+from dfal_cli import annotations, comparison
 from dfal_cli.comparison import as_numbers
 from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, percent
 
@@ -54,7 +54,7 @@ def accuracies(results: pd.DataFrame, counts: Sequence[int]) -> str:
 def needed(results: pd.DataFrame, levels: Sequence[float]) -> str:
     """Labels needed for an accuracy, and the ratio to the baseline's."""
     baseline = comparison.baseline_of(results)
-    reached = [comparison.reached_at(results, level, _step(results)) for level in levels]
+    reached = [annotations.reached_at(results, level, _step(results)) for level in levels]
     rows = [
         [name, *(_text(needed_cell(each, name, baseline)) for each in reached)]
         for name in comparison.ranked_strategies(results)
@@ -67,7 +67,7 @@ def needed_in_short(levels: dict[str, tuple[str, float]]) -> str:
     columns: dict[str, dict[str, str]] = {}
     for title, (experiment, level) in levels.items():
         results = results_of(experiment)
-        reached = comparison.reached_at(results, level, _step(results))
+        reached = annotations.reached_at(results, level, _step(results))
         baseline = comparison.baseline_of(results)
         cells = {name: needed_cell(reached, name, baseline) for name in reached.at}
         columns[title] = {name: _marked(cell.text, cell) for name, cell in cells.items()}
@@ -81,7 +81,7 @@ def fewer(experiments: Iterable[str], strategy: str, other: str, levels: Sequenc
     for experiment in experiments:
         results = results_of(experiment)
         step = _step(results)
-        cells = [needed_cell(comparison.reached_at(results, each, step), strategy, other) for each in levels]
+        cells = [needed_cell(annotations.reached_at(results, each, step), strategy, other) for each in levels]
         area = difference_cell(comparison.areas(results), strategy, other, step)
         rows.append([experiment, *map(_text, cells), _text(area)])
     return markdown(["experiment", *map(percent, levels), "area, points"], rows)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfal_cli import comparison
+from dfal_cli import annotations, comparison
 from dfal_cli.pages.report import write_report
 from dfal_cli.pages.report_tables import ratio_text
 from dfal_cli.strategies import STRATEGIES
@@ -80,9 +80,9 @@ def test_names_and_settings_are_shown_as_they_are_and_run_nothing(tmp_path: Path
 def test_the_tables_show_comparisons_numbers(tmp_path: Path) -> None:
     results = simulated()
     page = report(tmp_path, results)
-    reached = comparison.reached_at(results, 0.85)
-    needed = comparison.needed(reached, "dfal")
-    ratio = comparison.ratio(reached, "dfal", "random")
+    reached = annotations.reached_at(results, 0.85)
+    needed = annotations.needed(reached, "dfal")
+    ratio = annotations.ratio(reached, "dfal", "random")
     column = page.tables()["Annotations needed for a test accuracy of"]["strategy"].index("85 %")
     assert page.cell(NEEDED, "dfal", column) == (
         f"{needed.mean:.0f} {needed.low:.0f} to {needed.high:.0f} "
@@ -187,7 +187,7 @@ def test_a_number_is_marked_exactly_if_its_printed_interval_excludes_equality(tm
 
 
 def test_an_end_that_would_be_rounded_to_equality_has_more_digits(tmp_path: Path) -> None:
-    gain = comparison.Ratio(0.9, 0.8, 0.9996, "")
+    gain = annotations.Ratio(0.9, 0.8, 0.9996, "")
     assert ratio_text(gain) == "×0.90 (0.80\xa0to\xa00.9996)"
     assert gain.clear
 
