@@ -61,6 +61,6 @@ def _default(parameter) -> str:
         return parameter.show_default
     if parameter.secondary_opts:
         return {True: parameter.opts[0], False: parameter.secondary_opts[0], None: ""}[parameter.default]
-    if parameter.default is None or parameter.default is False or parameter.default == []:
+    if parameter.default in (None, list) or parameter.default is False or parameter.default == []:
         return ""
     return f"{parameter.default:g}" if isinstance(parameter.default, float) else str(parameter.default)

@@ -1,6 +1,7 @@
 """Options that several commands share, so that each is spelt and explained once."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -24,16 +25,21 @@ def option(
     metavar: str | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
+    factory: Callable[[], object] | None = None,
 ) -> object:
-    """Declare an option; `default` is shown where the value itself says nothing. What has a minimum is a number N."""
+    """Declare an option; `default` is shown where the value itself says nothing. What has a minimum is a number N.
+
+    factory: makes the value where none is given, of what the step itself has no default for.
+    """
     return typer.Option(
         *spellings,
         help=help,
         rich_help_panel=panel,
-        show_default=default or True,
+        show_default=default or factory is None,
         metavar="N" if metavar is None and minimum is not None else metavar,
         min=minimum,
         max=maximum,
+        default_factory=factory,
     )
 
 
@@ -80,6 +86,10 @@ FollowLinks = Annotated[
 ]
 Labels = Annotated[
     list[Path], option("--labels", help="Labels file (image,label); may be repeated.", panel=IN, metavar="CSV")
+]
+LabelsUnlessFromFolders = Annotated[
+    list[Path],
+    option("--labels", help="Labels file (image,label); may be repeated.", panel=IN, metavar="CSV", factory=list),
 ]
 LabelsFromFolders = Annotated[
     bool,

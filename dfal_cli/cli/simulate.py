@@ -55,10 +55,11 @@ def simulate(
     images: Images,
     test: Annotated[list[Path], option("--test", help="Labels file to measure on.", panel=IN, metavar="CSV")],
     out: Annotated[Path, option("--out", help="Folder for tables, curves and report.", panel=OUT, metavar="DIR")],
-    follow_links: FollowLinks = False,
     labels: Annotated[
-        list[Path], option("--labels", help="The oracle: a label for every pool image.", panel=IN, metavar="CSV")
-    ] = [],  # noqa: B006 - typer copies it
+        list[Path],
+        option("--labels", help="The oracle: a label for every pool image.", panel=IN, metavar="CSV", factory=list),
+    ],
+    follow_links: FollowLinks = False,
     labels_from_folders: LabelsFromFolders = False,
     strategies: Annotated[
         str,

@@ -25,8 +25,8 @@ from dfal_cli.cli.options import (
     Images,
     ImageSize,
     Json,
-    Labels,
     LabelsFromFolders,
+    LabelsUnlessFromFolders,
     LearningRate,
     Monitor,
     Patience,
@@ -49,7 +49,7 @@ def train(
     context: typer.Context,
     images: Images,
     out: Annotated[Path, option("--out", help="Checkpoint to write (.safetensors).", panel=OUT, metavar="FILE")],
-    labels: Labels = [],  # noqa: B006 - typer copies it
+    labels: LabelsUnlessFromFolders,
     labels_from_folders: LabelsFromFolders = False,
     validation: Annotated[
         list[Path],
