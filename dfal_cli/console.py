@@ -16,6 +16,9 @@ from dfal_cli.progress import Progress, nothing
 SECONDS_BETWEEN_LINES = 30.0
 """In a log (no terminal), progress is one dated line so often, as long as work goes on."""
 
+QUICK = 1.0
+"""Work that takes fewer seconds has no line of its own."""
+
 RED, YELLOW = 31, 33
 """Colours, as terminals number them."""
 
@@ -159,7 +162,8 @@ class Log(Quiet):
 
         def tell_now_and_then() -> None:
             signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)  # they are for the thread that works
-            while not over.wait(self._last_line + SECONDS_BETWEEN_LINES - time.monotonic()):
+            quick = min(QUICK, SECONDS_BETWEEN_LINES)
+            while not over.wait(max(quick, self._last_line + SECONDS_BETWEEN_LINES - time.monotonic())):
                 self._tell(progress)
 
         thread = threading.Thread(target=tell_now_and_then, name="log", daemon=True)
