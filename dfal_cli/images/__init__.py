@@ -3,7 +3,7 @@
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import InputFormat, Picture, Probe, Shape, decode_image, probe_image
 from dfal_cli.images.flat import are_flat, flat_in_words
-from dfal_cli.images.folder import Listing, Skipped, inside, is_hidden, list_images
+from dfal_cli.images.folder import Listing, Skipped, inside, list_images
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.prepared import PreparedImages, UnreadableImagesError, prepare
 from dfal_cli.images.shape import common_shape
@@ -34,7 +34,6 @@ __all__ = [
     "decode_image",
     "flat_in_words",
     "inside",
-    "is_hidden",
     "list_images",
     "opened",
     "prepare",
