@@ -10,7 +10,7 @@
 #
 # Every round has its own numbered folder, and nothing in it changes once the next one has begun:
 #   rounds/000/queries.csv                       a random first list: nothing is trained yet
-#   rounds/001/labels.csv model.safetensors train.json scores.parquet queries.csv preview.html
+#   rounds/001/labels.csv merge.json model.safetensors train.json scores.parquet queries.csv preview.html
 #   rounds/002/labels.csv ...                    the labels of round 1 and the answers to its list; and so on
 # Change settings whenever you like. Once a round has its list, nothing of it is made again: they count from the next
 # round on. A night that ended before that is done again with the new ones.
@@ -136,8 +136,27 @@ with open(path, "w", newline="", encoding="utf-8") as file:
 PYTHON
 }
 
+# Merge a list into labels and write them as those of a round, with what the merge came to beside them: begin ROUND JSON
+# MERGE_OPTION ...
+begin() {
+    local next
+    next=$(folder "$1")
+    mkdir -p "$next"
+    echo "$2" >"$next/merge.json"
+    $DFAL "${@:3}" --out "$next/labels.csv" "${options[@]}"
+}
+
+# Whether a round's labels name two classes, without which there is nothing to train. A first list may be all of one.
+has_classes() {
+    local merged
+    merged=$(folder "$1")/merge.json
+    [ ! -e "$merged" ] || [ "$(number "$(cat "$merged")" classes)" -ge 2 ]
+}
+
 if [ -n "$LABELS" ] && [ ! -e "$(folder 1)/labels.csv" ]; then
-    $DFAL merge --queries "$LABELS" --labels "$(folder 1)/labels.csv" "${spelt[@]}" "${options[@]}"
+    merge=(merge --queries "$LABELS" --labels "$(folder 0)/labels.csv" "${spelt[@]}")
+    json=$($DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet)
+    begin 1 "$json" "${merge[@]}"
 fi
 
 # Begin with the newest round: it may have been interrupted anywhere, or its list may have been answered today.
@@ -146,11 +165,13 @@ while [ -e "$(folder $((round + 1)))/labels.csv" ]; do round=$((round + 1)); don
 
 while true; do
     now=$(folder "$round")
-    next=$(folder $((round + 1)))
     if [ -e "$now/queries.csv" ]; then
         report "$round"
-    elif [ "$round" -eq 0 ]; then
-        $DFAL select --images "$IMAGES" "${outside[@]}" --strategy random --count "$COUNT" \
+    elif [ "$round" -eq 0 ] || ! has_classes "$round"; then
+        if [ "$round" -gt 0 ]; then echo "round $round: the labels name fewer than two classes; asking for more at random"; fi
+        known=()
+        if [ -e "$now/labels.csv" ]; then known=(--labels "$now/labels.csv"); fi
+        $DFAL select --images "$IMAGES" "${known[@]}" "${outside[@]}" --strategy random --count "$COUNT" \
             --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
     else
         train "$round"
@@ -165,13 +186,14 @@ while true; do
         answer "$now/queries.csv"
     fi
     merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" "${spelt[@]}")
+    if [ -z "$CLASSES" ] && ! has_classes "$round"; then merge+=(--allow-new-classes); fi
     json=$($DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet)
     left=$(number "$json" counts left)
     if [ "$left" -gt 0 ]; then
         echo "waiting for $left answers in $now/queries.csv (look at $now/preview.html)"
         exit 0
     fi
-    $DFAL "${merge[@]}" --out "$next/labels.csv" "${options[@]}"
+    begin $((round + 1)) "$json" "${merge[@]}"
     round=$((round + 1))
 done
 

@@ -113,6 +113,21 @@ def test_a_wrong_answer_stops_the_night_until_it_is_corrected(nights: Nights) ->
     assert "waiting for 3 answers in rounds/002/queries.csv" in ended.stdout
 
 
+@pytest.mark.parametrize("label", ["light", "__skip__"])
+def test_a_first_list_of_one_class_is_followed_by_another_instead_of_a_training_that_fails(
+    nights: Nights, label: str
+) -> None:
+    nights()
+    nights.answer(0, lambda table: as_csv(table.assign(label=label)))
+    for _ in range(2):
+        ended = nights("--quiet")
+        assert (ended.code, ended.stderr) == (0, "")
+        assert "waiting for 3 answers in rounds/001/queries.csv" in ended.stdout
+    assert not set(labels_of(1)) & set(pd.read_csv("rounds/001/queries.csv")["image"])
+    nights.answer(1, lambda table: as_csv(table.assign(label=["dark", "light", "dark"])))
+    assert "round 2: " in nights("--quiet").stdout
+
+
 def test_with_classes_named_a_slip_in_the_very_first_list_stops_the_night(nights: Nights) -> None:
     nights()
     nights.answer(0, lambda table: as_csv(table.assign(label=["dark", "lihgt", "light"])))

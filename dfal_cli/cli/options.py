@@ -155,10 +155,11 @@ Patience = Annotated[
     ),
 ]
 Monitor = Annotated[
-    str,
+    str | None,
     option(
         "--monitor",
-        help="Which epoch is better: loss or accuracy, of the validation images.",
+        help="What decides which epoch is the best: loss or accuracy on the validation images.",
+        default="as suits the images",
         panel=TRAINING,
         metavar="NAME",
     ),

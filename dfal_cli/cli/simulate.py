@@ -103,7 +103,7 @@ def simulate(
     white: White = None,
     epochs: Epochs = 100,
     patience: Patience = None,
-    monitor: Monitor = "loss",
+    monitor: Monitor = None,
     restarts: Restarts = 1,
     lr: LearningRate = 1e-3,
     batch_size: BatchSize = 32,

@@ -87,7 +87,7 @@ def train(
     trust_code: TrustCode = False,
     epochs: Epochs = 100,
     patience: Patience = None,
-    monitor: Monitor = "loss",
+    monitor: Monitor = None,
     restarts: Restarts = 1,
     lr: LearningRate = 1e-3,
     batch_size: BatchSize = 32,

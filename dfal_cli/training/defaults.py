@@ -20,17 +20,18 @@ class HowToTrain(NamedTuple):
     """Options of training that may be left to dfal."""
 
     patience: int
+    monitor: str
     augment: str
     validation_fraction: float
 
 
-SMALL_IMAGES = HowToTrain(patience=5, augment="none", validation_fraction=0.2)
+SMALL_IMAGES = HowToTrain(patience=5, monitor="loss", augment="none", validation_fraction=0.2)
 """Digits, sketches, icons: what LeNet5 is for. It is how the paper trains."""
 
-PHOTOS = HowToTrain(patience=5, augment="none", validation_fraction=0.2)
+PHOTOS = HowToTrain(patience=5, monitor="loss", augment="none", validation_fraction=0.2)
 """Larger images, from scratch."""
 
-PRETRAINED = HowToTrain(patience=5, augment="none", validation_fraction=0.2)
+PRETRAINED = HowToTrain(patience=5, monitor="loss", augment="none", validation_fraction=0.2)
 """Larger images, from weights that know images already."""
 
 
@@ -39,6 +40,7 @@ def how_to_train(
     *,
     from_scratch: bool,
     patience: int | None,
+    monitor: str | None,
     augment: str | None,
     validation_fraction: float | None,
 ) -> HowToTrain:
@@ -46,6 +48,7 @@ def how_to_train(
     suited = _suited_to(shape, from_scratch)
     return HowToTrain(
         suited.patience if patience is None else patience,
+        suited.monitor if monitor is None else monitor,
         suited.augment if augment is None else augment,
         suited.validation_fraction if validation_fraction is None else validation_fraction,
     )

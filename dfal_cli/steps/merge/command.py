@@ -77,7 +77,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         [] if options.dry_run else [target],
         _summary(counts, options),
         counts,
-        {"changes": changes} if options.dry_run else {},
+        {"classes": labelled_rows(merged)[LABEL].nunique()} | ({"changes": changes} if options.dry_run else {}),
         "dry run" if options.dry_run else ("done" if written else "up to date"),
     )
 

@@ -39,7 +39,7 @@ class SimulateOptions:
     white: float | None = None
     epochs: int = 100
     patience: int | None = None
-    monitor: str = "loss"
+    monitor: str | None = None
     restarts: int = 1
     batch_size: int = 32
     lr: float = 1e-3

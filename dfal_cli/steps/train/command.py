@@ -71,7 +71,7 @@ def train(
         reporter.note(f"training {settled.architecture} on {_in_words(loaded, sets)}, {device.type}")
         restarts = Restarts(lambda seed: start(seed).to(device), seeds, _schedule(options, settled), state, reporter)
         trained = restarts.train(loaded.training, loaded.validation)
-        metrics = _metrics(options, trained, loaded, sets, reporter)
+        metrics = _metrics(settled, trained, loaded, sets, reporter)
         counts = _counts(loaded, sets)
         further = {"metrics": metrics, "counts": counts, **hashes, **origin(shaped_by)}
         state.make_room_for(lambda: _save(options, settled, sets, trained.model, further))
@@ -117,7 +117,7 @@ def _already_there(out: Path, shaped_by: dict[str, Any]) -> Result:
 def _schedule(options: TrainOptions, settled: Settled) -> Schedule:
     return Schedule(
         options.epochs, options.lr, options.batch_size, settled.how.patience, settled.how.augment,
-        options.mixed_precision, options.monitor,
+        options.mixed_precision, settled.how.monitor,
     )  # fmt: skip
 
 
@@ -159,10 +159,8 @@ def _counts(loaded: Loaded, sets: LabelSets) -> dict[str, int]:
     }
 
 
-def _metrics(
-    options: TrainOptions, trained: Trained, loaded: Loaded, sets: LabelSets, reporter: Reporter
-) -> dict[str, Any]:
-    best = best_epoch(trained.histories[trained.chosen], options.monitor)
+def _metrics(settled: Settled, trained: Trained, loaded: Loaded, sets: LabelSets, reporter: Reporter) -> dict[str, Any]:
+    best = best_epoch(trained.histories[trained.chosen], settled.how.monitor)
     names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
     measured = {name: (examples, names[name]) for name, examples in loaded.measured.items()}
     return {

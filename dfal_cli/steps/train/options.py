@@ -40,7 +40,7 @@ class TrainOptions:
     validation_fraction: float | None = None
     test: list[Path] = field(default_factory=list)
     patience: int | None = None
-    monitor: str = "loss"
+    monitor: str | None = None
     restarts: int = 1
     augment: str | None = None
     twins: bool = True
@@ -78,7 +78,7 @@ def check(options: TrainOptions) -> None:
             must_be_regular(path, option)
 
 
-def check_training(augment: str | None, monitor: str, lr: float) -> None:
+def check_training(augment: str | None, monitor: str | None, lr: float) -> None:
     """Raises UsageError if there is no such augmentation or monitor, or if nothing can be learnt at this rate."""
     for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
         if value is not None and value not in table:

@@ -47,7 +47,8 @@ def settle(options: TrainOptions, images: ImageSource, labels: pd.DataFrame, rep
         arch = options.arch or default_architecture(input_format.shape)
     how = how_to_train(
         input_format.shape, from_scratch=from_scratch,
-        patience=options.patience, augment=options.augment, validation_fraction=options.validation_fraction,
+        patience=options.patience, monitor=options.monitor, augment=options.augment,
+        validation_fraction=options.validation_fraction,
     )  # fmt: skip
     return Settled(arch, input_format, how)
 
@@ -62,7 +63,7 @@ def say_what_was_settled(settled: Settled, options: TrainOptions, reporter: Repo
         reporter.note(f"white: {white:g}, by the labelled images (--white)")
     if not options.init and options.arch is None:
         reporter.note(f"network: {settled.architecture} (--arch)")
-    for name in ("patience", "augment"):  # what is split off shows in the counts
+    for name in ("patience", "monitor", "augment"):  # what is split off shows in the counts
         if getattr(options, name) is None:
             reporter.note(f"{name}: {getattr(settled.how, name)} (--{name})")
 
