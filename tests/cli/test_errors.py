@@ -108,7 +108,7 @@ CASES: list[tuple[tuple[str, ...], tuple[str, ...], int, str]] = [
     (SELECT, ("--out", "new.txt"), 2, "--out must end in .csv"),
     (SELECT, ("--out", "labels.csv"), 2, "labels.csv"),
     (SELECT, ("--exclude", "none.csv"), 2, "none.csv: no such file (--exclude)"),
-    (SELECT, ("--images", "images"), 2, "either --scores, or --images"),
+    (("select", "--count", "3", "--out", "new.csv"), (), 2, "either --scores, or --images"),
     (FIRST, ("--images", "none"), 2, "none: no such folder"),
     (FIRST, ("--images", "nothing"), 3, "no images there"),
     (FIRST, ("--strategy", "dfal"), 2, "--strategy dfal needs --scores"),

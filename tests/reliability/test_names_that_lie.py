@@ -19,13 +19,16 @@ from tests.page import Page
 NFC, NFD = (unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD"))
 NAMES = [
     "a b.png", " .png", "it's.png", '".png', '"a","b".png', "a,b.png", "a;b.png", "a\nb.png", "a\r\nb.png",
-    "\r.png", "\t.png", ".png", "\x01\x1b[31m\x7f.png", "\x85\u2028.png", "\ufeff.png", "=1+1.png", "-rf.png",
-    "--help.png", "+.png", "@.png", "'=1.png", "=folder/-.png", "folder/=.png", "..png", "...png",
-    ".hidden.png", ".hidden/.png.png", "a\\b.png", "\\.png", "NA.png", "null.png", "007.png", "#.png",
-    "%20%00.png", "$HOME.png", "`id`.png", "*.png", "[a].png", "<b>&amp;.png", "🐈‍⬛.png", "犬.png", NFC, NFD,
+    "\r.png", "\t.png", "\x01\x1b[31m\x7f.png", "\x85\u2028.png", "\ufeff.png", "=1+1.png", "-rf.png",
+    "--help.png", "+.png", "@.png", "'=1.png", "=folder/-.png", "folder/=.png", "a\\b.png",
+    "\\.png", "NA.png", "null.png", "007.png", "#.png", "%20%00.png",
+    "$HOME.png", "`id`.png", "*.png", "[a].png", "<b>&amp;.png", "🐈‍⬛.png", "犬.png", NFC, NFD,
     "A.png", "a.png", "A.PNG", "x.png", "x.png.npy/y.png", f"{'n' * 251}.png", f"{'é' * 125}.png",
     f"{'f' * 255}/{'n' * 251}.png",
 ]  # fmt: skip
+HIDDEN = [".png", "..png", "...png", ".hidden.png", ".hidden/.png.png"]
+"""Images of these names are there as well, and are in none of what a round makes."""
+
 NOT_UTF8 = {b"\xff.png": "\\xff.png", b"caf\xe9/a.png": "caf\\xe9/a.png"}
 
 
@@ -41,7 +44,7 @@ def chain(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """images/ with an image of each name, bad/ with one of each that is none, and all that a round makes of them."""
     root = tmp_path_factory.mktemp("names")
     generator = np.random.default_rng(0)
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate([*NAMES, *HIDDEN]):
         for folder in ("images", "images/bad"):
             (root / folder / name).parent.mkdir(parents=True, exist_ok=True)
         pixels = generator.normal(60 + 130 * (number % 2), 25, (16, 16)).clip(0, 255).astype(np.uint8)
