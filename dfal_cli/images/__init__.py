@@ -5,7 +5,8 @@ from dfal_cli.images.decode import InputFormat, Picture, Probe, Shape, decode_im
 from dfal_cli.images.flat import are_flat, flat_in_words
 from dfal_cli.images.folder import Listing, Skipped, inside, list_images
 from dfal_cli.images.opening import ImageError
-from dfal_cli.images.prepared import PreparedImages, UnreadableImagesError, prepare
+from dfal_cli.images.prepared import PreparedImages, prepare
+from dfal_cli.images.preparing import UnreadableImagesError
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.source import ImageFolder, ImageSource, opened
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk, worker_count

@@ -8,7 +8,15 @@ import pytest
 from PIL import Image
 
 from dfal_cli.console import Silent
-from dfal_cli.images import PreparedImages, UnreadableImagesError, decode_image, list_images, prepare, prepared
+from dfal_cli.images import (
+    PreparedImages,
+    UnreadableImagesError,
+    decode_image,
+    list_images,
+    prepare,
+    prepared,
+    preparing,
+)
 from tests.conftest import draw_folder, draw_twins_in_size, swap
 
 POOL = ["000.png", "001.png", "003.png"]
@@ -52,7 +60,7 @@ def test_only_the_pool_is_listed_and_all_is_decoded_as_it_is_from_disk(folder: P
 
 def test_images_are_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pixels_of(prepared_in(folder), POOL)
-    monkeypatch.setattr(prepared, "probe_and_decode", None)  # whoever decodes fails
+    monkeypatch.setattr(preparing, "probe_and_decode", None)  # whoever decodes fails
     np.testing.assert_array_equal(pixels_of(prepared_in(folder), POOL), first)
 
 
@@ -97,7 +105,7 @@ def test_other_images_have_no_say_in_the_shape(folder: Path) -> None:
 
 
 def test_many_images_are_decoded_by_several_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepared, "PART", 2)
+    monkeypatch.setattr(preparing, "PART", 2)
     names = list_images(folder / "images").images
     images = prepared_in(folder, names, [], workers=2)
     expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in names])
@@ -106,7 +114,7 @@ def test_many_images_are_decoded_by_several_processes(folder: Path, monkeypatch:
 
 @pytest.mark.parametrize("part", [2, 100])
 def test_all_images_that_cannot_be_read_are_named(folder: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepared, "PART", part)
+    monkeypatch.setattr(preparing, "PART", part)
     for name in ("000.png", "002.png"):  # the first of the pool, and one of the others
         (folder / "images" / name).write_bytes(b"no image")
     with pytest.raises(UnreadableImagesError) as error:
@@ -116,7 +124,7 @@ def test_all_images_that_cannot_be_read_are_named(folder: Path, part: int, monke
 
 
 def test_images_too_many_to_keep_are_read_from_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepared, "KEPT_BYTES", 4 * 256 - 1)
+    monkeypatch.setattr(preparing, "KEPT_BYTES", 4 * 256 - 1)
     images = prepared_in(folder)
     assert not list((folder / "kept").glob("*.npy"))
     expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in OTHERS])

@@ -86,7 +86,7 @@ def test_prepared_images_go_by_the_brightest_of_the_pool(
     tmp_path: Path, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not kept:
-        monkeypatch.setattr("dfal_cli.images.prepared.KEPT_BYTES", 0)
+        monkeypatch.setattr("dfal_cli.images.preparing.KEPT_BYTES", 0)
     for name, top in (("a.png", 1000), ("b.png", 4000), ("c.png", 5000)):
         save(tmp_path / name, 0, 819, top, 1)
     reporter = Silent()
