@@ -27,7 +27,7 @@ NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: an answer may name a class that
 CLASSES=${CLASSES-}               # classes that answers may name in any case, a,b,c; empty: those of the labels
 
 ARCH=${ARCH-}                     # the network; empty: dfal chooses
-IMAGE_SIZE=${IMAGE_SIZE-}         # side of its input in pixels; empty: as the images, or 224
+IMAGE_SIZE=${IMAGE_SIZE-}         # side of its input in pixels; empty: as suits the images
 EPOCHS=${EPOCHS-}                 # at most so many; empty: 100
 RESTARTS=${RESTARTS-5}            # keep the best of so many trainings, as in the paper
 CONFIG=${CONFIG-}                 # any other options: a dfal.yaml with a section per command; empty: none

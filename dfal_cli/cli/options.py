@@ -127,7 +127,7 @@ ImageSize = Annotated[
     option(
         "--image-size",
         help="Side of the square input in pixels.",
-        default="as the images, else 224",
+        default="as the images; of photos 72, or 224 for pretrained and other networks",
         panel=NETWORK,
         minimum=1,
     ),
@@ -149,7 +149,7 @@ Patience = Annotated[
     option(
         "--patience",
         help="Stop after so many epochs without a better one.",
-        default="as suits the images",
+        default="5; for photos from scratch 50",
         panel=TRAINING,
         minimum=1,
     ),
@@ -159,7 +159,7 @@ Monitor = Annotated[
     option(
         "--monitor",
         help="What decides which epoch is the best: loss or accuracy on the validation images.",
-        default="as suits the images",
+        default="loss; for photos from scratch accuracy",
         panel=TRAINING,
         metavar="NAME",
     ),
@@ -174,7 +174,7 @@ Augment = Annotated[
     option(
         "--augment",
         help="none, shift, flip or photo.",
-        default="as suits the images",
+        default="none; for photos from scratch photo",
         panel=TRAINING,
         metavar="NAME",
     ),

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 
 from dfal_cli.images.decode import Probe, Shape
 
-SIDE_WHEN_SIZES_DIFFER = 224
+LARGEST_SIDE = 224
+"""Images that all have one larger size are photos of one camera: they are made smaller like those of many sizes."""
 
 FEW = 10
 """One in so many, or fewer, is an exception: it does not decide the size, and there is a warning."""
@@ -15,13 +16,13 @@ def common_shape(
     probes: Iterable[Probe],
     image_size: int | None,
     grey: bool | None,
+    side: int,
     warn: Callable[[str], None] = lambda text: None,
-    side: int = SIDE_WHEN_SIZES_DIFFER,
 ) -> Shape:
     """(C, H, W) of the network's input: as told, or as the images are, which are looked at only if need be.
 
-    Grey if every one of them is; the size that nine of ten have, else `side` x `side`. `warn` is told of a few images
-    that are unlike the others.
+    Grey if every one of them is; the size that nine of ten have, if it is no larger than LARGEST_SIDE, else
+    `side` x `side`. `warn` is told of a few images that are unlike the others.
     """
     if grey is not None and image_size is not None:
         return (1 if grey else 3, image_size, image_size)
@@ -48,7 +49,7 @@ def _size(seen: Counter[Probe], warn: Callable[[str], None], side: int) -> tuple
         sizes[probe.height, probe.width] += count
     common = sizes.most_common(2)
     unlike = seen.total() - common[0][1] if common else 0
-    if not common or FEW * unlike > seen.total():
+    if not common or FEW * unlike > seen.total() or max(common[0][0]) > LARGEST_SIDE:
         return side, side
     height, width = common[0][0]
     if unlike:

@@ -146,7 +146,7 @@ def settle_input_format(
     if None in told:
         with reporter.progress("looking at", len(table), "images") as progress:
             probes = {row[IMAGE]: _probe(images, row) for row in progress.over(table.to_dict("records"))}
-    shape = common_shape(probes.values(), told.image_size, told.grey, reporter.warn, side)
+    shape = common_shape(probes.values(), told.image_size, told.grey, side, reporter.warn)
     wide = [image for image, probe in probes.items() if probe.wide]
     if told.white is not None or not wide:
         return InputFormat(shape, told.white)

@@ -10,7 +10,7 @@ ODD = Probe(grey=True, height=21, width=30)
 
 def settled(probes: list[Probe], image_size: int | None = None, grey: bool | None = None) -> tuple[object, list[str]]:
     said: list[str] = []
-    return common_shape(probes, image_size, grey, said.append), said
+    return common_shape(probes, image_size, grey, 224, said.append), said
 
 
 def test_images_of_one_size_and_kind_have_the_say_and_nobody_is_warned() -> None:
@@ -29,6 +29,12 @@ def test_the_size_of_nine_in_ten_prevails_and_the_others_are_counted(alike: int)
 def test_where_fewer_agree_images_become_224_pixels_wide_and_high() -> None:
     assert settled([ODD, *[GREY] * 8]) == ((1, 224, 224), [])
     assert settled([]) == ((1, 224, 224), [])
+
+
+def test_photos_of_one_large_size_are_made_as_small_as_those_of_many() -> None:
+    photo = Probe(grey=False, height=3024, width=4032)
+    assert settled([photo] * 3) == ((3, 224, 224), [])
+    assert settled([Probe(grey=False, height=224, width=168)] * 3) == ((3, 224, 168), [])
 
 
 @pytest.mark.parametrize(("grey", "count"), [(18, 2), (10, 10)])

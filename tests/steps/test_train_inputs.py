@@ -268,7 +268,7 @@ def test_an_arch_that_is_not_the_checkpoints_is_refused_by_init_and_by_score(fol
 
 def test_what_the_images_are_trained_like_is_said_and_the_same_as_if_it_had_been_asked_for(folder, out):
     ended = train(folder, out)
-    assert "patience: 5 (--patience)\naugment: none (--augment)\n" in ended.stderr
+    assert "patience: 5 (--patience)\nmonitor: loss (--monitor)\naugment: none (--augment)\n" in ended.stderr
     again = train(folder, out, "--patience", 5, "--augment", "none", "--validation-fraction", 0.2, "--json")
     assert again.json["status"] == "up to date"
 

@@ -150,7 +150,7 @@ def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: 
         images = prepare(
             options.images, inputs.oracle[IMAGE], inputs.test[IMAGE],
             image_size=options.image_size, grey=options.grey, white=options.white, follow_links=options.follow_links,
-            folder=folder, workers=options.workers, reporter=reporter,
+            side=options.side_of_photos, folder=folder, workers=options.workers, reporter=reporter,
         )  # fmt: skip
     except UnreadableImagesError as error:
         write_rows(listing, UNREADABLE_COLUMNS, error.unreadable)

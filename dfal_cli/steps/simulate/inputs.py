@@ -82,7 +82,7 @@ def read_inputs(options: SimulateOptions) -> Inputs:
 def presumed_shape(options: SimulateOptions, oracle: pd.DataFrame) -> Shape:
     """(C, H, W) of the networks' input as long as only the first image has been looked at, which most are like."""
     first = itertools.islice(_probed(options, oracle[IMAGE]), 1)
-    return common_shape(first, options.image_size, options.grey)
+    return common_shape(first, options.image_size, options.grey, options.side_of_photos)
 
 
 def _probed(options: SimulateOptions, images: "pd.Series[str]") -> Iterator[Probe]:

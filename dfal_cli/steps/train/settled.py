@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.architecture import default_architecture
+from dfal_cli.architecture import default_architecture, side_of_photos
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, trusted_architecture
 from dfal_cli.checkpoint_metadata import input_format_of
 from dfal_cli.console import Reporter
 from dfal_cli.images import ImageSource, InputFormat
 from dfal_cli.models import Network
 from dfal_cli.steps.train.options import TrainOptions
-from dfal_cli.training.defaults import SIDE_FROM_SCRATCH, SIDE_PRETRAINED, HowToTrain, how_to_train
+from dfal_cli.training.defaults import HowToTrain, how_to_train
 from dfal_cli.training.examples import InputTold, settle_input_format
 from dfal_cli.training.starting import (
     Origin,
@@ -41,7 +41,7 @@ def settle(options: TrainOptions, images: ImageSource, labels: pd.DataFrame, rep
     if options.init:
         arch, input_format = _input_of_init(options.init, options)
     else:
-        side = SIDE_FROM_SCRATCH if from_scratch else SIDE_PRETRAINED
+        side = side_of_photos(options.arch, from_scratch=from_scratch)
         told = InputTold(options.image_size, options.grey, options.white)
         input_format = settle_input_format(images, labels, told, side, options.workers, reporter)
         arch = options.arch or default_architecture(input_format.shape)
