@@ -100,6 +100,13 @@ def say_what_is_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
     return {"hidden": skipped.hidden, "other_files": skipped.others.total()}
 
 
+def say_what_is_not_read(root: Path, listing: Listing, reporter: Reporter) -> dict[str, int]:
+    """The same, and a warning of the images of this listing that cannot be read."""
+    if listing.unreadable:
+        reporter.warn(f"{root}: {first_of(listing.unreadable)}")
+    return say_what_is_skipped(listing.skipped, reporter)
+
+
 def _others(counts: Counter[str]) -> str:
     """How many files are not read, of which kinds, and what to do about it where something can be done."""
     kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.cli.options import IN, OUT, Config, Force, Json, Quiet, Version, Wait, names_of_classes, option
+from dfal_cli.cli.options import (
+    IN,
+    OUT,
+    Config,
+    FollowLinks,
+    Force,
+    Json,
+    Quiet,
+    Version,
+    Wait,
+    names_of_classes,
+    option,
+)
 from dfal_cli.cli.run import running
 
 
@@ -24,6 +36,7 @@ def merge(
     images: Annotated[
         Path | None, option("--images", help="Check that the images are under this folder.", panel=IN, metavar="DIR")
     ] = None,
+    follow_links: FollowLinks = False,
     allow_new_classes: Annotated[
         bool, option("--allow-new-classes", help="Accept labels nobody has used before.", panel=IN)
     ] = False,

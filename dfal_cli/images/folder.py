@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dfal_cli.images.formats import readable_suffixes, suffix_of, suffixes_not_read
@@ -48,16 +48,22 @@ class _Folder(NamedTuple):
     """Device and inode of the folders on the way here: a folder that contains itself is entered once."""
 
 
-def list_images(root: Path, *, follow_links: bool = False) -> Listing:
+def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> Listing:
     r"""All images under `root`. Links are followed as long as they stay under it, or anywhere with `follow_links`.
 
-    Names that are not UTF-8 cannot stand in a table, and are listed with \x.. for their bytes. Raises OSError if `root`
-    itself cannot be read.
+    below: list only what lies in this folder, which is named by its POSIX path relative to `root`.
+    Names that are not UTF-8 cannot stand in a table, and are listed with \x.. for their bytes. Raises OSError if the
+    folder itself cannot be read.
     """
     found = Listing([], [], Skipped())
     within = "" if follow_links else os.path.realpath(root)
-    os.scandir(root).close()
-    waiting = [_Folder(str(root), "", frozenset())]
+    start = root / below
+    if within and _leaves(os.path.realpath(start), within):
+        found.unreadable.append((f"{below}/", LEAVES))
+        return found
+    os.scandir(start).close()
+    above = frozenset(_identity(root / folder) for folder in PurePosixPath(below).parents)
+    waiting = [_Folder(str(start), below and f"{below}/", above)]
     while waiting:
         folder = waiting.pop()
         try:
@@ -100,8 +106,7 @@ def _look_through(folder: _Folder, within: str, found: Listing) -> Iterator[_Fol
 
     within: the real path that links must not leave; "" if they may lead anywhere.
     """
-    status = os.stat(folder.path)  # noqa: PTH116 - plain paths throughout: there may be a million of them
-    this = (status.st_dev, status.st_ino)
+    this = _identity(folder.path)
     if this in folder.above:
         return
     images, others = readable_suffixes(), suffixes_not_read()
@@ -122,6 +127,11 @@ def _look_through(folder: _Folder, within: str, found: Listing) -> Iterator[_Fol
                 yield _Folder(entry.path, name, folder.above | {this})
             else:
                 found.images.append(name)
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116 - plain paths throughout: there may be a million of them
+    return status.st_dev, status.st_ino
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

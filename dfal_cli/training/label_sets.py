@@ -11,6 +11,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, listed
 from dfal_cli.files import digest_of_many, sha256_if_there
 from dfal_cli.images import ImageSource
+from dfal_cli.pool import say_what_is_not_read
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 from dfal_cli.tables import (
     Matching,
@@ -107,7 +108,9 @@ def read_label_sets(
 
 def folder_labels(images: ImageSource, reporter: Reporter) -> pd.DataFrame:
     """The labels that the folders of the images give, as `read_labels_files` makes them. Raises DataError if none."""
-    table, left_out = labels_from_folders(images.root, images.listing().images)
+    listing = images.listing()
+    say_what_is_not_read(images.root, listing, reporter)
+    table, left_out = labels_from_folders(images.root, listing.images)
     if left_out:
         reporter.warn(left_out)
     if table.empty:

@@ -8,6 +8,11 @@ import pytest
 
 from tests.conftest import Ended, dfal, draw_divided_folder, write
 
+SIMULATED = (
+    "--strategies", "random", "--initial", 4, "--count", 4, "--budget", 8, "--epochs", 1, "--device", "cpu",
+    "--jobs", 1,
+)  # fmt: skip
+
 
 @pytest.fixture
 def sorted_images(in_tmp: Path) -> Path:
@@ -57,6 +62,22 @@ def test_merge_refuses_a_folder_elsewhere_than_the_images(sorted_images: Path) -
     assert (ended.code, "flat: is not under --images images" in ended.stderr) == (2, True)
 
 
+def test_merge_follows_links_as_the_other_commands_do(sorted_images: Path) -> None:
+    shutil.move(sorted_images / "images", sorted_images / "root" / "all")
+    for number in (0, 2):
+        link = sorted_images / "root" / "sorted" / "cat" / f"{number}.png"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"../../all/dark/00{number}.png")
+    ended = merge("--queries", "root/sorted", "--images", "root")
+    assert (ended.code, labels()) == (0, {"sorted/cat/0.png": "cat", "sorted/cat/2.png": "cat"}), ended.stderr
+    refused = merge("--queries", "root/sorted")
+    assert refused.code == 2
+    for part in ("no folder per class in it: 2 cannot be read", "a link that leaves the image root; --follow-links"):
+        assert part in refused.stderr
+    assert merge("--queries", "root/sorted", "--follow-links", "--out", "out.csv").code == 0
+    assert "\ncat/0.png,cat,\n" in Path("out.csv").read_text()
+
+
 def test_folders_that_differ_in_case_are_asked_about(sorted_images: Path) -> None:
     (sorted_images / "images" / "deep" / "light").rename(sorted_images / "images" / "deep" / "Dark")
     ended = merge("--queries", "images")
@@ -81,6 +102,19 @@ def test_train_takes_labels_from_folders_but_for_what_it_is_measured_on(sorted_i
     assert train("--labels-from-folders", "--test", "test.csv").code == 2
 
 
+def test_labelled_files_that_are_not_read_are_told_of(sorted_images: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (sorted_images / "images" / "dark" / name).symlink_to(sorted_images / "flat" / "images" / "000.png")
+    (sorted_images / "images" / "dark" / "c.psd").write_bytes(b"")
+    simulated = dfal(
+        "simulate", "--images", "images", "--labels-from-folders", "--test", "test.csv", "--out", "o", *SIMULATED
+    )
+    for ended in (train("--labels-from-folders"), merge("--queries", "images"), simulated):
+        assert ended.code == 0, ended.stderr
+        assert "warning: images: 2 cannot be read, the first: 'dark/a.png': a link that leaves" in ended.stderr
+        assert "warning: 1 other file is not read: 1 .psd" in ended.stderr
+
+
 def test_train_and_simulate_take_either_a_labels_file_or_the_folders(sorted_images: Path) -> None:
     for arguments in ((), ("--labels", "test.csv", "--labels-from-folders")):
         for ended in (
@@ -97,6 +131,12 @@ def test_a_folder_without_folders_has_no_classes(sorted_images: Path) -> None:
     )
     assert ended.code == 3
     assert "flat/images: holds no folder of images" in ended.stderr
+    write(sorted_images / "flat_test.csv", "image,label", "000.png,dark", "001.png,light")
+    ended = dfal(
+        "simulate", "--images", "flat/images", "--labels-from-folders", "--test", "flat_test.csv", "--out", "o",
+        *SIMULATED,
+    )  # fmt: skip
+    assert (ended.code, "flat/images: the oracle has no labels" in ended.stderr) == (3, True), ended.stderr
 
 
 def test_an_image_of_a_folder_that_cannot_be_read_is_named(sorted_images: Path) -> None:
@@ -108,9 +148,8 @@ def test_an_image_of_a_folder_that_cannot_be_read_is_named(sorted_images: Path) 
 
 def test_simulate_plays_the_folders_without_the_test(sorted_images: Path) -> None:
     ended = dfal(
-        "simulate", "--images", "images", "--labels-from-folders", "--test", "test.csv", "--out", "o",
-        "--strategies", "random", "--initial", 4, "--count", 4, "--budget", 8, "--epochs", 1, "--device", "cpu",
-        "--jobs", 1, "--json",
+        "simulate", "--images", "images", "--labels-from-folders", "--test", "test.csv", "--out", "o", *SIMULATED,
+        "--json",
     )  # fmt: skip
     assert ended.code == 0, ended.stderr
     assert json.loads(ended.stdout)["counts"]["oracle"] == 16

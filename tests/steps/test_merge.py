@@ -1,5 +1,7 @@
 """merge: answers into labels.csv, losing nothing."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -35,6 +37,11 @@ def house(in_tmp: Path) -> Path:
 def test_rows_and_the_users_columns_keep_their_order_and_new_rows_come_last(house: Path) -> None:
     assert merge().code == 0
     assert text() == "note,image,label,who,twin\nn1,b.png,dog,me,\n,a.png,cat,,\nx,c.png,cat,you,\n,d.png,dog,,\n"
+
+
+def test_a_merge_of_tables_starts_without_what_reads_images() -> None:
+    told = "import sys, dfal_cli.steps.merge; print({'PIL', 'dfal_cli.images'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_merging_says_how_many_were_merged_skipped_left_and_in_conflict(house: Path) -> None:

@@ -45,6 +45,16 @@ def test_labels_written_elsewhere_still_lead_to_their_twins(in_tmp: Path) -> Non
     assert twins("far/away/l.csv") == {"a.png": "../../data/t/old.npy", "b.png": "../../round/t/new.npy"}
 
 
+def test_no_answers_and_no_labels_can_be_written_elsewhere(in_tmp: Path) -> None:
+    write(in_tmp / "q.csv", "image,label", "a.png,")
+    for number, labels in enumerate((None, "image,label,twin\n", "image,label,twin\nb.png,x,\n")):
+        if labels is not None:
+            (in_tmp / "labels.csv").write_text(labels)
+        out = f"far{number}/l.csv"
+        assert merge("q.csv", "labels.csv", "--out", out).code == 0
+        assert Path(out).read_text() == (labels or "image,label,twin\n")
+
+
 def test_an_answer_without_a_twin_leaves_the_twin_that_is_known(in_tmp: Path) -> None:
     twin("t/a.npy")
     write(in_tmp / "labels.csv", "image,label,twin", "a.png,,t/a.npy", "b.png,x,")

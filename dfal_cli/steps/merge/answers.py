@@ -8,13 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from dfal_cli.console import Reporter
-from dfal_cli.errors import UsageError, shown
+from dfal_cli.errors import shown
 from dfal_cli.files import is_file
-from dfal_cli.images import list_images
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, Where
-from dfal_cli.tables import ImageNames, is_blank, labels_from_folders, one_row_per_image, place_of, read_queries
+from dfal_cli.tables import ImageNames, is_blank, one_row_per_image, place_of, read_queries
 
 ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
 r"""Beginnings of paths that lead nowhere under an image root: `C:\`, `\\server`, `https://`."""
@@ -30,7 +29,9 @@ def read_answers(
     """
     if options.queries.is_dir():
         root = options.root or options.queries
-        queries = _answers_of_folders(options, root, reporter)
+        from dfal_cli.steps.merge.folders import answers_of_folders  # it loads Pillow, and few merges need it
+
+        queries = answers_of_folders(options.queries, root, reporter, follow_links=options.follow_links)
         where: Where = partial(_place_under, root, list(queries[IMAGE]))
     else:
         queries = read_queries(options.queries)
@@ -39,11 +40,17 @@ def read_answers(
     return _trimmed(one_row_per_image(options.queries, queries), known, where, reporter), where
 
 
-def images_under(root: Path | None) -> ImageNames | None:
+def images_under(root: Path | None, *, follow_links: bool) -> ImageNames | None:
     """The names on disk; None if nobody says where."""
     if root is None:
         return None
-    return ImageNames(root, lambda image: is_file(root / image), lambda: list_images(root).images)
+
+    def listed() -> Sequence[str]:
+        from dfal_cli.images import list_images  # it loads Pillow, and few merges need it
+
+        return list_images(root, follow_links=follow_links).images
+
+    return ImageNames(root, lambda image: is_file(root / image), listed)
 
 
 def image_problems(answers: pd.DataFrame, listed: Collection[str], there: ImageNames | None) -> Iterator[Problem]:
@@ -85,27 +92,10 @@ def _folders_parted_by(image: str) -> str:
 
 def _as_known(images: "pd.Series[str]", labels: pd.DataFrame, options: MergeOptions) -> "pd.Series[str]":
     """The images by their names in labels.csv, or else on disk, whatever normal form the list has them in."""
-    there = images_under(options.root)
+    there = images_under(options.root, follow_links=options.follow_links)
     if there is None:
         listed = set(labels[IMAGE])
         there = ImageNames(options.labels, listed.__contains__, lambda: listed)
     listed_as = {there.on_disk(image): image for image in labels[IMAGE]}
     names = [listed_as.get(there.on_disk(image), there.on_disk(image)) for image in images]
     return pd.Series(names, images.index, dtype=images.dtype)
-
-
-def _answers_of_folders(options: MergeOptions, root: Path, reporter: Reporter) -> pd.DataFrame:
-    below, top = options.queries.resolve(), root.resolve()
-    if not below.is_relative_to(top):
-        raise UsageError(f"{options.queries}: is not under --images {root}, relative to which images are named")
-    prefix = below.relative_to(top).as_posix()
-    found = list_images(options.queries)
-    answers = labels_from_folders(root, [image if prefix == "." else f"{prefix}/{image}" for image in found.images])
-    if answers.table.empty:
-        raise UsageError(f"{options.queries}: is a folder, not a file (--queries), and has no folder per class in it")
-    if found.unreadable:
-        image, reason = found.unreadable[0]
-        reporter.warn(f"{len(found.unreadable)} cannot be read and are left out, the first: {image!r}: {reason}")
-    if answers.left_out:
-        reporter.warn(answers.left_out)
-    return answers.table

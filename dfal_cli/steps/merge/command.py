@@ -48,7 +48,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         conflict = settled & (before != answers[LABEL])
         classes = new_classes(answers, known)
         problems = itertools.chain(
-            image_problems(answers, set(labels[IMAGE]), images_under(options.root)),
+            image_problems(answers, set(labels[IMAGE]), images_under(options.root, follow_links=options.follow_links)),
             class_problems(options, classes, known, labels, where),
             _conflicts(options, answers, before, conflict),
         )

@@ -11,7 +11,7 @@ from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, TWIN
 from dfal_cli.steps.merge.options import MergeOptions
 
 
-def twins_of(options: MergeOptions, answers: pd.DataFrame, reporter: Reporter) -> list[str]:
+def twins_of(options: MergeOptions, answers: pd.DataFrame, reporter: Reporter) -> "pd.Series[str]":
     """The answers' twins as paths relative to the file to write; "" for those that have none, or whose file is gone."""
     seen: list[str] = []
     missing = 0
@@ -22,7 +22,7 @@ def twins_of(options: MergeOptions, answers: pd.DataFrame, reporter: Reporter) -
         seen.append(relative_to_file(found, options.target) if found else "")
     if missing:
         reporter.warn(f"{missing} of {len(answers)} twins are missing; their labels are merged all the same")
-    return seen
+    return pd.Series(seen, answers.index, dtype=str)
 
 
 def rebased(labels: pd.DataFrame, file: Path, target: Path) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def rebased(labels: pd.DataFrame, file: Path, target: Path) -> pd.DataFrame:
     if folder_of(file) == folder_of(target):
         return labels
     twins = [relative_to_file(folder_of(file) / twin, target) if twin else "" for twin in labels[TWIN]]
-    return labels.assign(**{TWIN: twins})
+    return labels.assign(**{TWIN: pd.Series(twins, labels.index, dtype=str)})
 
 
 def filled_in(labels: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

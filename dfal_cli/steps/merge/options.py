@@ -19,6 +19,7 @@ class MergeOptions:
     labels: Path
     out: Path | None = None
     images: Path | None = None
+    follow_links: bool = False
     allow_new_classes: bool = False
     class_names: Sequence[str] | None = None
     on_conflict: str = "error"

@@ -13,7 +13,7 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import sha256_of
 from dfal_cli.images import ImageFolder, ImageSource
-from dfal_cli.pool import find_pool, find_taken, first_of, say_what_is_skipped
+from dfal_cli.pool import find_pool, find_taken, say_what_is_not_read
 from dfal_cli.relative import folder_of
 from dfal_cli.schemas import EMBEDDING, IMAGE, LABEL, META_SUFFIX, SKIP, TWIN
 from dfal_cli.steps.select.options import SelectOptions
@@ -55,9 +55,7 @@ def find_candidates(options: SelectOptions, images: ImageSource | None, reporter
     assert options.images is not None  # `check` has seen to it
     folder = ImageFolder(options.images, follow_links=options.follow_links)
     found = find_pool(images or folder, options.labels, options.exclude, reporter.warn)
-    counts = found.counts | say_what_is_skipped(found.listing.skipped, reporter)
-    if found.listing.unreadable:
-        reporter.warn(f"{options.images}: {first_of(found.listing.unreadable)}")
+    counts = found.counts | say_what_is_not_read(options.images, found.listing, reporter)
     pool = Pool(pd.DataFrame({IMAGE: found.listing.images, TWIN: ""}))
     metadata = {"follow_links": options.follow_links}
     return Candidates(pool, counts, options.images, lambda image: True, metadata, "")

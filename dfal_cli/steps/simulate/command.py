@@ -64,7 +64,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         checked = presumed_shape(options, inputs.oracle) if left else None
         if checked:
             machine.check_networks(options, inputs, checked)
-        for warning in filter(None, (inputs.left_out, inputs.shortfall)):
+        for warning in filter(None, (*inputs.left_out, inputs.shortfall)):
             reporter.warn(warning)
         if contents.copies:
             reporter.warn(

@@ -22,6 +22,7 @@ from dfal_cli.images import (
     list_images,
     probe_image,
 )
+from dfal_cli.pool import first_of
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
@@ -37,8 +38,8 @@ class Inputs(NamedTuple):
     shortfall: str
     """What the oracle has too few images for; mostly "". """
     skipped: Skipped
-    left_out: str = ""
-    """What of the folder has no class; mostly "". """
+    left_out: Sequence[str] = ()
+    """What of the folders has no class or cannot be read, in words."""
 
     @property
     def images(self) -> list[str]:
@@ -65,9 +66,11 @@ def read_inputs(options: SimulateOptions) -> Inputs:
         options.images, lambda image: image in known or _is_there(options.images, image), lambda: known
     )  # fmt: skip
     oracle, test = (labelled_rows(read_labels_files(files, there.renamed)) for files in (options.labels, options.test))
-    left_out = ""
+    left_out: list[str] = []
     if options.labels_from_folders:
-        of_folders, left_out = labels_from_folders(options.images, images)
+        of_folders, classless = labels_from_folders(options.images, images)
+        unread = f"{options.images}: {first_of(unreadable)}" if unreadable else ""
+        left_out = [said for said in (classless, unread) if said]
         oracle = labelled_rows(of_folders[~_within(of_folders[IMAGE], test[IMAGE])])
     _check_tables(options, oracle, test, there)
     if options.initial >= len(oracle):
@@ -163,7 +166,7 @@ def _is_there(root: Path, image: str) -> bool:
 
 def _within(column: "pd.Series[str]", values: Iterable[str]) -> "pd.Series[bool]":
     """`isin`, which makes an Arrow scalar of each value first: a second where they are all images of a large folder."""
-    return column.map(set(values).__contains__)
+    return column.map(set(values).__contains__).astype(bool)  # of an empty column it would be text
 
 
 def _place(rows: pd.DataFrame) -> str:
