@@ -40,6 +40,7 @@ class Needed(NamedTuple):
     """Over all trials; where one has not got there, a lower bound: it counts with the annotations it has spent."""
     low: float
     high: float
+    """Infinite where a trial only just got there: had half a test image less been right, it would not have."""
     reached: int
     """Trials that got there, of `trials`."""
     trials: int
@@ -52,8 +53,10 @@ class Ratio(NamedTuple):
     low: float
     high: float
     bound: str
-    """"at most" where the other strategy has not got there in some trial (low is 0 then), "at least" where this one
-    has not (high is infinite)."""
+    """"at most" where the other strategy has not got there in some trial, "at least" where this one has not.
+
+    Where one has not, or only just, the interval is open on that side: low is 0, or high is infinite.
+    """
 
     @property
     def clear(self) -> bool:
@@ -101,6 +104,8 @@ def needed(reached: Reached, strategy: str) -> Needed:
     low, high = UNKNOWN
     if values.notna().all():
         low, high = no_narrower(wider_interval(values.to_numpy("float64")), (least[0], least[1]))
+    if _is_open(reached.later, strategy, played) and not math.isnan(low):
+        high = math.inf
     return Needed(mean, low if math.isnan(low) else max(low, 0.0), high, int(values.notna().sum()), len(values))
 
 
@@ -111,7 +116,7 @@ def ratio(reached: Reached, strategy: str, baseline: str) -> Ratio:
     (nan) where neither got there in some trial, or each failed in another one.
     """
     both = reached.spent[strategy].notna() & reached.spent[baseline].notna()
-    own_open, other_open = (bool(reached.at.loc[both, name].isna().any()) for name in (strategy, baseline))
+    own_open, other_open = (_is_open(reached.at, name, both) for name in (strategy, baseline))
     if not both.any() or (own_open and other_open):
         return UNKNOWN_RATIO
 
@@ -124,12 +129,17 @@ def ratio(reached: Reached, strategy: str, baseline: str) -> Ratio:
     fewest, most = logarithms(reached.sooner, reached.later), logarithms(reached.later, reached.sooner)
     interval = no_narrower(wider_interval(values), (float(fewest.mean()), float(most.mean())))
     low, high = map(math.exp, interval)
-    if own_open:
+    if _is_open(reached.later, strategy, both):
         high = math.inf
-    if other_open:
+    if _is_open(reached.later, baseline, both):
         low = 0.0
     bound = "at least" if own_open else "at most" if other_open else ""
     return Ratio(math.exp(values.mean()), low, high, bound)
+
+
+def _is_open(table: pd.DataFrame, strategy: str, trials: "pd.Series[bool]") -> bool:
+    """Whether one of these trials did not get there."""
+    return bool(table.loc[trials, strategy].isna().any())
 
 
 def _first_reached(annotations: Values, accuracy: Values, level: float) -> float:

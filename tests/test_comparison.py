@@ -245,6 +245,32 @@ def test_a_ratio_of_trials_that_agree_is_clear_only_beyond_the_grid() -> None:
     assert not annotations.ratio(annotations.reached_at(AGREEING, 0.725, 0.1), "dfal", "random").clear
 
 
+JUST = results(dfal=[(0.5, 0.8, 0.9)] * 3, random=[(0.5, 0.7, 0.95)] * 3)
+"""dfal gets to 90 % with its last annotations, and not to half a test image of a hundred more."""
+
+
+def test_what_was_only_just_reached_may_have_needed_any_number_of_annotations() -> None:
+    found = annotations.needed(annotations.reached_at(JUST, 0.9, 0.01), "dfal")
+    assert (found.mean, found.low, found.high, found.reached) == (300, pytest.approx(295), math.inf, 3)
+    assert annotations.needed(annotations.reached_at(JUST, 0.9), "dfal").high == 300  # of a grid that nobody knows
+    one = results(dfal=[(0.5, 0.9, 0.95), (0.5, 0.9, 0.96), (0.5, 0.8, 0.9)])
+    assert annotations.needed(annotations.reached_at(one, 0.9, 0.01), "dfal").high == math.inf
+
+
+def test_a_ratio_is_open_on_the_side_of_what_only_just_got_there() -> None:
+    reached = annotations.reached_at(JUST, 0.9, 0.01)
+    own, other = annotations.ratio(reached, "dfal", "random"), annotations.ratio(reached, "random", "dfal")
+    assert (own.high, own.bound, own.low > 1) == (math.inf, "", True)
+    assert (other.low, other.bound, other.high < 1) == (0, "", True)
+
+
+def test_one_trial_that_only_just_got_there_makes_no_ratio_clear() -> None:
+    table = results(dfal=[*[(0.5, 0.9, 0.95)] * 4, (0.5, 0.85, 0.9)], random=[(0.5, 0.6, 0.95)] * 5)
+    found = annotations.ratio(annotations.reached_at(table, 0.9, 0.01), "dfal", "random")
+    assert found.mean < 1
+    assert (found.high, found.clear) == (math.inf, False)
+
+
 def test_strategies_no_better_than_naming_the_largest_class_have_not_learnt() -> None:
     table = results(dfal=[(0.3, 0.5, 0.6)] * 2, entropy=[(0.3, 0.4, 0.42)] * 2, random=[(0.3, 0.4, 0.37)] * 2)
     assert comparison.not_learnt(table, comparison.MeasuredOn(372, 139)) == ["entropy", "random"]

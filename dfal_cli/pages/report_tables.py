@@ -122,7 +122,8 @@ def _needed_table(results: pd.DataFrame, ranked: list[str], baseline: str, step:
     note = (
         "Mean over trials of where the raw curve first reaches the accuracy (a straight line between two rounds), its "
         f"interval, and (×) how many times what {baseline} needs in the same trial. A trial that "
-        "did not get there counts with all the annotations it had, which gives bounds only (>, ≤, ≥)."
+        "did not get there counts with all the annotations it had, which gives bounds only (>, ≤, ≥). Where a trial "
+        "only just got there, the interval has no end on that side (from, up to)."
     )
     return Table("Annotations needed for a test accuracy of", note, [percent(level) for level in levels], rows)
 
@@ -194,9 +195,9 @@ def _apart(end: float, equality: float, sign: str) -> str:
 
 
 def _ends(interval: Interval, text: Callable[[float], str]) -> str:
-    """An interval in words, "" if it is unknown; a ratio may be bounded from one side only."""
+    """An interval in words, "" if nothing is known of it; it may be bounded from one side only."""
     low, high = interval
-    if math.isnan(low) or math.isnan(high):
+    if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
         return ""
     if math.isinf(high):
         return f"from\xa0{text(low)}"

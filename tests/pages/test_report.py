@@ -9,7 +9,7 @@ import pytest
 
 from dfal_cli import annotations, comparison
 from dfal_cli.pages.report import write_report
-from dfal_cli.pages.report_tables import ratio_text
+from dfal_cli.pages.report_tables import needed_cell, ratio_text
 from dfal_cli.strategies import STRATEGIES
 from tests.page import Page
 
@@ -190,6 +190,18 @@ def test_an_end_that_would_be_rounded_to_equality_has_more_digits(tmp_path: Path
     gain = annotations.Ratio(0.9, 0.8, 0.9996, "")
     assert ratio_text(gain) == "×0.90 (0.80\xa0to\xa00.9996)"
     assert gain.clear
+
+
+def test_an_interval_that_a_trial_only_just_closed_is_shown_as_open() -> None:
+    results = simulated(trials=3, strategies=("random", "dfal"))
+    results["accuracy"] = results["round"].map({0: 0.5, 1: 0.7, 2: 0.8, 3: 0.9}) + 0.03 * (
+        (results["strategy"] == "random") & (results["round"] > 0)
+    )
+    reached = annotations.reached_at(results, 0.9, 0.01)
+    assert needed_cell(reached, "dfal", "random").details[0] == "from\xa0395"
+    cell = needed_cell(reached, "dfal", "random")
+    assert re.fullmatch(r"×1\.08 \(from\xa01\.0\d\)", cell.details[1])
+    assert ratio_text(annotations.Ratio(0.9, 0, float("inf"), "")) == "×0.90"
 
 
 def test_the_page_says_what_each_strategy_asks_about_and_leaves_out_what_it_does_not_know(tmp_path: Path) -> None:
