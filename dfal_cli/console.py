@@ -41,12 +41,7 @@ def _escaped(character: str) -> str:
 def say(text: str, color: int | None = None) -> None:
     """Print a line to stderr, as far as it takes it; in that colour if it is a terminal."""
     line = printable(text)
-    if (
-        color is not None
-        and sys.stderr.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    ):
+    if color is not None and _shows_colours():
         line = f"\x1b[{color}m{line}\x1b[0m"
     with contextlib.suppress(OSError):  # a night's work must not end because nobody reads its log any more
         sys.stderr.write(f"{line}\n")  # in one go, as two threads may print
