@@ -60,7 +60,8 @@ def _as_listed(where: str, key: Key, value: str | list[str]) -> str | list[str]:
 
 def _section(path: Path, command: str) -> Iterator[tuple[str, str, "yaml.Node"]]:
     """The options of a command: where each stands, its name and its value."""
-    for where, name, node in _entries(_parsed(path), path, f"must have a section per command: {', '.join(COMMANDS)}"):
+    sections = ", ".join(f"{name}:" for name in COMMANDS)
+    for where, name, node in _entries(_parsed(path), path, f"no sections found; options stand under {sections}"):
         if name not in COMMANDS:
             raise UsageError(f"{where}: no command {listed([name])}{_nearest(name, COMMANDS)}")
         if name == command and node.value != "":  # a section may be left empty

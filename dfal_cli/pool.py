@@ -69,6 +69,8 @@ def find_pool(
         told = [f"no images there ({', '.join(FORMATS)})"]
         if unreadable:
             told.append(first_of(unreadable))
+        if skipped.hidden:
+            told.append(_hidden(skipped.hidden))
         if skipped.others:
             told.append(_others(skipped.others))
         raise DataError(f"{images.root}: {'; '.join(told)}")
@@ -94,7 +96,7 @@ def names_of(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
 def say_what_is_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
     """Tell of files that might be taken for images and are not in the pool; returns the counts for `--json`."""
     if skipped.hidden:
-        reporter.note(f"{skipped.hidden} hidden files and folders are skipped")
+        reporter.note(_hidden(skipped.hidden))
     if skipped.others:
         reporter.warn(_others(skipped.others))
     return {"hidden": skipped.hidden, "other_files": skipped.others.total()}
@@ -105,6 +107,10 @@ def say_what_is_not_read(root: Path, listing: Listing, reporter: Reporter) -> di
     if listing.unreadable:
         reporter.warn(f"{root}: {first_of(listing.unreadable)}")
     return say_what_is_skipped(listing.skipped, reporter)
+
+
+def _hidden(count: int) -> str:
+    return f"{count} hidden files and folders are skipped" if count > 1 else "1 hidden file or folder is skipped"
 
 
 def _others(counts: Counter[str]) -> str:
@@ -132,4 +138,5 @@ def draw_candidates(pool: list[str], candidates: int | None, seed: int) -> list[
 def first_of(unreadable: Sequence[tuple[str, str]]) -> str:
     """How many there are, and what the first of them is, in one sentence."""
     image, reason = unreadable[0]
-    return f"{len(unreadable)} cannot be read, the first: {image!r}: {reason}"
+    told = f"{len(unreadable)} images cannot be read, the first" if len(unreadable) > 1 else "1 image cannot be read"
+    return f"{told}: {image!r}: {reason}"

@@ -28,8 +28,8 @@ CLASSES=${CLASSES-}               # classes that answers may name in any case, a
 
 ARCH=${ARCH-}                     # the network; empty: dfal chooses
 IMAGE_SIZE=${IMAGE_SIZE-}         # side of its input in pixels; empty: as suits the images
-EPOCHS=${EPOCHS-}                 # at most so many; empty: 100
-RESTARTS=${RESTARTS-5}            # keep the best of so many trainings, as in the paper
+EPOCHS=${EPOCHS-}                 # maximum number of epochs; empty: 100
+RESTARTS=${RESTARTS-5}            # number of trainings; the best is kept, as in the paper
 CONFIG=${CONFIG-}                 # any other options: a dfal.yaml with a section per command; empty: none
 
 COUNT=${COUNT-40}                 # labels a round

@@ -41,7 +41,7 @@ def merge(
         bool, option("--allow-new-classes", help="Accept labels nobody has used before.", panel=IN)
     ] = False,
     class_names: Annotated[
-        str | None, names_of_classes("Spellings that are classes, neither new nor slips, a,b,c.")
+        str | None, names_of_classes("Accept these class names exactly as spelled, comma-separated.")
     ] = None,
     on_conflict: Annotated[
         str,

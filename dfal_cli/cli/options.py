@@ -143,12 +143,12 @@ White = Annotated[
         panel=NETWORK,
     ),
 ]
-Epochs = Annotated[int, option("--epochs", help="At most so many.", panel=TRAINING, minimum=1)]
+Epochs = Annotated[int, option("--epochs", help="Maximum number of epochs.", panel=TRAINING, minimum=1)]
 Patience = Annotated[
     int | None,
     option(
         "--patience",
-        help="Stop after so many epochs without a better one.",
+        help="Stop after N epochs without improvement.",
         default="5; for photos from scratch 50",
         panel=TRAINING,
         minimum=1,
@@ -165,10 +165,10 @@ Monitor = Annotated[
     ),
 ]
 Restarts = Annotated[
-    int, option("--restarts", help="Train so often and keep the best (the paper: 5).", panel=TRAINING, minimum=1)
+    int, option("--restarts", help="Train N times and keep the best (the paper: 5).", panel=TRAINING, minimum=1)
 ]
 LearningRate = Annotated[float, option("--lr", help="Learning rate of Adam.", metavar="F", panel=TRAINING, minimum=0)]
-BatchSize = Annotated[int, option("--batch-size", help="Images a step.", panel=TRAINING, minimum=1)]
+BatchSize = Annotated[int, option("--batch-size", help="Training batch size.", panel=TRAINING, minimum=1)]
 Augment = Annotated[
     str | None,
     option(
@@ -181,7 +181,7 @@ Augment = Annotated[
 ]
 Candidates = Annotated[
     int | None,
-    option("--candidates", help="Score a random so many of the pool.", default="all", panel=IN, minimum=1),
+    option("--candidates", help="Score a random sample of N pool images.", default="all", panel=IN, minimum=1),
 ]
 Norm = Annotated[str, option("--norm", help="l2 or linf.", panel=MARGIN, metavar="NAME")]
 Estimator = Annotated[
@@ -189,12 +189,10 @@ Estimator = Annotated[
 ]
 CandidateClasses = Annotated[
     int | None,
-    option(
-        "--classes", help="Consider only the so many most probable classes.", default="all", panel=MARGIN, minimum=2
-    ),
+    option("--classes", help="Consider only the N most probable classes.", default="all", panel=MARGIN, minimum=2),
 ]
 MaxIterations = Annotated[
-    int, option("--max-iterations", help="Give an image up after so many steps.", panel=MARGIN, minimum=1)
+    int, option("--max-iterations", help="Maximum number of steps per image.", panel=MARGIN, minimum=1)
 ]
 Overshoot = Annotated[
     float, option("--overshoot", help="Lengthen the perturbation by this share.", metavar="F", panel=MARGIN, minimum=0)
@@ -232,13 +230,13 @@ Cache = Annotated[
     option("--cache", help="Keep decoded images in this folder, for the next command.", panel=RUNNING, metavar="DIR"),
 ]
 CacheLimit = Annotated[
-    str, option("--cache-limit", help="Let it grow to so much (kB, MB, GB, TB).", panel=RUNNING, metavar="SIZE")
+    str, option("--cache-limit", help="Maximum size of the cache (kB, MB, GB, TB).", panel=RUNNING, metavar="SIZE")
 ]
 Wait = Annotated[
     float,
     option(
         "--wait",
-        help="Wait so long for another dfal that is writing the same file.",
+        help="Seconds to wait for another dfal command that is writing the same file.",
         metavar="SECONDS",
         panel=RUNNING,
         minimum=0,

@@ -61,7 +61,7 @@ def score(
         int | None,
         option(
             "--nearest",
-            help="Compute only the margins that can be among the so many smallest; 0: none at all.",
+            help="Compute only the N smallest margins; 0: none.",
             default="all",
             panel=MARGIN,
             minimum=0,
@@ -82,7 +82,7 @@ def score(
     preset: Preset = None,
     twins: Annotated[
         int,
-        option("--twins", help="Keep the adversarial images of the so many smallest margins.", panel=OUT, minimum=0),
+        option("--twins", help="Keep the adversarial images of the N smallest margins.", panel=OUT, minimum=0),
     ] = 0,
     twins_dir: Annotated[
         Path | None, option("--twins-dir", help="Folder for them.", default="<out>.twins", panel=OUT, metavar="DIR")

@@ -77,7 +77,12 @@ def simulate(
     ] = 1000,
     trials: Annotated[
         int,
-        option("--trials", help="Repetitions from other initial labels; 5 tell something.", panel=ROUNDS, minimum=1),
+        option(
+            "--trials",
+            help="Number of trials, each with its own initial labels; use at least 5.",
+            panel=ROUNDS,
+            minimum=1,
+        ),
     ] = 1,
     candidates: Candidates = None,
     norm: Norm = "l2",

@@ -83,11 +83,11 @@ def judge_scores(
 def _warn_of_one_class(name: str, count: int, known: int, metadata: Mapping[str, Any], reporter: Reporter) -> None:
     """Warn if nearly all images are predicted as the class `name`, unless most of the labels were of it, too."""
     if count == known:
-        reporter.warn(f"all {known} images are predicted as {name!r}: has the network learnt at all?")
+        reporter.warn(f"all {known} images are predicted as {name!r}: the network may not have learnt anything")
     elif count >= NEARLY_ALL * known and _share_of_labels(name, metadata) < NEARLY_ALL:
         reporter.warn(
             f"{count:,} of {known:,} images ({100 * count / known:.0f} %) are predicted as {name!r}: "
-            "has the network learnt at all?"
+            "the network may not have learnt anything"
         )
 
 

@@ -29,7 +29,7 @@ def refuse_foreign(out: Path, suffixes: Iterable[str]) -> None:
         path = beside(out, suffix)
         if path.exists() and not (path.is_file() and IS_OWN[suffix](path)):
             raise UsageError(
-                f"{path}: exists and is none of dfal's; choose another --out, or --force to replace what is there"
+                f"{path}: exists and was not written by dfal; choose another --out, or --force to replace what is there"
             )
 
 

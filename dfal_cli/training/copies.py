@@ -36,7 +36,7 @@ def warn_of_copies(sets: LabelSets, pictures: Mapping[str, Sequence[str]], repor
             reporter.warn(
                 f"{len(copies)} of {len(sets.tables[name])} images in --{name} are pictures that are trained on under "
                 f"another name ({listed([copies[0].image])} is {listed([trained[copies[0].picture]])}): "
-                "its accuracy says too much of new images"
+                "its accuracy overstates performance on new images"
             )
 
 

@@ -132,7 +132,9 @@ def _warn_of_overlap(labels: pd.DataFrame, measured: pd.DataFrame, name: str, re
     """What is measured on images that were trained on says nothing."""
     both = len(set(labels[IMAGE]) & set(measured[IMAGE]))
     if both:
-        reporter.warn(f"{both} images are both in --labels and in --{name}: its accuracy says nothing of new images")
+        reporter.warn(
+            f"{both} images are both in --labels and in --{name}: its accuracy overstates performance on new images"
+        )
 
 
 def _see_to_strange_classes(

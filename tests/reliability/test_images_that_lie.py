@@ -211,7 +211,7 @@ def test_a_first_list_asks_about_nothing_that_is_no_file(scored: tuple[Path, End
     ended = dfal("select", "--images", scored[0] / "images", "--strategy", "random", "--count", 1000,
                  "--out", tmp_path / "q.csv", "--preview", tmp_path / "p.html")  # fmt: skip
     assert ended.code == 0
-    assert "7 cannot be read, the first: 'device.png': a link that leaves the image root" in ended.stderr
+    assert "7 images cannot be read, the first: 'device.png': a link that leaves the image root" in ended.stderr
     asked = column(tmp_path / "q.csv", "rank")
     assert {*SCORED, *UNREADABLE} <= set(asked)
     assert not {*LINKS, *SPECIAL} & set(asked)

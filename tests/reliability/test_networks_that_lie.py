@@ -64,7 +64,7 @@ def test_a_network_in_order_is_not_warned_of(pool):
     ("name", "warning"),
     [
         ("constant", "no pixel has a gradient"),
-        ("constant", f"all {MANY} images are predicted as 'light'"),
+        ("constant", f"all {MANY} images are predicted as 'light': the network may not have learnt anything"),
         ("detached", "no pixel has a gradient"),
         ("no_gradient", "no pixel has a gradient"),
         ("rounded", "no pixel has a gradient"),

@@ -53,6 +53,15 @@ def test_hidden_and_other_files_are_said_once_and_counted(house: Path, trained: 
     assert (ended.json["counts"]["hidden"], ended.json["counts"]["other_files"]) == (3, 3)
 
 
+def test_a_folder_of_hidden_images_only_is_said_to_have_some(in_tmp: Path) -> None:
+    (in_tmp / "images").mkdir()
+    for told in ("1 hidden file or folder is skipped", "2 hidden files and folders are skipped"):
+        (in_tmp / "images" / f".{told[0]}.png").write_bytes(b"")
+        ended = dfal("select", "--images", "images", "--count", 1, "--out", "q.csv", "--strategy", "random")
+        assert (ended.code, told in ended.stderr) == (3, True), ended.stderr
+        assert "no images there (PNG" in ended.stderr
+
+
 def test_an_image_that_a_table_names_is_read_although_it_is_hidden_or_of_another_suffix(house: Path) -> None:
     (house / "images" / ".kept").mkdir()
     for before, after in (("000.png", ".kept/000.png"), ("001.png", "001"), ("016.png", ".kept/016.png")):

@@ -51,6 +51,20 @@ def test_merge_takes_the_folder_that_holds_an_image_for_its_class(sorted_images:
     assert merge("--queries", "images", "--json").json["status"] == "up to date"
 
 
+@pytest.mark.parametrize(
+    ("links", "told"),
+    [(("a",), "images: 1 image cannot be read: 'dark/a.png'"),
+     (("a", "b"), "images: 2 images cannot be read, the first: 'dark/a.png'")],
+    ids=["one", "two"],
+)  # fmt: skip
+def test_merge_counts_what_cannot_be_read_in_the_folders(
+    sorted_images: Path, links: tuple[str, ...], told: str
+) -> None:
+    for name in links:
+        (sorted_images / "images" / "dark" / f"{name}.png").symlink_to("nowhere.png")
+    assert any(warning.startswith(told) for warning in merge("--queries", "images", "--json").json["warnings"])
+
+
 def test_merge_names_the_images_of_a_part_relative_to_the_image_root(sorted_images: Path) -> None:
     assert merge("--queries", "images/deep", "--images", "images").code == 0
     assert set(labels().values()) == {"light"}
@@ -72,7 +86,10 @@ def test_merge_follows_links_as_the_other_commands_do(sorted_images: Path) -> No
     assert (ended.code, labels()) == (0, {"sorted/cat/0.png": "cat", "sorted/cat/2.png": "cat"}), ended.stderr
     refused = merge("--queries", "root/sorted")
     assert refused.code == 2
-    for part in ("no folder per class in it: 2 cannot be read", "a link that leaves the image root; --follow-links"):
+    for part in (
+        "no folder per class in it: 2 images cannot be read",
+        "a link that leaves the image root; --follow-links",
+    ):
         assert part in refused.stderr
     assert merge("--queries", "root/sorted", "--follow-links", "--out", "out.csv").code == 0
     assert "\ncat/0.png,cat,\n" in Path("out.csv").read_text()
@@ -111,7 +128,7 @@ def test_labelled_files_that_are_not_read_are_told_of(sorted_images: Path) -> No
     )
     for ended in (train("--labels-from-folders"), merge("--queries", "images"), simulated):
         assert ended.code == 0, ended.stderr
-        assert "warning: images: 2 cannot be read, the first: 'dark/a.png': a link that leaves" in ended.stderr
+        assert "warning: images: 2 images cannot be read, the first: 'dark/a.png': a link that leaves" in ended.stderr
         assert "warning: 1 other file is not read: 1 .psd" in ended.stderr
 
 

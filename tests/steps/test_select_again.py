@@ -135,10 +135,22 @@ def test_a_damaged_record_is_as_good_as_none(house: Path, told: str) -> None:
     assert select("--count", 3, "--json").json["status"] == "up to date"
 
 
+@pytest.mark.parametrize("force", [(), ("--force",)], ids=["", "force"])
+def test_a_list_that_cannot_be_read_is_kept_and_it_is_said_what_to_do(house: Path, force: tuple[str, ...]) -> None:
+    Path("q.csv").write_bytes(b"")
+    ended = select("--count", 3, *force)
+    assert ended.code == 3
+    assert ended.stderr.endswith("q.csv: empty; its first line must name the columns image, label; mend it, "
+                                 "or delete it if nothing in it is needed\n")  # fmt: skip
+    assert Path("q.csv").read_bytes() == b""
+
+
 def test_what_somebody_else_keeps_in_the_place_of_the_record_stays_there(house: Path) -> None:
     write(house / SIDECAR, "mine")
     ended = select("--count", 3)
-    assert (ended.code, "q.csv.meta.json: exists and is none of dfal's" in ended.stderr) == (2, True), ended.stderr
+    assert (ended.code, "q.csv.meta.json: exists and was not written by dfal" in ended.stderr) == (2, True), (
+        ended.stderr
+    )
     assert Path(SIDECAR).read_text() == "mine\n"
     assert not Path("q.csv").exists()
     assert select("--count", 3, "--force").code == 0

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dfal_cli import __version__
 from dfal_cli.differences import UNKNOWN, how_else, origin
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import DataError, UsageError
 from dfal_cli.files import atomic_output, beside, canonical_json, settings_of
 from dfal_cli.kept import read_json
 from dfal_cli.schemas import CONTRACT, IMAGE, META_SUFFIX
@@ -46,7 +46,7 @@ def stands_there(options: SelectOptions, queries: pd.DataFrame, shaped_by: Mappi
     """
     if not options.out.exists():
         return False
-    before = read_queries(options.out)
+    before = _list_there(options.out)
     told, answers = _what_it_asks(options, before), answers_in(before)
     if told is None:
         same = len(before) > 0 and set(before[IMAGE]) <= set(queries[IMAGE])
@@ -64,6 +64,13 @@ def stands_there(options: SelectOptions, queries: pd.DataFrame, shaped_by: Mappi
             f"{options.out}: exists, and {_difference(told, shaped_by)}; choose another --out, or --force to replace it"
         )
     return False
+
+
+def _list_there(out: Path) -> pd.DataFrame:
+    try:
+        return read_queries(out)
+    except DataError as error:  # there may be answers in it: not even --force replaces it
+        raise DataError(f"{error}; mend it, or delete it if nothing in it is needed") from None
 
 
 def write_list(out: Path, queries: pd.DataFrame) -> None:

@@ -69,7 +69,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         if contents.copies:
             reporter.warn(
                 f"{contents.copies} of {len(inputs.test)} test images are copies of images in the oracle: "
-                "its accuracy says too much of new images"
+                "its accuracy overstates performance on new images"
             )
         with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():  # they end, then the lock
             claim(options.out, made, force=options.force)
