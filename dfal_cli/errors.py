@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import ClassVar
 
@@ -59,6 +59,14 @@ class DataError(DfalError):
     """The data are wrong: a table, an image or a checkpoint does not hold what it should."""
 
     exit_code = 3
+
+
+class EmptyPoolError(DataError):
+    """No image is left to ask about. `--json` prints the counts, by which a script knows that the work is done."""
+
+    def __init__(self, message: str, labelled_and_excluded: Mapping[str, int]) -> None:
+        super().__init__(message)
+        self.counts = {"pool": 0, **labelled_and_excluded}
 
 
 class TryAgainError(DfalError):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError, listed
+from dfal_cli.errors import DataError, EmptyPoolError, listed
 from dfal_cli.images import ImageSource, Listing, Skipped
 from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
@@ -61,7 +61,7 @@ def find_pool(
     """The images that no labels file has settled (labelled or __skip__) and no `exclude` file names.
 
     Warns of named images that are not there. Raises UsageError if a named file or folder does not exist, DataError as
-    `find_taken`, if no image that a file names is there, and if nothing is left.
+    `find_taken` and if no image that a file names is there, EmptyPoolError if nothing is left.
     """
     listing = images.listing()
     paths, unreadable, skipped = listing
@@ -79,7 +79,8 @@ def find_pool(
     out = taken.settled | taken.excluded
     pool = [image for image in paths if image not in out]
     if not pool:
-        raise DataError(f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded")
+        problem = f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded"
+        raise EmptyPoolError(problem, taken.counts(paths))
     left = listing._replace(images=pool, unreadable=[each for each in unreadable if each[0] not in out])
     labelled = sorted(image for image in labelled_rows(taken.labels)[IMAGE] if names.is_there(image))
     return FoundPool(left, labelled, taken.counts(paths))

@@ -10,7 +10,7 @@
 #
 # Every round has its own numbered folder, and nothing in it changes once the next one has begun:
 #   rounds/000/queries.csv                       a random first list: nothing is trained yet
-#   rounds/001/labels.csv merge.json model.safetensors train.json scores.parquet queries.csv preview.html
+#   rounds/001/labels.csv model.safetensors train.json scores.parquet queries.csv preview.html
 #   rounds/002/labels.csv ...                    the labels of round 1 and the answers to its list; and so on
 # Change settings whenever you like. Once a round has its list, nothing of it is made again: they count from the next
 # round on. A night that ended before that is done again with the new ones.
@@ -61,9 +61,12 @@ esac
 
 folder() { printf '%s/%03d' "$ROUNDS" "$1"; }
 
-# Read one number out of dfal's JSON: number JSON KEY [KEY ...]
+# Add up numbers of dfal's JSON, which comes on stdin: number KEY[.KEY] ...
 number() {
-    python3 -c 'import functools, json, sys; print(functools.reduce(dict.get, sys.argv[2:], json.loads(sys.argv[1])))' "$@"
+    python3 -c '
+import functools, json, sys
+told = json.load(sys.stdin)
+print(sum(functools.reduce(dict.__getitem__, key.split("."), told) for key in sys.argv[1:]))' "$@"
 }
 
 # Run a command that writes a file. Nothing has been asked in this round yet, so what stands there and was made in another
@@ -78,6 +81,18 @@ produce() {
     else
         return "$code"
     fi
+}
+
+# Run a command that looks for images to ask about. If none are left, the work is done: the command fails then, and its
+# JSON counts a pool of 0.
+asking() {
+    local json code=0
+    json=$("$@" --json) || code=$?
+    if [ "$code" -eq 3 ] && [ -n "$json" ] && [ "$(number counts.pool <<<"$json")" -eq 0 ]; then
+        echo "nothing is left to ask about: all images are labelled or excluded"
+        exit 0
+    fi
+    return "$code"
 }
 
 # Train on a round's labels, from scratch.
@@ -95,9 +110,9 @@ train() {
 ask() {
     local now
     now=$(folder "$1")
-    produce "$now/scores.parquet" $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
+    asking produce "$now/scores.parquet" $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
         "${network[@]}" "${cached[@]}" --checkpoint "$now/model.safetensors" --out "$now/scores.parquet"
-    $DFAL select --scores "$now/scores.parquet" --labels "$now/labels.csv" --count "$COUNT" --strategy "$STRATEGY" \
+    asking $DFAL select --scores "$now/scores.parquet" --labels "$now/labels.csv" --count "$COUNT" --strategy "$STRATEGY" \
         --round "$1" --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
 }
 
@@ -128,35 +143,32 @@ answer() {
 import csv, sys
 path, oracle = sys.argv[1:]
 answers = {row["image"]: row["label"] for row in csv.DictReader(open(oracle, newline="", encoding="utf-8"))}
-rows = list(csv.DictReader(open(path, newline="", encoding="utf-8")))
+queries = csv.DictReader(open(path, newline="", encoding="utf-8"))
+rows = list(queries)
 with open(path, "w", newline="", encoding="utf-8") as file:
-    writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+    writer = csv.DictWriter(file, queries.fieldnames, lineterminator="\n")
     writer.writeheader()
     writer.writerows(row | {"label": row["label"] or answers.get(row["image"], "")} for row in rows)
 PYTHON
 }
 
-# Merge a list into labels and write them as those of a round, with what the merge came to beside them: begin ROUND JSON
-# MERGE_OPTION ...
+# Merge a list into labels and write them as those of a round: begin ROUND MERGE_OPTION ...
 begin() {
-    local next
-    next=$(folder "$1")
-    mkdir -p "$next"
-    echo "$2" >"$next/merge.json"
-    $DFAL "${@:3}" --out "$next/labels.csv" "${options[@]}"
+    mkdir -p "$(folder "$1")"
+    $DFAL "${@:2}" --out "$(folder "$1")/labels.csv" "${options[@]}"
 }
 
-# Whether a round's labels name two classes, without which there is nothing to train. A first list may be all of one.
-has_classes() {
-    local merged
-    merged=$(folder "$1")/merge.json
-    [ ! -e "$merged" ] || [ "$(number "$(cat "$merged")" classes)" -ge 2 ]
+# How many classes a round's labels name. A first list may be all of one, and with fewer than two nothing can be trained.
+classes() {
+    local labels json
+    labels=$(folder "$1")/labels.csv
+    # Merged into themselves they change nothing, and are counted as they are now: a person may have corrected them.
+    json=$($DFAL merge --queries "$labels" --labels "$labels" --out "$labels.csv" --dry-run --json --quiet)
+    number classes <<<"$json"
 }
 
 if [ -n "$LABELS" ] && [ ! -e "$(folder 1)/labels.csv" ]; then
-    merge=(merge --queries "$LABELS" --labels "$(folder 0)/labels.csv" "${spelt[@]}")
-    json=$($DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet)
-    begin 1 "$json" "${merge[@]}"
+    begin 1 merge --queries "$LABELS" --labels "$(folder 0)/labels.csv" "${spelt[@]}"
 fi
 
 # Begin with the newest round: it may have been interrupted anywhere, or its list may have been answered today.
@@ -165,13 +177,17 @@ while [ -e "$(folder $((round + 1)))/labels.csv" ]; do round=$((round + 1)); don
 
 while true; do
     now=$(folder "$round")
+    known=() few=
+    if [ "$round" -gt 0 ]; then
+        known=(--labels "$now/labels.csv")
+        classes=$(classes "$round")
+        if [ "$classes" -lt 2 ]; then few=yes; fi
+    fi
     if [ -e "$now/queries.csv" ]; then
         report "$round"
-    elif [ "$round" -eq 0 ] || ! has_classes "$round"; then
-        if [ "$round" -gt 0 ]; then echo "round $round: the labels name fewer than two classes; asking for more at random"; fi
-        known=()
-        if [ -e "$now/labels.csv" ]; then known=(--labels "$now/labels.csv"); fi
-        $DFAL select --images "$IMAGES" "${known[@]}" "${outside[@]}" --strategy random --count "$COUNT" \
+    elif [ "$round" -eq 0 ] || [ -n "$few" ]; then
+        if [ -n "$few" ]; then echo "round $round: the labels name fewer than two classes; asking for more at random"; fi
+        asking $DFAL select --images "$IMAGES" "${known[@]}" "${outside[@]}" --strategy random --count "$COUNT" \
             --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
     else
         train "$round"
@@ -186,14 +202,19 @@ while true; do
         answer "$now/queries.csv"
     fi
     merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" "${spelt[@]}")
-    if [ -z "$CLASSES" ] && ! has_classes "$round"; then merge+=(--allow-new-classes); fi
+    if [ -z "$CLASSES" ] && [ -n "$few" ]; then merge+=(--allow-new-classes); fi
     json=$($DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet)
-    left=$(number "$json" counts left)
+    left=$(number counts.left <<<"$json")
     if [ "$left" -gt 0 ]; then
         echo "waiting for $left answers in $now/queries.csv (look at $now/preview.html)"
         exit 0
     fi
-    begin $((round + 1)) "$json" "${merge[@]}"
+    rows=$(number counts.merged counts.unchanged counts.conflicts <<<"$json")
+    if [ "$rows" -eq 0 ]; then
+        echo "waiting: $now/queries.csv has no rows; delete it to be asked anew"
+        exit 0
+    fi
+    begin $((round + 1)) "${merge[@]}"
     round=$((round + 1))
 done
 

@@ -128,6 +128,77 @@ def test_a_first_list_of_one_class_is_followed_by_another_instead_of_a_training_
     assert "round 2: " in nights("--quiet").stdout
 
 
+@pytest.mark.parametrize("label", ["light", ""])
+def test_labels_corrected_by_hand_count_as_they_are_now(nights: Nights, label: str) -> None:
+    nights()
+    nights.answer(0, lambda table: as_csv(table.assign(label="dark")))
+    nights()
+    Path("rounds/001/queries.csv").unlink()
+    first, *others = labels_of(1)
+    write(Path("rounds/001/labels.csv"), "image,label", f"{first},{label}", *(f"{image},dark" for image in others))
+    assert ("round 1: 3 labels" in nights("--quiet").stdout) == bool(label)
+
+
+def test_labels_that_cannot_be_read_end_the_night_instead_of_passing_for_one_class(nights: Nights) -> None:
+    nights()
+    nights.answer(0, lambda table: as_csv(table.assign(label="dark")))
+    nights()
+    Path("rounds/001/queries.csv").unlink()
+    write(Path("rounds/001/labels.csv"), "image,lable", "000.png,dark")
+    ended = nights("--quiet")
+    assert (ended.code, "at random" in ended.stdout) == (3, False), ended.stdout
+
+
+def test_labels_and_lists_may_have_thousands_of_rows(nights: Nights) -> None:
+    many = [f"elsewhere/{number:0100d}.png,__skip__" for number in range(2000)]
+    write(
+        Path("mine.csv"),
+        "image,label",
+        *(f"{image},{nights.oracle[image]}" for image in list(nights.oracle)[8:12]),
+        *many,
+    )
+    ended = nights("--quiet", LABELS="mine.csv")
+    assert (ended.code, "round 1: 4 labels" in ended.stdout) == (0, True), ended.stderr
+    with Path("rounds/001/queries.csv").open("a") as file:
+        file.writelines(f"{number},more/{number:0100d}.png,__skip__,,\n" for number in range(2000))
+    ended = nights("--quiet")
+    assert (ended.code, "waiting for 3 answers" in ended.stdout) == (0, True), ended.stderr
+
+
+@pytest.mark.parametrize("label", ["", "dark"], ids=["trained", "one class"])
+def test_when_all_images_are_labelled_every_night_says_so_and_ends_well(nights: Nights, label: str) -> None:
+    nights(COUNT=32)
+    nights.answer(0, lambda table: as_csv(table.assign(label=label or table["label"])))
+    for _ in range(2):
+        ended = nights("--quiet", COUNT=32)
+        assert ended.code == 0, ended.stderr
+        assert ("round 1: 32 labels, test accuracy " in ended.stdout) == (not label)
+        assert ended.stdout.endswith("nothing is left to ask about: all images are labelled or excluded\n")
+        assert not Path("rounds/001/queries.csv").exists()
+
+
+def test_an_empty_image_root_is_not_taken_for_one_that_is_labelled(nights: Nights) -> None:
+    shutil.rmtree("images")
+    Path("images").mkdir()
+    ended = nights(TEST="")
+    assert (ended.code, "nothing is left" in ended.stdout) == (3, False)
+
+
+@pytest.mark.parametrize("oracle", ["", "oracle.csv"])
+def test_a_list_without_rows_is_waited_for_until_it_is_deleted(nights: Nights, oracle: str) -> None:
+    nights()
+    whole = Path("rounds/000/queries.csv").read_text()
+    write(Path("rounds/000/queries.csv"), whole.splitlines()[0])
+    for _ in range(2):
+        ended = nights("--quiet", ORACLE=oracle)
+        assert (ended.code, ended.stderr) == (0, "")
+        assert ended.stdout == "waiting: rounds/000/queries.csv has no rows; delete it to be asked anew\n"
+    assert not Path("rounds/001").exists()
+    Path("rounds/000/queries.csv").unlink()
+    nights("--quiet")
+    assert Path("rounds/000/queries.csv").read_text() == whole
+
+
 def test_with_classes_named_a_slip_in_the_very_first_list_stops_the_night(nights: Nights) -> None:
     nights()
     nights.answer(0, lambda table: as_csv(table.assign(label=["dark", "lihgt", "light"])))

@@ -13,7 +13,8 @@ import typer
 
 from dfal_cli.cli.streams import as_json, complain, tell, tell_path
 from dfal_cli.console import Silent, reporter
-from dfal_cli.errors import MOMENTARY, DfalError, Interrupted, TryAgainError, UsageError, undisguised
+from dfal_cli.errors import MOMENTARY, DfalError, EmptyPoolError, Interrupted, TryAgainError, UsageError, undisguised
+from dfal_cli.result import Result
 from dfal_cli.signals import received
 
 Options = TypeVar("Options")
@@ -50,13 +51,17 @@ class Run:
     def finish(self, result: Any) -> None:
         """Print what was written to stdout, and one sentence about it to stderr."""
         if self._context.params["json"]:
-            tell(as_json(_finite(self._as_json(result)), self._results), self._results)
+            self.tell_of(result)
         else:
             for output in result.outputs:
                 tell_path(output, self._results)
             for change in result.details.get("changes", ()):
                 tell(f"{change['image']}: {change['before']!r} -> {change['after']!r}", self._results)
         self.reporter.note(result.summary)
+
+    def tell_of(self, result: Any) -> None:
+        """Print the object of `--json`."""
+        tell(as_json(_finite(self._as_json(result)), self._results), self._results)
 
     def _as_json(self, result: Any) -> dict[str, Any]:
         return {
@@ -91,6 +96,8 @@ def running(context: typer.Context) -> Iterator[Run]:
             _check_numbers(context)
             yield run
     except DfalError as error:
+        if isinstance(error, EmptyPoolError) and context.params["json"]:
+            run.tell_of(Result([], str(error), error.counts, status="empty pool"))
         _stop(context, str(error), error.exit_code)
     except OSError as error:
         _stop(context, *what_failed(error))

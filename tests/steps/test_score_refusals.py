@@ -107,6 +107,8 @@ def test_scores_of_a_folder_that_is_moved_are_up_to_date_and_of_a_copy_that_keep
 def test_an_empty_pool_is_bad_data(project):
     shutil.copy(project / "oracle.csv", project / "labels.csv")
     assert_refused(score(), 3, "pool is empty")
+    ended = score("--json")
+    assert (ended.code, ended.json["status"], ended.json["counts"]["pool"]) == (3, "empty pool", 0)
     assert not (project / "scores.parquet").exists()
 
 

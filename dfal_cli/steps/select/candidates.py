@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError, UsageError
+from dfal_cli.errors import DataError, EmptyPoolError, UsageError
 from dfal_cli.files import sha256_of
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool, find_taken, say_what_is_not_read
@@ -97,7 +97,8 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
     is_taken = table[IMAGE].isin(taken.settled | taken.excluded)
     left = table[~is_taken].reset_index(drop=True)
     if left.empty:
-        raise DataError(f"{scores}: no image is left to ask about: all are labelled or excluded")
+        problem = f"{scores}: no image is left to ask about: all are labelled or excluded"
+        raise EmptyPoolError(problem, taken.counts(table[IMAGE]))
     _check_certain(options, scored, left)
     pool = Pool(left)
     if STRATEGIES[options.strategy].labelled:
