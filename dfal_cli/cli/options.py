@@ -1,16 +1,12 @@
 """Options that several commands share, so that each is spelt and explained once."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dfal_cli import __version__
-from dfal_cli.cli.streams import tell
-from dfal_cli.config import Key, read_config
-from dfal_cli.errors import UsageError
+from dfal_cli.cli.callbacks import show_version, use_config
 
 IN, NETWORK, TRAINING, MARGIN, OUT, RUNNING = "Input", "Network", "Training", "Margin", "Output", "Running"
 ON_A_GPU = "On a GPU"
@@ -53,31 +49,6 @@ def names_of_classes(help: str) -> object:
         metavar="A,B,C",
         callback=lambda names: names and [name.strip() for name in names.split(",")],
     )
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        tell(f"dfal {__version__}", sys.stdout)
-        raise typer.Exit
-
-
-def _read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the command's section of a YAML file its defaults, so that flags win."""
-    if path is None:
-        return None
-    known: dict[str, Key] = {}
-    for parameter in context.command.params:
-        if parameter.is_eager:  # --config itself, --version: done already, or instead of the command
-            continue
-        name, repeatable = parameter.name or "", getattr(parameter, "multiple", False)
-        switches = True if parameter.secondary_opts else None
-        known |= {spelling.lstrip("-"): Key(name, repeatable, switches) for spelling in parameter.opts}
-        known |= {spelling.lstrip("-"): Key(name, repeatable, False) for spelling in parameter.secondary_opts}
-    try:
-        context.default_map = read_config(path, context.info_name or "", known)
-    except UsageError as error:
-        raise typer.BadParameter(str(error)) from None
-    return path
 
 
 Images = Annotated[Path, option("--images", help="Image root: the folder of images.", panel=IN, metavar="DIR")]
@@ -243,12 +214,12 @@ Wait = Annotated[
     ),
 ]
 ProgramVersion = Annotated[
-    bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    bool, typer.Option("--version", help="Show the version and exit.", callback=show_version, is_eager=True)
 ]
 Version = Annotated[
     bool,
     typer.Option(
-        "--version", help="Show the version and exit.", rich_help_panel=RUNNING, callback=_show_version, is_eager=True
+        "--version", help="Show the version and exit.", rich_help_panel=RUNNING, callback=show_version, is_eager=True
     ),
 ]
 Quiet = Annotated[bool, option("--quiet", "-q", help="Only warnings and errors on stderr.", panel=RUNNING)]
@@ -262,6 +233,6 @@ Config = Annotated[
         rich_help_panel=RUNNING,
         metavar="YAML",
         is_eager=True,
-        callback=_read_config,
+        callback=use_config,
     ),
 ]
