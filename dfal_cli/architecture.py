@@ -4,7 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from dfal_cli.files import sha256_of
+from dfal_cli.fingerprints import sha256_of
 
 LARGEST_SIDE_FOR_LENET5 = 64
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dfal_cli.files import fingerprint
+from dfal_cli.fingerprints import fingerprint
 
 UNKNOWN = "from what it does not tell: other options or files, or by another version of dfal"
 LONGEST = 500

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.errors import is_momentary
-from dfal_cli.files import atomic_output, canonical_json
+from dfal_cli.files import atomic_output
+from dfal_cli.fingerprints import canonical_json
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 

@@ -21,7 +21,8 @@ import PIL
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import TryAgainError
-from dfal_cli.files import atomic_output, stat_if_there
+from dfal_cli.files import atomic_output
+from dfal_cli.fingerprints import stat_if_there
 from dfal_cli.images.decode import DECODING, InputFormat, Picture, Pixels, Shape
 from dfal_cli.images.room import bytes_of, clear_leftovers, make_folder, make_room, matching
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes

@@ -9,7 +9,7 @@ import numpy as np
 import PIL
 
 from dfal_cli.console import Reporter
-from dfal_cli.files import FileState, fingerprint, stat_if_there
+from dfal_cli.fingerprints import FileState, fingerprint, stat_if_there
 from dfal_cli.images.decode import DECODING, InputFormat, Pixels, Probe, Shape
 from dfal_cli.images.folder import Listing, Skipped
 from dfal_cli.images.preparing import Preparing

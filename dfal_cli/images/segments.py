@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.files import FileState
+from dfal_cli.fingerprints import FileState
 from dfal_cli.images.decode import Picture, Pixels
 
 SUFFIX = ".pixels"

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
-from dfal_cli.files import FileState, is_file, sha256_if_there, stat_if_there
+from dfal_cli.files import is_file
+from dfal_cli.fingerprints import FileState, sha256_if_there, stat_if_there
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import InputFormat, Probe, probe_image
 from dfal_cli.images.folder import Listing, inside, is_text, list_images

@@ -6,7 +6,7 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.architecture import default_architecture
-from dfal_cli.files import settings_of
+from dfal_cli.fingerprints import settings_of
 from dfal_cli.images import Shape
 from dfal_cli.processes import cores
 from dfal_cli.strategies import STRATEGIES

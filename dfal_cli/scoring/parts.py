@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from dfal_cli.device import BatchSizes, FittingBatches
 from dfal_cli.errors import DataError, Interrupted, TryAgainError, UsageError
-from dfal_cli.files import canonical_json, remove_leftovers
+from dfal_cli.files import remove_leftovers
+from dfal_cli.fingerprints import canonical_json
 from dfal_cli.kept import read_checked, write_checked
 
 Arrays = dict[str, npt.NDArray[Any]]

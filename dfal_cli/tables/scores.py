@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError, shown
-from dfal_cli.files import atomic_output, beside, canonical_json, sha256_of
+from dfal_cli.files import atomic_output, beside
+from dfal_cli.fingerprints import canonical_json, sha256_of
 from dfal_cli.path_options import must_exist
 from dfal_cli.schemas import CONTRACT, META_SUFFIX, METADATA_KEY, SCORES_COLUMNS, VECTOR_MEASURES
 from dfal_cli.tables.csv_files import line_of, read_csv, to_csv

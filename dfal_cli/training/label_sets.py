@@ -9,7 +9,7 @@ import pandas as pd
 from dfal_cli.class_names import oddities, slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, listed
-from dfal_cli.files import digest_of_many, sha256_if_there
+from dfal_cli.fingerprints import digest_of_many, sha256_if_there
 from dfal_cli.images import ImageSource
 from dfal_cli.pool import say_what_is_not_read
 from dfal_cli.schemas import IMAGE, LABEL, TWIN

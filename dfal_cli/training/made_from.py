@@ -6,7 +6,7 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.architecture import code_of
-from dfal_cli.files import sha256_of
+from dfal_cli.fingerprints import sha256_of
 
 OTHERWISE = {
     "labels": "from other --labels, or before an image or a twin of theirs was changed",

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from dfal_cli.console import Reporter
-from dfal_cli.files import canonical_json, fingerprint
+from dfal_cli.fingerprints import canonical_json, fingerprint
 from dfal_cli.kept import read_checked, write_checked
 
 SECONDS_BETWEEN = 10.0

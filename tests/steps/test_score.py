@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from dfal_cli.checkpoint import load_checkpoint
-from dfal_cli.files import sha256_of
+from dfal_cli.fingerprints import sha256_of
 from dfal_cli.margins import deepfool
 from dfal_cli.pool import draw_candidates
 from tests.conftest import dfal, write

@@ -9,7 +9,8 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import TryAgainError, UsageError, shown
-from dfal_cli.files import FileState, locked, stat_if_there
+from dfal_cli.files import locked
+from dfal_cli.fingerprints import FileState, stat_if_there
 from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.steps.merge.answers import image_problems, images_under, read_answers

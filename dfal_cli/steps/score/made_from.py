@@ -10,7 +10,7 @@ from dfal_cli.checkpoint import trusted_architecture
 from dfal_cli.console import Reporter
 from dfal_cli.differences import how_else, origin
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import fingerprint, settings_of, sha256_of
+from dfal_cli.fingerprints import fingerprint, settings_of, sha256_of
 from dfal_cli.images import ImageSource
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata

@@ -13,7 +13,8 @@ import pandas as pd
 from dfal_cli import __version__
 from dfal_cli.differences import UNKNOWN, how_else, origin
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import atomic_output, beside, canonical_json, settings_of
+from dfal_cli.files import atomic_output, beside
+from dfal_cli.fingerprints import canonical_json, settings_of
 from dfal_cli.kept import read_json
 from dfal_cli.schemas import CONTRACT, IMAGE, META_SUFFIX
 from dfal_cli.steps.select.candidates import Candidates

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, EmptyPoolError, UsageError
-from dfal_cli.files import sha256_of
+from dfal_cli.fingerprints import sha256_of
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.pool import find_pool, find_taken, say_what_is_not_read
 from dfal_cli.relative import folder_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfal_cli.console import Reporter
-from dfal_cli.files import fingerprint, sha256_if_there, stat_if_there
+from dfal_cli.fingerprints import fingerprint, sha256_if_there, stat_if_there
 from dfal_cli.images import worker_count
 from dfal_cli.kept import read_json, write_json
 

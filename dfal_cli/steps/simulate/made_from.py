@@ -5,7 +5,7 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.architecture import code_of
-from dfal_cli.files import fingerprint, settings_of, sha256_of
+from dfal_cli.fingerprints import fingerprint, settings_of, sha256_of
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import SimulateOptions

@@ -11,7 +11,8 @@ import pandas as pd
 from dfal_cli.comparison import MeasuredOn, as_numbers
 from dfal_cli.differences import differences
 from dfal_cli.errors import UsageError
-from dfal_cli.files import atomic_output, canonical_json, remove_leftovers
+from dfal_cli.files import atomic_output, remove_leftovers
+from dfal_cli.fingerprints import canonical_json
 from dfal_cli.images import Shape
 from dfal_cli.kept import read_json, write_json
 from dfal_cli.pages.curves import write_curves

@@ -12,7 +12,8 @@ from dfal_cli.console import Reporter
 from dfal_cli.device import choose_device
 from dfal_cli.differences import how_else, origin
 from dfal_cli.errors import UsageError
-from dfal_cli.files import fingerprint, locked, settings_of, sha256_if_there
+from dfal_cli.files import locked
+from dfal_cli.fingerprints import fingerprint, settings_of, sha256_if_there
 from dfal_cli.images import ImageSource, are_flat, flat_in_words, opened
 from dfal_cli.models import Network
 from dfal_cli.pool import names_of
