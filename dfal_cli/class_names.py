@@ -24,6 +24,8 @@ NO_ANSWER = frozenset(
 )  # fmt: skip
 """What people write, in whatever case, where they have no answer. Any of them may be a class, but seldom is."""
 
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
+"""Not 0,500: that is a decimal comma."""
 NUMBER = re.compile(r"([+-]?)(\d+)(?:[.,](\d*))?", re.ASCII)
 
 
@@ -44,7 +46,7 @@ def unfit_class(classes: Sequence[str]) -> str | None:
 def folded(label: str) -> str:
     """What is left of a label without what slips differ in: case, blanks, forms of letters, spellings of a number."""
     plain = " ".join(unicodedata.normalize("NFKC", label).split()).casefold()
-    number = NUMBER.fullmatch(plain)
+    number = NUMBER.fullmatch(plain.replace(",", "") if THOUSANDS.fullmatch(plain) else plain)
     if number is None:
         return plain
     sign, whole, part = number[1], number[2].lstrip("0") or "0", (number[3] or "").rstrip("0")
@@ -95,6 +97,11 @@ def oddities(classes: Iterable[str]) -> list[str]:
                 yield f"class {shown(label)} has blanks around it; they are taken for a part of its name"
 
     return list(islice(told(), MOST_LISTED))
+
+
+def doubts(classes: Sequence[str]) -> list[str]:
+    """In words, what to say of the classes to train on, if nobody has named them as such."""
+    return [*(f"{slip}; they are trained as two classes" for slip in slips(classes, classes)), *oddities(classes)]
 
 
 def _groups(classes: Iterable[str]) -> dict[str, list[str]]:

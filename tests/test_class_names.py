@@ -10,6 +10,7 @@ from dfal_cli.class_names import folded, look_alikes, means_no_answer
     [
         ("cat", "Cat"), ("big cat", " big\u00a0 cat "), ("caf\u00e9", "cafe\u0301"), ("\uff21", "a"),
         ("1", "1.0"), ("1", "01"), ("1", "1,0"), ("1", "+1"), ("0", "00.0"), ("0.5", "0,50"), ("-3", "-03."),
+        ("1.1", "1.10"), ("1,000", "1000"), ("-12,345,678.50", "-12345678.5"),
     ],
 )  # fmt: skip
 def test_spellings_of_one_class_are_alike(one: str, other: str) -> None:
@@ -20,7 +21,7 @@ def test_spellings_of_one_class_are_alike(one: str, other: str) -> None:
     ("one", "other"),
     [
         ("cat", "cats"), ("1", "10"), ("1", "-1"), ("0.5", "5"), ("1.0.0", "1"), ("a1", "a01"),
-        ("12345678901234567", "12345678901234568"),
+        ("12345678901234567", "12345678901234568"), ("1,000", "1"), ("0,500", "500"),
     ],
 )  # fmt: skip
 def test_classes_of_their_own_are_not(one: str, other: str) -> None:

@@ -10,7 +10,7 @@ from dfal_cli.images.preparing import UnreadableImagesError
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.source import ImageFolder, ImageSource, opened
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk, worker_count
-from dfal_cli.images.white import NONE_WIDE, Largest, check_white, scale_warnings, settled_white
+from dfal_cli.images.white import NONE_WIDE, Largest, check_white, common_white, scale_warnings
 
 __all__ = [
     "NONE_WIDE",
@@ -32,6 +32,7 @@ __all__ = [
     "cached",
     "check_white",
     "common_shape",
+    "common_white",
     "decode_image",
     "flat_in_words",
     "inside",
@@ -42,6 +43,5 @@ __all__ = [
     "read_batches",
     "read_from_disk",
     "scale_warnings",
-    "settled_white",
     "worker_count",
 ]

@@ -19,7 +19,7 @@ from dfal_cli.images.opening import ImageError
 from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.stream import worker_count
-from dfal_cli.images.white import scale_warnings, settled_white
+from dfal_cli.images.white import common_white, scale_warnings
 from dfal_cli.processes import Processes
 
 KEPT_BYTES = 4 * 10**9
@@ -108,7 +108,7 @@ class Preparing:
         pool = seen[: self._in_pool]
         shape = common_shape((probe for probe, _ in pool), image_size, grey, self._side, self._reporter.warn)
         if white is None and (wide := [largest for _, largest in pool if largest is not None]):
-            white = settled_white(max(wide))
+            white = common_white(np.array(wide))
             self._reporter.note(f"white: {white:g}, by the images of the pool (--white)")
         for warning in scale_warnings(np.array([each for _, each in seen if each is not None]), white):
             self._reporter.warn(warning)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.errors import UsageError
+from dfal_cli.images.shape import FEW
 
 SCALES = (1.0, 255.0, 1023.0, 4095.0, 16_383.0, 65_535.0)
 """Floats from 0 to 1, and integers of 8, 10, 12, 14 and 16 bits."""
@@ -28,6 +29,19 @@ def settled_white(largest: float) -> float:
     """The white of images of which the brightest pixel has this value: that of their scale if they use half of it."""
     scale = next((scale for scale in SCALES if largest <= scale), largest)
     return scale if largest > scale / 2 else largest or 1.0
+
+
+def common_white(largest: Largest) -> float:
+    """The white of images with these largest values: of the scale that nine of ten have, else of the brightest of all.
+
+    Thus one broken pixel does not make all images dark; the few that are brighter are cut off.
+    """
+    if not len(largest):
+        return settled_white(0)
+    ordered = np.sort(largest)
+    most, brightest = ordered[-1 - len(ordered) // FEW], ordered[-1]
+    has_scale = most > 0 and settled_white(most) in SCALES
+    return settled_white(float(most if has_scale else brightest))
 
 
 def scale_warnings(largest: Largest, white: float | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from dfal_cli.comparison import BASELINE
-from dfal_cli.images import ImageError, InputFormat, Shape, decode_image, inside, probe_image, settled_white
+from dfal_cli.images import ImageError, InputFormat, Shape, common_white, decode_image, inside, probe_image
 from dfal_cli.images.decode import Pixels, read_picture
 from dfal_cli.pages.template import is_made_by, write_page
 from dfal_cli.relative import folder_of
@@ -120,7 +120,7 @@ class _Images(NamedTuple):
                 path = self.path(image)
                 if probe_image(path).wide:
                     largest.append(read_picture(path, InputFormat((1, 1, 1))).largest or 0.0)
-        return self._replace(white=settled_white(max(largest)) if largest else None)
+        return self._replace(white=common_white(np.array(largest)) if largest else None)
 
 
 def _card(

@@ -52,11 +52,15 @@ def no_margins(count: int) -> Block:
 class Rows:
     """The rows of images in the order of their paths: of equal margins, the earlier row comes first."""
 
-    def __init__(self, images: Sequence[str], measured: Block, margins: Block, largest: Largest = NONE_WIDE) -> None:
+    def __init__(
+        self, images: Sequence[str], measured: Block, margins: Block, largest: Largest = NONE_WIDE, flat: int = 0
+    ) -> None:
+        """flat: how many of the images are one flat colour."""
         self.images = images
         self.measured = measured
         self.margins = margins
         self.largest = largest
+        self.flat = flat
         self.twins: dict[int, str] = {}
         """Of some rows, where their twin is."""
 

@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 2**14
 
 # The arrays of a part; the further measures stand beside them under their own names.
 ROWS, MARGINS, UNREADABLE, REASONS, PLACES, LOST = "rows", "margins", "unreadable", "reasons", "places", "lost"
-LARGEST = "largest"
+LARGEST, FLAT = "largest", "flat"
 
 
 def score_all(
@@ -149,6 +149,7 @@ class _Scoring:
         self.unreadable: list[tuple[str, str]] = []
         self._missing: list[int] = []
         self._largest: list[Largest] = []
+        self._flat = 0
 
     def take(self, start: int, end: int, found: Arrays) -> None:
         """Fill in what has been found of the images from `start` to `end`."""
@@ -157,6 +158,7 @@ class _Scoring:
         self._measured[readable], self._margins[readable] = found[ROWS], found[MARGINS]
         self._missing += missing
         self._largest.append(found[LARGEST])
+        self._flat += int(found[FLAT].sum())
         reasons = found[REASONS].tolist()
         self.unreadable += zip((self._images[place] for place in missing), reasons, strict=True)
 
@@ -164,13 +166,14 @@ class _Scoring:
         """Those of the images that could be read."""
         largest = np.concatenate([NONE_WIDE, *self._largest])
         if not self._missing:
-            return Rows(self._images, self._measured, self._margins, largest)
+            return Rows(self._images, self._measured, self._margins, largest, self._flat)
         readable = np.delete(np.arange(len(self._images)), self._missing)
         return Rows(
             [self._images[place] for place in readable.tolist()],
             self._measured[readable],
             self._margins[readable],
             largest,
+            self._flat,
         )
 
 
@@ -184,5 +187,6 @@ def _arrays(images: Sequence[str], start: int, batch: Batch) -> Arrays:
         UNREADABLE: np.array(places, np.int64),
         REASONS: np.array([unreadable[images[place]] for place in places], np.str_),
         LARGEST: batch.largest,
+        FLAT: batch.flat,
         **batch.further,
     }

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -54,6 +53,8 @@ class Batch(NamedTuple):
     unreadable: list[tuple[str, str]]
     """Path and reason of the others."""
     largest: Largest
+    flat: npt.NDArray[np.bool_]
+    """(B,): which are one flat colour."""
     measured: Block
     margins: Block
     further: dict[str, npt.NDArray[np.float32]]
@@ -77,8 +78,6 @@ class Scorer:
         self.reporter = reporter
         self.lost: dict[str, str] = {}
         """Images that could be read, and then not again, with the reasons: what is known of them by then stays."""
-        self.flat: set[str] = set()
-        """Images that turned out to be one flat colour, of those that were scored in this call."""
 
     def batches_of(
         self, images: Sequence[str], *, with_margins: bool, further: Further | None = None
@@ -88,7 +87,6 @@ class Scorer:
         further: is given the images too, since they are decoded anyway.
         """
         for decoded in self._stream(images):
-            self.flat.update(itertools.compress(decoded.images, are_flat(decoded.pixels)))
             floats = self._floats(decoded.pixels)
             measured = self._in_batches(self._measure, floats, MEASURED)
             yield Batch(
@@ -96,6 +94,7 @@ class Scorer:
                 decoded.images,
                 decoded.unreadable,
                 decoded.largest,
+                are_flat(decoded.pixels),
                 measured,
                 self._margins_of(floats) if with_margins else _not_examined(measured),
                 further(floats) if further is not None and len(floats) else {},

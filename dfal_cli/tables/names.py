@@ -63,14 +63,15 @@ class ImageNames:
     def counterpart(self, images: Iterable[str]) -> tuple[str, str] | None:
         """The first of these images that is there under another name, and that name; the first few are looked for."""
         looked_for = list(islice(images, MOST_LOOKED_FOR))
-        wanted: dict[str, list[str]] = {}
+        wanted: dict[str, list[tuple[str, Sequence[str]]]] = {}
         for image in looked_for:
-            wanted.setdefault(_parts(image)[-1], []).append(image)
+            parts = _parts(image)
+            wanted.setdefault(parts[-1], []).append((image, parts))
         found: dict[str, str] = {}
         for name in self._every():
             parts = _parts(name)
-            for image in wanted.get(parts[-1], ()):
-                if _ends_alike(parts, _parts(image)) and len(name) > len(found.get(image, "")):
+            for image, other in wanted.get(parts[-1], ()):
+                if _ends_alike(parts, other) and len(name) > len(found.get(image, "")):
                     found[image] = name
         return next(((image, found[image]) for image in looked_for if image in found), None)
 
@@ -96,7 +97,6 @@ def as_written(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
     return images
 
 
-@functools.lru_cache(10_000)
 def _parts(image: str) -> Sequence[str]:
     r"""The folders and the name without what spellings differ in: case, suffix, blanks, `\` for `/`, URL encoding."""
     plain = re.sub(r"\?[^/]*$", "", image) if ":/" in image else image

@@ -21,8 +21,8 @@ from dfal_cli.images import (
     Probe,
     Shape,
     common_shape,
+    common_white,
     scale_warnings,
-    settled_white,
 )
 from dfal_cli.pool import names_of
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
@@ -30,6 +30,9 @@ from dfal_cli.tables import place_of
 from dfal_cli.twins import MisfitTwinError, TwinError, read_twin
 
 DECODED_AT_ONCE = 64
+
+ONE_PIXEL = InputFormat((1, 1, 1))
+"""Of images of which only the largest value is wanted: a cache that keeps it keeps next to nothing else."""
 
 READY_BYTES = 10**9
 """Examples that take no more than that as floats are kept ready on the device."""
@@ -151,11 +154,11 @@ def settle_input_format(
     if told.white is not None or not wide:
         return InputFormat(shape, told.white)
     with reporter.progress("finding white", len(wide), "images") as progress:
-        largest = [0.0]
-        for batch in images.batches(wide, InputFormat(shape), DECODED_AT_ONCE, workers):
-            largest += batch.largest.tolist()
+        largest = [NONE_WIDE]
+        for batch in images.batches(wide, ONE_PIXEL, DECODED_AT_ONCE, workers):
+            largest.append(batch.largest)
             progress.advance(len(batch.images) + len(batch.unreadable))
-    return InputFormat(shape, settled_white(max(largest)))
+    return InputFormat(shape, common_white(np.concatenate(largest)))
 
 
 def load_examples(

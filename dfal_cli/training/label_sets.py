@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.class_names import oddities, slips
+from dfal_cli.class_names import doubts, slips
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, listed
 from dfal_cli.fingerprints import digest_of_many, sha256_if_there
@@ -93,10 +93,8 @@ def read_label_sets(
             raise DataError(f"{files[name][0]}: no image has a label, so there is nothing to measure on (--{name})")
         _warn_of_overlap(tables["labels"], tables[name], name, reporter)
     classes = settle_classes(tables["labels"], class_names)
-    for slip in slips(classes, classes):
-        reporter.warn(f"{slip}; they are trained as two classes")
-    for oddity in oddities(classes):
-        reporter.warn(oddity)
+    for doubt in doubts(classes) if class_names is None else ():
+        reporter.warn(doubt)
     for name in ("validation", "test"):
         _see_to_strange_classes(tables[name], classes, name, reporter, are_all_named=class_names is not None)
     known = set[str]().union(*map(settled_images, told.values()))

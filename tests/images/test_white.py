@@ -8,8 +8,9 @@ from PIL import Image
 
 from dfal_cli.console import Silent
 from dfal_cli.errors import UsageError
-from dfal_cli.images import InputFormat, check_white, decode_image, prepare, probe_image, scale_warnings, settled_white
+from dfal_cli.images import InputFormat, check_white, common_white, decode_image, prepare, probe_image, scale_warnings
 from dfal_cli.images.decode import read_picture
+from dfal_cli.images.white import settled_white
 
 SHAPE = (1, 1, 4)
 
@@ -28,6 +29,19 @@ def save(path: Path, *values: float, kind: type = np.uint16) -> Path:
 )  # fmt: skip
 def test_white_is_that_of_a_usual_scale_if_half_of_it_is_used(largest: float, white: float) -> None:
     assert settled_white(largest) == white
+
+
+@pytest.mark.parametrize(
+    ("largest", "white"),
+    [
+        ([4000] * 9 + [65_535], 4095), ([0.9] * 9 + [40], 1), ([4000, 100] * 9 + [65_535] * 2, 4095),
+        ([4000] * 8 + [65_535] * 2, 65_535), ([4000] * 8 + [65_535], 65_535),  # more than one in ten
+        ([2000] * 9 + [3900], 4095), ([0] * 9 + [4000], 4095),  # most of them tell no scale
+        ([], 1),
+    ],
+)  # fmt: skip
+def test_white_is_that_of_nine_in_ten_images_if_they_have_a_scale(largest: list[float], white: float) -> None:
+    assert common_white(np.array(largest, float)) == white
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_aga
             "made with --norm l2, not linf and with --overshoot 0.02, not 0.1",
         ),
         ("image", (), "made from another list of images"),
-        ("names", (), "made from another list of images, or before one was changed"),
+        ("names", (), "made from another list of images, or before one was changed or touched (renamed, "),
         ("labels", (), "made from another list of images"),
         ("code", (), "made with other code of the network"),
     ],

@@ -133,6 +133,13 @@ def test_classes_that_look_like_slips_are_warned_of_once_before_training(
     assert said in reporter.warnings[0]
 
 
+def test_classes_that_somebody_has_named_are_not_warned_of(tmp_path: Path) -> None:
+    reporter = Silent()
+    file = write(tmp_path / "l.csv", "image,label", "a,cat", "b,Cat", "c,none")
+    read_label_sets([file], [], [], [], ("cat", "Cat", "none"), reporter)
+    assert reporter.warnings == []
+
+
 def test_classes_that_merely_resemble_each_other_are_not_warned_of(tmp_path: Path) -> None:
     reporter = Silent()
     file = write(tmp_path / "l.csv", "image,label", "a,cat", "b,car", "c,1", "d,10", "e,sky")

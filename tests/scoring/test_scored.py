@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfal_cli.console import Silent
+from dfal_cli.images import NONE_WIDE
 from dfal_cli.progress import Progress
 from dfal_cli.scoring import parts as module
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
-from dfal_cli.scoring.scored import Examining, in_groups
+from dfal_cli.scoring.scored import Examining, in_groups, score_all
+from dfal_cli.scoring.scorer import Batch
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
@@ -51,6 +53,29 @@ class Counting:
             margins["outcome"] = OUTCOMES.index("crossed")
             self.computed += len(asked)
             yield len(asked), readable, margins
+
+
+class Flat(Counting):
+    """Every image is one flat colour; batches are of 3."""
+
+    def batches_of(self, images: Sequence[str], *, with_margins: bool, further: object) -> Iterator[Batch]:
+        for start in range(0, len(images), 3):
+            these = list(images[start : start + 3])
+            self.computed += len(these)
+            zeros = np.zeros(len(these), MEASURED)
+            yield Batch(len(these), these, [], NONE_WIDE, np.ones(len(these), bool), zeros, no_margins(len(these)), {})
+
+
+def test_flat_images_in_the_parts_of_an_earlier_call_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    monkeypatch.setattr(module, "SHARE", 1e9)
+    for computed in (10, 0):
+        scorer = Flat()
+        section = Parts(tmp_path / "s.csv", {}).section("pool")
+        rows, _ = score_all(scorer, [f"{number}.png" for number in range(10)], section, with_margins=False)
+        assert (rows.flat, scorer.computed) == (10, computed)
 
 
 def examining(folder: Path) -> tuple[Examining, Counting]:

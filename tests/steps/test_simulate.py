@@ -127,13 +127,22 @@ def test_a_warning_says_of_which_round_it_is(house: Path) -> None:
 
 
 def test_a_warning_that_every_round_would_give_is_given_once(house: Path, tmp_path: Path) -> None:
+    shutil.copytree(house, tmp_path / "house")
+    image = (house / "test.csv").read_text().splitlines()[1].partition(",")[0]
+    Image.new("L", (16, 16)).save(tmp_path / "house" / "images" / image)
+    ended = simulate(tmp_path / "house", "flat", "--strategies", "random,entropy", "--trials", 2, "--json")
+    (warning,) = ended.json["warnings"]
+    assert warning.startswith("random, trial 1, round 0: ")
+    assert "one flat colour" in warning
+
+
+def test_classes_of_the_oracle_that_may_be_slips_are_warned_of_once(house: Path, tmp_path: Path) -> None:
     for name in ("pool.csv", "test.csv"):
         write(tmp_path / name, *(house / name).read_text().replace(",dark", ",cat").replace(",light", ",Cat").split())
     shutil.copytree(house / "images", tmp_path / "images")
     ended = simulate(tmp_path, "out", "--strategies", "random,entropy", "--trials", 2, "--json")
     (warning,) = ended.json["warnings"]
-    assert warning.startswith("random, trial 1, round 0: ")
-    assert "trained as two classes" in warning
+    assert warning.startswith("class 'Cat' that differs from 'cat' only in upper and lower case; they are trained")
 
 
 def test_a_log_has_no_line_for_every_round(house: Path) -> None:

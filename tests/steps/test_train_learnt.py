@@ -187,3 +187,5 @@ def test_images_that_decode_to_one_flat_colour_are_counted(house: Path) -> None:
     ended = train("--epochs", 1, "--test", "test.csv")
     assert any("3 of 80 images are one flat colour" in warning for warning in ended.json["warnings"])
     assert any("3 of 80 images are one flat colour" in warning for warning in score().json["warnings"])
+    embedding = score("--labels", "test.csv", "--measure", "embedding", "--force").json["warnings"]
+    assert any("2 of 40 images are one flat colour" in warning for warning in embedding)

@@ -62,6 +62,20 @@ def test_twelve_bits_train_as_eight_do(house: Path) -> None:
     assert wide["training"]["loss"] == pytest.approx(eight["training"]["loss"], abs=0.05)
 
 
+def test_one_broken_pixel_does_not_make_all_images_dark(house: Path) -> None:
+    brighten("000.png")
+    ended = train("--cache", "cache", "--json")
+    assert ended.json["warnings"] == [CUT_OFF]
+    assert SETTLED in ended.stderr
+
+
+def test_finding_white_leaves_next_to_nothing_in_the_cache(house: Path) -> None:
+    assert train("--image-size", 64, "--white", 4095, "--cache", "named").code == 0
+    assert train("--image-size", 64, "--cache", "settled", "--force").code == 0
+    named, settled = (sum(path.stat().st_size for path in Path(name).rglob("*.*")) for name in ("named", "settled"))
+    assert settled < 1.25 * named
+
+
 def test_what_is_cut_off_is_counted_in_training_too_and_from_the_cache(house: Path) -> None:
     brighten("020.png")
     for _ in range(2):

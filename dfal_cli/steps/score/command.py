@@ -131,7 +131,7 @@ def _score(
     metadata = metadata_of_scores(options, network, told, audit, with_labelled=bool(found.labelled))
     with reporter.busy("writing the scores"):
         write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)
-    outcomes, reasons = judged_outcomes(rows, network, scorer, reporter), rows.uncrossed_because()
+    outcomes, reasons = judged_outcomes(rows, network, reporter), rows.uncrossed_because()
     if options.nearest is None:
         del outcomes[SKIPPED]
     measured = {"scored": len(rows), **outcomes, "unreadable": len(unreadable), "twins": kept}

@@ -30,6 +30,15 @@ OTHERWISE = {
 }
 """How to say that a part is not what it was."""
 
+TOUCHED = "touched (renamed, copied, moved or linked)"
+"""What changes the exact digests alone; a link more or less to a file changes when its state changed."""
+
+UNFINISHED_OTHERWISE = OTHERWISE | {
+    "images": f"{OTHERWISE['images']} or {TOUCHED}",
+    "labelled": f"{OTHERWISE['labelled']} or {TOUCHED}",
+}
+"""The same of parts of a call, which are compared exactly."""
+
 IMAGE_FILES = ("images", "labelled")
 LASTING, EXACT = "lasting", "exact"
 """Digests of image files that are not read. Lasting: of paths, sizes and times of modification, which a copy may keep
@@ -91,7 +100,7 @@ def is_up_to_date(options: ScoreOptions, shaped_by: Mapping[str, Any], reporter:
         how = how_else(metadata, _lasting(shaped_by), OTHERWISE)
         raise UsageError(f"{options.out}: exists, and was made {how}; choose another --out, or --force to replace it")
     if metadata.get("files") != told["files"]:
-        reporter.note(f"{options.out}: images were renamed, copied or moved since it was written; scoring them again")
+        reporter.note(f"{options.out}: files of images have been {TOUCHED} since; scoring them again")
         return False
     return belong_together(options.out) and belongs_to_scores(options.out)
 

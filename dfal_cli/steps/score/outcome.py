@@ -12,17 +12,16 @@ from dfal_cli.relative import relative_to_file
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 from dfal_cli.scoring.nearest import Audit
 from dfal_cli.scoring.rows import Rows
-from dfal_cli.scoring.scorer import Scorer
 from dfal_cli.scoring.soundness import in_words, judge_scores
 from dfal_cli.steps.score.options import ScoreOptions
 
 
-def judged_outcomes(rows: Rows, network: LoadedNetwork, scorer: Scorer, reporter: Reporter) -> dict[str, int]:
+def judged_outcomes(rows: Rows, network: LoadedNetwork, reporter: Reporter) -> dict[str, int]:
     """How many images have which outcome; warns of what the whole of the scores says against them."""
     outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
     judge_scores(rows.predicted(network.classes), network, outcomes, rows.uncrossed_because(), reporter)
-    if scorer.flat:
-        reporter.warn(flat_in_words(len(scorer.flat), len(rows)))
+    if rows.flat:
+        reporter.warn(flat_in_words(rows.flat, len(rows)))
     return outcomes
 
 

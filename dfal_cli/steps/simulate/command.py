@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from dfal_cli.class_names import doubts
 from dfal_cli.comparison import MeasuredOn, accuracy_at_end, as_numbers, not_learnt
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
@@ -64,7 +65,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         checked = presumed_shape(options, inputs.oracle) if left else None
         if checked:
             machine.check_networks(options, inputs, checked)
-        for warning in filter(None, (*inputs.left_out, inputs.shortfall)):
+        for warning in filter(None, (*inputs.left_out, *doubts(inputs.classes), inputs.shortfall)):
             reporter.warn(warning)
         if contents.copies:
             reporter.warn(

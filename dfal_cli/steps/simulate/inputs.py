@@ -47,6 +47,11 @@ class Inputs(NamedTuple):
         return sorted([*self.oracle[IMAGE], *self.test[IMAGE]])
 
     @property
+    def classes(self) -> list[str]:
+        """Those of the oracle, sorted."""
+        return sorted(set(self.oracle[LABEL]))
+
+    @property
     def measured_on(self) -> MeasuredOn:
         """The test images, as far as accuracies depend on them."""
         return MeasuredOn(len(self.test), int(self.test[LABEL].value_counts().iloc[0]))
