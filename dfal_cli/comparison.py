@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli.intervals import (
-    FEW,
     UNKNOWN,
     Interval,
     Values,
@@ -131,13 +130,11 @@ def accuracy_at_end(results: pd.DataFrame) -> dict[str, float]:
 def not_learnt(results: pd.DataFrame, measured_on: MeasuredOn) -> list[str]:
     """The strategies that end no better, beyond chance, than always naming the largest class of the test images.
 
-    None where these cannot tell: they are few, or so many of one class that not even a perfect network would be.
+    None where these cannot tell.
     """
-    guessing = measured_on.largest / measured_on.images
-    if measured_on.images < FEW or not beats_guessing(1.0, measured_on.images, guessing):
-        return []
+    images, guessing = measured_on.images, measured_on.largest / measured_on.images
     ended = accuracy_at_end(results).items()
-    return [name for name, accuracy in ended if not beats_guessing(accuracy, measured_on.images, guessing)]
+    return [name for name, accuracy in ended if beats_guessing(accuracy, images, guessing) is False]
 
 
 def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:

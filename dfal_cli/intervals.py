@@ -72,12 +72,16 @@ def wilson_interval(accuracy: float, count: int) -> Interval:
     return max(0.0, min(low, accuracy)), min(1.0, max(high, accuracy))  # rounding must not leave them out
 
 
-def beats_guessing(accuracy: float, count: int, baseline: float) -> bool:
+def beats_guessing(accuracy: float, count: int, baseline: float) -> bool | None:
     """Whether an accuracy on `count` examples is better, beyond chance, than always saying the largest class.
 
     baseline: what that would be right on: the share of the largest class among these very examples.
+    None where these cannot tell: they are few, or so many of one class that not even a perfect network would be better.
     """
-    return wilson_interval(accuracy, count)[0] > baseline
+    if wilson_interval(accuracy, count)[0] > baseline:
+        return True
+    perfect_would = wilson_interval(1.0, count)[0] > baseline
+    return False if count >= FEW and perfect_would else None
 
 
 @functools.cache

@@ -90,14 +90,19 @@ def test_the_interval_of_an_accuracy_stays_within_0_and_1(accuracy: float, count
         (0.08, 1217, 0.1, False),  # worse than chance
         (0.12, 100, 0.1, False),  # a little better, on so few
         (0.12, 10_000, 0.1, True),  # the same, on enough
-        (7 / 12, 12, 0.5, False),
+        (7 / 12, 12, 0.5, None),  # on so few
+        (1.0, 12, 0.5, True),  # unless it is that good
         (0.95, 200, 0.3, True),
         (0.9, 1000, 0.9, False),  # what always saying the largest class comes to
-        (1.0, 10, 1.0, False),  # of a single class there is nothing to tell
-        (0.0, 0, 0.1, False),
+        (1.0, 40, 1.0, None),  # of a single class there is nothing to tell
+        (1.0, 100, 0.98, None),  # nor with two images of another one, however good the network
+        (0.98, 100, 0.98, None),
+        (1.0, 200, 0.97, True),
+        (0.97, 200, 0.97, False),
+        (0.0, 0, 0.1, None),
     ],
 )
 def test_an_accuracy_beats_guessing_if_chance_does_not_explain_it(
-    accuracy: float, count: int, baseline: float, better: bool
+    accuracy: float, count: int, baseline: float, better: bool | None
 ) -> None:
     assert beats_guessing(accuracy, count, baseline) is better

@@ -138,7 +138,7 @@ Monitor = Annotated[
 Restarts = Annotated[
     int, option("--restarts", help="Train N times and keep the best (the paper: 5).", panel=TRAINING, minimum=1)
 ]
-LearningRate = Annotated[float, option("--lr", help="Learning rate of Adam.", metavar="F", panel=TRAINING, minimum=0)]
+LearningRate = Annotated[float, option("--lr", help="Learning rate of Adam, above 0.", metavar="F", panel=TRAINING)]
 BatchSize = Annotated[int, option("--batch-size", help="Training batch size.", panel=TRAINING, minimum=1)]
 Augment = Annotated[
     str | None,

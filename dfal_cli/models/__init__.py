@@ -4,7 +4,7 @@ To add one: write a function `f(num_classes, input_shape)` in this package and g
 """
 
 from dfal_cli.models.initialise import seeded
-from dfal_cli.models.network import build_network, check_finite, fit_weights, is_known, outline, runs_code
+from dfal_cli.models.network import build_network, check_finite, check_name, fit_weights, is_known, outline, runs_code
 from dfal_cli.models.normalised import Network, Normalisation, Shape
 from dfal_cli.models.pooling import quick_pooling
 
@@ -14,6 +14,7 @@ __all__ = [
     "Shape",
     "build_network",
     "check_finite",
+    "check_name",
     "fit_weights",
     "is_known",
     "outline",

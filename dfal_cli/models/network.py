@@ -14,7 +14,7 @@ from dfal_cli.models import torchvision_networks
 from dfal_cli.models.initialise import seeded
 from dfal_cli.models.lenet5 import lenet5
 from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
-from dfal_cli.models.own import build_own
+from dfal_cli.models.own import build_own, check_is_there
 from dfal_cli.models.vgg8 import vgg8
 
 OWN_NETWORKS: dict[str, Callable[[int, Shape], nn.Module]] = {
@@ -40,13 +40,20 @@ def build_network(architecture: str, num_classes: int, input_shape: Shape, optio
     Raises UsageError: the name is unknown, the network cannot take this size, or is not one that returns logits.
     """
     named = f"{option} {architecture}"
+    check_name(architecture, option)
     if runs_code(architecture):
         return build_own(architecture, num_classes, input_shape, named)
-    if is_known(architecture):
-        if _shape_problem(architecture, num_classes, input_shape) is not None:
-            raise UsageError(f"{named} cannot take {size_of(input_shape)} images; {_possible_sizes(architecture)}")
-        return _build_known(architecture, num_classes, input_shape)
-    raise UsageError(f"{named}: no such network{_nearest_name(architecture)}")
+    if _shape_problem(architecture, num_classes, input_shape) is not None:
+        raise UsageError(f"{named} cannot take {size_of(input_shape)} images; {_possible_sizes(architecture)}")
+    return _build_known(architecture, num_classes, input_shape)
+
+
+def check_name(architecture: str, option: str = "--arch") -> None:
+    """Raises UsageError if there is no network of this name, as far as can be seen without building it."""
+    if runs_code(architecture):
+        check_is_there(architecture, f"{option} {architecture}")
+    elif not is_known(architecture):
+        raise UsageError(f"{option} {architecture}: no such network{_nearest_name(architecture)}")
 
 
 def is_known(architecture: str) -> bool:

@@ -1,9 +1,12 @@
 """Networks of the user's own, `package.module:function`: what they do wrong is said, with the place where they do."""
 
+import contextlib
 import importlib
+import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -56,23 +59,32 @@ class OwnNetwork(Network):
         raise UsageError(f"{self._named}: returned {problem} for {asked}, not logits")
 
 
+def check_is_there(architecture: str, named: str) -> None:
+    """Raises UsageError if there is no such package or module, as far as can be seen without running its code."""
+    package = architecture.partition(":")[0].partition(".")[0]
+    try:
+        with _working_directory_importable():
+            found = importlib.util.find_spec(package)
+    except ValueError:  # no name, or a module that tells nothing of itself: what is wrong is said when it is built
+        return
+    if found is None:
+        raise UsageError(f"{named}: {_no_module(package)}")
+
+
 def build_own(architecture: str, num_classes: int, input_shape: Shape, named: str) -> Network:
     """Import `package.module:function` with the working directory importable, call it, and try what it returns.
 
     Raises UsageError if any of that goes wrong.
     """
     module_name, _, function_name = architecture.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-        body = function(num_classes=num_classes, input_shape=input_shape)
+        with _working_directory_importable():
+            function = getattr(importlib.import_module(module_name), function_name)
+            body = function(num_classes=num_classes, input_shape=input_shape)
     except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's to mend
         if is_termination(error):
             raise
         raise UsageError(f"{named}: {_why_not_built(error, module_name, function_name)}") from error
-    finally:
-        sys.path.remove(here)
     if not isinstance(body, nn.Module):
         raise UsageError(f"{named}: returned {type(body).__name__}, not a torch.nn.Module")
     network = OwnNetwork(body, num_classes, named)
@@ -83,6 +95,16 @@ def build_own(architecture: str, num_classes: int, input_shape: Shape, named: st
 def is_termination(error: BaseException) -> bool:
     """Whether it is the end that a signal asked for, which is no fault of the network it came in."""
     return isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM
+
+
+@contextlib.contextmanager
+def _working_directory_importable() -> Iterator[None]:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
 
 
 def _try_out(network: Network, named: str, input_shape: Shape) -> None:
@@ -108,10 +130,14 @@ def _why_not_built(error: BaseException, module: str, function: str) -> str:
     """What kept it from being imported or built; the two slips that everybody makes are said plainly."""
     match error:
         case ModuleNotFoundError(name=str(missing)) if module == missing or module.startswith(f"{missing}."):
-            return f"there is no module {missing!r}, neither in the working directory ({Path.cwd()}) nor installed"
+            return _no_module(missing)
         case AttributeError(name=missing, obj=ModuleType(__name__=owner)) if (missing, owner) == (function, module):
             return f"the module {module!r} has no function {function!r}"
     return _what_happened(error)
+
+
+def _no_module(name: str) -> str:
+    return f"there is no module {name!r}, neither in the working directory ({Path.cwd()}) nor installed"
 
 
 def _what_happened(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """All images of a training, decoded before the first epoch: a wrong row must not cost the epochs."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,6 +35,7 @@ def load_all(
     images: ImageSource,
     sets: LabelSets,
     input_format: InputFormat,
+    pictures: Sequence[str],
     *,
     with_twins: bool,
     validation_fraction: float,
@@ -43,6 +45,7 @@ def load_all(
 ) -> Loaded:
     """Decode every set, and split validation images off the labelled ones if there is no set of them.
 
+    pictures: hashes of what is in the labelled images, "" where not known; equal ones stay together.
     A split-off image's twin neither trains nor is measured. Raises DataError if an image cannot be read.
     """
 
@@ -59,7 +62,8 @@ def load_all(
     assert labelled is not None  # `read_label_sets` has seen to it
     twins = len(labelled.twin_of)
     if validation is None:
-        chosen = split_images(labelled.labels, validation_fraction, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        chosen = split_images(labelled.labels, pictures, validation_fraction, generator)
         if chosen.any():
             labelled, validation = labelled.of_images(~chosen), labelled.of_images(chosen).without_twins()
     training = labelled if pseudo is None else labelled.followed_by(pseudo)

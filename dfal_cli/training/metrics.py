@@ -1,18 +1,17 @@
 """What a training came to, in numbers for JSON."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from dfal_cli.console import Reporter
-from dfal_cli.intervals import FEW, beats_guessing, wilson_interval
+from dfal_cli.intervals import wilson_interval
 from dfal_cli.training.evaluation import Evaluation, evaluate
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.fitting import Epoch
-
-MEASURED_ON = ("test", "validation", "training")
-"""The most independent examples first."""
+from dfal_cli.training.learnt import evidence_in
 
 MOST_CONFUSED = 5
 """Pairs of classes that are named as taken for each other."""
@@ -27,7 +26,8 @@ def metrics_of(
 ) -> dict[str, Any]:
     """The epoch whose the model is, how it does on each set of examples, and whether it has learnt.
 
-    measured: "training" and others of MEASURED_ON, with the names of the classes that their labels are places of.
+    measured: "training", and "validation" and "test" if there are any, with the names of the classes that their labels
+    are places of.
     """
     device = next(model.parameters()).device
     metrics: dict[str, Any] = {"epoch": best.epoch}
@@ -36,25 +36,13 @@ def metrics_of(
         for name, (examples, names) in measured.items():
             evaluation = evaluate(model, examples.ready(device), num_classes, progress.advance)
             metrics[name] = _summary_of(evaluation) if name == "training" else _report_of(evaluation, names)
-    decisive = decisive_set(metrics)
-    return {**metrics, "learnt": None if decisive is None else _is_better_than_guessing(metrics[decisive])}
-
-
-def decisive_set(metrics: Mapping[str, Any]) -> str | None:
-    """The set that tells whether the network has learnt: the first that shows it, or has enough images; else None."""
-    sets = [name for name in MEASURED_ON if name in metrics]
-    telling = (name for name in sets if metrics[name]["examples"] >= FEW or _is_better_than_guessing(metrics[name]))
-    return next(telling, None)
-
-
-def _is_better_than_guessing(summary: Mapping[str, Any]) -> bool:
-    return beats_guessing(summary["accuracy"], summary["examples"], summary["largest_share"])
+    return {**metrics, "learnt": evidence_in(metrics).learnt}
 
 
 def _summary_of(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "examples": evaluation.examples,
-        "loss": evaluation.loss,
+        "loss": evaluation.loss if math.isfinite(evaluation.loss) else None,  # JSON has no nan
         "accuracy": evaluation.accuracy,
         "interval": wilson_interval(evaluation.accuracy, evaluation.examples),
         "largest_share": evaluation.largest_share,

@@ -5,7 +5,7 @@ from typing import Any
 
 from dfal_cli.console import Reporter
 from dfal_cli.intervals import FEW
-from dfal_cli.training.metrics import MEASURED_ON, decisive_set
+from dfal_cli.training.learnt import UNSEEN, evidence_in
 
 LARGEST_TABLE = 20
 """Classes: a confusion table of more is wider than any screen."""
@@ -16,7 +16,7 @@ WORST = 10
 
 def show_metrics(metrics: Mapping[str, Any], classes: Sequence[str], reporter: Reporter) -> None:
     """Show accuracy per class and the confusion table of the most independent set."""
-    measured = [name for name in MEASURED_ON if "confusion" in metrics.get(name, ())]
+    measured = [name for name in UNSEEN if name in metrics]
     if measured:
         _show_confusion(measured[0], metrics[measured[0]], classes, reporter)
     for name in measured:
@@ -30,21 +30,22 @@ def show_metrics(metrics: Mapping[str, Any], classes: Sequence[str], reporter: R
 
 def warn_unless_learnt(metrics: Mapping[str, Any], reporter: Reporter) -> None:
     """Say that a network has not been shown to have learnt, by which numbers, and what to do."""
-    name = decisive_set(metrics)
-    if name is None:
-        reporter.note("whether the network has learnt cannot be told: there are too few images to measure it on")
-    elif not metrics["learnt"]:
+    evidence = evidence_in(metrics)
+    if evidence.figures is not None and not evidence.learnt:
         reporter.warn(
-            f"the network has not been shown to have learnt: {accuracy_in_words(name, metrics[name])}, "
-            f"and always naming the largest class would be right on {100 * metrics[name]['largest_share']:.1f} %; "
+            "the network has not been shown to have learnt: "
+            f"{accuracy_in_words(evidence.measured_on, evidence.figures)}, and always naming the largest class "
+            f"would be right on {100 * evidence.figures['largest_share']:.1f} %; "
             "try pretrained weights (--pretrained, --weights), a smaller --image-size, more --patience, "
             "--augment photo, or more labels"
         )
+    elif evidence.learnt is None:
+        reporter.note("whether the network has learnt cannot be told: there are too few unseen images to measure it on")
 
 
 def summary_of(metrics: Mapping[str, Any]) -> str:
     """One sentence for a person."""
-    measured = [accuracy_in_words(name, metrics[name]) for name in MEASURED_ON[:2] if name in metrics]
+    measured = [accuracy_in_words(name, metrics[name]) for name in UNSEEN if name in metrics]
     return "; ".join([f"best of {metrics['epochs']} epochs: {metrics['epoch']}", *measured])
 
 

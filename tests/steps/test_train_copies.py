@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dfal_cli.training.loading import load_all
 from tests.conftest import dfal, draw_divided_folder, write
 
 
@@ -17,13 +18,13 @@ def house(in_tmp: Path) -> Path:
     return in_tmp
 
 
-def warnings(*further: object) -> list[str]:
+def warnings(*further: object, labels: str = "pool.csv") -> list[str]:
     ended = dfal(
-        "train", "--images", "images", "--labels", "pool.csv", "--out", "m.safetensors", "--epochs", 1,
+        "train", "--images", "images", "--labels", labels, "--out", "m.safetensors", "--epochs", 1,
         "--device", "cpu", "--json", *further,
     )  # fmt: skip
     assert ended.code == 0, ended.stderr
-    return ended.json["warnings"]
+    return [warning for warning in ended.json["warnings"] if "shown to have learnt" not in warning]  # in one epoch
 
 
 @pytest.mark.parametrize("name", ["test", "validation"])
@@ -60,3 +61,20 @@ def test_simulate_counts_copies_between_oracle_and_test(house: Path) -> None:
     )  # fmt: skip
     assert ended.code == 0, ended.stderr
     assert any("2 of 8 test images are copies of images in the oracle" in text for text in ended.json["warnings"])
+
+
+def test_copies_among_the_labels_are_on_one_side_of_the_validation_split(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(0, 24, 4):  # dark, light, and the same again
+        for name in (number, number + 1):
+            shutil.copyfile(house / "images" / f"{name:03d}.png", house / "images" / f"{name + 2:03d}.png")
+    loaded = []
+    monkeypatch.setattr(
+        "dfal_cli.steps.train.command.load_all",
+        lambda *told, **named: loaded.append(load_all(*told, **named)) or loaded[0],
+    )
+    warnings("--validation-fraction", 0.7, labels="oracle.csv")
+    training, validation = ({image.numpy().tobytes() for image in part.images} for part in loaded[0][1:3])
+    assert len(training) + len(validation) == 10, "all pictures of the folder"
+    assert not training & validation

@@ -257,6 +257,13 @@ def test_networks_and_weights_are_checked_before_any_image_is_decoded(folder, ou
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("name", ["lenet6", "timm_:resnet50", "timm_.models:resnet50"])
+def test_a_network_that_is_not_there_is_said_before_anything_is_read(folder, out, name):
+    ended = train(folder, out, "--arch", name, labels="absent.csv")
+    assert_refused(ended, 2, out, f"--arch {name}")
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
 def test_an_arch_that_is_not_the_checkpoints_is_refused_by_init_and_by_score(folder, out, tmp_path):
     assert train(folder, out).code == 0
     assert_refused(train(folder, tmp_path / "b.safetensors", "--init", out, "--arch", "vgg8"), 2,

@@ -10,7 +10,8 @@ from PIL import Image
 from dfal_cli.checkpoint import read_checkpoint_metadata
 from dfal_cli.training.evaluation import Evaluation, evaluate
 from dfal_cli.training.examples import Examples
-from dfal_cli.training.metrics import decisive_set, metrics_of
+from dfal_cli.training.learnt import evidence_in
+from dfal_cli.training.metrics import metrics_of
 from tests.conftest import Ended, dfal, draw_folder, write
 
 STUBBORN = """
@@ -68,6 +69,29 @@ def test_a_network_that_learns_nothing_is_warned_of_with_the_numbers_and_what_to
     assert read_checkpoint_metadata(Path("m.safetensors"))["metrics"]["learnt"] is False
 
 
+def test_a_checkpoint_that_is_up_to_date_is_warned_of_again(house: Path) -> None:
+    stubborn = ("--arch", "stubborn:network", "--epochs", 1, "--test", "test.csv")
+    first, again = train(*stubborn), train(*stubborn)
+    assert again.json["status"] == "up to date"
+    assert again.json["warnings"] == first.json["warnings"] != []
+
+
+def test_a_test_at_the_level_of_guessing_is_warned_of_however_few_its_images(house: Path) -> None:
+    write(house / "few.csv", *(house / "labels.csv").read_text().splitlines()[:9])
+    write(house / "test.csv", *(house / "test.csv").read_text().splitlines()[:7])
+    ended = train("--arch", "stubborn:network", "--epochs", 1, "--test", "test.csv", labels="few.csv")
+    assert ended.json["learnt"] is None
+    (warning,) = ended.json["warnings"]
+    assert "not been shown to have learnt: test: 50.0 % of 6 images right" in warning
+
+
+def test_a_loss_on_classes_without_an_output_only_is_null_in_the_checkpoint(house: Path) -> None:
+    write(house / "strange.csv", "image,label", "000.png,unheard", "001.png,unheard")
+    train("--epochs", 1, "--test", "strange.csv")
+    test = read_checkpoint_metadata(Path("m.safetensors"))["metrics"]["test"]
+    assert (test["loss"], test["accuracy"]) == (None, 0.0)
+
+
 def test_score_repeats_it_and_counts_predictions_that_are_all_one_class(house: Path) -> None:
     train("--arch", "stubborn:network", "--epochs", 1, "--test", "test.csv")
     warnings = " ".join(score().json["warnings"])
@@ -105,16 +129,35 @@ def summary(accuracy: float, examples: int, share: float) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "decisive"),
+    ("metrics", "learnt", "measured_on"),
     [
-        ({"test": summary(0.1, 100, 0.1), "training": summary(0.9, 100, 0.1)}, "test"),
-        ({"validation": summary(0.5, 12, 0.5), "training": summary(0.1, 78, 0.1)}, "training"),
-        ({"validation": summary(1.0, 12, 0.5), "training": summary(0.1, 78, 0.1)}, "validation"),
-        ({"test": summary(0.5, 12, 0.5), "training": summary(0.5, 12, 0.5)}, None),
+        ({"test": summary(0.1, 100, 0.1), "training": summary(0.9, 100, 0.1)}, False, "test"),
+        ({"validation": summary(0.5, 12, 0.5), "training": summary(0.1, 78, 0.1)}, False, "training"),
+        ({"validation": summary(1.0, 12, 0.5), "training": summary(0.1, 78, 0.1)}, True, "validation"),
+        ({"test": summary(0.5, 12, 0.5), "training": summary(0.5, 12, 0.5)}, None, "test"),
+        ({"test": summary(0.6, 12, 0.5), "training": summary(1.0, 78, 0.5)}, None, ""),
+        ({"training": summary(1.0, 78, 0.5)}, None, ""),
+        ({"test": summary(1.0, 100, 0.98), "training": summary(1.0, 78, 0.5)}, None, ""),
+        ({"test": summary(0.98, 100, 0.98), "training": summary(1.0, 78, 0.5)}, None, "test"),
+        ({"test": summary(1.0, 12, 1.0), "training": summary(1.0, 78, 0.5)}, None, ""),
     ],
 )
-def test_the_first_set_that_shows_it_or_is_large_enough_decides(metrics: dict, decisive: str | None) -> None:
-    assert decisive_set(metrics) == decisive
+def test_the_first_set_that_can_tell_decides_and_training_images_only_ever_against_it(
+    metrics: dict, learnt: bool | None, measured_on: str
+) -> None:
+    evidence = evidence_in(metrics)
+    assert (evidence.learnt, evidence.measured_on) == (learnt, measured_on)
+
+
+def test_what_is_learnt_by_heart_is_not_learnt_though_test_and_validation_are_few() -> None:
+    """98 images of noise with random labels, 79 of them to train on."""
+    few = {"test": summary(0.08, 25, 0.16), "validation": summary(2 / 19, 19, 3 / 19)}
+    evidence = evidence_in({**few, "training": summary(41 / 79, 79, 0.15)})
+    assert (evidence.learnt, evidence.measured_on) == (False, "test and validation")
+    assert evidence.figures is not None
+    assert evidence.figures["examples"] == 44
+    assert evidence.figures["accuracy"] == pytest.approx(4 / 44)
+    assert evidence.figures["largest_share"] == pytest.approx(7 / 44)
 
 
 def predicting(*weights: float) -> torch.nn.Module:

@@ -80,7 +80,7 @@ def test_what_is_cut_off_is_counted_in_training_too_and_from_the_cache(house: Pa
     brighten("020.png")
     for _ in range(2):
         ended = train("--white", 4095, "--test", "test.csv", "--cache", "cache", "--force", "--json")
-        assert ended.json["warnings"] == [CUT_OFF]
+        assert ended.json["warnings"][0] == CUT_OFF  # a network that has learnt little may be warned of, too
         assert "white:" not in ended.stderr.replace(CUT_OFF, "")
         ended = score("--cache", "cache", "--force", "--json")
         assert ended.json["warnings"][:1] == [CUT_OFF]

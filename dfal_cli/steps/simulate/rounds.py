@@ -4,7 +4,6 @@ A run's folder holds one for each round, with the labels as they are at its end,
 A run that has ended is one file, and has no folder any more.
 """
 
-import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -165,9 +164,9 @@ class _Round:
         merge(MergeOptions(queries=queries, labels=labels, out=folder / LABELS, class_names=classes), steps)
 
 
-def _cell(number: float) -> str:
-    """Nothing is written for a loss that is not finite, of a training that has gone astray."""
-    return f"{number:.6f}" if math.isfinite(number) else ""
+def _cell(number: float | None) -> str:
+    """Nothing is written for a loss that is not known: none of a training that has gone astray is."""
+    return "" if number is None else f"{number:.6f}"
 
 
 def _entropy(labels: "pd.Series[str]") -> float:

@@ -62,12 +62,14 @@ def train(
         if options.out.exists() and not options.force:
             there = _already_there(options.out, shaped_by)
             state.remove()
+            if judged and "learnt" in there.details:  # older checkpoints do not tell
+                warn_unless_learnt(there.details, reporter)
             return there
         warn_of_copies(sets, pictures, reporter)
         say_what_was_settled(settled, options, reporter)
         seeds = _seeds(options)
         start = prepared_start(settled, options, sets.classes, seeds[0], reporter)
-        loaded = _loaded(options, settled, source, sets, reporter)
+        loaded = _loaded(options, settled, source, sets, pictures, reporter)
         _warn_of_flat(loaded, reporter)
         reporter.note(f"training {settled.architecture} on {_in_words(loaded, sets)}, {device.type}")
         restarts = Restarts(lambda seed: start(seed).to(device), seeds, _schedule(options, settled), state, reporter)
@@ -130,10 +132,15 @@ def _seeds(options: TrainOptions) -> list[int]:
 
 
 def _loaded(
-    options: TrainOptions, settled: Settled, source: ImageSource, sets: LabelSets, reporter: Reporter
+    options: TrainOptions,
+    settled: Settled,
+    source: ImageSource,
+    sets: LabelSets,
+    pictures: Mapping[str, list[str]],
+    reporter: Reporter,
 ) -> Loaded:
     return load_all(
-        source, sets, settled.input_format,
+        source, sets, settled.input_format, pictures["labels"],
         with_twins=options.twins, validation_fraction=settled.how.validation_fraction, seed=options.seed,
         workers=options.workers, reporter=reporter,
     )  # fmt: skip

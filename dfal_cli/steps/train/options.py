@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dfal_cli.errors import UsageError
 from dfal_cli.images import check_white
+from dfal_cli.models import check_name
 from dfal_cli.path_options import check_paths, must_be_regular, must_end_with
 from dfal_cli.training.augment import AUGMENTATIONS
 from dfal_cli.training.fitting import MONITORS
@@ -65,6 +66,8 @@ def check(options: TrainOptions) -> None:
         raise UsageError("name either a --labels file, or --labels-from-folders")
     check_training(options.augment, options.monitor, options.lr)
     check_white(options.white)
+    if options.arch is not None:
+        check_name(options.arch)
     _check_pairs(options)
     inputs: dict[str, list[Path] | list[Path | None]] = {
         "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
