@@ -3,7 +3,7 @@
 import base64
 import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -53,11 +53,11 @@ class Card:
 
 def write_preview(
     page: Path, queries_file: Path, queries: pd.DataFrame, predicted: list[str] | None, root: Path,
-    metadata: dict[str, Any], strategy: str, *, keep_better: bool,
+    metadata: dict[str, Any], strategy: str, *, keep_better: bool, check: Callable[[], None] = lambda: None,
 ) -> tuple[int, bool]:  # fmt: skip
     """Write the page for a query list, of images under `root`; `metadata` is the scores file's (input shape, norm).
 
-    keep_better: leave a page alone that has more pictures than this one would have.
+    keep_better: leave a page alone that has more pictures than this one would have. `check` is as of `atomic_output`.
     Returns how many images could not be read, and whether the page that was there is kept.
     """
     rows = queries.to_dict("records")
@@ -73,7 +73,7 @@ def write_preview(
     if keep_better and page.exists() and _pictures_in(page) > len(cards) - unread:
         return unread, True
     write_page(
-        page, "preview.html.jinja", GENERATOR, cards=cards, strategy=strategy, file=queries_file.name,
+        page, "preview.html.jinja", GENERATOR, check, cards=cards, strategy=strategy, file=queries_file.name,
         asked=chosen.help, note=chosen.note, order=_order(strategy), by_margin=chosen.measure == MARGIN,
         norm=metadata.get("norm", "") if queries[MARGIN].any() else "", side=SHOWN_SIDE,
     )  # fmt: skip

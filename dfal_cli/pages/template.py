@@ -1,5 +1,6 @@
 """Pages from the templates beside this file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ HEAD = 1024
 """Bytes of a page within which it says who made it."""
 
 
-def write_page(page: Path, template: str, generator: str, **values: Any) -> None:
+def write_page(
+    page: Path, template: str, generator: str, check: Callable[[], None] = lambda: None, **values: Any
+) -> None:
     """Render a template of this folder, with the mark of the command that makes it.
 
-    Values are escaped, and one that the template misses is a bug.
+    Values are escaped, and one that the template misses is a bug. `check` is as of `atomic_output`.
     """
     environment = jinja2.Environment(
         finalize=lambda value: printable(value) if type(value) is str else value,  # not what has been made markup
@@ -23,7 +26,7 @@ def write_page(page: Path, template: str, generator: str, **values: Any) -> None
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     html = environment.get_template(template).render(values, generator=generator)
-    with atomic_output(page) as temporary:
+    with atomic_output(page, check) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 

@@ -190,6 +190,15 @@ def test_an_image_labelled_since_then_is_one_less_to_be_certain_of(in_tmp):
     assert (ended.code, "certain of 4" in ended.stderr) == (2, True)
 
 
+def test_an_image_deleted_since_then_is_one_less_to_be_certain_of(in_tmp):
+    shutil.copytree(SAMPLE_DATA / "images", "fewer")
+    score("s.parquet", "--nearest", 5)
+    for image in queries("s.parquet", 3):
+        Path("fewer", image).unlink()
+    ended = dfal("select", "--scores", "s.parquet", "--images", "fewer", "--count", 3, "--out", "q.csv")
+    assert (ended.code, "certain of 2 nearest images only" in ended.stderr) == (2, True), ended.stderr
+
+
 def test_twins_are_kept_of_the_nearest_only(in_tmp):
     assert score("s.parquet", "--nearest", 5, "--twins", 6).code == 2
     assert score("s.parquet", "--nearest", 5, "--twins", 5, "--json").json["counts"]["twins"] == 5

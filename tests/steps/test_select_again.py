@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from dfal_cli.pages import preview
 from tests.conftest import write, write_margins
 from tests.steps.test_select import answer, first, house, rows, select
 
@@ -44,11 +47,77 @@ def test_an_edited_list_is_the_same_list(house: Path, edit: Edit, answers: tuple
     Path("q.csv").write_bytes(edited)
     if alone:  # an older dfal wrote it, or it was moved without what stood beside it
         Path(SIDECAR).unlink()
+    is_part = edit in (EDITS["filtered"], EDITS["all of it"])
+    is_answered = b"dark" in edited or b"light" in edited
     ended = select("--count", 3, "--json")
+    assert Path("q.csv").read_bytes() == edited
+    if alone and is_part and not is_answered:
+        assert (ended.code, "of these 3 images only" in ended.stderr) == (2, True), ended.stderr
+        return
     assert (ended.code, ended.stderr) == (0, "q.csv: up to date\n")
     assert ended.json["status"] == "up to date"
-    assert Path("q.csv").read_bytes() == edited
-    assert Path(SIDECAR).exists()
+    assert Path(SIDECAR).exists() == (not (alone and is_part))
+
+
+def test_a_smaller_list_without_its_record_does_not_pass_for_a_larger_one(house: Path) -> None:
+    select("--count", 2)
+    Path(SIDECAR).unlink()
+    ended = select("--count", 5)
+    assert (ended.code, "asks about 2 of these 5 images only" in ended.stderr) == (2, True), ended.stderr
+    assert not Path(SIDECAR).exists()
+    answer("q.csv", "dark")
+    assert select("--count", 5, "--json").json["status"] == "up to date"
+    assert not Path(SIDECAR).exists(), "nobody knows what it asked"
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["", "alone"])
+def test_a_list_saved_on_macos_is_known_again(house: Path, alone: bool) -> None:
+    (house / "images" / "000.png").rename(house / "images" / "caf\u00e9.png")
+    write_margins(house / "scores.parquet", house / "images", {"caf\u00e9.png": 0.1, "001.png": 0.2})
+    select("--count", 2)
+    saved = as_csv(rows()).replace("\u00e9", "e\u0301")
+    Path("q.csv").write_text(saved, encoding="utf-8")
+    if alone:
+        Path(SIDECAR).unlink()
+    assert select("--count", 2, "--json").json["status"] == "up to date"
+    assert Path("q.csv").read_text(encoding="utf-8") == saved
+
+
+@pytest.mark.parametrize("answers", [("dark", " light"), ("dark", "__skip__")])
+def test_a_list_whose_answers_are_merged_may_be_deleted(house: Path, answers: tuple[str, ...]) -> None:
+    select("--count", 3)
+    text = answer("q.csv", *answers)
+    another = ("--count", 2, "--labels", "mine.csv")
+    write(house / "mine.csv", "image,label", "002.png,dark")
+    assert "it is not overwritten: merge it, or name another --out" in select(*another).stderr
+    write(house / "mine.csv", "image,label", "002.png,dark", f"004.png,{answers[1].strip()}")
+    ended = select(*another, "--force")
+    assert ended.code == 2
+    assert "its 2 answers are in mine.csv already; name another --out, or delete it" in ended.stderr
+    assert Path("q.csv").read_text() == text
+
+
+@pytest.mark.parametrize("page", [True, False], ids=["while the page is made", "after it"])
+def test_answers_saved_while_another_list_is_made_are_kept(
+    house: Path, monkeypatch: pytest.MonkeyPatch, page: bool
+) -> None:
+    select("--count", 3, "--preview", "p.html")
+    before = Path("p.html").read_bytes()
+    saved: list[str] = []
+
+    def meanwhile(whole: Callable[..., Any], *arguments: Any, **further: Any) -> Any:
+        made = whole(*arguments, **further)
+        saved.append(answer("q.csv", "dark"))
+        return made
+
+    name = "_order" if page else "write_preview"
+    monkeypatch.setattr(preview, name, partial(meanwhile, getattr(preview, name)))
+    told = Path(SIDECAR).read_bytes()
+    ended = select("--count", 4, "--preview", "p.html", "--force")
+    assert (ended.code, "q.csv: another program has written it meanwhile" in ended.stderr) == (75, True), ended.stderr
+    assert Path("q.csv").read_text() == saved[0]
+    assert Path(SIDECAR).read_bytes() == told
+    assert (Path("p.html").read_bytes() == before) == page
 
 
 def test_a_first_list_is_known_again_too(house: Path) -> None:

@@ -1,25 +1,27 @@
 """What a query list asks, and how it was picked: kept beside the list, whatever people and spreadsheets do to it.
 
 Rows may come back sorted or filtered, columns added or moved, numbers rewritten, labels filled in: it is still that
-list as long as it names no image that was not asked about.
+list as long as it names no image that was not asked about. Images are compared in Unicode's NFC: macOS saves é as two
+characters. A list that has come without that record is known by its images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pandas as pd
 
 from dfal_cli import __version__
 from dfal_cli.differences import UNKNOWN, how_else, origin
-from dfal_cli.errors import DataError, UsageError
+from dfal_cli.errors import DataError, TryAgainError, UsageError, listed
 from dfal_cli.files import atomic_output, beside
-from dfal_cli.fingerprints import canonical_json, settings_of
+from dfal_cli.fingerprints import FileState, canonical_json, settings_of, stat_if_there
 from dfal_cli.kept import read_json
-from dfal_cli.schemas import CONTRACT, IMAGE, META_SUFFIX
+from dfal_cli.schemas import CONTRACT, IMAGE, LABEL, META_SUFFIX
 from dfal_cli.steps.select.candidates import Candidates
 from dfal_cli.steps.select.options import SelectOptions
-from dfal_cli.tables import answers_in, read_queries, to_csv, write_csv
+from dfal_cli.tables import answers_in, is_blank, read_labels_files, read_queries, to_csv, write_csv
 
 WITHOUT_EFFECT = (
     "out", "scores", "images", "follow_links", "labels", "exclude", "preview", "round", "wait", "force",
@@ -49,21 +51,21 @@ def stands_there(options: SelectOptions, queries: pd.DataFrame, shaped_by: Mappi
         return False
     before = _list_there(options.out)
     told, answers = _what_it_asks(options, before), answers_in(before)
-    if told is None:
-        same = len(before) > 0 and set(before[IMAGE]) <= set(queries[IMAGE])
+    if told is None:  # without answers, a part may as well be a smaller list of another day
+        names, wanted = _names(before[IMAGE]), _names(queries[IMAGE])
+        same = names == wanted or (answers > 0 and names <= wanted)
     else:
         same = told["made_from"] == origin(shaped_by)["made_from"]
     if same:
         return bool(answers) or not options.force or to_csv(before) == to_csv(queries)
+    differs = _difference(before, told, shaped_by)
     if answers:
         raise UsageError(
-            f"{options.out}: holds {answers} answers, and {_difference(told, shaped_by)}; it is not overwritten: "
-            "merge it, or name another --out"
+            f"{options.out}: holds {answers} answers, and {differs}; it is not overwritten: "
+            f"{_remedy(options, before, answers)}"
         )
     if not options.force:
-        raise UsageError(
-            f"{options.out}: exists, and {_difference(told, shaped_by)}; choose another --out, or --force to replace it"
-        )
+        raise UsageError(f"{options.out}: exists, and {differs}; choose another --out, or --force to replace it")
     return False
 
 
@@ -74,25 +76,37 @@ def _list_there(out: Path) -> pd.DataFrame:
         raise DataError(f"{error}; mend it, or delete it if nothing in it is needed") from None
 
 
-def write_list(out: Path, queries: pd.DataFrame) -> None:
-    """Write a new list; at no moment does it stand beside what another one asked."""
-    beside(out, META_SUFFIX).unlink(missing_ok=True)
-    write_csv(out, queries)
+def write_list(out: Path, queries: pd.DataFrame, state: FileState | None) -> None:
+    """Write a new list; at no moment does it stand beside what another one asked. Raises as `check_unchanged`."""
+
+    def make_way() -> None:
+        check_unchanged(out, state)
+        beside(out, META_SUFFIX).unlink(missing_ok=True)
+
+    write_csv(out, queries, make_way)
+
+
+def check_unchanged(out: Path, state: FileState | None) -> None:
+    """Raises TryAgainError if the file is not in that state any more: a person may have saved answers in it."""
+    if stat_if_there(str(out)) != state:
+        raise TryAgainError(f"{out}: another program has written it meanwhile; it is left alone, run the command again")
 
 
 def keep_what_it_asks(out: Path, shaped_by: Mapping[str, Any]) -> None:
-    """Write that beside the list, unless something is there."""
+    """Write that beside the list, unless something is there, or the list is only a part of it."""
     told = beside(out, META_SUFFIX)
-    if not told.exists():
+    if not told.exists() and _names(read_queries(out)[IMAGE]) == _names(shaped_by["images"]):
         with atomic_output(told) as temporary:
             metadata = {"contract": CONTRACT, "dfal": __version__, **origin(shaped_by)}
             temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
 
 
-def _difference(told: Mapping[str, Any] | None, shaped_by: Mapping[str, Any]) -> str:
+def _difference(before: pd.DataFrame, told: Mapping[str, Any] | None, shaped_by: Mapping[str, Any]) -> str:
     """What is not the same about the list that is there."""
     if told is None:
-        return "asks about other images"
+        asked, wanted = _names(before[IMAGE]), _names(shaped_by["images"])
+        is_part = bool(asked) and asked < wanted
+        return f"asks about {len(asked)} of these {len(wanted)} images only" if is_part else "asks about other images"
     how = how_else(told, shaped_by, OTHERWISE)
     if how == UNKNOWN:
         return "asks about other images: some were labelled, excluded or deleted since, or are new"
@@ -103,6 +117,25 @@ def _what_it_asks(options: SelectOptions, queries: pd.DataFrame) -> dict[str, An
     """What stands beside a list, if it is about this one; None for a list that came alone."""
     match told := read_json(beside(options.out, META_SUFFIX)):
         case {"made_from": str(), "parts": {"images": list(asked)}}:
-            if set(queries[IMAGE]) <= {image for image in asked if isinstance(image, str)}:
+            if _names(queries[IMAGE]) <= _names(image for image in asked if isinstance(image, str)):
                 return dict(told)
     return None
+
+
+def _names(images: Iterable[str]) -> set[str]:
+    """The images, to be compared."""
+    return {normalize("NFC", image) for image in images}
+
+
+def _remedy(options: SelectOptions, before: pd.DataFrame, answers: int) -> str:
+    """What to do about a list with answers that is in the way."""
+    answered = before[~is_blank(before[LABEL])]
+    if _labels(answered) <= _labels(read_labels_files(options.labels)):
+        files = listed(map(str, options.labels))
+        return f"its {answers} answers are in {files} already; name another --out, or delete it"
+    return "merge it, or name another --out"
+
+
+def _labels(table: pd.DataFrame) -> set[tuple[str, str]]:
+    """The images with their labels, to be compared."""
+    return {(normalize("NFC", image), label.strip()) for image, label in zip(table[IMAGE], table[LABEL], strict=True)}

@@ -43,6 +43,8 @@ class Candidates(NamedTuple):
     """Of the scores file, or as far as it is known without one."""
     made_from: str
     """Changes whenever the scores do; "" if there are none."""
+    certain: frozenset[str] | None = None
+    """The images whose margins are the smallest for certain; None if there are no others."""
 
 
 def find_candidates(options: SelectOptions, images: ImageSource | None, reporter: Reporter) -> Candidates:
@@ -65,12 +67,13 @@ def pick(options: SelectOptions, candidates: Candidates) -> tuple[pd.DataFrame, 
     """The pool without what was found to be gone, and of it the picked rows, in rank order.
 
     Only what is picked is looked for, as a pool is large; where nothing that was picked is there, all of it is.
-    Raises DataError if everything is gone.
+    Raises DataError if everything is gone, UsageError if the strategy looks at margins that are not certain.
     """
     pool = candidates.pool
     while len(pool.scores):
         picked = pick_queries(pool, options.strategy, options.count, options.seed)
         if (there := still_there(candidates, picked)).all():
+            _check_certain(options, candidates, pool.scores)
             return pool.scores, picked
         gone = picked[~there] if there.any() else pool.scores[~still_there(candidates, pool.scores)]
         pool = pool._replace(scores=pool.scores[~pool.scores[IMAGE].isin(gone[IMAGE])].reset_index(drop=True))
@@ -99,12 +102,12 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
     if left.empty:
         problem = f"{scores}: no image is left to ask about: all are labelled or excluded"
         raise EmptyPoolError(problem, taken.counts(table[IMAGE]))
-    _check_certain(options, scored, left)
     pool = Pool(left)
     if STRATEGIES[options.strategy].labelled:
         pool = Pool(left, _labelled_embeddings(scores, table, is_taken, taken.labels, reporter))
     made_from, told = metadata.get("made_from") or sha256_of(scores), metadata | {"follow_links": follow_links}
-    return Candidates(pool, taken.counts(table[IMAGE]), root, _looker(source), told, made_from)
+    counts, is_there = taken.counts(table[IMAGE]), _looker(source)
+    return Candidates(pool, counts, root, is_there, told, made_from, _certain(scored))
 
 
 def _looker(source: ImageSource | None) -> Callable[[str], bool]:
@@ -164,18 +167,25 @@ def _labelled_embeddings(
     return vectors[np.flatnonzero(np.isfinite(vectors).all(1))]
 
 
-def _check_certain(options: SelectOptions, scored: ScoresFile, left: pd.DataFrame) -> None:
-    """Beyond the `score --nearest` images that were made certain, the smallest margins are not known."""
+def _certain(scored: ScoresFile) -> frozenset[str] | None:
+    """The `score --nearest` images; None if no more have a margin, or all of them were asked for."""
     nearest = scored.metadata.get("nearest")
-    each = STRATEGIES[options.strategy].nearest
-    if nearest is None or not each:
+    if nearest is None:
+        return None
+    images = frozenset(scored.table.nsmallest(nearest, "margin")[IMAGE])
+    return images if len(images) == nearest else None
+
+
+def _check_certain(options: SelectOptions, candidates: Candidates, left: pd.DataFrame) -> None:
+    """Beyond the images that were made certain, the smallest margins are not known."""
+    strategy = STRATEGIES[options.strategy]
+    if candidates.certain is None or not strategy.nearest:
         return
-    certain = scored.table.nsmallest(nearest, "margin")[IMAGE]
-    still = int(certain.isin(left[IMAGE]).sum())
-    if each * options.count > still and len(certain) == nearest:
+    still = int(left[IMAGE].isin(candidates.certain).sum())
+    if strategy.nearest * options.count > still:
         raise UsageError(
             f"--count {options.count}: {options.scores} is certain of {still} nearest images only; "
-            f"score with {_score_options(STRATEGIES[options.strategy], options.count)}, or without --nearest"
+            f"score with {_score_options(strategy, options.count)}, or without --nearest"
         )
 
 

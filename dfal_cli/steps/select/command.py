@@ -1,6 +1,8 @@
 """select: which images to ask about next, from a scores file, without a network."""
 
 import contextlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -8,11 +10,12 @@ import pandas as pd
 from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
 from dfal_cli.files import beside, locked
+from dfal_cli.fingerprints import stat_if_there
 from dfal_cli.images import ImageSource
 from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import CROSSED, IMAGE, PREDICTED, PSEUDO_SUFFIX, TWIN
-from dfal_cli.steps.select.asked import keep_what_it_asks, made_from, stands_there, write_list
+from dfal_cli.steps.select.asked import check_unchanged, keep_what_it_asks, made_from, stands_there, write_list
 from dfal_cli.steps.select.candidates import Candidates, find_candidates, pick, still_there
 from dfal_cli.steps.select.options import SelectOptions, check
 from dfal_cli.strategies import STRATEGIES
@@ -36,13 +39,16 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
         queries = _as_queries(options, picked)
         shaped_by = made_from(options, candidates, queries)
         _check_preview(options)
+        state = stat_if_there(str(options.out))
         is_new = not stands_there(options, queries, shaped_by)
         # The list comes last: where it stands, all that belongs to it does.
         guesses, pseudo = beside(options.out, PSEUDO_SUFFIX), _pseudo_labels(options, candidates, pool, picked)
+        # The page takes long, and a person may answer the list that is there meanwhile: then nothing is written.
+        check_list = partial(check_unchanged, options.out, state) if is_new else None
+        _write_preview(options, queries, picked, candidates, reporter, check_list)
         has_changed = _write_pseudo_labels(guesses, pseudo) or is_new
-        _write_preview(options, queries, picked, candidates, reporter, is_new=is_new)
         if is_new:
-            write_list(options.out, queries)
+            write_list(options.out, queries, state)
         keep_what_it_asks(options.out, shaped_by)
     outputs = [options.out, *([options.preview] if options.preview else []), *([] if pseudo is None else [guesses])]
     if not has_changed:
@@ -108,9 +114,12 @@ def _write_pseudo_labels(path: Path, table: pd.DataFrame | None) -> bool:
 
 def _write_preview(
     options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, candidates: Candidates, reporter: Reporter,
-    *, is_new: bool,
+    check_list: Callable[[], None] | None,
 ) -> None:  # fmt: skip
-    """Write the page, unless the one of this very list has more pictures than can be had now."""
+    """Write the page, unless the one of this very list has more pictures than can be had now.
+
+    check_list: of a new list, what is called at the last moment, and may raise.
+    """
     if options.preview is None:
         return
     from dfal_cli.pages.preview import write_preview
@@ -118,7 +127,7 @@ def _write_preview(
     predicted = list(picked[PREDICTED]) if options.with_predictions and PREDICTED in picked else None
     unread, kept = write_preview(
         options.preview, options.out, queries, predicted, candidates.root, candidates.metadata, options.strategy,
-        keep_better=not is_new,
+        keep_better=check_list is None, check=check_list or (lambda: None),
     )  # fmt: skip
     if unread:
         reporter.warn(
