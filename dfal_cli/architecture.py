@@ -10,17 +10,6 @@ LARGEST_SIDE_FOR_LENET5 = 64
 
 DEFAULT_FOR_PHOTOS = "resnet18"
 
-SIDE_OF_PHOTOS, SIDE_OF_OTHER_NETWORKS = 72, 224
-"""Of the input in pixels where the images have no size of their own. From scratch, with 100 labelled photos, ResNet-18
-learns something at 64 and 72 pixels and next to nothing at 128 and 224 (tests/experiments/clothing10_from_scratch).
-Most other networks are made for 224, and so are pretrained weights."""
-
-
-def side_of_photos(*architectures: str | None, from_scratch: bool = True) -> int:
-    """Side of the input where the images have no size of their own. None stands for the default network."""
-    small = from_scratch and all(name in (None, DEFAULT_FOR_PHOTOS) for name in architectures)
-    return SIDE_OF_PHOTOS if small else SIDE_OF_OTHER_NETWORKS
-
 
 def default_architecture(input_shape: tuple[int, int, int]) -> str:
     """A network that suits images of this shape, (C, H, W)."""

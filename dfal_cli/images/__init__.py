@@ -7,7 +7,7 @@ from dfal_cli.images.folder import Listing, Skipped, inside, list_images
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.prepared import PreparedImages, prepare
 from dfal_cli.images.preparing import UnreadableImagesError
-from dfal_cli.images.shape import common_shape
+from dfal_cli.images.shape import common_shape, own_size
 from dfal_cli.images.source import ImageFolder, ImageSource, opened
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk, worker_count
 from dfal_cli.images.white import NONE_WIDE, Largest, check_white, common_white, scale_warnings
@@ -38,6 +38,7 @@ __all__ = [
     "inside",
     "list_images",
     "opened",
+    "own_size",
     "prepare",
     "probe_image",
     "read_batches",

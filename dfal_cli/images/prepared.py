@@ -79,7 +79,6 @@ def prepare(
     image_size: int | None,
     grey: bool | None,
     white: float | None,
-    side: int,
     follow_links: bool,
     folder: Path,
     workers: int | None,
@@ -87,14 +86,12 @@ def prepare(
 ) -> PreparedImages:
     """Decode `pool` and `others` into `folder`, unless that has been done; to a format as told, or as the pool's is.
 
-    side: of the images in pixels, where they have no size of their own.
-
     Raises UnreadableImagesError if some cannot be read.
     """
     listed = sorted(pool)
     images = [*listed, *sorted(set(others) - set(listed))]
     states = [stat_if_there(f"{root}/{image}") for image in images]
-    made_from = fingerprint(images, len(listed), states, image_size, grey, white, side, DECODING, PIL.__version__)[:16]
+    made_from = fingerprint(images, len(listed), states, image_size, grey, white, DECODING, PIL.__version__)[:16]
     file, settled = folder / f"images-{made_from}.npy", folder / f"images-{made_from}.json"
     places = {image: place for place, image in enumerate(images)}
     known = _settled(settled)
@@ -102,7 +99,7 @@ def prepare(
         for old in folder.glob("images-*"):
             old.unlink()
         folder.mkdir(parents=True, exist_ok=True)
-        preparing = Preparing(root, images, len(listed), file, workers, reporter, side=side, follow_links=follow_links)
+        preparing = Preparing(root, images, len(listed), file, workers, reporter, follow_links=follow_links)
         known = preparing.run(image_size, grey, white)
         write_json(settled, {**known[0]._asdict(), "kept": known[1]})
     input_format, kept = known

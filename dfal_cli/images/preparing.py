@@ -70,7 +70,7 @@ class Preparing:
 
     def __init__(
         self, root: Path, images: list[str], in_pool: int, file: Path, workers: int | None, reporter: Reporter,
-        *, side: int, follow_links: bool,
+        *, follow_links: bool,
     ) -> None:  # fmt: skip
         self._root = root
         self._images = images
@@ -78,14 +78,13 @@ class Preparing:
         self._file = file
         self._workers = max(1, worker_count(workers))
         self._reporter = reporter
-        self._side = side
         self._follow_links = follow_links
         self._unreadable: dict[str, str] = {}
 
     def run(self, image_size: int | None, grey: bool | None, white: float | None) -> tuple[InputFormat, bool]:
         """Decode to the format of the first image, and once more if not all are like it; return it and whether kept."""
         shape = common_shape(
-            (probe for probe, _ in itertools.islice(self._looked_at(self._images), 1)), image_size, grey, self._side
+            (probe for probe, _ in itertools.islice(self._looked_at(self._images), 1)), image_size, grey
         )
         most = min(KEPT_BYTES, shutil.disk_usage(self._file.parent).free - DISK_RESERVE) // len(self._images)
         presumed = InputFormat(shape, white)
@@ -106,7 +105,7 @@ class Preparing:
     ) -> InputFormat:
         """As told, or by the images of the pool, which come first."""
         pool = seen[: self._in_pool]
-        shape = common_shape((probe for probe, _ in pool), image_size, grey, self._side, self._reporter.warn)
+        shape = common_shape((probe for probe, _ in pool), image_size, grey, self._reporter.warn)
         if white is None and (wide := [largest for _, largest in pool if largest is not None]):
             white = common_white(np.array(wide))
             self._reporter.note(f"white: {white:g}, by the images of the pool (--white)")

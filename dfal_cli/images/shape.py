@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 from dfal_cli.images.decode import Probe, Shape
 
-LARGEST_SIDE = 224
-"""Images that all have one larger size are photos of one camera: they are made smaller like those of many sizes."""
+SIDE_WHEN_SIZES_DIFFER = 224
+"""What most networks are made for. Images that all have one larger size, photos of one camera, get this one too."""
 
 FEW = 10
 """One in so many, or fewer, is an exception: it does not decide the size, and there is a warning."""
@@ -16,19 +16,18 @@ def common_shape(
     probes: Iterable[Probe],
     image_size: int | None,
     grey: bool | None,
-    side: int,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Shape:
     """(C, H, W) of the network's input: as told, or as the images are, which are looked at only if need be.
 
-    Grey if every one of them is; the size that nine of ten have, if it is no larger than LARGEST_SIDE, else
-    `side` x `side`. `warn` is told of a few images that are unlike the others.
+    Grey if every one of them is; their `own_size`, else SIDE_WHEN_SIZES_DIFFER squared. `warn` is told of a few images
+    that are unlike the others.
     """
     if grey is not None and image_size is not None:
         return (1 if grey else 3, image_size, image_size)
     seen = Counter(probes)
     channels = _channels(seen, warn) if grey is None else 1 if grey else 3
-    return (channels, *(_size(seen, warn, side) if image_size is None else (image_size, image_size)))
+    return (channels, *(_size(seen, warn) if image_size is None else (image_size, image_size)))
 
 
 def _channels(seen: Counter[Probe], warn: Callable[[str], None]) -> int:
@@ -42,21 +41,35 @@ def _channels(seen: Counter[Probe], warn: Callable[[str], None]) -> int:
     return 3 if colour else 1
 
 
-def _size(seen: Counter[Probe], warn: Callable[[str], None], side: int) -> tuple[int, int]:
+def own_size(probes: Iterable[Probe]) -> tuple[int, int] | None:
+    """The height and width that nine of ten images have; None if there is none, or a larger one than networks take."""
+    common = _by_size(Counter(probes))
+    if not common or FEW * (common.total() - max(common.values())) > common.total():
+        return None
+    size, _ = common.most_common(1)[0]
+    return size if max(size) <= SIDE_WHEN_SIZES_DIFFER else None
+
+
+def _size(seen: Counter[Probe], warn: Callable[[str], None]) -> tuple[int, int]:
     """Height and width."""
-    sizes: Counter[tuple[int, int]] = Counter()
-    for probe, count in seen.items():
-        sizes[probe.height, probe.width] += count
-    common = sizes.most_common(2)
-    unlike = seen.total() - common[0][1] if common else 0
-    if not common or FEW * unlike > seen.total() or max(common[0][0]) > LARGEST_SIDE:
-        return side, side
-    height, width = common[0][0]
-    if unlike:
-        other_height, other_width = common[1][0]
-        is_not = "is not" if unlike == 1 else "are not"
+    size = own_size(seen.elements())
+    if size is None:
+        return SIDE_WHEN_SIZES_DIFFER, SIDE_WHEN_SIZES_DIFFER
+    others = _by_size(seen)
+    height, width = size
+    del others[size]
+    if others:
+        (other_height, other_width), _ = others.most_common(1)[0]
+        is_not = "is not" if others.total() == 1 else "are not"
         warn(
-            f"{unlike} of {seen.total()} images {is_not} {width}x{height} like the others (one is "
+            f"{others.total()} of {seen.total()} images {is_not} {width}x{height} like the others (one is "
             f"{other_width}x{other_height}) and resized to that; --image-size sets another size"
         )
     return height, width
+
+
+def _by_size(seen: Counter[Probe]) -> Counter[tuple[int, int]]:
+    sizes: Counter[tuple[int, int]] = Counter()
+    for probe, count in seen.items():
+        sizes[probe.height, probe.width] += count
+    return sizes

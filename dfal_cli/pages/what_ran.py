@@ -10,7 +10,6 @@ from dfal_cli.fingerprints import settings_of
 from dfal_cli.images import Shape
 from dfal_cli.processes import cores
 from dfal_cli.strategies import STRATEGIES
-from dfal_cli.training.defaults import HowToTrain, how_to_train
 
 TOLD_OTHERWISE = ("out", "force", "wait", "workers", "image_size", "grey")
 ALL = ("candidates", "classes")
@@ -27,9 +26,7 @@ def what_ran(
     """
     classes = list(oracle_classes)
     channels, height, width = shape
-    told = {name: getattr(options, name) for name in HowToTrain._fields}
-    trained = how_to_train(shape, from_scratch=True, **told)._asdict()
-    chosen = dict.fromkeys(ALL, "all") | {"arch": default_architecture(shape)} | trained
+    chosen = dict.fromkeys(ALL, "all") | {"arch": default_architecture(shape)}
     settings = settings_of(options, TOLD_OTHERWISE)
     settings = {name: chosen.get(name) if value is None else value for name, value in settings.items()}
     settings |= came_out

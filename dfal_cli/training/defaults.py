@@ -1,9 +1,11 @@
 """What suits the images, where an option of training is left to dfal."""
 
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Collection
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from dfal_cli.architecture import LARGEST_SIDE_FOR_LENET5
-from dfal_cli.images import Shape
+from dfal_cli.architecture import DEFAULT_FOR_PHOTOS, LARGEST_SIDE_FOR_LENET5
+from dfal_cli.images import Probe, own_size
 
 
 class HowToTrain(NamedTuple):
@@ -15,40 +17,59 @@ class HowToTrain(NamedTuple):
     validation_fraction: float
 
 
-SMALL_IMAGES = HowToTrain(patience=5, monitor="loss", augment="none", validation_fraction=0.2)
-"""Digits, sketches, icons: what LeNet5 is for. It is how the paper trains."""
+PAPERS = HowToTrain(patience=5, monitor="loss", augment="none", validation_fraction=0.2)
+"""How the paper trains, on digits and sketches."""
 
 PHOTOS = HowToTrain(patience=50, monitor="accuracy", augment="photo", validation_fraction=0.2)
-"""Larger images, from scratch, as measured with few labels (tests/experiments/clothing10_from_scratch).
+"""Photos from scratch with few labels, as measured (tests/experiments/clothing10_from_scratch).
 
 The validation loss is lowest after a few epochs, when the network has learnt nothing: it grows sure of itself long
 before its accuracy is at its best.
 """
 
-PRETRAINED = HowToTrain(patience=5, monitor="loss", augment="none", validation_fraction=0.2)
-"""Larger images, from weights that know images already."""
+SIDE_OF_PHOTOS = 64
+"""Of their input in pixels, where they have no size of their own: at 72 to 128 a ResNet-18 learnt next to nothing."""
 
 
-def how_to_train(
-    shape: Shape,
-    *,
-    from_scratch: bool,
-    patience: int | None,
-    monitor: str | None,
-    augment: str | None,
-    validation_fraction: float | None,
-) -> HowToTrain:
-    """What suits images of this shape, (C, H, W), but as told where something is told."""
-    suited = _suited_to(shape, from_scratch)
-    return HowToTrain(
-        suited.patience if patience is None else patience,
-        suited.monitor if monitor is None else monitor,
-        suited.augment if augment is None else augment,
-        suited.validation_fraction if validation_fraction is None else validation_fraction,
-    )
+class OpenOptions(Protocol):
+    """What may be left to dfal, of `train` and of `simulate`."""
+
+    @property
+    def arch(self) -> str | None:
+        """The network."""
+
+    @property
+    def image_size(self) -> int | None:
+        """Side of its input in pixels."""
 
 
-def _suited_to(shape: Shape, from_scratch: bool) -> HowToTrain:
-    if max(shape[1:]) <= LARGEST_SIDE_FOR_LENET5:
-        return SMALL_IMAGES
-    return PHOTOS if from_scratch else PRETRAINED
+Options = TypeVar("Options", bound=OpenOptions)
+
+
+def are_photos(probes: Collection[Probe]) -> bool:
+    """Whether images are larger than what LeNet5 is for, or of many sizes; not if none has been looked at."""
+    size = own_size(probes)
+    return bool(probes) and (size is None or max(size) > LARGEST_SIDE_FOR_LENET5)
+
+
+def as_suits(options: Options, probes: Collection[Probe], *, from_scratch: bool) -> Options:
+    """The options with what suits these images in the place of what is left open.
+
+    The network and its input size stay open where the images themselves have the say.
+    """
+    photos = from_scratch and are_photos(probes)
+    chosen: dict[str, Any] = (PHOTOS if photos else PAPERS)._asdict()
+    if (
+        photos
+        and own_size(probes) is None
+        and options.image_size is None
+        and options.arch in (None, DEFAULT_FOR_PHOTOS)
+    ):
+        chosen |= {"arch": DEFAULT_FOR_PHOTOS, "image_size": SIDE_OF_PHOTOS}
+    still_open = {name: value for name, value in chosen.items() if getattr(options, name) is None}
+    return dataclasses.replace(options, **still_open)  # type: ignore[type-var]
+
+
+def how_to_train(options: Any) -> HowToTrain:
+    """Those of the options in which nothing is left open."""
+    return HowToTrain(*(getattr(options, name) for name in HowToTrain._fields))

@@ -1,6 +1,6 @@
 """Labelled images and their twins, in memory, ready to train on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,23 +133,17 @@ def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[st
     return classes
 
 
-def settle_input_format(
-    images: ImageSource,
-    table: pd.DataFrame,
-    told: InputTold,
-    side: int,
-    workers: int | None,
-    reporter: Reporter,
-) -> InputFormat:
-    """How images become the network's input: as told, or as the labelled images are; `side` if their sizes differ.
+def look_at(images: ImageSource, table: pd.DataFrame, reporter: Reporter) -> dict[str, Probe]:
+    """What the headers of the images tell. Raises DataError if one cannot be read."""
+    with reporter.progress("looking at", len(table), "images") as progress:
+        return {row[IMAGE]: _probe(images, row) for row in progress.over(table.to_dict("records"))}
 
-    Raises DataError if an image cannot be read.
-    """
-    probes: dict[str, Probe] = {}
-    if None in told:
-        with reporter.progress("looking at", len(table), "images") as progress:
-            probes = {row[IMAGE]: _probe(images, row) for row in progress.over(table.to_dict("records"))}
-    shape = common_shape(probes.values(), told.image_size, told.grey, side, reporter.warn)
+
+def settle_input_format(
+    images: ImageSource, probes: Mapping[str, Probe], told: InputTold, workers: int | None, reporter: Reporter
+) -> InputFormat:
+    """How images become the network's input: as told, or as the labelled images are."""
+    shape = common_shape(probes.values(), told.image_size, told.grey, reporter.warn)
     wide = [image for image, probe in probes.items() if probe.wide]
     if told.white is not None or not wide:
         return InputFormat(shape, told.white)

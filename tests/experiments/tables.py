@@ -123,6 +123,34 @@ def query_seconds(experiments: dict[str, str]) -> str:
     return markdown(["strategy", *columns], rows)
 
 
+def patience_read_off(experiment: str, ways: dict[str, tuple[str, int]]) -> str:
+    """Mean test accuracy of a training by setting, and how many trainings; a column for each monitor and patience."""
+    epochs = pd.read_csv(HERE / experiment / "epochs.csv")
+    rows = []
+    for (side, augment, split), trainings in epochs.groupby(["side", "augment", "split"], sort=False):
+        kept = [
+            [_kept(training, *way) for _, training in trainings.groupby("trial")] if split != "none" else []
+            for way in ways.values()
+        ]
+        last = trainings.dropna().groupby("trial")["test_accuracy"].last()
+        shares = [f"{sum(each) / len(each):.3f}" if each else "" for each in [*kept, list(last)]]
+        rows.append([f"{side} pixels", str(augment), str(split), *shares, str(trainings["trial"].nunique())])
+    return markdown(["input", "augmentation", "validation split", *ways, "last epoch", "trials"], rows)
+
+
+def _kept(training: pd.DataFrame, monitor: str, patience: int) -> float:
+    """Test accuracy of the epoch that such a training keeps, the last measured one of those that tie."""
+    merits = -training["loss"] if monitor == "loss" else training["accuracy"]
+    best, since, kept = -float("inf"), 0, float("nan")
+    for merit, tested in zip(merits, training["test_accuracy"], strict=True):
+        since = 0 if merit > best else since + 1
+        if merit >= best:
+            best, kept = merit, kept if pd.isna(tested) else tested
+        if since >= patience:
+            break
+    return kept
+
+
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]

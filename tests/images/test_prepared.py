@@ -35,7 +35,7 @@ def prepared_in(
 ) -> PreparedImages:
     return prepare(
         folder / "images", pool, others, image_size=image_size, grey=grey, follow_links=follow_links, white=white,
-        side=224, folder=folder / "kept", workers=workers, reporter=Silent(),
+        folder=folder / "kept", workers=workers, reporter=Silent(),
     )  # fmt: skip
 
 

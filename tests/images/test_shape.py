@@ -10,7 +10,7 @@ ODD = Probe(grey=True, height=21, width=30)
 
 def settled(probes: list[Probe], image_size: int | None = None, grey: bool | None = None) -> tuple[object, list[str]]:
     said: list[str] = []
-    return common_shape(probes, image_size, grey, 224, said.append), said
+    return common_shape(probes, image_size, grey, said.append), said
 
 
 def test_images_of_one_size_and_kind_have_the_say_and_nobody_is_warned() -> None:

@@ -108,7 +108,7 @@ def test_prepared_images_go_by_the_brightest_of_the_pool(
     def prepared(white: float | None) -> list[list[int]]:
         images = prepare(
             tmp_path, ["a.png", "b.png"], ["c.png"], image_size=None, grey=None, white=white, follow_links=False,
-            side=224, folder=tmp_path / f"kept{white}", workers=1, reporter=reporter,
+            folder=tmp_path / f"kept{white}", workers=1, reporter=reporter,
         )  # fmt: skip
         (batch,) = images.batches(["a.png", "b.png", "c.png"], images.input_format, 3, 1)
         return batch.pixels[:, 0, 0].tolist()

@@ -20,7 +20,7 @@ from dfal_cli.processes import Processes
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.steps.simulate.contents import contents_of, keep_contents
-from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared
+from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared, suited
 from dfal_cli.steps.simulate.machine import PLAYING, Machine, begun
 from dfal_cli.steps.simulate.made_from import made_from
 from dfal_cli.steps.simulate.outputs import (
@@ -52,6 +52,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     """
     _check_places(options)
     inputs = read_inputs(options)
+    options = suited(options, inputs.oracle)
     skipped = say_what_is_skipped(inputs.skipped, reporter)
     with contextlib.ExitStack() as stack:
         left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
@@ -151,7 +152,7 @@ def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: 
         images = prepare(
             options.images, inputs.oracle[IMAGE], inputs.test[IMAGE],
             image_size=options.image_size, grey=options.grey, white=options.white, follow_links=options.follow_links,
-            side=options.side_of_photos, folder=folder, workers=options.workers, reporter=reporter,
+            folder=folder, workers=options.workers, reporter=reporter,
         )  # fmt: skip
     except UnreadableImagesError as error:
         write_rows(listing, UNREADABLE_COLUMNS, error.unreadable)

@@ -27,6 +27,7 @@ from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, place_of, read_labels_files
+from dfal_cli.training.defaults import as_suits
 
 
 class Inputs(NamedTuple):
@@ -87,10 +88,19 @@ def read_inputs(options: SimulateOptions) -> Inputs:
     return Inputs(oracle, test, runs, _shortfall(options, len(oracle)), skipped, left_out)
 
 
+LOOKED_AT = 100
+"""Images of the oracle by which options that are left open are settled."""
+
+
+def suited(options: SimulateOptions, oracle: pd.DataFrame) -> SimulateOptions:
+    """The options with what suits the oracle's images in the place of what is left open, the same for all rounds."""
+    return as_suits(options, list(itertools.islice(_probed(options, oracle[IMAGE]), LOOKED_AT)), from_scratch=True)
+
+
 def presumed_shape(options: SimulateOptions, oracle: pd.DataFrame) -> Shape:
     """(C, H, W) of the networks' input as long as only the first image has been looked at, which most are like."""
     first = itertools.islice(_probed(options, oracle[IMAGE]), 1)
-    return common_shape(first, options.image_size, options.grey, options.side_of_photos)
+    return common_shape(first, options.image_size, options.grey)
 
 
 def _probed(options: SimulateOptions, images: "pd.Series[str]") -> Iterator[Probe]:

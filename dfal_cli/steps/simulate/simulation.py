@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from dfal_cli.architecture import side_of_photos
 from dfal_cli.images import PreparedImages
 from dfal_cli.kept import read_json, write_json
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
@@ -60,11 +59,6 @@ class SimulateOptions:
     wait: float = 0.0
     force: bool = False
     labels_from_folders: bool = False
-
-    @property
-    def side_of_photos(self) -> int:
-        """Of the networks' input in pixels, where the images have no size of their own."""
-        return side_of_photos(self.arch, self.train_arch)
 
 
 class Run(NamedTuple):

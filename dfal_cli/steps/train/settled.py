@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.architecture import default_architecture, side_of_photos
+from dfal_cli.architecture import default_architecture
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, trusted_architecture
 from dfal_cli.checkpoint_metadata import input_format_of
 from dfal_cli.console import Reporter
 from dfal_cli.images import ImageSource, InputFormat
 from dfal_cli.models import Network
 from dfal_cli.steps.train.options import TrainOptions
-from dfal_cli.training.defaults import HowToTrain, how_to_train
-from dfal_cli.training.examples import InputTold, settle_input_format
+from dfal_cli.training.defaults import HowToTrain, as_suits, how_to_train
+from dfal_cli.training.examples import InputTold, look_at, settle_input_format
 from dfal_cli.training.starting import (
     Origin,
     new_network,
@@ -40,17 +40,13 @@ def settle(options: TrainOptions, images: ImageSource, labels: pd.DataFrame, rep
     from_scratch = not (options.init or options.weights or options.pretrained)
     if options.init:
         arch, input_format = _input_of_init(options.init, options)
-    else:
-        side = side_of_photos(options.arch, from_scratch=from_scratch)
-        told = InputTold(options.image_size, options.grey, options.white)
-        input_format = settle_input_format(images, labels, told, side, options.workers, reporter)
-        arch = options.arch or default_architecture(input_format.shape)
-    how = how_to_train(
-        input_format.shape, from_scratch=from_scratch,
-        patience=options.patience, monitor=options.monitor, augment=options.augment,
-        validation_fraction=options.validation_fraction,
-    )  # fmt: skip
-    return Settled(arch, input_format, how)
+        return Settled(arch, input_format, how_to_train(as_suits(options, (), from_scratch=False)))
+    probes = look_at(images, labels, reporter)
+    suited = as_suits(options, probes.values(), from_scratch=from_scratch)
+    told = InputTold(suited.image_size, suited.grey, suited.white)
+    input_format = settle_input_format(images, probes, told, options.workers, reporter)
+    arch = suited.arch or default_architecture(input_format.shape)
+    return Settled(arch, input_format, how_to_train(suited))
 
 
 def say_what_was_settled(settled: Settled, options: TrainOptions, reporter: Reporter) -> None:
