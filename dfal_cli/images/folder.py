@@ -59,7 +59,7 @@ def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> L
     within = "" if follow_links else os.path.realpath(root)
     start = root / below
     if within and _leaves(os.path.realpath(start), within):
-        found.unreadable.append((f"{below}/", LEAVES))
+        found.unreadable.append((_as_text(f"{below}/"), LEAVES))
         return found
     os.scandir(start).close()
     above = frozenset(_identity(root / folder) for folder in PurePosixPath(below).parents)

@@ -93,6 +93,9 @@ def test_merge_follows_links_as_the_other_commands_do(sorted_images: Path) -> No
         assert part in refused.stderr
     assert merge("--queries", "root/sorted", "--follow-links", "--out", "out.csv").code == 0
     assert "\ncat/0.png,cat,\n" in Path("out.csv").read_text()
+    (sorted_images / "root" / "away").symlink_to(sorted_images / "flat")
+    refused = merge("--queries", "root/away", "--images", "root")
+    assert (refused.code, "'away/': a link that leaves the image root" in refused.stderr) == (2, True)
 
 
 def test_folders_that_differ_in_case_are_asked_about(sorted_images: Path) -> None:
