@@ -253,6 +253,7 @@ def test_networks_and_weights_are_checked_before_any_image_is_decoded(folder, ou
     monkeypatch.setattr("dfal_cli.training.loading.load_examples", None)
     ended = train(folder, out, *options)
     assert ended.code in (2, 3)
+    assert "input: " not in ended.stderr
     assert "training lenet5" not in ended.stderr
     assert "Traceback" not in ended.stderr
 

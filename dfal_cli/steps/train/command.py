@@ -66,9 +66,9 @@ def train(
                 warn_unless_learnt(there.details, reporter)
             return there
         warn_of_copies(sets, pictures, reporter)
-        say_what_was_settled(settled, options, reporter)
         seeds = _seeds(options)
         start = prepared_start(settled, options, sets.classes, seeds[0], reporter)
+        say_what_was_settled(settled, options, reporter)
         loaded = _loaded(options, settled, source, sets, pictures, reporter)
         _warn_of_flat(loaded, reporter)
         reporter.note(f"training {settled.architecture} on {_in_words(loaded, sets)}, {device.type}")
