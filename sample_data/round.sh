@@ -158,6 +158,9 @@ begin() {
     $DFAL "${@:2}" --out "$(folder "$1")/labels.csv" "${options[@]}"
 }
 
+# What merging would come to, as JSON.
+try_merge() { $DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet; }
+
 # How many classes a round's labels name. A first list may be all of one, and with fewer than two nothing can be trained.
 classes() {
     local labels json
@@ -201,9 +204,9 @@ while true; do
     if [ -n "$ORACLE" ]; then
         answer "$now/queries.csv"
     fi
-    merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" "${spelt[@]}")
+    merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" --images "$IMAGES" "${spelt[@]}")
     if [ -z "$CLASSES" ] && [ -n "$few" ]; then merge+=(--allow-new-classes); fi
-    json=$($DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet)
+    json=$(try_merge 2>/dev/null) || try_merge # its warnings come with the merge itself, but an error must be heard
     left=$(number counts.left <<<"$json")
     if [ "$left" -gt 0 ]; then
         echo "waiting for $left answers in $now/queries.csv (look at $now/preview.html)"

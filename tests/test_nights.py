@@ -199,6 +199,31 @@ def test_a_list_without_rows_is_waited_for_until_it_is_deleted(nights: Nights, o
     assert Path("rounds/000/queries.csv").read_text() == whole
 
 
+def test_an_image_name_that_was_spoilt_ends_the_night_before_its_label_is_merged(nights: Nights) -> None:
+    nights()
+    nights.answer(0, lambda table: as_csv(table.assign(image=table["image"].str.replace(".png", ".PNG"))))
+    ended = nights("--quiet")
+    assert ended.code == 3
+    assert len(ended.stderr.splitlines()) == 1
+    assert "is not under images, but" in ended.stderr
+    assert not Path("rounds/001").exists()
+
+
+def test_a_deleted_image_may_be_skipped_and_a_warning_is_said_once_a_night(nights: Nights) -> None:
+    nights()
+    (*others, gone) = nights.answer(0, as_csv)
+    Path("images", gone).unlink()
+
+    def edited(table: pd.DataFrame) -> str:
+        return as_csv(table.assign(label=(" " + table["label"]).where(table["image"] != gone, "__skip__")))
+
+    nights.answer(0, edited)
+    ended = nights("--quiet")
+    assert ended.code == 0, ended.stderr
+    assert ended.stderr.count("blanks around 2 answers") == 1
+    assert {image: labels_of(1)[image] for image in others} == {image: nights.oracle[image] for image in others}
+
+
 def test_with_classes_named_a_slip_in_the_very_first_list_stops_the_night(nights: Nights) -> None:
     nights()
     nights.answer(0, lambda table: as_csv(table.assign(label=["dark", "lihgt", "light"])))

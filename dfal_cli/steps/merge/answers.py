@@ -10,7 +10,7 @@ import pandas as pd
 from dfal_cli.console import Reporter
 from dfal_cli.errors import shown
 from dfal_cli.files import is_file
-from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, Where
 from dfal_cli.tables import ImageNames, is_blank, one_row_per_image, place_of, read_queries
@@ -60,7 +60,8 @@ def image_problems(answers: pd.DataFrame, listed: Collection[str], there: ImageN
     """
     for row, image in answers[IMAGE].items():
         if there is not None:
-            if not there.is_there(there.on_disk(image)):
+            # An image that has been deleted may be skipped.
+            if not there.is_there(there.on_disk(image)) and answers[LABEL][row] != SKIP:
                 yield Problem(row, partial(_not_there, image, there))
         elif ELSEWHERE.match(image):
             yield Problem(row, f"image {shown(image)} is not under any image root; name images relative to it")
