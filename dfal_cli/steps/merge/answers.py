@@ -58,10 +58,9 @@ def image_problems(answers: pd.DataFrame, listed: Collection[str], there: ImageN
 
     listed: the images of labels.csv.
     """
-    for row, image in answers[IMAGE].items():
+    for (row, image), label in zip(answers[IMAGE].items(), answers[LABEL], strict=True):
         if there is not None:
-            # An image that has been deleted may be skipped.
-            if not there.is_there(there.on_disk(image)) and answers[LABEL][row] != SKIP:
+            if not there.is_there(there.on_disk(image)) and label != SKIP:  # what has been deleted may be skipped
                 yield Problem(row, partial(_not_there, image, there))
         elif ELSEWHERE.match(image):
             yield Problem(row, f"image {shown(image)} is not under any image root; name images relative to it")
