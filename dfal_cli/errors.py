@@ -30,8 +30,13 @@ LONGEST_SHOWN, MOST_LISTED = 80, 10
 
 def shown(text: str) -> str:
     """How a message shows a piece of somebody's data: quoted, on one line, and cut if it is long."""
-    cut = repr(text[:LONGEST_SHOWN])
+    cut = _quoted(text[:LONGEST_SHOWN])
     return cut if len(text) <= LONGEST_SHOWN else f"{cut}..."
+
+
+def _quoted(text: str) -> str:
+    r"""As Python does, but a printable text keeps its backslashes single: `'sub\a.png'`, as it stands in the file."""
+    return repr(text).replace(r"\\", "\\") if text.isprintable() else repr(text)
 
 
 def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError, EmptyPoolError, listed
+from dfal_cli.errors import DataError, EmptyPoolError, listed, shown
 from dfal_cli.images import ImageSource, Listing, Skipped
 from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
@@ -140,4 +140,4 @@ def first_of(unreadable: Sequence[tuple[str, str]]) -> str:
     """How many there are, and what the first of them is, in one sentence."""
     image, reason = unreadable[0]
     told = f"{len(unreadable)} images cannot be read, the first" if len(unreadable) > 1 else "1 image cannot be read"
-    return f"{told}: {image!r}: {reason}"
+    return f"{told}: {shown(image)}: {reason}"

@@ -20,6 +20,9 @@ CLASS_COLUMNS = (LABEL, PSEUDO_LABEL)
 FORMULA = r"[=+\-@]"
 """A cell that begins so, a spreadsheet runs. A path gets `./` in front, a label one more leading `'`."""
 
+SCHEME = r"^[A-Za-z][A-Za-z0-9+.\-]+://"
+"""An image that begins so is named by a URL, which is no path."""
+
 OWN = Dialect()
 
 MOST_COLUMNS = 16_384
@@ -178,8 +181,10 @@ def _escape(table: pd.DataFrame) -> pd.DataFrame:
 
 def _unescape(table: pd.DataFrame) -> pd.DataFrame:
     plain = {name: table[name].str.replace(r"^(?:\./)+", "", regex=True) for name in PATH_COLUMNS if name in table}
-    if IMAGE in plain:  # a//b and a/./b are a/b: one image, one name
-        plain[IMAGE] = plain[IMAGE].str.replace(r"([^/])/(?:\.?/)+", r"\1/", regex=True)
+    if IMAGE in plain:  # a//b and a/./b are a/b: one image, one name; https:// is left for messages to show
+        plain[IMAGE] = plain[IMAGE].where(
+            plain[IMAGE].str.contains(SCHEME), plain[IMAGE].str.replace(r"([^/])/(?:\.?/)+", r"\1/", regex=True)
+        )
     plain |= {
         name: table[name].str.replace(rf"^'('*{FORMULA})", r"\1", regex=True) for name in CLASS_COLUMNS if name in table
     }

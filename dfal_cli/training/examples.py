@@ -1,6 +1,6 @@
 """Labelled images and their twins, in memory, ready to train on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from dfal_cli.images import (
     scale_warnings,
 )
 from dfal_cli.pool import names_of
-from dfal_cli.schemas import IMAGE, LABEL, TWIN
+from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.tables import place_of
 from dfal_cli.twins import MisfitTwinError, TwinError, read_twin
 
@@ -133,6 +133,23 @@ def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[st
     return classes
 
 
+def check_all_there(images: ImageSource, tables: Iterable[pd.DataFrame]) -> None:
+    """Raises DataError if images of the tables are not there: it counts all, for whoever deleted five to mend."""
+    named = pd.concat(list(tables), ignore_index=True)
+    missing = named[[not images.is_there(image) for image in named[IMAGE]]]
+    if missing.empty:
+        return
+    try:
+        images.probe(missing.iloc[0][IMAGE])
+        reason = "no such file"  # it has come meanwhile
+    except ImageError as error:
+        reason = str(error)
+    them = "it"
+    if len(missing) > 1:
+        reason, them = f"{reason} ({len(missing)} images are not there: {listed(missing[IMAGE])})", "them"
+    raise _unreadable(images, missing.iloc[0], reason, f"restore {them}, or label {them} {SKIP}")
+
+
 def look_at(images: ImageSource, table: pd.DataFrame, reporter: Reporter) -> dict[str, Probe]:
     """What the headers of the images tell. Raises DataError if one cannot be read."""
     with reporter.progress("looking at", len(table), "images") as progress:
@@ -217,10 +234,16 @@ def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
         raise _unreadable(images, row, str(error)) from None
 
 
-def _unreadable(images: ImageSource, row: "dict[Any, str] | pd.Series[str]", reason: str) -> DataError:
+def _unreadable(
+    images: ImageSource,
+    row: "dict[Any, str] | pd.Series[str]",
+    reason: str,
+    remedy: str = f"mend it, or label it {SKIP}",
+) -> DataError:
     place = place_of(Path(row["file"]), row["row"])
     hint = "" if images.is_there(row[IMAGE]) else names_of(images).hint(row[IMAGE])
-    remedy = f"name images by their paths under {images.root}" if hint else "mend it, or label it __skip__"
+    if hint:
+        remedy = f"name images by their paths under {images.root}"
     return DataError(f"{place}: image {shown(row[IMAGE])}: {reason}{hint}; {remedy}")
 
 

@@ -19,6 +19,7 @@ def merge(*arguments: object) -> Ended:
     [
         ("C:\\data\\a.png", "name images relative to it"),
         ("c:/data/a.png", "name images relative to it"),
+        ("c:0015.png", "name images relative to it"),
         ("\\\\server\\share\\a.png", "name images relative to it"),
         ("https://host/a.png", "name images relative to it"),
         ("file:///data/a.png", "name images relative to it"),
@@ -31,7 +32,7 @@ def test_what_can_be_no_image_of_the_root_is_refused(in_tmp: Path, image: str, s
     write(in_tmp / "q.csv", "image,label", "b.png,cat", f"{image},cat", f"c.png{image},cat")
     ended = merge()
     assert ended.code == 3
-    assert "q.csv, line 3: image" in ended.stderr
+    assert f"q.csv, line 3: image '{image}'" in ended.stderr  # as it stands in the file
     assert said in ended.stderr
     assert not Path("labels.csv").exists()
 

@@ -118,3 +118,18 @@ def test_simulate_says_what_is_there_instead(in_tmp: Path) -> None:
     ended = dfal("simulate", "--images", "images", "--labels", "pool.csv", "--test", "test.csv", "--out", "o")
     assert ended.code == 3
     assert "016.jpg and 7 more: not under images (--images), but 016.png is there" in ended.stderr
+
+
+def test_train_and_simulate_count_all_images_that_are_not_there_at_once(in_tmp: Path) -> None:
+    draw_divided_folder(in_tmp)
+    for number in (1, 2, 17):  # two of the pool, one of the test
+        (in_tmp / "images" / f"{number:03d}.png").unlink()
+    shared = ("--images", "images", "--labels", "pool.csv", "--test", "test.csv")
+    trained = dfal("train", *shared, "--out", "m.safetensors", "--device", "cpu")
+    assert trained.code == 3
+    assert "pool.csv, line 3: image '001.png': no such file (3 images are not there: 001.png, 002.png, 017.png)" in (
+        trained.stderr
+    )
+    assert "restore them, or label them __skip__" in trained.stderr
+    simulated = dfal("simulate", *shared, "--out", "o")
+    assert (simulated.code, "pool.csv, line 3: 001.png and 2 more: not under" in simulated.stderr) == (3, True)

@@ -15,8 +15,8 @@ from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, Where
 from dfal_cli.tables import ImageNames, is_blank, one_row_per_image, place_of, read_queries
 
-ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
-r"""Beginnings of paths that lead nowhere under an image root: `C:\`, `\\server`, `https://`."""
+ELSEWHERE = re.compile(r"[A-Za-z]:|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
+r"""Beginnings of paths that lead nowhere under an image root: `C:`, `\\server`, `https://`."""
 
 
 def read_answers(

@@ -50,13 +50,13 @@ def class_problems(
     for row, label in new.items():
         other = alike.setdefault(folded(label), label)
         if is_meant_to_be_skip(label):
-            yield Problem(row, f"{shown(label)}: did you mean {SKIP!r}? It is spelt exactly so; {NAME_IT}")
+            yield Problem(row, f"{shown(label)}: did you mean {SKIP!r}? It is spelt exactly so; {NAME_IT}", label)
         elif other != label:
-            yield Problem(row, _differs(label, other, spelt_in))
+            yield Problem(row, _differs(label, other, spelt_in), label)
         elif means_no_answer(label):
-            yield Problem(row, _no_answer(label))
+            yield Problem(row, _no_answer(label), label)
         elif not allowed:
-            yield Problem(row, _not_allowed(label, known))
+            yield Problem(row, _not_allowed(label, known), label)
 
 
 def warn_of_look_alikes(new: "pd.Series[str]", known: set[str], reporter: Reporter) -> None:

@@ -165,13 +165,13 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
             f"{_place(unknown)}: label {shown(unknown.iloc[0][LABEL])}: the oracle ({_files(oracle)}) has no image of "
             f"that class; leave it out, or label it {SKIP}"
         )
-    for table in (oracle, test):
-        missing = table[~table[IMAGE].map(there.is_there)]
-        if len(missing):
-            hint = there.hint(missing.iloc[0][IMAGE])
-            raise DataError(
-                f"{_place(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images){hint}"
-            )
+    named = pd.concat([oracle, test], ignore_index=True)
+    missing = named[~named[IMAGE].map(there.is_there)]
+    if len(missing):
+        hint = there.hint(missing.iloc[0][IMAGE])
+        raise DataError(
+            f"{_place(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images){hint}"
+        )
 
 
 def _is_there(root: Path, image: str) -> bool:
