@@ -4,7 +4,16 @@ To add one: write a function `f(num_classes, input_shape)` in this package and g
 """
 
 from dfal_cli.models.initialise import seeded
-from dfal_cli.models.network import build_network, check_finite, check_name, fit_weights, is_known, outline, runs_code
+from dfal_cli.models.network import (
+    build_network,
+    check_finite,
+    check_name,
+    fit_weights,
+    has_pretrained,
+    is_known,
+    outline,
+    runs_code,
+)
 from dfal_cli.models.normalised import Network, Normalisation, Shape
 from dfal_cli.models.pooling import quick_pooling
 
@@ -16,6 +25,7 @@ __all__ = [
     "check_finite",
     "check_name",
     "fit_weights",
+    "has_pretrained",
     "is_known",
     "outline",
     "quick_pooling",

@@ -61,6 +61,11 @@ def is_known(architecture: str) -> bool:
     return architecture in OWN_NETWORKS or architecture in torchvision_networks.names()
 
 
+def has_pretrained(architecture: str) -> bool:
+    """Whether torchvision has weights for a network of this name."""
+    return architecture in torchvision_networks.names()
+
+
 def outline(architecture: str, num_classes: int, input_shape: Shape) -> dict[str, Tensor]:
     """The state dict of a network that dfal knows, as shapes and types only, at no cost.
 

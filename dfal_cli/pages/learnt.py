@@ -16,11 +16,10 @@ def who_did_not_learn(results: pd.DataFrame, measured_on: MeasuredOn) -> str:
     return f"the networks of {' and '.join(names)} did not learn"
 
 
-def why_not_learnt(measured_on: MeasuredOn) -> str:
+def why_not_learnt(measured_on: MeasuredOn, what_to_try: str) -> str:
     """What that means, and what to do about it."""
     share = percent(measured_on.largest / measured_on.images)
     return (
         f"at the end they are no better on the {measured_on.images:,} test images than always naming the largest class "
-        f"({share}). Check the labels, then give them more epochs (--epochs, --patience), more labels (--initial, "
-        "--budget), larger images (--image-size), another --lr or another --arch"
+        f"({share}). Check the labels, then try {what_to_try} (--initial, --budget)"
     )

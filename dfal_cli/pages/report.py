@@ -38,18 +38,20 @@ def write_report(
     timings: pd.DataFrame,
     settings: Mapping[str, str],
     measured_on: MeasuredOn | None = None,
+    what_to_try: str = "",
 ) -> None:
     """Write the page.
 
     results, timings: columns of results.csv and timings.csv, numbers as numbers. settings are shown as they are given.
-    measured_on: the test images, if they are known. Equal arguments give equal bytes.
+    measured_on: the test images, if they are known. what_to_try: where networks did not learn, in words.
+    Equal arguments give equal bytes.
     """
     trials = results["trial"].nunique()
     step = measured_on.step if measured_on else 0.0
     picture = base64.b64encode(curves_svg(results, step)).decode()
     write_page(
         path, "report.html.jinja", "dfal simulate", version=__version__, facts=_facts(results),
-        problem=_problem(results, measured_on), summary=_summary(results, step), caution=_caution(trials),
+        problem=_problem(results, measured_on, what_to_try), summary=_summary(results, step), caution=_caution(trials),
         explained=explained(comparison.strategies_of(results)), has_intervals=trials > 1,
         can_be_clear=trials >= FEWEST_TO_RESAMPLE, grid=_grid(measured_on),
         picture=f"data:image/svg+xml;base64,{picture}", tables=report_tables(results, timings, step), settings=settings,
@@ -66,10 +68,10 @@ def _facts(results: pd.DataFrame) -> str:
     )
 
 
-def _problem(results: pd.DataFrame, measured_on: MeasuredOn | None) -> str:
+def _problem(results: pd.DataFrame, measured_on: MeasuredOn | None, what_to_try: str) -> str:
     """What makes all the rest meaningless; "" if nothing does."""
     who = who_did_not_learn(results, measured_on) if measured_on else ""
-    return f"{who[0].upper()}{who[1:]}: {why_not_learnt(measured_on)}." if measured_on and who else ""
+    return f"{who[0].upper()}{who[1:]}: {why_not_learnt(measured_on, what_to_try)}." if measured_on and who else ""
 
 
 def _grid(measured_on: MeasuredOn | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from dfal_cli.architecture import DEFAULT_FOR_PHOTOS, LARGEST_SIDE_FOR_LENET5
 from dfal_cli.images import Probe, own_size
+from dfal_cli.remedies import SIDE_OF_PHOTOS
 
 
 class HowToTrain(NamedTuple):
@@ -26,9 +27,6 @@ PHOTOS = HowToTrain(patience=50, monitor="accuracy", augment="photo", validation
 The validation loss is lowest after a few epochs, when the network has learnt nothing: it grows sure of itself long
 before its accuracy is at its best.
 """
-
-SIDE_OF_PHOTOS = 64
-"""Of their input in pixels, where they have no size of their own: at 72 to 128 a ResNet-18 learnt next to nothing."""
 
 
 class OpenOptions(Protocol):

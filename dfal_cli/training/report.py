@@ -28,16 +28,14 @@ def show_metrics(metrics: Mapping[str, Any], classes: Sequence[str], reporter: R
             )
 
 
-def warn_unless_learnt(metrics: Mapping[str, Any], reporter: Reporter) -> None:
+def warn_unless_learnt(metrics: Mapping[str, Any], what_to_try: str, reporter: Reporter) -> None:
     """Say that a network has not been shown to have learnt, by which numbers, and what to do."""
     evidence = evidence_in(metrics)
     if evidence.figures is not None and not evidence.learnt:
         reporter.warn(
             "the network has not been shown to have learnt: "
             f"{accuracy_in_words(evidence.measured_on, evidence.figures)}, and always naming the largest class "
-            f"would be right on {100 * evidence.figures['largest_share']:.1f} %; "
-            "try pretrained weights (--pretrained, --weights), a smaller --image-size, more --patience, "
-            "--augment photo, or more labels"
+            f"would be right on {100 * evidence.figures['largest_share']:.1f} %; try {what_to_try}"
         )
     elif evidence.learnt is None:
         reporter.note("whether the network has learnt cannot be told: there are too few unseen images to measure it on")

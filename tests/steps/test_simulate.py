@@ -226,7 +226,7 @@ def test_networks_that_did_not_learn_are_said_first_of_all(tmp_path: Path) -> No
     assert ended.json["not_learnt"] == ["random"]
     (warning,) = ended.json["warnings"]
     assert warning.startswith("none of these networks learnt: at the end they are no better on the 32 test images")
-    assert "Check the labels" in warning
+    assert "Check the labels, then try more --epochs, more --patience, --augment photo, or more labels" in warning
     assert "In short None of these networks learnt:" in Page(root / "out" / "report.html").words
     again = simulate(root, "out", *once, "--json")
     assert (again.json["status"], again.json["warnings"]) == ("up to date", [warning])

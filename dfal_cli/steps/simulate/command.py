@@ -17,6 +17,7 @@ from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.path_options import check_paths, must_exist, must_lie_outside
 from dfal_cli.pool import say_what_is_skipped
 from dfal_cli.processes import Processes
+from dfal_cli.remedies import what_to_try
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.steps.simulate.contents import contents_of, keep_contents
@@ -83,8 +84,9 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
                 shape = _play(options, inputs, done, machine, checked, reporter)
             remove_images(options.out)
             tables = tables_of(in_order(inputs.runs, done))
+            remedies = what_to_try(shape, at_last_epoch=None, may_start_pretrained=False)
             settings = _settings(options, inputs, shape, machine)
-            outputs, new = write_all(options.out, tables, settings, inputs.measured_on)
+            outputs, new = write_all(options.out, tables, settings, inputs.measured_on, remedies)
             others = not_shown(options.out, inputs.runs)
     for trial in _beginning_otherwise(tables.results):
         reporter.warn(f"the runs of trial {trial} do not begin alike: another machine or version made some of them")
@@ -93,7 +95,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             f"{others} other {'runs are' if others > 1 else 'run is'} kept in {options.out / ROUNDS} and not shown"
         )
     counts = {"rounds": len(tables.results), "trials": options.trials, "oracle": len(inputs.oracle), **skipped}
-    summary, details = _found(as_numbers(tables.results), inputs.measured_on, reporter)
+    summary, details = _found(as_numbers(tables.results), inputs.measured_on, remedies, reporter)
     return Result(outputs, summary, counts, details) if new else up_to_date(outputs, counts, details)
 
 
@@ -109,7 +111,9 @@ def _check_places(options: SimulateOptions) -> None:
     must_lie_outside(options.out, options.images, "--out")
 
 
-def _found(results: pd.DataFrame, measured_on: MeasuredOn, reporter: Reporter) -> tuple[str, dict[str, Any]]:
+def _found(
+    results: pd.DataFrame, measured_on: MeasuredOn, remedies: str, reporter: Reporter
+) -> tuple[str, dict[str, Any]]:
     """What the networks came to, in a sentence and for JSON; those that did not learn are warned of."""
     means = {name: round(accuracy, 6) for name, accuracy in accuracy_at_end(results).items()}  # as results.csv has them
     said = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in means.items())
@@ -118,7 +122,7 @@ def _found(results: pd.DataFrame, measured_on: MeasuredOn, reporter: Reporter) -
     who = who_did_not_learn(results, measured_on)
     if not who:
         return summary, details
-    reporter.warn(f"{who}: {why_not_learnt(measured_on)}")
+    reporter.warn(f"{who}: {why_not_learnt(measured_on, remedies)}")
     return f"{who}; {summary}", details
 
 

@@ -126,7 +126,7 @@ def write_so_far(out: Path, tables: Tables) -> None:
 
 
 def write_all(
-    out: Path, tables: Tables, settings: Mapping[str, str], measured_on: MeasuredOn
+    out: Path, tables: Tables, settings: Mapping[str, str], measured_on: MeasuredOn, what_to_try: str
 ) -> tuple[list[Path], bool]:
     """Write tables, curves and report, unless they are there; return their paths, and whether anything was written."""
     outputs = [out / name for name in OUTPUTS]
@@ -136,7 +136,8 @@ def write_all(
     write_so_far(out, tables)
     results, timings = map(as_numbers, tables)
     write_curves(out / CURVES, results, measured_on.step)
-    write_report(out / REPORT, results, timings, settings, measured_on)  # last: its presence says that all is there
+    # The report is last: its presence says that all is there.
+    write_report(out / REPORT, results, timings, settings, measured_on, what_to_try)
     return outputs, True
 
 

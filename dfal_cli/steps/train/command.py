@@ -15,8 +15,9 @@ from dfal_cli.errors import UsageError
 from dfal_cli.files import locked
 from dfal_cli.fingerprints import fingerprint, settings_of, sha256_if_there
 from dfal_cli.images import ImageSource, are_flat, flat_in_words, opened
-from dfal_cli.models import Network
+from dfal_cli.models import Network, has_pretrained
 from dfal_cli.pool import names_of
+from dfal_cli.remedies import what_to_try
 from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import LABEL
 from dfal_cli.steps.train.options import PATHS, WITHOUT_EFFECT, TrainOptions, check
@@ -65,7 +66,7 @@ def train(
             there = _already_there(options.out, shaped_by)
             state.remove()
             if judged and "learnt" in there.details:  # older checkpoints do not tell
-                warn_unless_learnt(there.details, reporter)
+                warn_unless_learnt(there.details, _remedies(options, settled, there.details), reporter)
             return there
         warn_of_copies(sets, pictures, reporter)
         seeds = _seeds(options)
@@ -83,9 +84,19 @@ def train(
         state.remove()
     show_metrics(metrics, sets.classes, reporter)
     if judged:
-        warn_unless_learnt(metrics, reporter)
+        warn_unless_learnt(metrics, _remedies(options, settled, metrics), reporter)
     details = {**metrics, "classes": sets.classes, "history": _history(trained)}
     return Result([options.out], summary_of(metrics), counts, details)
+
+
+def _remedies(options: TrainOptions, settled: Settled, metrics: Mapping[str, Any]) -> str:
+    """What to try if the network has not learnt."""
+    from_scratch = not (options.init or options.weights or options.pretrained)
+    return what_to_try(
+        settled.input_format.shape,
+        at_last_epoch=metrics["epoch"] == options.epochs,
+        may_start_pretrained=from_scratch and has_pretrained(settled.architecture),
+    )
 
 
 def _hashes(options: TrainOptions) -> dict[str, list[str]]:
