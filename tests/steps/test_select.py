@@ -101,6 +101,12 @@ def test_what_is_labelled_or_excluded_is_not_asked_about(house: Path) -> None:
     assert sorted(rows("r.csv")["image"]) == ["001.png", "003.png", "005.png", "006.png", "007.png"]
 
 
+def test_images_that_were_left_out_before_scoring_are_counted_as_excluded_too(house: Path) -> None:
+    write(house / "test.csv", "image", "006.png", "007.png", "000.png")  # the first two have no scores
+    ended = select("--exclude", "test.csv", "--count", 2)
+    assert "2 queries from a pool of 5 (3 excluded)" in ended.stderr
+
+
 def test_an_empty_pool_is_bad_data(house: Path) -> None:
     for ended in (select("--count", 1, "--exclude", "oracle.csv"), first("--count", 1, "--labels", "oracle.csv")):
         assert ended.code == 3
@@ -114,6 +120,7 @@ def test_the_same_command_again_is_up_to_date_also_when_some_are_answered(house:
     text = answer("q.csv", *labels)
     ended = select("--count", 3, "--json")
     assert (ended.code, ended.json["status"]) == (0, "up to date")
+    assert (ended.json["counts"]["pool"], ended.json["counts"]["queries"], ended.json["strategy"]) == (6, 3, "dfal")
     assert Path("q.csv").read_text() == text
 
 

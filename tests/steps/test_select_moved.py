@@ -69,7 +69,7 @@ def test_names_that_match_nothing_scored_or_there_are_counted_and_refused_if_tha
     write(house / "t.csv", "image,label", "002.png,dark", "007.png,dark", "images/003.png,dark")  # 007 is not scored
     ended = select("--count", 2, option, "t.csv", "--json")
     assert rows()["image"].tolist() == ["004.png", "003.png"]
-    assert ended.json["counts"][{"--labels": "labelled", "--exclude": "excluded"}[option]] == 1
+    assert ended.json["counts"][{"--labels": "labelled", "--exclude": "excluded"}[option]] == 2
     (warning,) = ended.json["warnings"]
     assert "1 of 3 images in t.csv are not under" in warning
     assert "the first: images/003.png, but 003.png is there (line 4)" in warning

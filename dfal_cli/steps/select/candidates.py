@@ -20,7 +20,6 @@ from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool, Strategy, pick_queries
 from dfal_cli.tables import (
     ImageNames,
-    Matching,
     ScoresFile,
     belong_together,
     labelled_rows,
@@ -96,18 +95,20 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
             f"{root}: no such folder, so images that are gone may be asked about; "
             f"--images names the image root of {scores}"
         )
-    taken = find_taken(options.labels, options.exclude, _matching(root, source, table, reporter))
+    names = _names(root, source, table)
+    taken = find_taken(options.labels, options.exclude, names.matched(reporter.warn) if source else names.renamed)
+    # Most of what is taken was so before scoring: what counts is whether the names in the tables are those of images.
+    counts = taken.counts(filter(names.is_there, taken.settled | taken.excluded))
     is_taken = table[IMAGE].isin(taken.settled | taken.excluded)
     left = table[~is_taken].reset_index(drop=True)
     if left.empty:
         problem = f"{scores}: no image is left to ask about: all are labelled or excluded"
-        raise EmptyPoolError(problem, taken.counts(table[IMAGE]))
+        raise EmptyPoolError(problem, counts)
     pool = Pool(left)
     if STRATEGIES[options.strategy].labelled:
         pool = Pool(left, _labelled_embeddings(scores, table, is_taken, taken.labels, reporter))
     made_from, told = metadata.get("made_from") or sha256_of(scores), metadata | {"follow_links": follow_links}
-    counts, is_there = taken.counts(table[IMAGE]), _looker(source)
-    return Candidates(pool, counts, root, is_there, told, made_from, _certain(scored))
+    return Candidates(pool, counts, root, _looker(source), told, made_from, _certain(scored))
 
 
 def _looker(source: ImageSource | None) -> Callable[[str], bool]:
@@ -135,15 +136,14 @@ def _read(options: SelectOptions, scores: Path, reporter: Reporter) -> ScoresFil
     return scored
 
 
-def _matching(root: Path, source: ImageSource | None, table: pd.DataFrame, reporter: Reporter) -> Matching:
-    """How names in tables are matched with the images that were scored, and those that lie beside them."""
+def _names(root: Path, source: ImageSource | None, table: pd.DataFrame) -> ImageNames:
+    """The names of the images that were scored, and of those that lie beside them."""
     scored = frozenset(table[IMAGE])
     if source is None:
-        return ImageNames(root, scored.__contains__, lambda: scored).renamed
-    names = ImageNames(
+        return ImageNames(root, scored.__contains__, lambda: scored)
+    return ImageNames(
         root, lambda image: image in scored or source.is_there(image), lambda: scored.union(source.listing().images)
     )
-    return names.matched(reporter.warn)
 
 
 def _labelled_embeddings(

@@ -51,14 +51,15 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
             write_list(options.out, queries, state)
         keep_what_it_asks(options.out, shaped_by)
     outputs = [options.out, *([options.preview] if options.preview else []), *([] if pseudo is None else [guesses])]
-    if not has_changed:
-        return up_to_date(outputs)
     counts = {
         "pool": len(pool), **candidates.counts, "queries": len(queries),
         "without_twin": int((queries[TWIN] == "").sum()), "gone": len(candidates.pool.scores) - len(pool),
         **({} if pseudo is None else {"pseudo_labels": len(pseudo)}),
     }  # fmt: skip
-    return Result(outputs, _summary(options, queries, picked, counts), counts, {"strategy": options.strategy})
+    details = {"strategy": options.strategy}
+    if not has_changed:
+        return up_to_date(outputs, counts, details)
+    return Result(outputs, _summary(options, queries, picked, counts), counts, details)
 
 
 def _as_queries(options: SelectOptions, picked: pd.DataFrame) -> pd.DataFrame:
