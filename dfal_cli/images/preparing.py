@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfal_cli.console import Reporter
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, shown
 from dfal_cli.files import atomic_output
 from dfal_cli.images.decode import InputFormat, Probe, probe_and_decode, probe_image, read_picture
 from dfal_cli.images.folder import inside
@@ -38,7 +38,7 @@ class UnreadableImagesError(DataError):
     def __init__(self, unreadable: Sequence[tuple[str, str]]) -> None:
         """unreadable: each image and the reason, at least one."""
         image, reason = unreadable[0]
-        super().__init__(f"{image!r} cannot be read: {reason} ({len(unreadable)} in all)")
+        super().__init__(f"{shown(image)} cannot be read: {reason} ({len(unreadable)} in all)")
         self.unreadable = list(unreadable)
 
 

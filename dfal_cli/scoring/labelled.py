@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dfal_cli.errors import shown
 from dfal_cli.measures import Measuring
 from dfal_cli.schemas import EMBEDDING
 from dfal_cli.scoring.parts import Section, joined
@@ -24,9 +25,8 @@ def embed_labelled(
     )
     if unreadable:
         image, reason = unreadable[0]
-        scorer.reporter.warn(
-            f"{len(unreadable)} labelled images cannot be read and have no embedding (the first: {image!r}: {reason})"
-        )
+        first = f"the first: {shown(image)}: {reason}"
+        scorer.reporter.warn(f"{len(unreadable)} labelled images cannot be read and have no embedding ({first})")
     found = joined(list(section.blocks())) if len(rows) else embedding.of_nothing()
     return rows.images, found[EMBEDDING]
 

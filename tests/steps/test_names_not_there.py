@@ -133,3 +133,4 @@ def test_train_and_simulate_count_all_images_that_are_not_there_at_once(in_tmp: 
     assert "restore them, or label them __skip__" in trained.stderr
     simulated = dfal("simulate", *shared, "--out", "o")
     assert (simulated.code, "pool.csv, line 3: 001.png and 2 more: not under" in simulated.stderr) == (3, True)
+    assert "restore them, or label them __skip__" in simulated.stderr

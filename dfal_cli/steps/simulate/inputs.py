@@ -168,7 +168,8 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
     named = pd.concat([oracle, test], ignore_index=True)
     missing = named[~named[IMAGE].map(there.is_there)]
     if len(missing):
-        hint = there.hint(missing.iloc[0][IMAGE])
+        them = "them" if len(missing) > 1 else "it"
+        hint = there.hint(missing.iloc[0][IMAGE]) or f"; restore {them}, or label {them} {SKIP}"
         raise DataError(
             f"{_place(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images){hint}"
         )
