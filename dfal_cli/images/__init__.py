@@ -4,7 +4,7 @@ from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import InputFormat, Picture, Probe, Shape, decode_image, probe_image
 from dfal_cli.images.flat import are_flat, flat_in_words
 from dfal_cli.images.folder import Listing, Skipped, inside, list_images
-from dfal_cli.images.opening import ImageError
+from dfal_cli.images.opening import ImageError, MissingImageError
 from dfal_cli.images.prepared import PreparedImages, prepare
 from dfal_cli.images.preparing import UnreadableImagesError
 from dfal_cli.images.shape import common_shape, own_size
@@ -22,6 +22,7 @@ __all__ = [
     "InputFormat",
     "Largest",
     "Listing",
+    "MissingImageError",
     "Picture",
     "PreparedImages",
     "Probe",

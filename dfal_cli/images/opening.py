@@ -57,6 +57,10 @@ class ImageError(Exception):
     """An image cannot be read; the message is the reason, without its path."""
 
 
+class MissingImageError(ImageError):
+    """There is no such file."""
+
+
 class _Unmapped(io.FileIO):
     """A file that tells nobody its number: libtiff maps one that does, and whoever cuts it short kills the process."""
 
@@ -86,7 +90,7 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
     except (ImageError, TryAgainError):
         raise
     except FileNotFoundError:
-        raise ImageError("no such file") from None
+        raise MissingImageError("no such file") from None
     except UnidentifiedImageError:
         raise ImageError(not_readable(path)) from None
     except Image.DecompressionBombError:

@@ -18,6 +18,7 @@ from dfal_cli.images import (
     ImageError,
     ImageSource,
     InputFormat,
+    MissingImageError,
     Probe,
     Shape,
     common_shape,
@@ -136,18 +137,26 @@ def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[st
 def check_all_there(images: ImageSource, tables: Iterable[pd.DataFrame]) -> None:
     """Raises DataError if images of the tables are not there: it counts all, for whoever deleted five to mend."""
     named = pd.concat(list(tables), ignore_index=True)
-    missing = named[[not images.is_there(image) for image in named[IMAGE]]]
+    missing = named[[_is_missing(images, image) for image in named[IMAGE]]]
     if missing.empty:
         return
-    try:
-        images.probe(missing.iloc[0][IMAGE])
-        reason = "no such file"  # it has come meanwhile
-    except ImageError as error:
-        reason = str(error)
-    them = "it"
+    reason, them = "no such file", "it"
     if len(missing) > 1:
         reason, them = f"{reason} ({len(missing)} images are not there: {listed(missing[IMAGE])})", "them"
     raise _unreadable(images, missing.iloc[0], reason, f"restore {them}, or label {them} {SKIP}")
+
+
+def _is_missing(images: ImageSource, image: str) -> bool:
+    """Not so if it is only out of reach, which is said of it when it is read."""
+    if images.is_there(image):
+        return False
+    try:
+        images.probe(image)
+    except MissingImageError:
+        return True
+    except ImageError:
+        pass
+    return False
 
 
 def look_at(images: ImageSource, table: pd.DataFrame, reporter: Reporter) -> dict[str, Probe]:

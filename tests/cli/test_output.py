@@ -25,7 +25,7 @@ from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.select import SelectOptions
 from dfal_cli.steps.simulate import SimulateOptions
 from dfal_cli.steps.train import TrainOptions
-from tests.conftest import dfal, dfal_process, write
+from tests.conftest import Ended, dfal, dfal_process, write
 
 COMMANDS = ("train", "score", "select", "merge", "simulate")
 PAIRS = [
@@ -164,6 +164,13 @@ def test_help_puts_no_type_behind_a_flag(command: str, monkeypatch: pytest.Monke
     assert "bool" not in shown.lower()
 
 
+def from_bash(option: str, **settings: Any) -> Ended:
+    """The program as somebody's shell calls it: it looks which one that is."""
+    shell = ["bash", "-c", f"{sys.executable} -m dfal_cli {option}; exit $?"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False, **settings)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
 def test_completion_completes_commands_and_options(in_tmp: Path) -> None:
     def completed(typed: str) -> list[str]:
         asked = {"_DFAL_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
@@ -171,7 +178,7 @@ def test_completion_completes_commands_and_options(in_tmp: Path) -> None:
 
     assert completed("dfal si") == ["simulate"]
     assert completed("dfal select --prev") == ["--preview"]
-    installed = dfal_process("--show-completion", "bash")
+    installed = from_bash("--show-completion")
     assert "_DFAL_COMPLETE=complete_bash" in installed.stdout
 
 
@@ -214,6 +221,6 @@ def test_what_cannot_be_printed_is_said_without_a_traceback(arguments: list[str]
 
 def test_completion_that_cannot_be_installed_is_said_without_a_traceback(in_tmp: Path) -> None:
     write(in_tmp / "home")
-    ended = dfal_process("--install-completion", "bash", env={**os.environ, "HOME": str(in_tmp / "home")})
+    ended = from_bash("--install-completion", env={**os.environ, "HOME": str(in_tmp / "home")})
     assert (ended.code, ended.stdout) == (2, "")
     assert "Traceback" not in ended.stderr

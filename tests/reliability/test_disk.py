@@ -235,7 +235,7 @@ def test_whatever_becomes_of_the_streams_the_output_stands(house: Path, streams:
     assert "Traceback" not in stderr
     assert len(stderr.splitlines()) <= 2
     assert len(Path("small/q.csv").read_text().splitlines()) == 6
-    assert names(Path("small")) == {"q.csv"}
+    assert names(Path("small")) == {"q.csv", "q.csv.meta.json"}
 
 
 @pytest.mark.slow

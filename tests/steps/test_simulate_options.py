@@ -17,12 +17,15 @@ from tests.conftest import dfal, draw_divided_folder
 TRAINING: dict[str, Any] = {
     "arch": "lenet5", "image_size": 20, "grey": False, "epochs": 2, "patience": 1, "monitor": "accuracy",
     "restarts": 2, "batch_size": 4, "lr": 0.01, "validation_fraction": 0.3, "augment": "flip", "workers": 0,
+    "white": 255.0,
 }  # fmt: skip
 MARGIN: dict[str, Any] = {
     "candidates": 9, "classes": 2, "max_iterations": 7, "overshoot": 0.05, "clip": True, "workers": 0,
 }  # fmt: skip
 
-OF_THE_ROUND = {"images", "labels", "test", "out", "seed", "device", "force", "wait"}
+OF_THE_ROUND = {
+    "images", "labels", "labels_from_folders", "follow_links", "test", "out", "seed", "device", "force", "wait",
+}  # fmt: skip
 """Not as told: each round has its own, or they are of the whole simulation."""
 
 
@@ -42,9 +45,9 @@ def test_each_option_reaches_the_training_and_the_margins_of_a_round(
     reached: dict[str, Any] = {}
 
     def noting(step: Callable[..., Result]) -> Callable[..., Result]:
-        def noted(options: Any, *further: Any) -> Result:
+        def noted(options: Any, *further: Any, **settings: Any) -> Result:
             reached[step.__name__] = options
-            return step(options, *further)
+            return step(options, *further, **settings)
 
         return noted
 

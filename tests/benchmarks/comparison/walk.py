@@ -11,7 +11,7 @@ import torch
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.console import Silent
 from dfal_cli.device import FittingBatches
-from dfal_cli.images import Decoded
+from dfal_cli.images import NONE_WIDE, Decoded
 from dfal_cli.models import quick_pooling
 from dfal_cli.schemas import SKIPPED
 from dfal_cli.scoring.nearest import settle_order, walk_nearest
@@ -66,7 +66,7 @@ def _scorer(trained: Trained, names: Sequence[str], device: torch.device) -> Sco
     def stream(images: Sequence[str]) -> Iterator[Decoded]:
         for start in range(0, len(images), trained.batch):
             part = list(images[start : start + trained.batch])
-            yield Decoded(part, trained.pool[np.array([place[name] for name in part])], [])
+            yield Decoded(part, trained.pool[np.array([place[name] for name in part])], [], NONE_WIDE)
 
     shape: tuple[int, int, int] = tuple(trained.pool.shape[1:])
     network = LoadedNetwork(trained.model, trained.classes, shape, device, {}, sha256="")
