@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, EmptyPoolError, listed, shown
-from dfal_cli.images import ImageSource, Listing, Skipped
+from dfal_cli.images import ImageError, ImageSource, Listing, MissingImageError, Skipped
 from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
 from dfal_cli.tables import ImageNames, Matching, labelled_rows, read_excluded, read_labels_files, settled_images
@@ -90,8 +90,23 @@ def names_of(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
     """The names of the images; those that have been `listed` need not be looked for."""
     known = frozenset(listed)
     return ImageNames(
-        images.root, lambda image: image in known or images.is_there(image), lambda: known or images.listing().images
+        images.root,
+        lambda image: image in known or not _is_missing(images, image),
+        lambda: known or images.listing().images,
     )
+
+
+def _is_missing(images: ImageSource, image: str) -> bool:
+    """Not so if it is only out of reach, which is said of it when it is read."""
+    if images.is_there(image):
+        return False
+    try:
+        images.probe(image)
+    except MissingImageError:
+        return True
+    except ImageError:
+        pass
+    return False
 
 
 def say_what_is_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Labelled images and their twins, in memory, ready to train on."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,20 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dfal_cli.class_names import unfit_class
 from dfal_cli.console import Reporter
 from dfal_cli.device import on_device
-from dfal_cli.errors import DataError, UsageError, listed, shown
+from dfal_cli.errors import DataError, shown
 from dfal_cli.images import (
     NONE_WIDE,
-    ImageError,
     ImageSource,
     InputFormat,
-    MissingImageError,
-    Probe,
     Shape,
-    common_shape,
-    common_white,
     scale_warnings,
 )
 from dfal_cli.pool import names_of
@@ -32,19 +26,8 @@ from dfal_cli.twins import MisfitTwinError, TwinError, read_twin
 
 DECODED_AT_ONCE = 64
 
-ONE_PIXEL = InputFormat((1, 1, 1))
-"""Of images of which only the largest value is wanted: a cache that keeps it keeps next to nothing else."""
-
 READY_BYTES = 10**9
 """Examples that take no more than that as floats are kept ready on the device."""
-
-
-class InputTold(NamedTuple):
-    """What the options say of the input; None of what is to be as the images are."""
-
-    image_size: int | None
-    grey: bool | None
-    white: float | None
 
 
 class Ready(NamedTuple):
@@ -115,72 +98,6 @@ class Examples(NamedTuple):
         )
 
 
-def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[str, ...]:
-    """The class names: those `named`, or those of the table of labelled rows, sorted.
-
-    Raises UsageError: a name that no label can have. DataError: fewer than two, or a label that is not among them.
-    """
-    if named is None:
-        classes = tuple(sorted(set(table[LABEL])))
-    else:
-        classes = tuple(dict.fromkeys(named))
-        problem = unfit_class(classes)
-        if problem is not None:
-            raise UsageError(f"--class-names: {problem}")
-        check_labels(table, classes)
-    if len(classes) < 2:
-        only = f"only {shown(classes[0])}" if classes else "none"
-        raise DataError(f"a classifier needs at least two classes, and the labels hold {only}; label more images")
-    return classes
-
-
-def check_all_there(images: ImageSource, tables: Iterable[pd.DataFrame]) -> None:
-    """Raises DataError if images of the tables are not there: it counts all, for whoever deleted five to mend."""
-    named = pd.concat(list(tables), ignore_index=True)
-    missing = named[[_is_missing(images, image) for image in named[IMAGE]]]
-    if missing.empty:
-        return
-    reason, them = "no such file", "it"
-    if len(missing) > 1:
-        reason, them = f"{reason} ({len(missing)} images are not there: {listed(missing[IMAGE])})", "them"
-    raise _unreadable(images, missing.iloc[0], reason, f"restore {them}, or label {them} {SKIP}")
-
-
-def _is_missing(images: ImageSource, image: str) -> bool:
-    """Not so if it is only out of reach, which is said of it when it is read."""
-    if images.is_there(image):
-        return False
-    try:
-        images.probe(image)
-    except MissingImageError:
-        return True
-    except ImageError:
-        pass
-    return False
-
-
-def look_at(images: ImageSource, table: pd.DataFrame, reporter: Reporter) -> dict[str, Probe]:
-    """What the headers of the images tell. Raises DataError if one cannot be read."""
-    with reporter.progress("looking at", len(table), "images") as progress:
-        return {row[IMAGE]: _probe(images, row) for row in progress.over(table.to_dict("records"))}
-
-
-def settle_input_format(
-    images: ImageSource, probes: Mapping[str, Probe], told: InputTold, workers: int | None, reporter: Reporter
-) -> InputFormat:
-    """How images become the network's input: as told, or as the labelled images are."""
-    shape = common_shape(probes.values(), told.image_size, told.grey, reporter.warn)
-    wide = [image for image, probe in probes.items() if probe.wide]
-    if told.white is not None or not wide:
-        return InputFormat(shape, told.white)
-    with reporter.progress("finding white", len(wide), "images") as progress:
-        largest = [NONE_WIDE]
-        for batch in images.batches(wide, ONE_PIXEL, DECODED_AT_ONCE, workers):
-            largest.append(batch.largest)
-            progress.advance(len(batch.images) + len(batch.unreadable))
-    return InputFormat(shape, common_white(np.concatenate(largest)))
-
-
 def load_examples(
     images: ImageSource,
     table: pd.DataFrame,
@@ -204,7 +121,7 @@ def load_examples(
         for batch in images.batches(list(table[IMAGE]), input_format, DECODED_AT_ONCE, workers):
             if batch.unreadable:
                 image, reason = batch.unreadable[0]
-                raise _unreadable(images, table[table[IMAGE] == image].iloc[0], reason)
+                raise unreadable_row(images, table[table[IMAGE] == image].iloc[0], reason)
             pixels[done : done + len(batch.images)] = batch.pixels
             done += len(batch.images)
             largest.append(batch.largest)
@@ -236,30 +153,15 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
     return twins, twin_of
 
 
-def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
-    try:
-        return images.probe(row[IMAGE])
-    except ImageError as error:
-        raise _unreadable(images, row, str(error)) from None
-
-
-def _unreadable(
+def unreadable_row(
     images: ImageSource,
     row: "dict[Any, str] | pd.Series[str]",
     reason: str,
     remedy: str = f"mend it, or label it {SKIP}",
 ) -> DataError:
+    """The error that a labelled image cannot be used, with its place in the labels file."""
     place = place_of(Path(row["file"]), row["row"])
     hint = "" if images.is_there(row[IMAGE]) else names_of(images).hint(row[IMAGE])
     if hint:
         remedy = f"name images by their paths under {images.root}"
     return DataError(f"{place}: image {shown(row[IMAGE])}: {reason}{hint}; {remedy}")
-
-
-def check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
-    """Raises DataError if a row has a label that is not among the classes that were named."""
-    strangers = table[~table[LABEL].isin(classes)]
-    if len(strangers):
-        row = strangers.iloc[0]
-        place = place_of(Path(row["file"]), row["row"])
-        raise DataError(f"{place}: label {shown(row[LABEL])} is not among --class-names: {listed(classes)}")

@@ -1,6 +1,6 @@
 """What a training is told: the images to train on, to stop by and to test on, with their labels, and pseudo-labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,18 +11,18 @@ from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, listed
 from dfal_cli.fingerprints import digest_of_many, sha256_if_there
 from dfal_cli.images import ImageSource
-from dfal_cli.pool import say_what_is_not_read
-from dfal_cli.schemas import IMAGE, LABEL, TWIN
+from dfal_cli.pool import names_of, say_what_is_not_read
+from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.tables import (
-    Matching,
-    as_written,
+    ImageNames,
     labelled_rows,
     labels_from_folders,
     read_labels_files,
     read_pseudo_labels,
     settled_images,
 )
-from dfal_cli.training.examples import check_labels, settle_classes
+from dfal_cli.training.classes import check_labels, settle_classes
+from dfal_cli.training.examples import unreadable_row
 
 
 class LabelSets(NamedTuple):
@@ -72,20 +72,25 @@ def read_label_sets(
     pseudo_labels: Sequence[Path],
     class_names: Sequence[str] | None,
     reporter: Reporter,
-    matching: Matching = as_written,
+    names: ImageNames,
     of_folders: pd.DataFrame | None = None,
 ) -> LabelSets:
     """Read the files and settle the classes: those of the labels to train on, unless they are named.
 
     of_folders: what to train on in place of `labels`, except for what is measured on.
+    Images to train on that are not there are left out with a warning; a test or validation set keeps all its rows.
 
     Raises UsageError if a file does not exist, DataError if one is not what it should be or has no label.
     """
     files = {"labels": labels, "validation": validation, "test": test}
-    told = {name: read_labels_files(paths, matching) for name, paths in files.items()}
+    matched = names.matched(lambda missing: reporter.warn(f"{missing}; they do not train"))
+    told = {
+        name: read_labels_files(paths, matched if name == "labels" else names.renamed) for name, paths in files.items()
+    }
     if of_folders is not None:
         told["labels"] = _without_measured(of_folders, told, reporter)
     tables = {name: labelled_rows(table) for name, table in told.items()}
+    tables["labels"] = _of_images_there(tables["labels"], names)
     if tables["labels"].empty:
         raise DataError(f"{labels[0]}: no image has a label yet; `dfal select --strategy random` starts a list")
     for name in ("validation", "test"):
@@ -98,10 +103,22 @@ def read_label_sets(
     for name in ("validation", "test"):
         _see_to_strange_classes(tables[name], classes, name, reporter, are_all_named=class_names is not None)
     known = set[str]().union(*map(settled_images, told.values()))
-    guessed, left_out = read_pseudo_labels(pseudo_labels, classes, known, matching)
+    guessed, left_out = read_pseudo_labels(pseudo_labels, classes, known, matched)
     if left_out:
         reporter.note(f"{left_out} pseudo-labels are left out: their images are in --labels, --validation or --test")
-    return LabelSets(**tables, pseudo_labels=guessed, classes=classes)
+    return LabelSets(**tables, pseudo_labels=_of_images_there(guessed, names), classes=classes)
+
+
+def check_all_there(images: ImageSource, measured_on: Iterable[pd.DataFrame]) -> None:
+    """Raises DataError if images to measure on are not there: fewer of them would make another measurement."""
+    named = pd.concat(list(measured_on), ignore_index=True)
+    missing = named[~_are_there(named, names_of(images))]
+    if missing.empty:
+        return
+    reason, them = "no such file", "it"
+    if len(missing) > 1:
+        reason, them = f"{reason} ({len(missing)} images are not there: {listed(missing[IMAGE])})", "them"
+    raise unreadable_row(images, missing.iloc[0], reason, f"restore {them}, or label {them} {SKIP}")
 
 
 def folder_labels(images: ImageSource, reporter: Reporter) -> pd.DataFrame:
@@ -114,6 +131,14 @@ def folder_labels(images: ImageSource, reporter: Reporter) -> pd.DataFrame:
     if table.empty:
         raise DataError(f"{images.root}: holds no folder of images, so there are no classes (--labels-from-folders)")
     return table
+
+
+def _of_images_there(table: pd.DataFrame, names: ImageNames) -> pd.DataFrame:
+    return table[_are_there(table, names)].reset_index(drop=True)
+
+
+def _are_there(table: pd.DataFrame, names: ImageNames) -> "pd.Series[bool]":
+    return table[IMAGE].map(names.is_there).astype(bool)  # of an empty column it would be text
 
 
 def _without_measured(of_folders: pd.DataFrame, told: Mapping[str, pd.DataFrame], reporter: Reporter) -> pd.DataFrame:

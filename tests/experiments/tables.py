@@ -127,15 +127,17 @@ def patience_read_off(experiment: str, ways: dict[str, tuple[str, int]]) -> str:
     """Mean test accuracy of a training by setting, and how many trainings; a column for each monitor and patience."""
     epochs = pd.read_csv(HERE / experiment / "epochs.csv")
     rows = []
-    for (side, augment, split), trainings in epochs.groupby(["side", "augment", "split"], sort=False):
+    for (labels, side, augment, split), trainings in epochs.groupby(["labels", "side", "augment", "split"], sort=False):
         kept = [
             [_kept(training, *way) for _, training in trainings.groupby("trial")] if split != "none" else []
             for way in ways.values()
         ]
         last = trainings.dropna().groupby("trial")["test_accuracy"].last()
         shares = [f"{sum(each) / len(each):.3f}" if each else "" for each in [*kept, list(last)]]
-        rows.append([f"{side} pixels", str(augment), str(split), *shares, str(trainings["trial"].nunique())])
-    return markdown(["input", "augmentation", "validation split", *ways, "last epoch", "trials"], rows)
+        rows.append(
+            [str(labels), f"{side} pixels", str(augment), str(split), *shares, str(trainings["trial"].nunique())]
+        )
+    return markdown(["labels", "input", "augmentation", "validation split", *ways, "last epoch", "trials"], rows)
 
 
 def _kept(training: pd.DataFrame, monitor: str, patience: int) -> float:

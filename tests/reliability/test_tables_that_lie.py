@@ -7,10 +7,11 @@ import pytest
 
 from dfal_cli.console import Silent
 from dfal_cli.errors import DataError
-from dfal_cli.tables import read_csv, read_labels, read_labels_files
+from dfal_cli.tables import ImageNames, read_csv, read_labels, read_labels_files
 from dfal_cli.training.label_sets import read_label_sets
 from tests.conftest import Ended, dfal, draw_folder, write
 
+ALL_THERE = ImageNames(Path("images"), lambda image: True, tuple)
 MILLION = "x" * 1_000_000
 
 READ: dict[str, tuple[bytes, list[list[str]]]] = {
@@ -128,7 +129,7 @@ def test_classes_that_look_like_slips_are_warned_of_once_before_training(
 ) -> None:
     reporter = Silent()
     file = write(tmp_path / "l.csv", "image,label", *(f'{k}.png,"{label}"' for k, label in enumerate(labels)))
-    assert read_label_sets([file], [], [], [], None, reporter).classes == tuple(sorted(labels))
+    assert read_label_sets([file], [], [], [], None, reporter, ALL_THERE).classes == tuple(sorted(labels))
     assert len(reporter.warnings) == 1
     assert said in reporter.warnings[0]
 
@@ -136,14 +137,14 @@ def test_classes_that_look_like_slips_are_warned_of_once_before_training(
 def test_classes_that_somebody_has_named_are_not_warned_of(tmp_path: Path) -> None:
     reporter = Silent()
     file = write(tmp_path / "l.csv", "image,label", "a,cat", "b,Cat", "c,none")
-    read_label_sets([file], [], [], [], ("cat", "Cat", "none"), reporter)
+    read_label_sets([file], [], [], [], ("cat", "Cat", "none"), reporter, ALL_THERE)
     assert reporter.warnings == []
 
 
 def test_classes_that_merely_resemble_each_other_are_not_warned_of(tmp_path: Path) -> None:
     reporter = Silent()
     file = write(tmp_path / "l.csv", "image,label", "a,cat", "b,car", "c,1", "d,10", "e,sky")
-    read_label_sets([file], [], [], [], None, reporter)
+    read_label_sets([file], [], [], [], None, reporter, ALL_THERE)
     assert reporter.warnings == []
 
 

@@ -1,5 +1,6 @@
 """Every command that reads a table says which of its images are not there, and knows an image in either normal form."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -104,10 +105,10 @@ def test_train_takes_either_normal_form_and_says_what_is_there_instead(in_tmp: P
 
     assert train(pool.replace("000.png", NFC), "a.safetensors").code == 0
     ended = train(pool.replace("000.png", NFD).replace("001.png", "images/001.png"), "b.safetensors")
-    assert ended.code == 3
+    assert ended.code == 0
     assert (
-        "pool.csv, line 3: image 'images/001.png': no such file, but 001.png is there; name images by their"
-        in ended.stderr
+        "1 of 16 images in pool.csv are not under images; the first: images/001.png, but 001.png is there (line 3)"
+        in (ended.stderr)
     )
 
 
@@ -120,17 +121,41 @@ def test_simulate_says_what_is_there_instead(in_tmp: Path) -> None:
     assert "016.jpg and 7 more: not under images (--images), but 016.png is there" in ended.stderr
 
 
-def test_train_and_simulate_count_all_images_that_are_not_there_at_once(in_tmp: Path) -> None:
+def test_train_and_simulate_go_on_without_labelled_images_that_are_not_there(in_tmp: Path) -> None:
     draw_divided_folder(in_tmp)
-    for number in (1, 2, 17):  # two of the pool, one of the test
+    for number in (1, 2):
+        (in_tmp / "images" / f"{number:03d}.png").unlink()
+    shared = ("--images", "images", "--labels", "pool.csv", "--test", "test.csv", "--device", "cpu", "--epochs", 1)
+    trained = dfal("train", *shared, "--out", "m.safetensors", "--json")
+    assert (trained.code, json.loads(trained.stdout)["counts"]["labelled"]) == (0, 14)
+    missing = "2 of 16 images in pool.csv are not under images; the first: 001.png (line 3)"
+    assert f"{missing}; they do not train" in trained.stderr
+    playing = ("--initial", 10, "--count", 2, "--budget", 14, "--trials", 1, "--strategies", "random")
+    simulated = dfal("simulate", *shared, *playing, "--out", "o")
+    assert (simulated.code, missing in simulated.stderr) == (0, True)
+
+
+def test_train_and_simulate_count_all_test_images_that_are_not_there_at_once(in_tmp: Path) -> None:
+    draw_divided_folder(in_tmp)
+    for number in (17, 18, 19):
         (in_tmp / "images" / f"{number:03d}.png").unlink()
     shared = ("--images", "images", "--labels", "pool.csv", "--test", "test.csv")
     trained = dfal("train", *shared, "--out", "m.safetensors", "--device", "cpu")
     assert trained.code == 3
-    assert "pool.csv, line 3: image '001.png': no such file (3 images are not there: 001.png, 002.png, 017.png)" in (
+    assert "test.csv, line 3: image '017.png': no such file (3 images are not there: 017.png, 018.png, 019.png)" in (
         trained.stderr
     )
     assert "restore them, or label them __skip__" in trained.stderr
     simulated = dfal("simulate", *shared, "--out", "o")
-    assert (simulated.code, "pool.csv, line 3: 001.png and 2 more: not under" in simulated.stderr) == (3, True)
+    assert (simulated.code, "test.csv, line 3: 017.png and 2 more: not under" in simulated.stderr) == (3, True)
     assert "restore them, or label them __skip__" in simulated.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "simulate"])
+def test_labels_of_another_image_root_are_refused(in_tmp: Path, command: str) -> None:
+    draw_divided_folder(in_tmp)
+    pool = (in_tmp / "pool.csv").read_text()
+    (in_tmp / "pool.csv").write_text(pool.replace(".png", ".jpg"))
+    ended = dfal(command, "--images", "images", "--labels", "pool.csv", "--test", "test.csv", "--out", "o.safetensors")
+    assert ended.code == 3
+    assert "16 of 16 images in pool.csv are not under images; the first: 000.jpg, but 000.png is there" in ended.stderr

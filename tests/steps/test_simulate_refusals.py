@@ -64,7 +64,7 @@ def simulate(out: str, *arguments: object, **further: object) -> Ended:
         ("budget", 4, 2, "--budget 4: counts the 4 initial labels (--initial)"),
         ("initial", 16, 2, "--initial 16: the oracle (pool.csv) has 16 images"),
         ("labels", "empty.csv", 3, "no labels"),
-        ("labels", "elsewhere.csv", 3, "elsewhere.csv, line 18: none.png: not under images (--images)"),
+        ("test", "elsewhere.csv", 3, "elsewhere.csv, line 10: none.png: not under images (--images)"),
         ("labels", "one.csv", 3, "one.csv: the oracle has labels of one class only, 'dark'"),
         ("labels", "none.csv", 2, "none.csv: no such file (--labels)"),
         ("test", "none.csv", 2, "none.csv: no such file (--test)"),
@@ -91,7 +91,7 @@ def test_what_cannot_be_simulated_ends_with_a_reason_and_leaves_nothing(
 ) -> None:
     write(house / "empty.csv", "image,label", "000.png,")
     write(house / "circle.csv", *(house / "test.csv").read_text().splitlines()[:2], "023.png,circle")
-    write(house / "elsewhere.csv", *(house / "pool.csv").read_text().splitlines(), "none.png,dark")
+    write(house / "elsewhere.csv", *(house / "test.csv").read_text().splitlines(), "none.png,dark")
     write(house / "beyond.csv", "image,label", "none.png,dark")
     write(house / "one.csv", *(row for row in (house / "pool.csv").read_text().splitlines() if "light" not in row))
     further = {"budget": 20} if option == "initial" else {}

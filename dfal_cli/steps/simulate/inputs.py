@@ -40,7 +40,7 @@ class Inputs(NamedTuple):
     """What the oracle has too few images for; mostly "". """
     skipped: Skipped
     left_out: Sequence[str] = ()
-    """What of the folders has no class or cannot be read, in words."""
+    """What of the oracle is not there, has no class or cannot be read, in words."""
 
     @property
     def images(self) -> list[str]:
@@ -71,12 +71,14 @@ def read_inputs(options: SimulateOptions) -> Inputs:
     there = ImageNames(
         options.images, lambda image: image in known or _is_there(options.images, image), lambda: known
     )  # fmt: skip
-    oracle, test = (labelled_rows(read_labels_files(files, there.renamed)) for files in (options.labels, options.test))
     left_out: list[str] = []
+    oracle = labelled_rows(read_labels_files(options.labels, there.matched(left_out.append)))
+    oracle = oracle[oracle[IMAGE].map(there.is_there).astype(bool)].reset_index(drop=True)
+    test = labelled_rows(read_labels_files(options.test, there.renamed))
     if options.labels_from_folders:
         of_folders, classless = labels_from_folders(options.images, images)
         unread = f"{options.images}: {first_of(unreadable)}" if unreadable else ""
-        left_out = [said for said in (classless, unread) if said]
+        left_out += filter(None, (classless, unread))
         oracle = labelled_rows(of_folders[~_within(of_folders[IMAGE], test[IMAGE])])
     _check_tables(options, oracle, test, there)
     if options.initial >= len(oracle):
@@ -165,8 +167,7 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
             f"{_place(unknown)}: label {shown(unknown.iloc[0][LABEL])}: the oracle ({_files(oracle)}) has no image of "
             f"that class; leave it out, or label it {SKIP}"
         )
-    named = pd.concat([oracle, test], ignore_index=True)
-    missing = named[~named[IMAGE].map(there.is_there)]
+    missing = test[~test[IMAGE].map(there.is_there).astype(bool)]
     if len(missing):
         them = "them" if len(missing) > 1 else "it"
         hint = there.hint(missing.iloc[0][IMAGE]) or f"; restore {them}, or label {them} {SKIP}"

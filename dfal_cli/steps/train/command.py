@@ -23,9 +23,8 @@ from dfal_cli.schemas import LABEL
 from dfal_cli.steps.train.options import PATHS, WITHOUT_EFFECT, TrainOptions, check
 from dfal_cli.steps.train.settled import Settled, prepared_start, say_what_was_settled, settle
 from dfal_cli.training.copies import warn_of_copies
-from dfal_cli.training.examples import check_all_there
 from dfal_cli.training.fitting import Schedule, best_epoch
-from dfal_cli.training.label_sets import LabelSets, folder_labels, read_label_sets
+from dfal_cli.training.label_sets import LabelSets, check_all_there, folder_labels, read_label_sets
 from dfal_cli.training.loading import Loaded, load_all
 from dfal_cli.training.made_from import OTHERWISE, made_from
 from dfal_cli.training.metrics import metrics_of
@@ -54,9 +53,9 @@ def train(
         hashes = _hashes(options)
         sets = read_label_sets(
             options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
-            names_of(source).renamed, folder_labels(source, reporter) if options.labels_from_folders else None,
+            names_of(source), folder_labels(source, reporter) if options.labels_from_folders else None,
         )  # fmt: skip
-        check_all_there(source, sets.tables.values())
+        check_all_there(source, (sets.validation, sets.test))
         settled = settle(options, source, sets.labels, reporter)
         pictures = sets.pictures(source, reporter)
         shaped_by = _made_from(options, settled, sets.contents(pictures))

@@ -14,7 +14,7 @@ from dfal_cli.images import ImageSource, InputFormat
 from dfal_cli.models import Network
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.training.defaults import HowToTrain, as_suits, how_to_train
-from dfal_cli.training.examples import InputTold, look_at, settle_input_format
+from dfal_cli.training.input_format import InputTold, look_at, settle_input_format
 from dfal_cli.training.starting import (
     Origin,
     new_network,

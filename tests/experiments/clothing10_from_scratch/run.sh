@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The defaults for photographs from scratch: ResNet-18 on 100 labels of clothing10, by image size, augmentation and split.
+# The defaults for photographs from scratch: ResNet-18 on few labels of clothing10, by their number, image size, augmentation and split.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,4 +1,4 @@
-"""What a ResNet-18 from scratch makes of 100 labelled photos, by image size, augmentation and validation split.
+"""What a ResNet-18 from scratch makes of few labelled photos, by image size, augmentation and validation split.
 
     python tests/experiments/clothing10_from_scratch/train.py DATA OUT.csv
 
@@ -24,8 +24,7 @@ from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import Examples, load_examples
 from dfal_cli.training.fitting import Course, Epoch, Schedule, fit
 
-COLUMNS = ("side", "augment", "split", "trial", "epoch", "loss", "accuracy", "test_accuracy")
-LABELS = 100
+COLUMNS = ("labels", "side", "augment", "split", "trial", "epoch", "loss", "accuracy", "test_accuracy")
 EPOCHS = 60
 FRACTION = 0.2
 CPU = torch.device("cpu")
@@ -34,16 +33,20 @@ CPU = torch.device("cpu")
 class Setting(NamedTuple):
     """One training."""
 
+    labels: int
     side: int
     augment: str
     split: str
     trial: int
 
 
+TRIALS = (1, 2, 3)
 SETTINGS = [
-    *(Setting(64, augment, "stratified", trial) for augment in ("photo", "none") for trial in (1, 2, 3)),
-    *(Setting(side, "photo", "none", trial) for side in (64, 72) for trial in (1, 2, 3)),
-    *(Setting(side, "photo", "stratified", trial) for side in (72, 96, 128) for trial in (1, 2, 3)),
+    *(Setting(100, 64, augment, "stratified", trial) for augment in ("photo", "none") for trial in TRIALS),
+    *(Setting(100, side, "photo", "none", trial) for side in (64, 72) for trial in TRIALS),
+    *(Setting(100, side, "photo", "stratified", trial) for side in (72, 96, 128) for trial in TRIALS),
+    *(Setting(300, side, "photo", "stratified", trial) for side in (64, 96) for trial in TRIALS),
+    *(Setting(100, 224, "photo", "stratified", trial) for trial in TRIALS),
 ]
 
 
@@ -64,7 +67,7 @@ def main(data: Path, out: Path) -> None:
 
         for setting in SETTINGS:
             if tuple(setting) not in there:
-                labelled = train.sample(LABELS, random_state=setting.trial).reset_index(drop=True)
+                labelled = train.sample(setting.labels, random_state=setting.trial).reset_index(drop=True)
                 rows = trained(setting, load(labelled, setting.side), load(test, setting.side), len(classes))
                 write(out, [(*setting, *row) for row in rows])
 
