@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from dfal_cli.checkpoint_metadata import input_format_of, network_of, read_metadata
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import atomic_output
-from dfal_cli.fingerprints import canonical_json
 from dfal_cli.images import InputFormat
 from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, outline, runs_code, seeded
+from dfal_cli.models.metadata import input_format_of, network_of, read_metadata
 from dfal_cli.models.tensor_file import Claim, DamagedError, TensorFile, opened_tensors
-from dfal_cli.path_options import must_be_regular
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
+from dfal_cli.system.files import atomic_output
+from dfal_cli.system.fingerprints import canonical_json
+from dfal_cli.system.paths import must_be_regular
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dfal_cli.cli.simulate import simulate
 from dfal_cli.cli.streams import complain, make_sure_of_streams
 from dfal_cli.cli.train import train
 from dfal_cli.errors import Interrupted, UsageError
-from dfal_cli.signals import handled
+from dfal_cli.system.signals import handled
 
 # typer gives a name to this one of its usage errors only; the others share its parent.
 USAGE_ERROR = cast(type[Exception], typer.BadParameter.__base__)

@@ -6,8 +6,8 @@ from pathlib import Path
 import typer
 
 from dfal_cli import __version__
+from dfal_cli.cli.config import Key, read_config
 from dfal_cli.cli.streams import tell
-from dfal_cli.config import Key, read_config
 from dfal_cli.errors import UsageError
 
 

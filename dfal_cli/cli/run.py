@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 import typer
 
+from dfal_cli.cli.console import reporter
 from dfal_cli.cli.streams import as_json, complain, tell, tell_path
-from dfal_cli.console import Silent, reporter
 from dfal_cli.errors import MOMENTARY, DfalError, EmptyPoolError, Interrupted, TryAgainError, UsageError, undisguised
-from dfal_cli.result import Result
-from dfal_cli.signals import received
+from dfal_cli.steps.result import Result
+from dfal_cli.system.reporting import Silent
+from dfal_cli.system.signals import received
 
 Options = TypeVar("Options")
 

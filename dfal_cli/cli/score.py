@@ -117,7 +117,7 @@ def score(
 ) -> None:
     """Measure every image of the pool: its margin, confidence and entropy."""
     with running(context) as run:
-        from dfal_cli.presets import PRESETS
+        from dfal_cli.cli.presets import PRESETS
         from dfal_cli.steps.score import ScoreOptions, score
 
         run.apply_preset(PRESETS)

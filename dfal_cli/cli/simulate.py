@@ -136,7 +136,7 @@ def simulate(
 ) -> None:
     """Play whole rounds with an oracle file, to see what a strategy is worth before paying for labels."""
     with running(context) as run:
-        from dfal_cli.presets import PRESETS
+        from dfal_cli.cli.presets import PRESETS
         from dfal_cli.steps.simulate import SimulateOptions, simulate
 
         run.apply_preset(PRESETS)

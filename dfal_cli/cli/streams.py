@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from dfal_cli.console import RED, say
+from dfal_cli.cli.console import RED, say
 
 
 def make_sure_of_streams() -> None:

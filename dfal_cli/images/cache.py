@@ -19,15 +19,15 @@ from pathlib import Path
 
 import PIL
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import TryAgainError
-from dfal_cli.files import atomic_output
-from dfal_cli.fingerprints import stat_if_there
 from dfal_cli.images.decode import DECODING, InputFormat, Picture, Pixels, Shape
 from dfal_cli.images.room import bytes_of, clear_leftovers, make_folder, make_room, matching
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
-from dfal_cli.locks import Held, LocksUnknown, holding
+from dfal_cli.system.files import atomic_output
+from dfal_cli.system.fingerprints import stat_if_there
+from dfal_cli.system.locks import Held, LocksUnknown, holding
+from dfal_cli.system.reporting import Reporter
 
 SEGMENT_BYTES = 16_000_000
 """What is decoded but not yet in a segment is lost when a command is killed, and takes memory."""

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from dfal_cli.console import Reporter
-from dfal_cli.fingerprints import FileState, fingerprint, stat_if_there
 from dfal_cli.images.decode import DECODING, InputFormat, Pixels, Probe, Shape
 from dfal_cli.images.folder import Listing, Skipped
 from dfal_cli.images.preparing import Preparing
 from dfal_cli.images.stream import Decoded, read_batches, read_from_disk
 from dfal_cli.images.white import NONE_WIDE
-from dfal_cli.kept import read_json, write_json
+from dfal_cli.system.fingerprints import FileState, fingerprint, stat_if_there
+from dfal_cli.system.kept import read_json, write_json
+from dfal_cli.system.reporting import Reporter
 
 
 @dataclass(frozen=True)

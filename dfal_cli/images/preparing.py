@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, shown
-from dfal_cli.files import atomic_output
 from dfal_cli.images.decode import InputFormat, Probe, probe_and_decode, probe_image, read_picture
 from dfal_cli.images.folder import inside
 from dfal_cli.images.opening import ImageError
@@ -20,7 +18,9 @@ from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.stream import worker_count
 from dfal_cli.images.white import common_white, scale_warnings
-from dfal_cli.processes import Processes
+from dfal_cli.system.files import atomic_output
+from dfal_cli.system.processes import Processes
+from dfal_cli.system.reporting import Reporter
 
 KEPT_BYTES = 4 * 10**9
 """Of images that take more than that, none is kept: they are read from disk each time."""

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from dfal_cli.errors import UsageError
-from dfal_cli.files import remove_leftovers
 from dfal_cli.images.segments import SUFFIX
+from dfal_cli.system.files import remove_leftovers
 
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 

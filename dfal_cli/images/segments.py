@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.fingerprints import FileState
 from dfal_cli.images.decode import Picture, Pixels
+from dfal_cli.system.fingerprints import FileState
 
 SUFFIX = ".pixels"
 

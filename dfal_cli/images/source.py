@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
-from dfal_cli.files import is_file
-from dfal_cli.fingerprints import FileState, sha256_if_there, stat_if_there
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import InputFormat, Probe, probe_image
 from dfal_cli.images.folder import Listing, inside, is_text, list_images
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
-from dfal_cli.path_options import must_exist
+from dfal_cli.system.files import is_file
+from dfal_cli.system.fingerprints import FileState, sha256_if_there, stat_if_there
+from dfal_cli.system.paths import must_exist
+from dfal_cli.system.reporting import Reporter
 
 
 class ImageSource(Protocol):

@@ -12,7 +12,7 @@ from dfal_cli.images.decode import InputFormat, Picture, Pixels, read_picture
 from dfal_cli.images.folder import inside
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.white import Largest
-from dfal_cli.processes import cores
+from dfal_cli.system.processes import cores
 
 MOST_WORKERS = 8
 

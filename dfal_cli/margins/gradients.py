@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.forwards import is_as_made
+from dfal_cli.models.forwards import is_as_made
 
 
 @contextlib.contextmanager

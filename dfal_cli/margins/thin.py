@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.forwards import computed_by, is_as_made
+from dfal_cli.models.forwards import computed_by, is_as_made
 
 Pair = tuple[int, int]
 """Down and across."""

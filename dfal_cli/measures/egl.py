@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.func import vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dfal_cli.device import is_out_of_memory
 from dfal_cli.errors import UsageError
 from dfal_cli.measures.layers import UnsuitedError, squared_lengths, traced
 from dfal_cli.measures.measure import Compute, Settings, evaluating
 from dfal_cli.measures.stand_ins import standing_in
+from dfal_cli.system.device import is_out_of_memory
 
 Way = Callable[[nn.Module, Tensor], Tensor]
 """One of several that compute the same: images (B, C, H, W) -> (B,)."""

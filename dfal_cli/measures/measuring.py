@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from dfal_cli.device import FittingBatches
 from dfal_cli.measures.measure import Measure, Settings
+from dfal_cli.system.device import FittingBatches
 
 Values = npt.NDArray[np.float32]
 

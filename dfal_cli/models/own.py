@@ -13,9 +13,9 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.device import is_out_of_memory
 from dfal_cli.errors import DfalError, TryAgainError, UsageError
 from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
+from dfal_cli.system.device import is_out_of_memory
 
 
 class OwnNetwork(Network):

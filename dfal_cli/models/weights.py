@@ -16,7 +16,7 @@ from dfal_cli.models import torchvision_networks
 from dfal_cli.models.network import fitting
 from dfal_cli.models.normalised import Network
 from dfal_cli.models.tensor_file import DamagedError, opened_tensors
-from dfal_cli.path_options import must_be_regular
+from dfal_cli.system.paths import must_be_regular
 
 State = dict[str, Tensor]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from dfal_cli.comparison import BASELINE, baseline_of, mean_curves, ranked_strategies, strategies_of
-from dfal_cli.files import atomic_output
+from dfal_cli.statistics.comparison import BASELINE, baseline_of, mean_curves, ranked_strategies, strategies_of
+from dfal_cli.system.files import atomic_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

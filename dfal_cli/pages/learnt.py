@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from dfal_cli.comparison import MeasuredOn, not_learnt, strategies_of
 from dfal_cli.pages.report_tables import percent
+from dfal_cli.statistics.comparison import MeasuredOn, not_learnt, strategies_of
 
 
 def who_did_not_learn(results: pd.DataFrame, measured_on: MeasuredOn) -> str:

@@ -13,14 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from dfal_cli.comparison import BASELINE
 from dfal_cli.images import ImageError, InputFormat, Shape, common_white, decode_image, inside, probe_image
 from dfal_cli.images.decode import Pixels, read_picture
 from dfal_cli.pages.template import is_made_by, write_page
-from dfal_cli.relative import folder_of
 from dfal_cli.schemas import IMAGE, TWIN
+from dfal_cli.statistics.comparison import BASELINE
 from dfal_cli.strategies import STRATEGIES
-from dfal_cli.twins import TwinError, read_twin
+from dfal_cli.system.paths import folder_of
+from dfal_cli.tables.twins import TwinError, read_twin
 
 MARGIN = "margin"
 

@@ -8,10 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli import __version__, annotations, comparison
-from dfal_cli.annotations import Needed, Reached
-from dfal_cli.comparison import MeasuredOn
-from dfal_cli.intervals import FEWEST_TO_RESAMPLE
+from dfal_cli import __version__
 from dfal_cli.pages.curves import curves_svg
 from dfal_cli.pages.learnt import who_did_not_learn, why_not_learnt
 from dfal_cli.pages.report_tables import (
@@ -24,6 +21,10 @@ from dfal_cli.pages.report_tables import (
 )
 from dfal_cli.pages.template import write_page
 from dfal_cli.pages.what_ran import explained
+from dfal_cli.statistics import annotations, comparison
+from dfal_cli.statistics.annotations import Needed, Reached
+from dfal_cli.statistics.comparison import MeasuredOn
+from dfal_cli.statistics.intervals import FEWEST_TO_RESAMPLE
 
 ENOUGH_TRIALS = 6
 """Fewer have intervals so wide that the page says so."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfal_cli import annotations, comparison
-from dfal_cli.annotations import Needed, Ratio, Reached
-from dfal_cli.intervals import Interval, Values
+from dfal_cli.statistics import annotations, comparison
+from dfal_cli.statistics.annotations import Needed, Ratio, Reached
+from dfal_cli.statistics.intervals import Interval, Values
 
 COUNTS_SHOWN = 6
 """Annotation counts in the table of differences: more do not fit on a page."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import jinja2
 
-from dfal_cli.console import printable
-from dfal_cli.files import atomic_output
+from dfal_cli.system.files import atomic_output
+from dfal_cli.system.reporting import printable
 
 HEAD = 1024
 """Bytes of a page within which it says who made it."""

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.architecture import default_architecture
-from dfal_cli.fingerprints import settings_of
 from dfal_cli.images import Shape
-from dfal_cli.processes import cores
+from dfal_cli.models.architecture import default_architecture
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.system.fingerprints import settings_of
+from dfal_cli.system.processes import cores
 
 TOLD_OTHERWISE = ("out", "force", "wait", "workers", "image_size", "grey")
 ALL = ("candidates", "classes")

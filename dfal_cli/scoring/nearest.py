@@ -17,10 +17,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.progress import Progress
 from dfal_cli.schemas import SKIPPED
 from dfal_cli.scoring.rows import OUTCOMES, Places
 from dfal_cli.scoring.scored import Examining
+from dfal_cli.system.progress import Progress
 
 CHUNKS = (32, 1024)
 """Least and largest number of images between two looks at the threshold: half as many as are wanted. It is not the

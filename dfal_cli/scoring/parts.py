@@ -21,11 +21,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.device import BatchSizes, FittingBatches
 from dfal_cli.errors import DataError, Interrupted, TryAgainError, UsageError
-from dfal_cli.files import remove_leftovers
-from dfal_cli.fingerprints import canonical_json
-from dfal_cli.kept import read_checked, write_checked
+from dfal_cli.system.device import BatchSizes, FittingBatches
+from dfal_cli.system.files import remove_leftovers
+from dfal_cli.system.fingerprints import canonical_json
+from dfal_cli.system.kept import read_checked, write_checked
 
 Arrays = dict[str, npt.NDArray[Any]]
 """What has been found out in some batches, batch after batch along the first axis. No name may be HEADER."""

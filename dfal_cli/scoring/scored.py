@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from dfal_cli.images import NONE_WIDE, Largest
 from dfal_cli.measures import Measuring
-from dfal_cli.progress import Progress
 from dfal_cli.scoring.parts import Arrays, Section, joined, read_part
 from dfal_cli.scoring.rows import MEASURED, Places, Rows, no_margins
 from dfal_cli.scoring.scorer import Batch, Further, Scorer
+from dfal_cli.system.progress import Progress
 from dfal_cli.tables import scores_table
 
 ROWS_AT_ONCE = 2**14

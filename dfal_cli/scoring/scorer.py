@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.console import Reporter
-from dfal_cli.device import FittingBatches, on_device
 from dfal_cli.errors import UsageError
 from dfal_cli.images import Decoded, Largest, are_flat
 from dfal_cli.images.decode import Pixels
@@ -24,6 +22,8 @@ from dfal_cli.margins.reasons import NOT_FINITE, why_not_crossed
 from dfal_cli.measures import probabilities
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN, Block, no_margins
+from dfal_cli.system.device import FittingBatches, on_device
+from dfal_cli.system.reporting import Reporter
 
 Stream = Callable[[Sequence[str]], Iterator[Decoded]]
 """Reads the named images, in order, as decoded batches."""

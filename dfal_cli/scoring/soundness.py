@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.console import Reporter
-from dfal_cli.device import FittingBatches, on_device
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins.gradients import gradient_of, logits_of, pixel_gradients, traced_logits
 from dfal_cli.schemas import CROSSED, UNCROSSED
+from dfal_cli.system.device import FittingBatches, on_device
+from dfal_cli.system.reporting import Reporter
 
 PROBED = 8
 """Images that a network is tried on, in three forward passes and a backward one: less than their margins take."""

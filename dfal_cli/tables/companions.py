@@ -5,8 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.files import beside
-from dfal_cli.kept import read_json
 from dfal_cli.schemas import (
     LABELLED_SUFFIX,
     META_SUFFIX,
@@ -15,6 +13,8 @@ from dfal_cli.schemas import (
     UNREADABLE_COLUMNS,
     UNREADABLE_SUFFIX,
 )
+from dfal_cli.system.files import beside
+from dfal_cli.system.kept import read_json
 from dfal_cli.tables.parquet import read_parquet_metadata
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from dfal_cli.errors import DataError, listed, shown
-from dfal_cli.files import atomic_output
 from dfal_cli.schemas import IMAGE, LABEL, PSEUDO_LABEL, TWIN
+from dfal_cli.system.files import atomic_output
 from dfal_cli.tables.csv_rows import Dialect, rows_of
 
 PATH_COLUMNS = (IMAGE, TWIN)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.path_options import must_exist
 from dfal_cli.schemas import IMAGE
+from dfal_cli.system.paths import must_exist
 
 SEPARATORS = ",;\t"
 """Comma; the semicolon that the spreadsheets of some countries write; the tab of a spreadsheet's "Unicode text"."""

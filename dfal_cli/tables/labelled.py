@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError
-from dfal_cli.files import atomic_output, beside
 from dfal_cli.schemas import EMBEDDING, IMAGE, LABELLED_SUFFIX, METADATA_KEY
+from dfal_cli.system.files import atomic_output, beside
 from dfal_cli.tables.parquet import read_parquet, read_parquet_metadata, refusing_damage
 from dfal_cli.tables.scores import read_scores_metadata
 from dfal_cli.tables.vectors import Values, as_arrow, from_arrow

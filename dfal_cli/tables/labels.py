@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from dfal_cli.errors import DataError, shown
-from dfal_cli.relative import folder_of
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
+from dfal_cli.system.paths import folder_of
 from dfal_cli.tables.csv_files import OWN, line_of, place_of, read_csv, write_csv
 from dfal_cli.tables.csv_rows import Dialect
 from dfal_cli.tables.names import Matching, as_written

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError, shown
-from dfal_cli.files import atomic_output, beside
-from dfal_cli.fingerprints import canonical_json, sha256_of
-from dfal_cli.path_options import must_exist
 from dfal_cli.schemas import CONTRACT, META_SUFFIX, METADATA_KEY, SCORES_COLUMNS, VECTOR_MEASURES
+from dfal_cli.system.files import atomic_output, beside
+from dfal_cli.system.fingerprints import canonical_json, sha256_of
+from dfal_cli.system.paths import must_exist
 from dfal_cli.tables.csv_files import line_of, read_csv, to_csv
 from dfal_cli.tables.parquet import is_vector, read_parquet, read_parquet_metadata
 from dfal_cli.tables.scores_checks import check_metadata, check_scores

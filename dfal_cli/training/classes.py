@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.class_names import unfit_class
 from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.schemas import LABEL
 from dfal_cli.tables import place_of
+from dfal_cli.tables.class_names import unfit_class
 
 
 def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[str, ...]:

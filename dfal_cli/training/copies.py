@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import listed, shown
 from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.label_sets import LabelSets
 
 

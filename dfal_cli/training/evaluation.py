@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.device import first_batch_size
 from dfal_cli.models import quick_pooling
+from dfal_cli.system.device import first_batch_size
 from dfal_cli.training.examples import Ready
 
 NO_OUTPUT = -100

@@ -9,8 +9,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dfal_cli.console import Reporter
-from dfal_cli.device import on_device
 from dfal_cli.errors import DataError, shown
 from dfal_cli.images import (
     NONE_WIDE,
@@ -19,10 +17,12 @@ from dfal_cli.images import (
     Shape,
     scale_warnings,
 )
-from dfal_cli.pool import names_of
+from dfal_cli.images.pool import names_of
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
+from dfal_cli.system.device import on_device
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import place_of
-from dfal_cli.twins import MisfitTwinError, TwinError, read_twin
+from dfal_cli.tables.twins import MisfitTwinError, TwinError, read_twin
 
 DECODED_AT_ONCE = 64
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfal_cli.console import Reporter
 from dfal_cli.images import NONE_WIDE, ImageError, ImageSource, InputFormat, Probe, common_shape, common_white
 from dfal_cli.schemas import IMAGE
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.examples import DECODED_AT_ONCE, unreadable_row
 
 ONE_PIXEL = InputFormat((1, 1, 1))

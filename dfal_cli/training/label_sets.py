@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.class_names import doubts, slips
-from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, listed
-from dfal_cli.fingerprints import digest_of_many, sha256_if_there
 from dfal_cli.images import ImageSource
-from dfal_cli.pool import names_of, say_what_is_not_read
+from dfal_cli.images.pool import names_of, say_what_is_not_read
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
+from dfal_cli.system.fingerprints import digest_of_many, sha256_if_there
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
     labelled_rows,
@@ -21,6 +20,7 @@ from dfal_cli.tables import (
     read_pseudo_labels,
     settled_images,
 )
+from dfal_cli.tables.class_names import doubts, slips
 from dfal_cli.training.classes import check_labels, settle_classes
 from dfal_cli.training.examples import unreadable_row
 

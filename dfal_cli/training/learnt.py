@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from dfal_cli.intervals import beats_guessing, wilson_interval
+from dfal_cli.statistics.intervals import beats_guessing, wilson_interval
 
 UNSEEN = ("test", "validation")
 """Sets that the network was not trained on, the most independent first."""

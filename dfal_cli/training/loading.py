@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from dfal_cli.console import Reporter
 from dfal_cli.images import ImageSource, InputFormat
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.examples import Examples, load_examples
 from dfal_cli.training.label_sets import LabelSets
 from dfal_cli.training.split import split_images

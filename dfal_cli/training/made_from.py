@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.architecture import code_of
-from dfal_cli.fingerprints import sha256_of
+from dfal_cli.models.architecture import code_of
+from dfal_cli.system.fingerprints import sha256_of
 
 OTHERWISE = {
     "labels": "from other --labels, or before an image or a twin of theirs was changed",

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from dfal_cli.console import Reporter
-from dfal_cli.intervals import wilson_interval
+from dfal_cli.statistics.intervals import wilson_interval
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.evaluation import Evaluation, evaluate
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.fitting import Epoch

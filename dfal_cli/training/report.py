@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dfal_cli.console import Reporter
-from dfal_cli.intervals import FEW
+from dfal_cli.statistics.intervals import FEW
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.learnt import UNSEEN, evidence_in
 
 LARGEST_TABLE = 20

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from dfal_cli.console import Reporter
-from dfal_cli.device import is_out_of_memory
 from dfal_cli.errors import Interrupted, TryAgainError, UsageError
 from dfal_cli.models import Network
-from dfal_cli.progress import Progress
+from dfal_cli.system.device import is_out_of_memory
+from dfal_cli.system.progress import Progress
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.fitting import MONITORS, Course, Diverged, Epoch, Kept, Schedule, best_epoch, fit, fits
 from dfal_cli.training.state import State, TrainingState

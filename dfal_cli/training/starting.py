@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.console import Reporter
 from dfal_cli.errors import listed
 from dfal_cli.images import Shape
 from dfal_cli.models import Network, build_network, fit_weights, seeded
 from dfal_cli.models.weights import best_unwrapped, read_pretrained, read_weights
+from dfal_cli.system.reporting import Reporter
 
 
 class Origin(NamedTuple):

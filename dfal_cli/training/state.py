@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from dfal_cli.console import Reporter
-from dfal_cli.fingerprints import canonical_json, fingerprint
-from dfal_cli.kept import read_checked, write_checked
+from dfal_cli.system.fingerprints import canonical_json, fingerprint
+from dfal_cli.system.kept import read_checked, write_checked
+from dfal_cli.system.reporting import Reporter
 
 SECONDS_BETWEEN = 10.0
 """A training that takes less is done again; nor is one kept more often."""

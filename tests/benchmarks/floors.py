@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dfal_cli.images import ImageFolder, InputFormat, read_batches
-from dfal_cli.pool import find_pool
+from dfal_cli.images.pool import find_pool
 
 BATCH = 256
 

@@ -49,7 +49,7 @@ CASES: list[tuple[tuple[str, ...], tuple[str, ...], int, str]] = [
     (TRAIN, ("--labels", "twice.csv"), 3, "twice.csv, line 3"),
     (TRAIN, ("--labels", "escape.csv"), 3, "escape.csv, line 3"),
     (TRAIN, ("--labels", "absolute.csv"), 3, "absolute.csv, line 2"),
-    (TRAIN, ("--labels", "unknown.csv"), 3, "unknown.csv, line 3: image 'gone.png': no such file"),
+    (TRAIN, ("--test", "unknown.csv"), 3, "unknown.csv, line 3: image 'gone.png': no such file"),
     (TRAIN, ("--labels", "broken.csv"), 3, "broken.csv, line 3: image 'broken.png': not an image"),
     (TRAIN, ("--labels", "column.csv"), 3, "column.csv, line 1: no column label"),
     (TRAIN, ("+", "--labels", "contrary.csv"), 3, "'dark' in labels.csv, line 2; 'light' in contrary.csv, line 2"),

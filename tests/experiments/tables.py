@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli import annotations, comparison
-from dfal_cli.comparison import as_numbers
 from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, percent
+from dfal_cli.statistics import annotations, comparison
+from dfal_cli.statistics.comparison import as_numbers
 
 HERE = Path(__file__).parent
 

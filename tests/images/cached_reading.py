@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dfal_cli.console import Silent
 from dfal_cli.images import InputFormat, Picture, cached, decode_image, read_batches, read_from_disk
+from dfal_cli.system.reporting import Silent
 
 SHAPE = (1, 16, 16)
 FORMAT = InputFormat(SHAPE)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfal_cli.console import Silent
 from dfal_cli.images import ImageError, InputFormat, Picture, cached, decode_image, read_batches, read_from_disk
+from dfal_cli.system.reporting import Silent
 from tests.conftest import draw_twins_in_size, swap
 from tests.images.cached_reading import FORMAT, SHAPE, Counting, names, read, segments
 

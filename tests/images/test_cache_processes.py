@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.locks import release, take
+from dfal_cli.system.locks import release, take
 from tests.images.cached_reading import names, read, segments, size_of_cache
 
 FILLING = """
 import sys
 from pathlib import Path
-from dfal_cli.console import Silent
+from dfal_cli.system.reporting import Silent
 from dfal_cli.images import InputFormat, cached, list_images, read_batches, read_from_disk
 root = Path("images")
 with cached(Path("cache"), "100kB", read_from_disk, Silent()) as reader:

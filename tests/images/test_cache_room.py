@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.console import Log, Silent
+from dfal_cli.cli.console import Log
 from dfal_cli.errors import UsageError
 from dfal_cli.images import cached, read_from_disk
 from dfal_cli.images.room import KEPT_SECONDS, bytes_of
+from dfal_cli.system.reporting import Silent
 from tests.images.cached_reading import age, names, read, segments, size_of_cache
 
 
@@ -99,7 +100,7 @@ def test_a_nearly_full_disk_is_left_to_others(house: Path, monkeypatch: pytest.M
 FAILING = """
 import resource, sys
 from pathlib import Path
-from dfal_cli.console import Log
+from dfal_cli.cli.console import Log
 from dfal_cli.images import InputFormat, cached, list_images, read_batches, read_from_disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # as a disk with room for so much
 with cached(Path("cache"), "1GB", read_from_disk, Log()) as reader:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfal_cli.console import Silent
 from dfal_cli.images import (
     PreparedImages,
     UnreadableImagesError,
@@ -17,6 +16,7 @@ from dfal_cli.images import (
     prepared,
     preparing,
 )
+from dfal_cli.system.reporting import Silent
 from tests.conftest import draw_folder, draw_twins_in_size, swap
 
 POOL = ["000.png", "001.png", "003.png"]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfal_cli.console import Silent
 from dfal_cli.errors import UsageError
 from dfal_cli.images import InputFormat, check_white, common_white, decode_image, prepare, probe_image, scale_warnings
 from dfal_cli.images.decode import read_picture
 from dfal_cli.images.white import settled_white
+from dfal_cli.system.reporting import Silent
 
 SHAPE = (1, 1, 4)
 

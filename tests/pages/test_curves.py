@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dfal_cli.comparison import mean_curves
 from dfal_cli.pages import curves
 from dfal_cli.pages.curves import curves_svg, write_curves
+from dfal_cli.statistics.comparison import mean_curves
 from tests.conftest import write
 from tests.pages.test_report import simulated
 

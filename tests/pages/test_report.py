@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfal_cli import annotations, comparison
 from dfal_cli.pages.report import write_report
 from dfal_cli.pages.report_tables import needed_cell, ratio_text
+from dfal_cli.statistics import annotations, comparison
 from dfal_cli.strategies import STRATEGIES
 from tests.page import Page
 

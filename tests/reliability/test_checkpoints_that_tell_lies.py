@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, save_checkpoint
-from dfal_cli.console import printable
 from dfal_cli.errors import DataError
 from dfal_cli.models import build_network
+from dfal_cli.system.reporting import printable
 from tests.conftest import dfal, write
 from tests.reliability.lying import SHAPE, with_metadata, with_told
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfal_cli.console import Silent
 from dfal_cli.errors import DataError
 from dfal_cli.steps.merge import MergeOptions, merge
+from dfal_cli.system.reporting import Silent
 from dfal_cli.tables import read_labels, write_rows
 from tests.reliability.fuzzing import few, many
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfal_cli.config import Key, read_config
+from dfal_cli.cli.config import Key, read_config
 from dfal_cli.errors import DfalError
 from dfal_cli.tables import (
     read_csv,

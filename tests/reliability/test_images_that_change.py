@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfal_cli.console import Silent
 from dfal_cli.errors import DataError
 from dfal_cli.images import ImageFolder, Listing
 from dfal_cli.images.folder import LEAVES
@@ -24,6 +23,7 @@ from dfal_cli.images.opening import opened_image
 from dfal_cli.steps.score import score
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.train import TrainOptions, train
+from dfal_cli.system.reporting import Silent
 from tests.conftest import write
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from dfal_cli.errors import DfalError, TryAgainError
-from dfal_cli.files import atomic_output, locked, remove_leftovers
+from dfal_cli.system.files import atomic_output, locked, remove_leftovers
 from tests.conftest import dfal, train_divided_folder, write
 from tests.reliability.processes import ended, names, started
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from dfal_cli.files import locked
+from dfal_cli.system.files import locked
 
 with locked(Path(sys.argv[1]), folder=sys.argv[1].endswith("twins")):
     print("held", flush=True)
@@ -246,7 +246,7 @@ def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
 COUNTER = """
 import sys
 from pathlib import Path
-from dfal_cli.files import atomic_output, locked
+from dfal_cli.system.files import atomic_output, locked
 
 counter = Path(sys.argv[1])
 for _ in range(int(sys.argv[2])):

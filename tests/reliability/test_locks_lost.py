@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli import locks
 from dfal_cli.errors import TryAgainError
-from dfal_cli.files import atomic_output, locked
 from dfal_cli.scoring import parts
+from dfal_cli.system import locks
+from dfal_cli.system.files import atomic_output, locked
 from tests.conftest import dfal, write
 from tests.reliability.processes import names
 from tests.reliability.slow_scoring import command, make_project

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfal_cli.console import printable
+from dfal_cli.system.reporting import printable
 from dfal_cli.tables import read_csv, read_scores
-from dfal_cli.twins import twin_name
+from dfal_cli.tables.twins import twin_name
 from tests.conftest import Ended, dfal, dfal_process, write
 from tests.page import Page
 

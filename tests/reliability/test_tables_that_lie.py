@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.console import Silent
 from dfal_cli.errors import DataError
+from dfal_cli.system.reporting import Silent
 from dfal_cli.tables import ImageNames, read_csv, read_labels, read_labels_files
 from dfal_cli.training.label_sets import read_label_sets
 from tests.conftest import Ended, dfal, draw_folder, write

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dfal_cli.checkpoint import read_checkpoint_metadata
-from dfal_cli.fingerprints import sha256_of
+from dfal_cli.system.fingerprints import sha256_of
 from dfal_cli.training.state import State, TrainingState
 from tests.conftest import Ended, dfal, draw_folder, write
 from tests.reliability.processes import ended, names, started

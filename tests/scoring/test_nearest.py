@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfal_cli.console import Silent
 from dfal_cli.margins import ESTIMATORS
-from dfal_cli.progress import Progress
 from dfal_cli.scoring.nearest import CHUNKS, FIRST_FACTOR, settle_order, walk_nearest
 from dfal_cli.scoring.rows import MEASURED, OUTCOMES, Rows, no_margins
+from dfal_cli.system.progress import Progress
+from dfal_cli.system.reporting import Silent
 from dfal_cli.tables import read_scores
 from tests.conftest import SAMPLE_DATA, dfal, write
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfal_cli.console import Silent
 from dfal_cli.images import NONE_WIDE
-from dfal_cli.progress import Progress
 from dfal_cli.scoring import parts as module
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
 from dfal_cli.scoring.scored import Examining, in_groups, score_all
 from dfal_cli.scoring.scorer import Batch
+from dfal_cli.system.progress import Progress
+from dfal_cli.system.reporting import Silent
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

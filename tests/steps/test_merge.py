@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfal_cli.console import Silent
-from dfal_cli.files import locked
 from dfal_cli.steps.merge import MergeOptions
 from dfal_cli.steps.merge import merge as merge_step
+from dfal_cli.system.files import locked
+from dfal_cli.system.reporting import Silent
 from tests.conftest import Ended, dfal, write
 
 LABELS = Path("labels.csv")

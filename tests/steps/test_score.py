@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from dfal_cli.checkpoint import load_checkpoint
-from dfal_cli.fingerprints import sha256_of
+from dfal_cli.images.pool import draw_candidates
 from dfal_cli.margins import deepfool
-from dfal_cli.pool import draw_candidates
+from dfal_cli.system.fingerprints import sha256_of
 from tests.conftest import dfal, write
 
 COLUMNS = [

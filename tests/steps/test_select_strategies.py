@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dfal_cli.fingerprints import canonical_json
 from dfal_cli.strategies import STRATEGIES, Strategy, by_measure
+from dfal_cli.system.fingerprints import canonical_json
 from dfal_cli.tables import read_pseudo_labels, read_scores_metadata, write_labelled_embeddings
 from tests.conftest import Ended, dfal, draw_folder, write, write_margins
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dfal_cli import __version__
-from dfal_cli.processes import cores
+from dfal_cli.system.processes import cores
 from tests.conftest import dfal, draw_divided_folder, draw_folder, write
 from tests.page import Page
 from tests.steps.simulating import SETTINGS, simulate

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dfal_cli.result import Result
+from dfal_cli.steps.result import Result
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.simulate import rounds
 from dfal_cli.steps.simulate.simulation import SimulateOptions

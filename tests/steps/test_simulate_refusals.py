@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dfal_cli.fingerprints import sha256_of
 from dfal_cli.steps.simulate import contents
+from dfal_cli.system.fingerprints import sha256_of
 from tests.conftest import Ended, dfal, draw_divided_folder, draw_twins_in_size, swap, write
 from tests.reliability.disks import mounted
 

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from dfal_cli.errors import DataError
-from dfal_cli.files import locked
 from dfal_cli.steps.simulate import rounds
 from dfal_cli.steps.simulate.simulation import Played, Simulation, Turn
+from dfal_cli.system.files import locked
 from tests.conftest import Ended, dfal, draw_divided_folder
 
 SETTINGS = ("--initial", 4, "--count", 3, "--budget", 16, "--epochs", 20, "--patience", 20, "--seed", 7)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dfal_cli.result import Result
+from dfal_cli.steps.result import Result
 from dfal_cli.steps.simulate import rounds
 from dfal_cli.steps.simulate.simulation import Played, Simulation, Turn
 from dfal_cli.steps.train import TrainOptions, train

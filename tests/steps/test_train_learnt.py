@@ -192,7 +192,7 @@ def test_the_most_frequent_mistakes_are_told_largest_first(monkeypatch: pytest.M
     confusion = torch.tensor([[5, 1, 0], [0, 5, 4], [2, 0, 5]])
     monkeypatch.setattr("dfal_cli.training.metrics.evaluate", lambda *arguments: Evaluation(0.1, confusion))
     best, measured = type("Best", (), {"epoch": 1}), {"test": (examples(0), ("a", "b", "c"))}
-    from dfal_cli.console import Silent
+    from dfal_cli.system.reporting import Silent
 
     told = metrics_of(predicting(1.0, 0.0, 0.0), best, 3, measured, Silent())  # type: ignore[arg-type]
     assert told["test"]["confused"] == [("b", "c", 4), ("c", "a", 2), ("a", "b", 1)]

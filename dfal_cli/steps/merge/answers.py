@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import shown
-from dfal_cli.files import is_file
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, Where
+from dfal_cli.system.files import is_file
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import ImageNames, is_blank, one_row_per_image, place_of, read_queries
 
 ELSEWHERE = re.compile(r"[A-Za-z]:|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")

@@ -4,7 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from dfal_cli.class_names import (
+from dfal_cli.errors import listed, shown
+from dfal_cli.schemas import LABEL, SKIP
+from dfal_cli.steps.merge.options import MergeOptions
+from dfal_cli.steps.merge.problems import Problem, Where
+from dfal_cli.system.reporting import Reporter
+from dfal_cli.tables import labelled_rows, place_of
+from dfal_cli.tables.class_names import (
     folded,
     is_meant_to_be_skip,
     look_alikes,
@@ -12,12 +18,6 @@ from dfal_cli.class_names import (
     near_miss,
     what_differs,
 )
-from dfal_cli.console import Reporter
-from dfal_cli.errors import listed, shown
-from dfal_cli.schemas import LABEL, SKIP
-from dfal_cli.steps.merge.options import MergeOptions
-from dfal_cli.steps.merge.problems import Problem, Where
-from dfal_cli.tables import labelled_rows, place_of
 
 NAME_IT = "if it is a class, name it with --class-names"
 

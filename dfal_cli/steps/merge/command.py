@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import TryAgainError, UsageError, shown
-from dfal_cli.files import locked
-from dfal_cli.fingerprints import FileState, stat_if_there
-from dfal_cli.result import Result
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.steps.merge.answers import image_problems, images_under, read_answers
 from dfal_cli.steps.merge.classes import class_problems, known_classes, new_classes, warn_of_look_alikes
 from dfal_cli.steps.merge.filling import filled_in, rebased, twins_of
 from dfal_cli.steps.merge.options import MergeOptions, check
 from dfal_cli.steps.merge.problems import Problem, refuse
+from dfal_cli.steps.result import Result
+from dfal_cli.system.files import locked
+from dfal_cli.system.fingerprints import FileState, stat_if_there
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     OWN,
     Dialect,

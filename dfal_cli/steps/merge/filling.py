@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.console import Reporter
-from dfal_cli.files import is_file
-from dfal_cli.relative import folder_of, relative_to_file
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, TWIN
 from dfal_cli.steps.merge.options import MergeOptions
+from dfal_cli.system.files import is_file
+from dfal_cli.system.paths import folder_of, relative_to_file
+from dfal_cli.system.reporting import Reporter
 
 
 def twins_of(options: MergeOptions, answers: pd.DataFrame, reporter: Reporter) -> "pd.Series[str]":

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
 from dfal_cli.images import list_images
-from dfal_cli.pool import first_of, say_what_is_not_read
+from dfal_cli.images.pool import first_of, say_what_is_not_read
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labels_from_folders
 
 

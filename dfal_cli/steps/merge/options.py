@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfal_cli.class_names import unfit_class
 from dfal_cli.errors import UsageError
-from dfal_cli.path_options import check_paths, must_end_with
+from dfal_cli.system.paths import check_paths, must_end_with
+from dfal_cli.tables.class_names import unfit_class
 
 ON_CONFLICT = ("error", "keep", "replace")
 

@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
-from dfal_cli.console import Reporter, Silent
-from dfal_cli.device import choose_device, full_precision
 from dfal_cli.errors import TryAgainError
-from dfal_cli.files import beside, locked
 from dfal_cli.images import ImageSource, opened, scale_warnings
+from dfal_cli.images.pool import FoundPool, draw_candidates, find_pool, say_what_is_skipped
 from dfal_cli.models import quick_pooling
-from dfal_cli.path_options import check_paths
-from dfal_cli.pool import FoundPool, draw_candidates, find_pool, say_what_is_skipped
-from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import (
     EMBEDDING,
     LABELLED_SUFFIX,
@@ -30,13 +25,18 @@ from dfal_cli.scoring.rows import Rows
 from dfal_cli.scoring.scored import Examining, score_all, tables_of
 from dfal_cli.scoring.scorer import Scorer
 from dfal_cli.scoring.soundness import PROBED, probe_network, warn_unless_learnt
+from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.score.made_from import is_up_to_date, made_from, metadata_of
 from dfal_cli.steps.score.options import ScoreOptions, check
 from dfal_cli.steps.score.outcome import judged_outcomes, metadata_of_scores, summary_of
 from dfal_cli.steps.score.prepared import fitting_batches, measuring_of, say_what_is_kept, scorer_of
 from dfal_cli.steps.score.unreadable import report_unreadable, stop_if_too_many
+from dfal_cli.system.device import choose_device, full_precision
+from dfal_cli.system.files import beside, locked
+from dfal_cli.system.paths import check_paths
+from dfal_cli.system.reporting import Reporter, Silent
 from dfal_cli.tables import refuse_foreign, write_labelled_embeddings, write_scores
-from dfal_cli.twins import TwinStore, locked_twins
+from dfal_cli.tables.twins import TwinStore, locked_twins
 
 FURTHER = (UNREADABLE_SUFFIX, LABELLED_SUFFIX)
 """Outputs that stand beside the scores, if there is something to say in them."""

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.architecture import code_of
 from dfal_cli.checkpoint import trusted_architecture
-from dfal_cli.console import Reporter
-from dfal_cli.differences import how_else, origin
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.fingerprints import fingerprint, settings_of, sha256_of
 from dfal_cli.images import ImageSource
+from dfal_cli.models.architecture import code_of
 from dfal_cli.steps.score.options import ScoreOptions
+from dfal_cli.system.differences import how_else, origin
+from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_of
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata
 
 WITHOUT_EFFECT = (

@@ -7,8 +7,8 @@ from dfal_cli.errors import UsageError
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
 from dfal_cli.measures import MEASURES
-from dfal_cli.path_options import must_be_regular, must_end_with
 from dfal_cli.schemas import SCORES_COLUMNS
+from dfal_cli.system.paths import must_be_regular, must_end_with
 from dfal_cli.tables.scores import SUFFIXES
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.console import Reporter
 from dfal_cli.images import flat_in_words
-from dfal_cli.relative import relative_to_file
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 from dfal_cli.scoring.nearest import Audit
 from dfal_cli.scoring.rows import Rows
 from dfal_cli.scoring.soundness import in_words, judge_scores
 from dfal_cli.steps.score.options import ScoreOptions
+from dfal_cli.system.paths import relative_to_file
+from dfal_cli.system.reporting import Reporter
 
 
 def judged_outcomes(rows: Rows, network: LoadedNetwork, reporter: Reporter) -> dict[str, int]:

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.console import Reporter
-from dfal_cli.device import FittingBatches, first_batch_size
-from dfal_cli.differences import differences
 from dfal_cli.images import Decoded, ImageSource
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.steps.score.made_from import UNFINISHED_OTHERWISE
 from dfal_cli.steps.score.options import ScoreOptions
+from dfal_cli.system.device import FittingBatches, first_batch_size
+from dfal_cli.system.differences import differences
+from dfal_cli.system.reporting import Reporter
 
 
 def fitting_batches(options: ScoreOptions, network: LoadedNetwork, parts: Parts, reporter: Reporter) -> FittingBatches:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
-from dfal_cli.files import beside
 from dfal_cli.schemas import UNREADABLE_COLUMNS, UNREADABLE_SUFFIX
+from dfal_cli.system.files import beside
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import write_rows
 
 Unreadable = Sequence[tuple[str, str]]

@@ -13,14 +13,14 @@ from unicodedata import normalize
 import pandas as pd
 
 from dfal_cli import __version__
-from dfal_cli.differences import UNKNOWN, how_else, origin
 from dfal_cli.errors import DataError, TryAgainError, UsageError, listed
-from dfal_cli.files import atomic_output, beside
-from dfal_cli.fingerprints import FileState, canonical_json, settings_of, stat_if_there
-from dfal_cli.kept import read_json
 from dfal_cli.schemas import CONTRACT, IMAGE, LABEL, META_SUFFIX
 from dfal_cli.steps.select.candidates import Candidates
 from dfal_cli.steps.select.options import SelectOptions
+from dfal_cli.system.differences import UNKNOWN, how_else, origin
+from dfal_cli.system.files import atomic_output, beside
+from dfal_cli.system.fingerprints import FileState, canonical_json, settings_of, stat_if_there
+from dfal_cli.system.kept import read_json
 from dfal_cli.tables import answers_in, is_blank, read_labels_files, read_queries, to_csv, write_csv
 
 WITHOUT_EFFECT = (

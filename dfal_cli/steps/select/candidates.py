@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError, EmptyPoolError, UsageError
-from dfal_cli.fingerprints import sha256_of
 from dfal_cli.images import ImageFolder, ImageSource
-from dfal_cli.pool import find_pool, find_taken, say_what_is_not_read
-from dfal_cli.relative import folder_of
+from dfal_cli.images.pool import find_pool, find_taken, say_what_is_not_read
 from dfal_cli.schemas import EMBEDDING, IMAGE, LABEL, META_SUFFIX, SKIP, TWIN
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool, Strategy, pick_queries
+from dfal_cli.system.fingerprints import sha256_of
+from dfal_cli.system.paths import folder_of
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
     ScoresFile,

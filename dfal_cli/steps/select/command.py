@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import UsageError
-from dfal_cli.files import beside, locked
-from dfal_cli.fingerprints import stat_if_there
 from dfal_cli.images import ImageSource
-from dfal_cli.relative import folder_of, relative_to_file
-from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import CROSSED, IMAGE, PREDICTED, PSEUDO_SUFFIX, TWIN
+from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.select.asked import check_unchanged, keep_what_it_asks, made_from, stands_there, write_list
 from dfal_cli.steps.select.candidates import Candidates, find_candidates, pick, still_there
 from dfal_cli.steps.select.options import SelectOptions, check
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.system.files import beside, locked
+from dfal_cli.system.fingerprints import stat_if_there
+from dfal_cli.system.paths import folder_of, relative_to_file
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import number_texts, pseudo_labels_table, queries_table, to_csv, write_csv
 
 

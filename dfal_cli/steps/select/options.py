@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfal_cli.errors import UsageError
-from dfal_cli.files import beside
-from dfal_cli.path_options import check_paths, must_end_with
 from dfal_cli.schemas import META_SUFFIX, PSEUDO_SUFFIX
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.system.files import beside
+from dfal_cli.system.paths import check_paths, must_end_with
 from dfal_cli.tables import refuse_foreign
 
 COMPANIONS = (META_SUFFIX, PSEUDO_SUFFIX)

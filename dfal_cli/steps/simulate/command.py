@@ -6,20 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from dfal_cli.class_names import doubts
-from dfal_cli.comparison import MeasuredOn, accuracy_at_end, as_numbers, not_learnt
-from dfal_cli.console import Reporter
 from dfal_cli.errors import DataError
-from dfal_cli.files import locked
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
+from dfal_cli.images.pool import say_what_is_skipped
 from dfal_cli.pages.learnt import who_did_not_learn, why_not_learnt
 from dfal_cli.pages.what_ran import what_ran
-from dfal_cli.path_options import check_paths, must_exist, must_lie_outside
-from dfal_cli.pool import say_what_is_skipped
-from dfal_cli.processes import Processes
-from dfal_cli.remedies import what_to_try
-from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
+from dfal_cli.statistics.comparison import MeasuredOn, accuracy_at_end, as_numbers, not_learnt
+from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.simulate.contents import contents_of, keep_contents
 from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared, suited
 from dfal_cli.steps.simulate.machine import PLAYING, Machine, begun
@@ -42,7 +36,13 @@ from dfal_cli.steps.simulate.outputs import (
 )
 from dfal_cli.steps.simulate.playing import play_rounds
 from dfal_cli.steps.simulate.simulation import Done, SimulateOptions, Simulation, ended, in_order, rounds_in
+from dfal_cli.system.files import locked
+from dfal_cli.system.paths import check_paths, must_exist, must_lie_outside
+from dfal_cli.system.processes import Processes
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import write_rows
+from dfal_cli.tables.class_names import doubts
+from dfal_cli.training.remedies import what_to_try
 
 
 def simulate(options: SimulateOptions, reporter: Reporter) -> Result:

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from dfal_cli.console import Reporter
-from dfal_cli.fingerprints import fingerprint, sha256_if_there, stat_if_there
 from dfal_cli.images import worker_count
-from dfal_cli.kept import read_json, write_json
+from dfal_cli.system.fingerprints import fingerprint, sha256_if_there, stat_if_there
+from dfal_cli.system.kept import read_json, write_json
+from dfal_cli.system.reporting import Reporter
 
 HASHED_AT_ONCE = 500
 """By a thread: handing over each file by itself takes longer than hashing a small one."""

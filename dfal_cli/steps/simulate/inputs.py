@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.comparison import MeasuredOn
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.files import is_file
 from dfal_cli.images import (
     ImageError,
     Probe,
@@ -22,10 +20,12 @@ from dfal_cli.images import (
     list_images,
     probe_image,
 )
-from dfal_cli.pool import first_of
+from dfal_cli.images.pool import first_of
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
+from dfal_cli.statistics.comparison import MeasuredOn
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.system.files import is_file
 from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, place_of, read_labels_files
 from dfal_cli.training.defaults import as_suits
 

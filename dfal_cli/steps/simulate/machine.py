@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dfal_cli.images import Shape
-from dfal_cli.processes import Processes, computes_in_one_thread, cores
 from dfal_cli.schemas import LABEL
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import Played, SimulateOptions, Simulation, Turn
+from dfal_cli.system.processes import Processes, computes_in_one_thread, cores
 
 PLAYING = "dfal_cli.steps.simulate.rounds"
 """The module that a process begins with."""
@@ -63,7 +63,7 @@ def _device_named(option: str) -> tuple[str, str]:
     """Its kind and its name."""
     import torch
 
-    from dfal_cli.device import choose_device
+    from dfal_cli.system.device import choose_device
 
     device = choose_device(option)
     return device.type, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

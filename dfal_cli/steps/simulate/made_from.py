@@ -4,11 +4,11 @@ import importlib.metadata
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.architecture import code_of
-from dfal_cli.fingerprints import fingerprint, settings_of, sha256_of
+from dfal_cli.models.architecture import code_of
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import SimulateOptions
+from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_of
 
 WITHOUT_EFFECT = (
     "out", "follow_links", "device", "workers", "jobs", "wait", "force", "images", "labels", "labels_from_folders",

@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfal_cli.comparison import MeasuredOn, as_numbers
-from dfal_cli.differences import differences
 from dfal_cli.errors import UsageError
-from dfal_cli.files import atomic_output, remove_leftovers
-from dfal_cli.fingerprints import canonical_json
 from dfal_cli.images import Shape
-from dfal_cli.kept import read_json, write_json
 from dfal_cli.pages.curves import write_curves
 from dfal_cli.pages.report import write_report
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
+from dfal_cli.statistics.comparison import MeasuredOn, as_numbers
 from dfal_cli.steps.simulate.made_from import OTHERWISE
 from dfal_cli.steps.simulate.simulation import DONE, ENDED, Played, Run, round_in, rounds_in
+from dfal_cli.system.differences import differences
+from dfal_cli.system.files import atomic_output, remove_leftovers
+from dfal_cli.system.fingerprints import canonical_json
+from dfal_cli.system.kept import read_json, write_json
 from dfal_cli.tables import to_csv, write_csv
 
 RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")

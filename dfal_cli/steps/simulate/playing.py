@@ -5,13 +5,13 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from dfal_cli.console import Reporter
 from dfal_cli.errors import Interrupted
-from dfal_cli.signals import at_once
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.machine import Machine
 from dfal_cli.steps.simulate.outputs import tables_of, write_so_far
 from dfal_cli.steps.simulate.simulation import Done, Played, Run, Simulation, Turn, end, in_order, rounds_begun
+from dfal_cli.system.reporting import Reporter
+from dfal_cli.system.signals import at_once
 
 NUMBER = re.compile(r"\d[\d,.]*")
 

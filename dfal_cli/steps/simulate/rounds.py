@@ -14,11 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfal_cli.console import Silent
-from dfal_cli.files import beside
 from dfal_cli.images import PreparedImages
-from dfal_cli.kept import write_json
-from dfal_cli.pool import draw_candidates, find_pool
+from dfal_cli.images.pool import draw_candidates, find_pool
 from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.merge import MergeOptions, merge
 from dfal_cli.steps.score import score
@@ -27,8 +24,11 @@ from dfal_cli.steps.select import SelectOptions, select
 from dfal_cli.steps.simulate.simulation import DONE, Played, Simulation, Turn, round_in
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.system.files import beside
+from dfal_cli.system.kept import write_json
+from dfal_cli.system.reporting import Silent
 from dfal_cli.tables import labelled_rows, read_labels, read_labels_files, read_queries, write_csv
-from dfal_cli.twins import TWINS_SUFFIX
+from dfal_cli.tables.twins import TWINS_SUFFIX
 
 INITIAL = "initial"
 """The folder of the first labels; the others are those of rounds."""

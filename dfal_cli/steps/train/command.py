@@ -8,26 +8,26 @@ import torch
 
 from dfal_cli import __version__
 from dfal_cli.checkpoint import read_checkpoint_metadata, save_checkpoint
-from dfal_cli.console import Reporter
-from dfal_cli.device import choose_device
-from dfal_cli.differences import how_else, origin
 from dfal_cli.errors import UsageError
-from dfal_cli.files import locked
-from dfal_cli.fingerprints import fingerprint, settings_of, sha256_if_there
 from dfal_cli.images import ImageSource, are_flat, flat_in_words, opened
+from dfal_cli.images.pool import names_of
 from dfal_cli.models import Network, has_pretrained
-from dfal_cli.pool import names_of
-from dfal_cli.remedies import what_to_try
-from dfal_cli.result import Result, up_to_date
 from dfal_cli.schemas import LABEL
+from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.train.options import PATHS, WITHOUT_EFFECT, TrainOptions, check
 from dfal_cli.steps.train.settled import Settled, prepared_start, say_what_was_settled, settle
+from dfal_cli.system.device import choose_device
+from dfal_cli.system.differences import how_else, origin
+from dfal_cli.system.files import locked
+from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_if_there
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.copies import warn_of_copies
 from dfal_cli.training.fitting import Schedule, best_epoch
 from dfal_cli.training.label_sets import LabelSets, check_all_there, folder_labels, read_label_sets
 from dfal_cli.training.loading import Loaded, load_all
 from dfal_cli.training.made_from import OTHERWISE, made_from
 from dfal_cli.training.metrics import metrics_of
+from dfal_cli.training.remedies import what_to_try
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
 from dfal_cli.training.restarts import Restarts, Trained
 from dfal_cli.training.state import TrainingState

@@ -8,7 +8,7 @@ from pathlib import Path
 from dfal_cli.errors import UsageError
 from dfal_cli.images import check_white
 from dfal_cli.models import check_name
-from dfal_cli.path_options import check_paths, must_be_regular, must_end_with
+from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
 from dfal_cli.training.augment import AUGMENTATIONS
 from dfal_cli.training.fitting import MONITORS
 

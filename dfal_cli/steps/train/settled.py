@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.architecture import default_architecture
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, trusted_architecture
-from dfal_cli.checkpoint_metadata import input_format_of
-from dfal_cli.console import Reporter
 from dfal_cli.images import ImageSource, InputFormat
 from dfal_cli.models import Network
+from dfal_cli.models.architecture import default_architecture
+from dfal_cli.models.metadata import input_format_of
 from dfal_cli.steps.train.options import TrainOptions
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.defaults import HowToTrain, as_suits, how_to_train
 from dfal_cli.training.input_format import InputTold, look_at, settle_input_format
 from dfal_cli.training.starting import (

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.device import first_batch_size
 from dfal_cli.images import InputFormat, read_batches
 from dfal_cli.models import build_network, seeded
+from dfal_cli.system.device import first_batch_size
 from dfal_cli.tables import read_labels
 
 from .folders import ImageFolder, image_folder

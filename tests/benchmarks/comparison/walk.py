@@ -9,8 +9,6 @@ import numpy as np
 import torch
 
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.console import Silent
-from dfal_cli.device import FittingBatches
 from dfal_cli.images import NONE_WIDE, Decoded
 from dfal_cli.models import quick_pooling
 from dfal_cli.schemas import SKIPPED
@@ -19,6 +17,8 @@ from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import OUTCOMES, Rows
 from dfal_cli.scoring.scored import Examining, score_all
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
+from dfal_cli.system.device import FittingBatches
+from dfal_cli.system.reporting import Silent
 
 from .subjects import Trained
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from dfal_cli.console import Silent
 from dfal_cli.images import ImageFolder, InputFormat, cached, read_from_disk
 from dfal_cli.models import build_network, seeded
+from dfal_cli.system.reporting import Silent
 from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import Examples, load_examples
 from dfal_cli.training.fitting import Course, Epoch, Schedule, fit

@@ -1,0 +1,1 @@
+"""What measured accuracies say: intervals, and how strategies compare."""

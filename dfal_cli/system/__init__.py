@@ -1,0 +1,1 @@
+"""What the operating system and the machine give: whole files, locks, fingerprints, devices, processes, signals."""

@@ -1,0 +1,62 @@
+"""What has changed since an output was made is said as it stands on the command line."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dfal_cli.system.differences import UNKNOWN, differences, how_else, origin
+
+NESTED = json.loads("[" * 900 + "]" * 900)
+OTHERWISE = {"torch": "with torch {0}, not {1}", "code": "with other code"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({"norm": "l2"}, {"norm": "linf"}, "with --norm l2, not linf"),
+        ({"max_iterations": 50}, {"max_iterations": 5}, "with --max-iterations 50, not 5"),
+        ({"overshoot": 0.02}, {"overshoot": 0.0}, "with --overshoot 0.02, not 0.0"),
+        ({"seed": 0}, {"seed": 7}, "with --seed 0, not 7"),
+        ({"nearest": None}, {"nearest": 0}, "without --nearest 0"),
+        ({"clip": False}, {"clip": True}, "without --clip"),
+        ({"clip": True}, {"clip": False}, "with --clip, not without"),
+        ({"classes": None}, {"classes": 3}, "without --classes 3"),
+        ({}, {"classes": 3}, "without --classes 3"),
+        ({"grey": True}, {"grey": False}, "with --gray, not --color"),
+        ({"measure": ["bald", "egl"]}, {"measure": []}, "with --measure bald --measure egl, not without"),
+        ({"measure": ["bald"]}, {"measure": ["egl"]}, "with --measure bald, not egl"),
+    ],
+)
+def test_an_option_is_spelt_as_a_person_gives_it(before: dict[str, Any], now: dict[str, Any], said: str) -> None:
+    assert list(differences({"settings": before}, {"settings": now}, {})) == [said]
+
+
+def test_parts_are_told_in_their_own_words() -> None:
+    before = {"settings": {}, "torch": "2.9", "code": "a"}
+    assert list(differences(before, {**before, "torch": "2.10", "code": "b"}, OTHERWISE)) == [
+        "with torch 2.9, not 2.10", "with other code",
+    ]  # fmt: skip
+    assert list(differences({"code": "a"}, before, OTHERWISE)) == ["with torch another, not 2.9"]
+
+
+def test_what_is_the_same_is_not_told() -> None:
+    assert not list(differences({"settings": {}}, {"settings": {"clip": False, "measure": []}}, {}))
+    settings = {"settings": {"measure": ["bald"], "norm": "l2"}, "torch": "2.9", "code": "a"}
+    assert not list(differences(settings, {**settings, "settings": {"measure": ("bald",), "norm": "l2"}}, OTHERWISE))
+
+
+def test_metadata_tell_what_was_different() -> None:
+    made_from = {"settings": {"norm": "l2", "seed": 1}, "torch": "2.9", "code": "a"}
+    now = {"settings": {"norm": "linf", "seed": 1}, "torch": "2.10", "code": "a"}
+    assert how_else(origin(made_from), now, OTHERWISE) == "with --norm l2, not linf and with torch 2.9, not 2.10"
+
+
+@pytest.mark.parametrize("key", ["settings", "parts"])
+@pytest.mark.parametrize(
+    "value", [None, 1, "x", [], NESTED, {"norm": NESTED, "torch": NESTED}, {"torch": "x" * 10_000}]
+)
+def test_metadata_that_tell_nothing_or_anything_are_no_harm(key: str, value: Any) -> None:
+    made_from = {"settings": {"norm": "l2"}, "torch": "2.9", "code": "a"}
+    assert len(how_else(origin(made_from) | {key: value}, made_from, OTHERWISE)) <= 500
+    assert how_else({}, made_from, OTHERWISE) == UNKNOWN

@@ -1,0 +1,39 @@
+"""What dfal keeps for itself: whatever has become of a file, reading it ends, and says whether it is whole."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dfal_cli.system.kept import read_checked, read_json, write_checked, write_json
+
+
+@pytest.mark.parametrize("content", [b"", b"content", bytes(100_000)])
+def test_what_was_written_is_read(tmp_path: Path, content: bytes) -> None:
+    write_checked(tmp_path / "kept", content)
+    assert read_checked(tmp_path / "kept") == content
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, -1])
+def test_one_wrong_bit_is_noticed(tmp_path: Path, place: int) -> None:
+    write_checked(tmp_path / "kept", b"content")
+    stored = bytearray((tmp_path / "kept").read_bytes())
+    stored[place] ^= 1
+    (tmp_path / "kept").write_bytes(stored)
+    assert read_checked(tmp_path / "kept") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_json_is_absent(tmp_path: Path, content: bytes) -> None:
+    write_json(tmp_path / "kept", {"rounds": [1, 2]})
+    assert read_json(tmp_path / "kept") == {"rounds": [1, 2]}
+    (tmp_path / "kept").write_bytes(content)
+    assert read_json(tmp_path / "kept") is None
+
+
+def test_pipes_folders_and_missing_files_are_absent(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder", "missing"):
+        assert read_checked(tmp_path / name) is None
+        assert read_json(tmp_path / name) is None

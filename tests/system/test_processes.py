@@ -1,0 +1,121 @@
+"""Processes side by side: how many there are when nobody says, and what they are given to do."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfal_cli.errors import TryAgainError
+from dfal_cli.system.processes import Processes, cores
+
+ON_ONE_CORE = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from dfal_cli.system.processes import cores
+print(cores())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot tie a process to a core")
+def test_a_process_that_is_tied_to_a_core_counts_that_one_only() -> None:
+    told = subprocess.run([sys.executable, "-c", ON_ONE_CORE], capture_output=True, text=True, check=True)
+    assert told.stdout == "1\n"
+    assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+def halved(number: int) -> Iterator[int]:
+    yield number // 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 9])
+def test_tasks_that_an_answer_leads_to_are_done_too(jobs: int) -> None:
+    tasks, found = [8, 5], []
+    with Processes() as processes:
+        processes.start(jobs)
+        for half in processes.each(halved, tasks):
+            found.append(half)
+            if half:
+                tasks.append(half)
+    assert sorted(found) == [0, 0, 1, 1, 2, 2, 4]
+    assert not tasks
+
+
+def waiting_or_not(task: tuple[Path, str]) -> Iterator[tuple[str, int]]:
+    """`long` says that it has begun when `short` has ended, and ends when `later` has."""
+    folder, name = task
+    if name == "long":
+        _wait_for(folder / "short")
+        time.sleep(0.2)  # until that process is idle
+        yield "begun", os.getpid()
+        _wait_for(folder / "later")
+    yield name, os.getpid()
+    (folder / name).touch()
+
+
+def _wait_for(file: Path) -> None:
+    until = time.monotonic() + 60
+    while not file.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert file.exists()
+
+
+def on_two(tasks: list[tuple[Path, str]]) -> Iterator[tuple[str, int]]:
+    with Processes() as processes:
+        processes.start(2)
+        yield from processes.each(waiting_or_not, tasks)
+
+
+def test_an_idle_process_takes_up_what_comes_later(tmp_path: Path) -> None:
+    tasks = [(tmp_path, "long"), (tmp_path, "short")]
+    processes: dict[str, int] = {}
+    for name, process in on_two(tasks):
+        processes[name] = process
+        if name == "begun":
+            tasks.append((tmp_path, "later"))
+    assert list(processes) == ["short", "begun", "later", "long"]
+    assert processes["short"] == processes["later"] != processes["long"]
+
+
+def test_an_idle_process_that_is_killed_is_noticed(tmp_path: Path) -> None:
+    processes: dict[str, int] = {}
+    with pytest.raises(TryAgainError, match="a process was killed"):
+        for name, process in on_two([(tmp_path, "long"), (tmp_path, "short")]):
+            processes[name] = process
+            if name == "begun":
+                os.kill(processes["short"], signal.SIGKILL)
+    assert "long" not in processes
+
+
+def test_a_process_that_was_killed_between_two_works_is_noticed() -> None:
+    with Processes() as processes:
+        processes.start(2)
+        killed = processes.ask(os.getpid)
+        os.kill(killed, signal.SIGKILL)
+        with pytest.raises(TryAgainError, match="a process was killed"):
+            list(processes.each(halved, [2] * 9))
+
+
+def test_processes_do_one_work_after_the_other() -> None:
+    with Processes() as processes:
+        processes.start(2)
+        first = processes.ask(os.getpid)
+        assert sorted(processes.each(halved, [2, 4, 6])) == [1, 2, 3]
+        assert first != os.getpid()
+        assert sorted(processes.each(halved, [8])) == [4]
+
+
+def test_processes_begin_with_the_module_that_they_are_told_to_import() -> None:
+    with Processes(importing="colorsys") as processes:
+        processes.start(2)
+        assert processes.ask(functools.partial(has_imported, "colorsys"))
+        assert not processes.ask(functools.partial(has_imported, "wave"))
+
+
+def has_imported(name: str) -> bool:
+    return name in sys.modules

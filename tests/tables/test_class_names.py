@@ -1,0 +1,48 @@
+"""Which names of classes are alike, and which are seldom meant as one."""
+
+import pytest
+
+from dfal_cli.tables.class_names import folded, look_alikes, means_no_answer
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cat", "Cat"), ("big cat", " big\u00a0 cat "), ("caf\u00e9", "cafe\u0301"), ("\uff21", "a"),
+        ("1", "1.0"), ("1", "01"), ("1", "1,0"), ("1", "+1"), ("0", "00.0"), ("0.5", "0,50"), ("-3", "-03."),
+        ("1.1", "1.10"), ("1,000", "1000"), ("-12,345,678.50", "-12345678.5"),
+    ],
+)  # fmt: skip
+def test_spellings_of_one_class_are_alike(one: str, other: str) -> None:
+    assert folded(one) == folded(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cat", "cats"), ("1", "10"), ("1", "-1"), ("0.5", "5"), ("1.0.0", "1"), ("a1", "a01"),
+        ("12345678901234567", "12345678901234568"), ("1,000", "1"), ("0,500", "500"),
+    ],
+)  # fmt: skip
+def test_classes_of_their_own_are_not(one: str, other: str) -> None:
+    assert folded(one) != folded(other)
+
+
+def test_a_number_of_a_million_digits_is_folded_at_once() -> None:
+    assert folded("1." + "0" * 1_000_000) == "1"
+
+
+@pytest.mark.parametrize("label", ["?", "Unknown", " skip ", "N/A", "NA", "none", "todo", "TBD", "Not sure", "-"])
+def test_words_for_no_answer_are_known_in_any_case(label: str) -> None:
+    assert means_no_answer(label)
+
+
+@pytest.mark.parametrize("label", ["x", "0", "nano", "unknown bird", "no"])
+def test_words_that_are_as_good_as_any_are_not_taken_for_them(label: str) -> None:
+    assert not means_no_answer(label)
+
+
+def test_a_pair_that_differs_by_a_letter_is_named_once() -> None:
+    assert look_alikes(["aeroplane", "areoplane", "zebra"], ["zebras"]) == [
+        ("aeroplane", "areoplane"), ("zebra", "zebras"),
+    ]  # fmt: skip
