@@ -52,7 +52,7 @@ def save_checkpoint(
     classes: tuple[str, ...],
     input_shape: tuple[int, int, int],
     white: float | None = None,
-    further: dict[str, Any],
+    extra_metadata: dict[str, Any],
 ) -> None:
     """Write a network so that `load_checkpoint` can rebuild it; equal arguments give equal bytes."""
     metadata = {
@@ -62,7 +62,7 @@ def save_checkpoint(
         "input_shape": input_shape,
         "white": white,
         "normalisation": model.normalisation._asdict(),
-        **further,
+        **extra_metadata,
     }
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.body.state_dict().items()}
     with atomic_output(path) as temporary:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import ClassVar
 
-MOMENTARY = {
+TRANSIENT_ERRORS = {
     errno.ENOSPC: "make room and run the same command again",
     errno.EDQUOT: "make room within the quota and run the same command again",
     errno.EFBIG: "allow larger files (ulimit -f) and run the same command again",
@@ -88,13 +88,13 @@ class Interrupted(BaseException):  # not an Exception: nobody may take it for an
         self.exit_code = 128 + number
 
 
-def is_momentary(error: BaseException) -> bool:
-    """Whether it is one of MOMENTARY: such an error is nobody's file's fault, and must not be taken for one."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MOMENTARY)
+def is_transient(error: BaseException) -> bool:
+    """Whether it is one of TRANSIENT_ERRORS: such an error is nobody's file's fault, and must not be taken for one."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS)
 
 
-def undisguised(error: Exception) -> OSError | None:
-    """The error of MOMENTARY that another one stands for; None if it stands for itself."""
+def underlying_os_error(error: Exception) -> OSError | None:
+    """The error of TRANSIENT_ERRORS that another one stands for; None if it stands for itself."""
     number = errno.ENOMEM if isinstance(error, MemoryError) else None
     number = next((number for words, number in DISGUISED.items() if words in str(error)), number)
     return None if number is None else OSError(number, os.strerror(number))

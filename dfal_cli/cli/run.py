@@ -13,7 +13,15 @@ import typer
 
 from dfal_cli.cli.console import reporter
 from dfal_cli.cli.streams import as_json, complain, tell, tell_path
-from dfal_cli.errors import MOMENTARY, DfalError, EmptyPoolError, Interrupted, TryAgainError, UsageError, undisguised
+from dfal_cli.errors import (
+    TRANSIENT_ERRORS,
+    DfalError,
+    EmptyPoolError,
+    Interrupted,
+    TryAgainError,
+    UsageError,
+    underlying_os_error,
+)
 from dfal_cli.steps.result import Result
 from dfal_cli.system.reporting import Silent
 from dfal_cli.system.signals import received
@@ -105,7 +113,7 @@ def running(context: typer.Context) -> Iterator[Run]:
     except Interrupted as stopped:
         _stop(context, _how_far(stopped), stopped.exit_code)
     except Exception as error:
-        stopped_meanwhile, behind = received(), undisguised(error)  # some libraries make another error of it
+        stopped_meanwhile, behind = received(), underlying_os_error(error)  # some libraries make another error of it
         if stopped_meanwhile is not None:
             _stop(context, _how_far(stopped_meanwhile), stopped_meanwhile.exit_code)
         if behind is None:
@@ -142,6 +150,6 @@ def what_failed(error: OSError) -> tuple[str, int]:
     """The place and the reason, what to do where that can be known, and the exit code."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     message = f"{error.filename}: {reason}" if error.filename else reason
-    if error.errno in MOMENTARY:
-        return f"{message}; {MOMENTARY[error.errno]}", TryAgainError.exit_code
+    if error.errno in TRANSIENT_ERRORS:
+        return f"{message}; {TRANSIENT_ERRORS[error.errno]}", TryAgainError.exit_code
     return message, UsageError.exit_code

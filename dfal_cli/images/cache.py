@@ -25,8 +25,8 @@ from dfal_cli.images.room import bytes_of, clear_leftovers, make_folder, make_ro
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
 from dfal_cli.system.files import atomic_output
-from dfal_cli.system.fingerprints import stat_if_there
-from dfal_cli.system.locks import Held, LocksUnknown, holding
+from dfal_cli.system.fingerprints import file_state
+from dfal_cli.system.locks import LockHeldError, LocksUnsupportedError, holding
 from dfal_cli.system.reporting import Reporter
 
 SEGMENT_BYTES = 16_000_000
@@ -146,7 +146,7 @@ class DecodedCache:
             self._reporter.note(
                 f"the cache {self._folder} is full: further images are decoded each time (--cache-limit)"
             )
-        except (OSError, TryAgainError, Held, LocksUnknown) as error:
+        except (OSError, TryAgainError, LockHeldError, LocksUnsupportedError) as error:
             reason = getattr(error, "strerror", None) or str(error) or "its file system knows no locks"
             self._reporter.warn(f"the cache {self._folder} cannot be filled: {reason}; images are decoded each time")
         self._filling = False
@@ -213,7 +213,7 @@ class _Shelf:
 
 def _key_of(path: str) -> Key | None:
     """The state of an image's file; None if it is not there."""
-    state = stat_if_there(path)
+    state = file_state(path)
     return None if state is None else Key(path, state)
 
 

@@ -14,7 +14,7 @@ from dfal_cli.images import ImageError, ImageSource, Listing, MissingImageError,
 from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import ImageNames, Matching, labelled_rows, read_excluded, read_labels_files, settled_images
+from dfal_cli.tables import ImageNames, NameMatcher, answered_images, labelled_rows, read_excluded, read_labels_files
 
 
 class Taken(NamedTuple):
@@ -45,13 +45,13 @@ class FoundPool(NamedTuple):
     """How many images of the root are `labelled` (or __skip__) and how many `excluded`."""
 
 
-def find_taken(labels: Sequence[Path], exclude: Sequence[Path], matching: Matching) -> Taken:
+def find_taken(labels: Sequence[Path], exclude: Sequence[Path], matching: NameMatcher) -> Taken:
     """Read what the files settle or exclude.
 
     Raises UsageError if a file does not exist, DataError if it is not the table it should be, and as `matching` does.
     """
     table = read_labels_files(labels, matching)
-    settled = settled_images(table)
+    settled = answered_images(table)
     return Taken(table, settled, read_excluded(exclude, matching) - settled)
 
 

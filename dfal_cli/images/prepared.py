@@ -13,9 +13,9 @@ from dfal_cli.images.folder import Listing, Skipped
 from dfal_cli.images.preparing import Preparing
 from dfal_cli.images.stream import Decoded, read_batches, read_from_disk
 from dfal_cli.images.white import NONE_WIDE
-from dfal_cli.system.fingerprints import FileState, fingerprint, stat_if_there
-from dfal_cli.system.kept import read_json, write_json
+from dfal_cli.system.fingerprints import FileState, file_state, fingerprint
 from dfal_cli.system.reporting import Reporter
+from dfal_cli.system.state_files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def prepare(
     """
     listed = sorted(pool)
     images = [*listed, *sorted(set(others) - set(listed))]
-    states = [stat_if_there(f"{root}/{image}") for image in images]
+    states = [file_state(f"{root}/{image}") for image in images]
     made_from = fingerprint(images, len(listed), states, image_size, grey, white, DECODING, PIL.__version__)[:16]
     file, settled = folder / f"images-{made_from}.npy", folder / f"images-{made_from}.json"
     places = {image: place for place, image in enumerate(images)}

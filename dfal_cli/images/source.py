@@ -13,7 +13,7 @@ from dfal_cli.images.decode import InputFormat, Probe, probe_image
 from dfal_cli.images.folder import Listing, inside, is_text, list_images
 from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
 from dfal_cli.system.files import is_file
-from dfal_cli.system.fingerprints import FileState, sha256_if_there, stat_if_there
+from dfal_cli.system.fingerprints import FileState, file_state, sha256_or_empty
 from dfal_cli.system.paths import must_exist
 from dfal_cli.system.reporting import Reporter
 
@@ -72,11 +72,11 @@ class ImageFolder:
 
     def state_of(self, image: str) -> FileState | None:
         """The state of the file: a pool is too large to be read twice."""
-        return stat_if_there(f"{self.root}/{image}")
+        return file_state(f"{self.root}/{image}")
 
     def content_of(self, image: str) -> str:
         """SHA-256 of the file."""
-        return sha256_if_there(self.root / image)
+        return sha256_or_empty(self.root / image)
 
     def batches(
         self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None

@@ -8,7 +8,7 @@ from typing import Any
 from dfal_cli.errors import DataError
 from dfal_cli.images import InputFormat
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
-from dfal_cli.tables.class_names import unfit_class
+from dfal_cli.tables.class_names import class_name_error
 
 MOST_PIXELS = 178_956_970
 """No image that is read has more; Pillow takes them for an attack."""
@@ -27,7 +27,7 @@ def read_metadata(path: Path, stored: dict[str, Any]) -> dict[str, Any]:
         raise DataError(f"{path}: from another version of dfal (contract {contract!r:.80}); train again")
     if not _tells_a_network(metadata):
         raise DataError(f"{path}: its metadata are damaged: they tell no network; train again")
-    problem = unfit_class(metadata["classes"])
+    problem = class_name_error(metadata["classes"])
     if problem is not None:
         raise DataError(f"{path}: {problem}; train again")
     return metadata

@@ -25,7 +25,7 @@ from dfal_cli.errors import DataError, Interrupted, TryAgainError, UsageError
 from dfal_cli.system.device import BatchSizes, FittingBatches
 from dfal_cli.system.files import remove_leftovers
 from dfal_cli.system.fingerprints import canonical_json
-from dfal_cli.system.kept import read_checked, write_checked
+from dfal_cli.system.state_files import read_checked, write_checked
 
 Arrays = dict[str, npt.NDArray[Any]]
 """What has been found out in some batches, batch after batch along the first axis. No name may be HEADER."""

@@ -98,10 +98,10 @@ class Examining:
                 self._section.forget()
 
     def _compute(self, at: int, places: Places, progress: Progress, give_up_beyond: float, *, exact: bool) -> None:
-        place_of = {self.rows.images[place]: place for place in places}
-        computed = self._scorer.margins_of(list(place_of), give_up_beyond=give_up_beyond, exact=exact)
+        position_of = {self.rows.images[place]: place for place in places}
+        computed = self._scorer.margins_of(list(position_of), give_up_beyond=give_up_beyond, exact=exact)
         for asked, images, margins in computed:
-            self.rows.margins[[place_of[image] for image in images]] = margins  # what cannot be read stays as it is
+            self.rows.margins[[position_of[image] for image in images]] = margins  # what cannot be read stays as it is
             batch, places = places[:asked], places[asked:]
             lost = [place for place in batch.tolist() if self.rows.images[place] in self._scorer.lost]
             found = {

@@ -11,13 +11,13 @@ LONGEST = 500
 """Characters of what is said: the metadata of a file from elsewhere may hold anything."""
 
 
-def origin(made_from: Mapping[str, Any]) -> dict[str, Any]:
+def provenance(made_from: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata that tell what an output is made from: a fingerprint of it all, its settings, and its other parts."""
     parts = {name: value for name, value in made_from.items() if name != "settings"}
     return {"made_from": fingerprint(made_from), "settings": made_from["settings"], "parts": parts}
 
 
-def how_else(metadata: Mapping[str, Any], made_from: Mapping[str, Any], otherwise: Mapping[str, str]) -> str:
+def describe_changes(metadata: Mapping[str, Any], made_from: Mapping[str, Any], otherwise: Mapping[str, str]) -> str:
     """Say in what an output, whose metadata hold an `origin`, was made otherwise than `made_from` has it.
 
     The metadata may be anything; `otherwise` is as of `differences`.

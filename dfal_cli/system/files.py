@@ -8,8 +8,16 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from dfal_cli.errors import TryAgainError, UsageError, is_momentary
-from dfal_cli.system.locks import Held, LocksUnknown, holding, is_lost, release, take, take_in_time
+from dfal_cli.errors import TryAgainError, UsageError, is_transient
+from dfal_cli.system.locks import (
+    LockHeldError,
+    LocksUnsupportedError,
+    holding,
+    is_lost,
+    release,
+    take,
+    take_with_timeout,
+)
 
 LOOKED_AT_FOR = 1.0
 """Seconds for which a temporary file may be held by a command that looks whether it is a leftover: it is a moment."""
@@ -84,14 +92,14 @@ def locked(
                     lambda holder: tell(f"{path}: is being written by {holder}; waiting up to {wait:g} s"),
                 )
             )  # fmt: skip
-        except Held as holder:
+        except LockHeldError as holder:
             raise TryAgainError(
                 f"{path}: is being written by {holder}; run the same command again, or give it --wait SECONDS"
             ) from None
-        except LocksUnknown:
+        except LocksUnsupportedError:
             tell(f"{path}: its file system knows no locks: let no other dfal command write it meanwhile")
         except OSError as error:
-            if is_momentary(error):
+            if is_transient(error):
                 raise
             if os.path.lexists(file):
                 raise UsageError(
@@ -114,7 +122,7 @@ def remove_leftovers(folder: Path, belongs: Callable[[str], bool]) -> None:
     with os.scandir(folder) as entries:
         found = [folder / entry.name for entry in entries if _is_temporary(entry.name, belongs)]
     for file in found:
-        with contextlib.suppress(Held, LocksUnknown, OSError):
+        with contextlib.suppress(LockHeldError, LocksUnsupportedError, OSError):
             release(take(file), file)
 
 
@@ -172,10 +180,10 @@ def _check_length(path: Path, folder: Path) -> None:
 def _held(temporary: Path) -> Iterator[None]:
     """Make the file and hold it, so that no other command takes it for a leftover; it is removed if still there."""
     try:
-        descriptor = take_in_time(temporary, LOOKED_AT_FOR)
-    except Held:  # a process of the same number on another machine
+        descriptor = take_with_timeout(temporary, LOOKED_AT_FOR)
+    except LockHeldError:  # a process of the same number on another machine
         raise TryAgainError(f"{temporary}: another process is writing it; try again when that has ended") from None
-    except LocksUnknown:
+    except LocksUnsupportedError:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         yield

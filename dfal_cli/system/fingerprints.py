@@ -17,7 +17,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def sha256_if_there(path: Path) -> str:
+def sha256_or_empty(path: Path) -> str:
     """The same of a file that may be missing, be none, or not for us to read: "" then."""
     try:
         return sha256_of(path) if is_file(path) else ""
@@ -35,7 +35,7 @@ class FileState(NamedTuple):
     changed: int
 
 
-def stat_if_there(path: str) -> FileState | None:
+def file_state(path: str) -> FileState | None:
     """The state of a file; None if it is missing."""
     try:
         status = os.stat(path)  # noqa: PTH116 - of a plain path, as there may be a hundred thousand

@@ -1,7 +1,7 @@
 """Locks between processes: files that the system unlocks when their holder ends, however it ends.
 
-A file's lock (flock) belongs to who opened it, so that one whose holder was killed blocks nobody. Of file systems over
-a network those of today (NFS 4, SMB 3) keep such locks between machines; one that knows none raises LocksUnknown.
+The operating system releases a lock (flock) when its holder ends, so a killed process blocks nobody. Current network
+file systems (NFS 4, SMB 3) honour locks between machines; a file system without locks raises LocksUnsupportedError.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ _held: dict[Path, int] = {}
 """The locks of this process, and their descriptors."""
 
 
-class Held(Exception):  # noqa: N818 - it is what was found
+class LockHeldError(Exception):
     """Another process holds the lock; the message says which."""
 
 
-class LocksUnknown(Exception):  # noqa: N818
+class LocksUnsupportedError(Exception):
     """The file system has no locks."""
 
 
@@ -38,9 +38,9 @@ def holding(path: Path, patience: float, tell: Callable[[str], None]) -> Iterato
     Its folder is made, again if its holder has removed it.
 
     The file is removed afterwards: whoever waits for it sees that and makes a new one.
-    Raises Held if it is still held after `patience` seconds, LocksUnknown or OSError.
+    Raises LockHeldError if it is still held after `patience` seconds, LocksUnsupportedError or OSError.
     """
-    descriptor = take_in_time(path, patience, tell)
+    descriptor = take_with_timeout(path, patience, tell)
     try:
         with contextlib.suppress(OSError):  # it is another user's
             os.fchmod(descriptor, 0o666)  # whatever the umask, or a killed command would block all other users
@@ -60,7 +60,7 @@ def is_lost(path: Path) -> bool:
 def take(path: Path) -> int:
     """Open the file, made if need be, and lock it. `release` it with the descriptor, or close that.
 
-    Raises Held, LocksUnknown or OSError.
+    Raises LockHeldError, LocksUnsupportedError or OSError.
     """
     while True:
         descriptor = _opened(path)
@@ -71,11 +71,11 @@ def take(path: Path) -> int:
         except BlockingIOError:
             holder = _noted_holder(descriptor)
             os.close(descriptor)
-            raise Held(holder) from None
+            raise LockHeldError(holder) from None
         except OSError as error:
             os.close(descriptor)
             if error.errno in UNKNOWN:
-                raise LocksUnknown from None
+                raise LocksUnsupportedError from None
             raise
         os.close(descriptor)  # between the two it was removed, or given another name
 
@@ -88,7 +88,7 @@ def release(descriptor: int, path: Path) -> None:
     os.close(descriptor)
 
 
-def take_in_time(path: Path, patience: float, tell: Callable[[str], None] = lambda holder: None) -> int:
+def take_with_timeout(path: Path, patience: float, tell: Callable[[str], None] = lambda holder: None) -> int:
     """`take`, but if it is held `tell` by whom, and wait up to `patience` seconds."""
     deadline = time.monotonic() + patience
     told = False
@@ -98,7 +98,7 @@ def take_in_time(path: Path, patience: float, tell: Callable[[str], None] = lamb
             return take(path)
         except FileNotFoundError:  # the holder has removed the folder, which was empty again
             continue
-        except Held as held:
+        except LockHeldError as held:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise

@@ -36,7 +36,7 @@ def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
     return path
 
 
-def must_lie_outside(path: Path, folder: Path, option: str) -> None:
+def must_be_outside(path: Path, folder: Path, option: str) -> None:
     """Raises UsageError if pictures that are written to `path` would become images of the pool in `folder`."""
     place, root = (Path(os.path.realpath(each)) for each in (path, folder))
     if place.is_relative_to(root):

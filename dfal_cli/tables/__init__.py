@@ -1,31 +1,40 @@
 """The tables people and programs exchange with dfal: labels, scores, query lists."""
 
-from dfal_cli.tables.companions import refuse_foreign
-from dfal_cli.tables.csv_files import OWN, csv_bytes, line_of, place_of, read_csv, to_csv, write_csv, write_rows
+from dfal_cli.tables.companions import refuse_foreign_files
+from dfal_cli.tables.csv_files import (
+    DFAL_DIALECT,
+    csv_bytes,
+    line_of,
+    location_of,
+    read_csv,
+    to_csv,
+    write_csv,
+    write_rows,
+)
 from dfal_cli.tables.csv_rows import Dialect, dialect_of
 from dfal_cli.tables.folders import FolderLabels, labels_from_folders
 from dfal_cli.tables.labelled import (
-    belongs_to_scores,
+    labelled_embeddings_match,
     labelled_path,
     read_labelled_embeddings,
     write_labelled_embeddings,
 )
 from dfal_cli.tables.labels import (
+    answered_images,
     is_blank,
     labelled_rows,
     one_row_per_image,
     read_excluded,
     read_labels,
     read_labels_files,
-    settled_images,
     write_labels,
 )
-from dfal_cli.tables.names import ImageNames, Matching, as_written
+from dfal_cli.tables.names import ImageNames, NameMatcher, keep_names
 from dfal_cli.tables.pseudo_labels import pseudo_labels_table, read_pseudo_labels
-from dfal_cli.tables.queries import answers_in, queries_table, read_queries
+from dfal_cli.tables.queries import count_answers, queries_table, read_queries
 from dfal_cli.tables.scores import (
     ScoresFile,
-    belong_together,
+    metadata_matches_rows,
     number_texts,
     read_scores,
     read_scores_metadata,
@@ -34,26 +43,27 @@ from dfal_cli.tables.scores import (
 )
 
 __all__ = [
-    "OWN",
+    "DFAL_DIALECT",
     "Dialect",
     "FolderLabels",
     "ImageNames",
-    "Matching",
+    "NameMatcher",
     "ScoresFile",
-    "answers_in",
-    "as_written",
-    "belong_together",
-    "belongs_to_scores",
+    "answered_images",
+    "count_answers",
     "csv_bytes",
     "dialect_of",
     "is_blank",
+    "keep_names",
+    "labelled_embeddings_match",
     "labelled_path",
     "labelled_rows",
     "labels_from_folders",
     "line_of",
+    "location_of",
+    "metadata_matches_rows",
     "number_texts",
     "one_row_per_image",
-    "place_of",
     "pseudo_labels_table",
     "queries_table",
     "read_csv",
@@ -65,9 +75,8 @@ __all__ = [
     "read_queries",
     "read_scores",
     "read_scores_metadata",
-    "refuse_foreign",
+    "refuse_foreign_files",
     "scores_table",
-    "settled_images",
     "to_csv",
     "write_csv",
     "write_labelled_embeddings",

@@ -29,7 +29,7 @@ THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
 NUMBER = re.compile(r"([+-]?)(\d+)(?:[.,](\d*))?", re.ASCII)
 
 
-def unfit_class(classes: Sequence[str]) -> str | None:
+def class_name_error(classes: Sequence[str]) -> str | None:
     """Why one of these names is none for a class; None if all will do."""
     for name in classes:
         if not name.strip():
@@ -53,7 +53,7 @@ def folded(label: str) -> str:
     return f"{sign.strip('+')}{whole}{f'.{part}' if part else ''}"
 
 
-def is_meant_to_be_skip(label: str) -> bool:
+def is_misspelt_skip(label: str) -> bool:
     """Whether a label is `__skip__` misspelt."""
     return label != SKIP and folded(label).strip("_- ") == SKIP.strip("_") and "_" in label
 
@@ -63,13 +63,13 @@ def means_no_answer(label: str) -> bool:
     return folded(label) in NO_ANSWER
 
 
-def near_miss(label: str, classes: Iterable[str]) -> str:
+def did_you_mean(label: str, classes: Iterable[str]) -> str:
     """A question after the class that a new one may have been meant to be, as the end of a sentence; "" if none is."""
     near = _nearest(label, sorted(set(classes)), NEAR)
     return f"; did you mean {shown(near)}?" if near else ""
 
 
-def slips(new: Iterable[str], classes: Iterable[str]) -> list[str]:
+def likely_typos(new: Iterable[str], classes: Iterable[str]) -> list[str]:
     """In words, the first of the new classes that one of `classes` may have been meant by; in linear time."""
     alike = _groups(classes)
     said = set()
@@ -78,15 +78,16 @@ def slips(new: Iterable[str], classes: Iterable[str]) -> list[str]:
         for label in new:
             other = next((name for name in alike.get(folded(label), ()) if name != label and name not in said), None)
             said.add(label)
-            if is_meant_to_be_skip(label):
+            if is_misspelt_skip(label):
                 yield f"class {shown(label)}; did you mean {SKIP!r}? It is spelt exactly so"
             elif other is not None:
-                yield f"class {shown(label)} that differs from {shown(other)} only in {what_differs(label, other)}"
+                difference = spelling_difference(label, other)
+                yield f"class {shown(label)} that differs from {shown(other)} only in {difference}"
 
     return list(islice(told(), MOST_LISTED))
 
 
-def oddities(classes: Iterable[str]) -> list[str]:
+def unusual_class_warnings(classes: Iterable[str]) -> list[str]:
     """In words, the first of the classes that are no slip for another, and yet may not have been meant as they are."""
 
     def told() -> Iterator[str]:
@@ -99,9 +100,12 @@ def oddities(classes: Iterable[str]) -> list[str]:
     return list(islice(told(), MOST_LISTED))
 
 
-def doubts(classes: Sequence[str]) -> list[str]:
+def class_name_warnings(classes: Sequence[str]) -> list[str]:
     """In words, what to say of the classes to train on, if nobody has named them as such."""
-    return [*(f"{slip}; they are trained as two classes" for slip in slips(classes, classes)), *oddities(classes)]
+    return [
+        *(f"{slip}; they are trained as two classes" for slip in likely_typos(classes, classes)),
+        *unusual_class_warnings(classes),
+    ]
 
 
 def _groups(classes: Iterable[str]) -> dict[str, list[str]]:
@@ -112,7 +116,7 @@ def _groups(classes: Iterable[str]) -> dict[str, list[str]]:
     return groups
 
 
-def look_alikes(new: Sequence[str], classes: Iterable[str]) -> list[tuple[str, str]]:
+def similar_class_pairs(new: Sequence[str], classes: Iterable[str]) -> list[tuple[str, str]]:
     """The first new classes that are another one but for a letter or two, with that; each pair once.
 
     None if there are too many to tell.
@@ -125,7 +129,7 @@ def look_alikes(new: Sequence[str], classes: Iterable[str]) -> list[tuple[str, s
     return list(pairs.values())[:MOST_LISTED]
 
 
-def what_differs(label: str, other: str) -> str:
+def spelling_difference(label: str, other: str) -> str:
     """What alone makes two labels differ that are equal when `folded`."""
     if NUMBER.fullmatch(folded(label)):
         return "how the number is written"

@@ -14,11 +14,11 @@ from dfal_cli.schemas import (
     UNREADABLE_SUFFIX,
 )
 from dfal_cli.system.files import beside
-from dfal_cli.system.kept import read_json
+from dfal_cli.system.state_files import read_json
 from dfal_cli.tables.parquet import read_parquet_metadata
 
 
-def refuse_foreign(out: Path, suffixes: Iterable[str]) -> None:
+def refuse_foreign_files(out: Path, suffixes: Iterable[str]) -> None:
     """Raises UsageError if a companion of an output is there that dfal has not written: somebody's work, perhaps.
 
     Where the output stands they are its own, damaged or not.

@@ -23,7 +23,7 @@ FORMULA = r"[=+\-@]"
 SCHEME = r"^[A-Za-z][A-Za-z0-9+.\-]+://"
 """An image that begins so is named by a URL, which is no path."""
 
-OWN = Dialect()
+DFAL_DIALECT = Dialect()
 
 MOST_COLUMNS = 16_384
 """As many as a spreadsheet has; a table without end in one direction is none."""
@@ -53,7 +53,7 @@ def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     return _check_paths(path, _unescape(pd.concat(parts, ignore_index=True)))
 
 
-def to_csv(table: pd.DataFrame, *, header: bool = True, dialect: Dialect = OWN) -> str:
+def to_csv(table: pd.DataFrame, *, header: bool = True, dialect: Dialect = DFAL_DIALECT) -> str:
     """The table as dfal writes it: LF, commas, quoted only where needed, escaped for spreadsheets; or in a dialect."""
     escaped = _escape(table)
     separator, line_end = dialect.separator, dialect.line_end
@@ -64,7 +64,7 @@ def to_csv(table: pd.DataFrame, *, header: bool = True, dialect: Dialect = OWN) 
     return text
 
 
-def csv_bytes(table: pd.DataFrame, dialect: Dialect = OWN) -> bytes:
+def csv_bytes(table: pd.DataFrame, dialect: Dialect = DFAL_DIALECT) -> bytes:
     """The content of a file of this table."""
     told = f"{dialect.told}{dialect.line_end}" if dialect.told else ""
     text = told + to_csv(table, dialect=dialect)
@@ -78,7 +78,7 @@ def _line_quoting_returns(cells: Iterable[Any], separator: str) -> str:
 
 
 def write_csv(
-    path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None, dialect: Dialect = OWN
+    path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None, dialect: Dialect = DFAL_DIALECT
 ) -> None:
     """Write the table, all of it or nothing; `check` is as of `atomic_output`."""
     with atomic_output(path, check) as temporary:
@@ -95,7 +95,7 @@ def line_of(path: Path, row: int) -> int:
     return next(line for number, (line, _) in enumerate(rows_of(path), -1) if number == row)
 
 
-def place_of(file: Path, row: Hashable) -> str:
+def location_of(file: Path, row: Hashable) -> str:
     """Where a data row stands, for a message; a folder that stands for a table has no lines."""
     return str(file) if file.is_dir() else f"{file}, line {line_of(file, int(str(row)))}"
 

@@ -35,7 +35,7 @@ def read_labelled_embeddings(scores: Path) -> tuple[list[str], Values] | None:
     if not read_scores_metadata(scores).get("labelled_embeddings"):
         return None
     path = labelled_path(scores)
-    if not belongs_to_scores(scores):
+    if not labelled_embeddings_match(scores):
         raise DataError(f"{path}: missing, damaged, or not made together with {scores.name}; score again")
     table = read_parquet(path, {IMAGE: "string"}, (EMBEDDING,))
     with refusing_damage(scores):
@@ -46,7 +46,7 @@ def read_labelled_embeddings(scores: Path) -> tuple[list[str], Values] | None:
     return table[IMAGE].to_pylist(), from_arrow(table[EMBEDDING])
 
 
-def belongs_to_scores(scores: Path) -> bool:
+def labelled_embeddings_match(scores: Path) -> bool:
     """Whether the labelled images' embeddings beside a scores file, if it should have them, were made with it."""
     metadata = read_scores_metadata(scores)
     if not metadata.get("labelled_embeddings"):

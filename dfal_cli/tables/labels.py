@@ -8,9 +8,9 @@ import pandas as pd
 from dfal_cli.errors import DataError, shown
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.system.paths import folder_of
-from dfal_cli.tables.csv_files import OWN, line_of, place_of, read_csv, write_csv
+from dfal_cli.tables.csv_files import DFAL_DIALECT, line_of, location_of, read_csv, write_csv
 from dfal_cli.tables.csv_rows import Dialect
-from dfal_cli.tables.names import Matching, as_written
+from dfal_cli.tables.names import NameMatcher, keep_names
 
 
 def read_labels(path: Path) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def read_labels(path: Path) -> pd.DataFrame:
     return table if TWIN in table else table.assign(**{TWIN: ""})
 
 
-def read_labels_files(paths: Sequence[Path], matching: Matching = as_written) -> pd.DataFrame:
+def read_labels_files(paths: Sequence[Path], matching: NameMatcher = keep_names) -> pd.DataFrame:
     """Read what labels files settle: columns image, label, twin (absolute path or ""), file and row, for messages.
 
     An image may stand in several files as long as they agree. Raises as `read_labels` and `matching` do, and DataError
@@ -45,18 +45,18 @@ def labelled_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table[~is_blank(table[LABEL]) & (table[LABEL] != SKIP)].reset_index(drop=True)
 
 
-def settled_images(table: pd.DataFrame) -> set[str]:
+def answered_images(table: pd.DataFrame) -> set[str]:
     """The images that are not in the pool any more: labelled, or __skip__."""
     return set(table.loc[~is_blank(table[LABEL]), IMAGE])
 
 
-def read_excluded(paths: Sequence[Path], matching: Matching = as_written) -> set[str]:
+def read_excluded(paths: Sequence[Path], matching: NameMatcher = keep_names) -> set[str]:
     """The images named in any of the files, which need no column but `image`. Raises as `read_csv` and `matching`."""
     return {image for path in paths for image in matching(path, read_csv(path, required=(IMAGE,))[IMAGE])}
 
 
 def write_labels(
-    path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None, dialect: Dialect = OWN
+    path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None, dialect: Dialect = DFAL_DIALECT
 ) -> None:
     """Write a labels table in the order of its rows and columns; `check` is as of `atomic_output`."""
     write_csv(path, table, check, dialect)
@@ -81,7 +81,7 @@ def one_row_per_image(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _with_origin(path: Path, table: pd.DataFrame, matching: Matching) -> pd.DataFrame:
+def _with_origin(path: Path, table: pd.DataFrame, matching: NameMatcher) -> pd.DataFrame:
     """The rows that have a label."""
     folder = folder_of(path)
     settled = table[~is_blank(table[LABEL])]
@@ -98,7 +98,7 @@ def _check_agreement(table: pd.DataFrame) -> None:
     if len(differing):
         image = differing.index[0]
         said = [
-            f"{shown(row[LABEL])} in {place_of(Path(row['file']), row['row'])}"
+            f"{shown(row[LABEL])} in {location_of(Path(row['file']), row['row'])}"
             for row in table[table[IMAGE] == image].to_dict("records")
         ]
         raise DataError(f"image {shown(image)}: {'; '.join(said)}: the labels files must agree")

@@ -13,7 +13,7 @@ import pandas as pd
 from dfal_cli.errors import DataError, listed
 from dfal_cli.tables.csv_files import line_of
 
-Matching = Callable[[Path, "pd.Series[str]"], "pd.Series[str]"]
+NameMatcher = Callable[[Path, "pd.Series[str]"], "pd.Series[str]"]
 """The file and the images it names, by row -> their names on disk, by row. It may raise DataError."""
 
 MOST_LOOKED_FOR = 1000
@@ -42,11 +42,11 @@ class ImageNames:
         return composed if self.is_there(composed) else self._decomposed.get(composed, image)
 
     def renamed(self, file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
-        """A `Matching` that leaves names of images that are not there as they are."""
+        """A `NameMatcher` that leaves names of images that are not there as they are."""
         return pd.Series([self.on_disk(image) for image in images], images.index, dtype=images.dtype)
 
-    def matched(self, warn: Callable[[str], None]) -> Matching:
-        """A `Matching` that warns of images that are not there, and raises DataError if that is all of a file's."""
+    def matched(self, warn: Callable[[str], None]) -> NameMatcher:
+        """A `NameMatcher` that warns of images that are not there, and raises DataError if that is all of a file's."""
 
         def matching(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
             renamed = self.renamed(file, images)
@@ -92,8 +92,8 @@ class ImageNames:
         )
 
 
-def as_written(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
-    """The `Matching` of who does not know which images are there."""
+def keep_names(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
+    """The `NameMatcher` of who does not know which images are there."""
     return images
 
 

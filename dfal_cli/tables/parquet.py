@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfal_cli.errors import DataError, is_momentary, listed, undisguised
+from dfal_cli.errors import DataError, is_transient, listed, underlying_os_error
 from dfal_cli.schemas import METADATA_KEY, VECTOR_MEASURES
 
 MOST_ROWS_A_BYTE = 10
@@ -71,7 +71,7 @@ def refusing_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        if is_momentary(error) or undisguised(error):
+        if is_transient(error) or underlying_os_error(error):
             raise
         raise DataError(f"{path}: not a scores file of dfal, or damaged; score again") from None
 

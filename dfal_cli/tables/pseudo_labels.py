@@ -8,7 +8,7 @@ import pandas as pd
 from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.schemas import IMAGE, LABEL, PSEUDO_COLUMNS, PSEUDO_LABEL, TWIN
 from dfal_cli.tables.csv_files import line_of, read_csv
-from dfal_cli.tables.names import Matching, as_written
+from dfal_cli.tables.names import NameMatcher, keep_names
 
 
 def pseudo_labels_table(images: "pd.Series[str]", labels: "pd.Series[str]") -> pd.DataFrame:
@@ -17,7 +17,7 @@ def pseudo_labels_table(images: "pd.Series[str]", labels: "pd.Series[str]") -> p
 
 
 def read_pseudo_labels(
-    paths: Sequence[Path], classes: Sequence[str], known: Set[str], matching: Matching = as_written
+    paths: Sequence[Path], classes: Sequence[str], known: Set[str], matching: NameMatcher = keep_names
 ) -> tuple[pd.DataFrame, int]:
     """Read several files as one table of labelled rows, as `read_labels_files` makes it, without twins.
 
@@ -37,7 +37,7 @@ def _nothing() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=str) for name in (IMAGE, LABEL, TWIN, "file", "row")})
 
 
-def _with_origin(path: Path, matching: Matching) -> pd.DataFrame:
+def _with_origin(path: Path, matching: NameMatcher) -> pd.DataFrame:
     table = read_csv(path, required=PSEUDO_COLUMNS)
     return pd.DataFrame(
         {

@@ -26,6 +26,6 @@ def read_queries(path: Path) -> pd.DataFrame:
     return table if TWIN in table else table.assign(**{TWIN: ""})
 
 
-def answers_in(table: pd.DataFrame) -> int:
+def count_answers(table: pd.DataFrame) -> int:
     """How many queries have been answered."""
     return int((~is_blank(table[LABEL])).sum())

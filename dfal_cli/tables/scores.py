@@ -62,7 +62,7 @@ def write_scores(path: Path, tables: Iterable[pa.Table], metadata: dict[str, Any
             _write_parquet(temporary, iter(tables), {METADATA_KEY: canonical_json(metadata)})
 
 
-def belong_together(path: Path) -> bool:
+def metadata_matches_rows(path: Path) -> bool:
     """Whether a scores file is the one that its metadata were written with; of two files a kill may leave one older.
 
     Raises as `read_scores_metadata`.

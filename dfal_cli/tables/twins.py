@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.errors import UsageError, is_momentary
+from dfal_cli.errors import UsageError, is_transient
 from dfal_cli.schemas import TWIN
 from dfal_cli.system.files import atomic_output, beside, is_file, locked, remove_leftovers
 from dfal_cli.system.paths import relative_to_file
@@ -81,7 +81,7 @@ def read_twin(path: Path, shape: Sequence[int]) -> npt.NDArray[np.float32]:
             file.seek(0)
             twin: npt.NDArray[np.float32] = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        if is_momentary(error):
+        if is_transient(error):
             raise
         raise TwinError from None
     if not np.isfinite(twin).all():

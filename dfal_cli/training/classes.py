@@ -7,8 +7,8 @@ import pandas as pd
 
 from dfal_cli.errors import DataError, UsageError, listed, shown
 from dfal_cli.schemas import LABEL
-from dfal_cli.tables import place_of
-from dfal_cli.tables.class_names import unfit_class
+from dfal_cli.tables import location_of
+from dfal_cli.tables.class_names import class_name_error
 
 
 def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[str, ...]:
@@ -20,7 +20,7 @@ def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[st
         classes = tuple(sorted(set(table[LABEL])))
     else:
         classes = tuple(dict.fromkeys(named))
-        problem = unfit_class(classes)
+        problem = class_name_error(classes)
         if problem is not None:
             raise UsageError(f"--class-names: {problem}")
         check_labels(table, classes)
@@ -35,5 +35,5 @@ def check_labels(table: pd.DataFrame, classes: Sequence[str]) -> None:
     strangers = table[~table[LABEL].isin(classes)]
     if len(strangers):
         row = strangers.iloc[0]
-        place = place_of(Path(row["file"]), row["row"])
+        place = location_of(Path(row["file"]), row["row"])
         raise DataError(f"{place}: label {shown(row[LABEL])} is not among --class-names: {listed(classes)}")

@@ -21,7 +21,7 @@ from dfal_cli.images.pool import names_of
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.system.device import on_device
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import place_of
+from dfal_cli.tables import location_of
 from dfal_cli.tables.twins import MisfitTwinError, TwinError, read_twin
 
 DECODED_AT_ONCE = 64
@@ -160,7 +160,7 @@ def unreadable_row(
     remedy: str = f"mend it, or label it {SKIP}",
 ) -> DataError:
     """The error that a labelled image cannot be used, with its place in the labels file."""
-    place = place_of(Path(row["file"]), row["row"])
+    place = location_of(Path(row["file"]), row["row"])
     hint = "" if images.is_there(row[IMAGE]) else names_of(images).hint(row[IMAGE])
     if hint:
         remedy = f"name images by their paths under {images.root}"

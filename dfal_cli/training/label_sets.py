@@ -10,17 +10,17 @@ from dfal_cli.errors import DataError, listed
 from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import names_of, say_what_is_not_read
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
-from dfal_cli.system.fingerprints import digest_of_many, sha256_if_there
+from dfal_cli.system.fingerprints import digest_of_many, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
+    answered_images,
     labelled_rows,
     labels_from_folders,
     read_labels_files,
     read_pseudo_labels,
-    settled_images,
 )
-from dfal_cli.tables.class_names import doubts, slips
+from dfal_cli.tables.class_names import class_name_warnings, likely_typos
 from dfal_cli.training.classes import check_labels, settle_classes
 from dfal_cli.training.examples import unreadable_row
 
@@ -56,7 +56,7 @@ class LabelSets(NamedTuple):
         """SHA-256 of what each table says and of what is in the files that it names; a missing file is ""."""
         return {
             name: digest_of_many(
-                (image, label, picture, sha256_if_there(Path(twin)) if twin else "")
+                (image, label, picture, sha256_or_empty(Path(twin)) if twin else "")
                 for image, label, twin, picture in zip(
                     table[IMAGE], table[LABEL], table[TWIN], pictures[name], strict=True
                 )
@@ -98,11 +98,11 @@ def read_label_sets(
             raise DataError(f"{files[name][0]}: no image has a label, so there is nothing to measure on (--{name})")
         _warn_of_overlap(tables["labels"], tables[name], name, reporter)
     classes = settle_classes(tables["labels"], class_names)
-    for doubt in doubts(classes) if class_names is None else ():
+    for doubt in class_name_warnings(classes) if class_names is None else ():
         reporter.warn(doubt)
     for name in ("validation", "test"):
         _see_to_strange_classes(tables[name], classes, name, reporter, are_all_named=class_names is not None)
-    known = set[str]().union(*map(settled_images, told.values()))
+    known = set[str]().union(*map(answered_images, told.values()))
     guessed, left_out = read_pseudo_labels(pseudo_labels, classes, known, matched)
     if left_out:
         reporter.note(f"{left_out} pseudo-labels are left out: their images are in --labels, --validation or --test")
@@ -142,7 +142,7 @@ def _are_there(table: pd.DataFrame, names: ImageNames) -> "pd.Series[bool]":
 
 
 def _without_measured(of_folders: pd.DataFrame, told: Mapping[str, pd.DataFrame], reporter: Reporter) -> pd.DataFrame:
-    measured = set[str]().union(*map(settled_images, told.values()))
+    measured = set[str]().union(*map(answered_images, told.values()))
     left = of_folders[~of_folders[IMAGE].isin(measured)].reset_index(drop=True)
     if left.empty:
         raise DataError("--labels-from-folders: all images are in --validation or --test, and none is left to train on")
@@ -179,7 +179,7 @@ def _see_to_strange_classes(
         f"{count} of {len(table)} images in --{name} are of classes that no image in --labels has "
         f"({listed(strange)}): they count as wrong"
     )
-    for slip in slips(strange, (*classes, *strange)):
+    for slip in likely_typos(strange, (*classes, *strange)):
         reporter.warn(f"--{name}: {slip}")
 
 

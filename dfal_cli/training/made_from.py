@@ -8,7 +8,7 @@ from dfal_cli import __version__
 from dfal_cli.models.architecture import code_of
 from dfal_cli.system.fingerprints import sha256_of
 
-OTHERWISE = {
+CHANGE_TEXTS = {
     "labels": "from other --labels, or before an image or a twin of theirs was changed",
     "validation": "from another --validation, or before an image of it was changed",
     "test": "from another --test, or before an image of it was changed",

@@ -16,8 +16,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from dfal_cli.system.fingerprints import canonical_json, fingerprint
-from dfal_cli.system.kept import read_checked, write_checked
 from dfal_cli.system.reporting import Reporter
+from dfal_cli.system.state_files import read_checked, write_checked
 
 SECONDS_BETWEEN = 10.0
 """A training that takes less is done again; nor is one kept more often."""

@@ -66,7 +66,7 @@ def make_checkpoint(folder: Path) -> Path:
     path = folder / "linear.safetensors"
     with seeded(0, torch.device("cpu")):
         model = build_network(ARCHITECTURE, len(CLASSES), SHAPE)
-    save_checkpoint(path, model, architecture=ARCHITECTURE, classes=CLASSES, input_shape=SHAPE, further={})
+    save_checkpoint(path, model, architecture=ARCHITECTURE, classes=CLASSES, input_shape=SHAPE, extra_metadata={})
     return path
 
 

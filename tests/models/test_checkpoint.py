@@ -20,7 +20,9 @@ SHAPE = (1, 16, 16)
 
 def checkpoint(path: Path, arch: str = "lenet5", shape=SHAPE) -> torch.nn.Module:
     model = build_network(arch, 3, shape)
-    save_checkpoint(path, model, architecture=arch, classes=("a", "007", "é"), input_shape=shape, further={"seed": 4})
+    save_checkpoint(
+        path, model, architecture=arch, classes=("a", "007", "é"), input_shape=shape, extra_metadata={"seed": 4}
+    )
     return model.eval()
 
 
@@ -52,7 +54,7 @@ def test_a_network_loaded_and_saved_again_gives_the_same_bytes(tmp_path):
     loaded = load_checkpoint(tmp_path / "a.safetensors")
     save_checkpoint(
         tmp_path / "b.safetensors", loaded.model, architecture="lenet5", classes=loaded.classes,
-        input_shape=loaded.input_shape, further={"seed": 4},
+        input_shape=loaded.input_shape, extra_metadata={"seed": 4},
     )  # fmt: skip
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 

@@ -18,7 +18,7 @@ def honest(path: Path, arch: str = "lenet5", shape: tuple[int, int, int] = SHAPE
     """Write a checkpoint that is in order."""
     with seeded(0, torch.device("cpu")):
         model = build_network(arch, len(CLASSES), shape)
-    save_checkpoint(path, model, architecture=arch, classes=CLASSES, input_shape=shape, further={"seed": 0})
+    save_checkpoint(path, model, architecture=arch, classes=CLASSES, input_shape=shape, extra_metadata={"seed": 0})
     return path
 
 

@@ -62,7 +62,12 @@ def make_checkpoint(path: Path, seed: int) -> None:
     with seeded(seed, torch.device("cpu")):
         model = build_network("slow_net:network", 2, (1, 16, 16))
     save_checkpoint(
-        path, model, architecture="slow_net:network", classes=("dark", "light"), input_shape=(1, 16, 16), further={}
+        path,
+        model,
+        architecture="slow_net:network",
+        classes=("dark", "light"),
+        input_shape=(1, 16, 16),
+        extra_metadata={},
     )
 
 

@@ -126,7 +126,7 @@ def spoofing(trained, in_tmp):
     """A checkpoint whose classes would steer a terminal; it is a valid one."""
     model = build_network("lenet5", len(SPOOFING), SHAPE)
     save_checkpoint(in_tmp / "spoof.safetensors", model, architecture="lenet5", classes=SPOOFING, input_shape=SHAPE,
-                    further={})  # fmt: skip
+                    extra_metadata={})  # fmt: skip
     return trained
 
 

@@ -38,7 +38,7 @@ def pool(in_tmp, monkeypatch):
 def checkpoint(name):
     network = Network(getattr(liars, name)(len(CLASSES), SHAPE), Normalisation())
     path = Path(f"{name}.safetensors")
-    save_checkpoint(path, network, architecture=f"liars:{name}", classes=CLASSES, input_shape=SHAPE, further={})
+    save_checkpoint(path, network, architecture=f"liars:{name}", classes=CLASSES, input_shape=SHAPE, extra_metadata={})
     return path
 
 

@@ -12,7 +12,7 @@ from dfal_cli.tables import read_csv, read_labelled_embeddings
 from tests.conftest import Ended, dfal, draw_divided_folder, write
 
 NFC, NFD = (normalize(form, "é.png") for form in ("NFC", "NFD"))
-OTHERWISE: dict[str, Callable[[str], str]] = {
+OTHER_SPELLINGS: dict[str, Callable[[str], str]] = {
     "folder": lambda image: f"images/{image}",
     "suffix": lambda image: image.removesuffix(".png"),
     "blank": lambda image: f"{image} ",
@@ -41,13 +41,13 @@ def first_list(*further: object) -> Ended:
     return dfal("select", "--images", "images", "--strategy", "random", "--count", 99, "--out", "q.csv", *further)
 
 
-@pytest.mark.parametrize("spelling", OTHERWISE)
+@pytest.mark.parametrize("spelling", OTHER_SPELLINGS)
 @pytest.mark.parametrize("option", ["--labels", "--exclude"])
 @pytest.mark.parametrize("command", [score, first_list])
 def test_a_table_in_another_spelling_is_refused_with_the_likely_cause(
     project: Path, command: Callable[..., Ended], option: str, spelling: str
 ) -> None:
-    rows = [(OTHERWISE[spelling](f"{number:03d}.png"), "dark") for number in range(10)]
+    rows = [(OTHER_SPELLINGS[spelling](f"{number:03d}.png"), "dark") for number in range(10)]
     write(project / "t.csv", "image,label", *(f"{image},{label}" for image, label in rows))
     ended = command(option, "t.csv")
     assert ended.code == 3

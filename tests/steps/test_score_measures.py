@@ -101,7 +101,7 @@ def test_bald_of_a_network_without_dropout_is_refused(project):
     model = build_network("resnet18", 2, (1, 16, 16))
     save_checkpoint(
         project / "resnet.safetensors", model, architecture="resnet18", classes=("dark", "light"),
-        input_shape=(1, 16, 16), further={},
+        input_shape=(1, 16, 16), extra_metadata={},
     )  # fmt: skip
     ended = score("--measure", "bald", checkpoint="resnet.safetensors")
     assert ended.code == 2
@@ -202,7 +202,7 @@ def test_measures_too_get_smaller_batches_where_memory_runs_out(project):
     model = build_network("own_hungry:hungry", 2, (1, 16, 16))
     save_checkpoint(
         project / "own.safetensors", model, architecture="own_hungry:hungry", classes=("dark", "light"),
-        input_shape=(1, 16, 16), further={},
+        input_shape=(1, 16, 16), extra_metadata={},
     )  # fmt: skip
     sys.modules.pop("own_hungry")
     table = scored(project, *EVERY, "--trust-code", "--batch-size", 16, checkpoint="own.safetensors")
@@ -219,7 +219,7 @@ def test_what_is_not_finite_is_null(project):
     torch.nn.init.constant_(model.body[0].weight, 3e38)  # the sums overflow
     save_checkpoint(
         project / "inf.safetensors", model, architecture="lenet5", classes=("dark", "light"),
-        input_shape=(1, 16, 16), further={},
+        input_shape=(1, 16, 16), extra_metadata={},
     )  # fmt: skip
     table = scored(project, *EVERY, checkpoint="inf.safetensors")
     stored = pq.read_table("scores.parquet")
@@ -257,7 +257,7 @@ def frozen(project):
     model = build_network(architecture, 2, (1, 16, 16))
     save_checkpoint(
         project / "frozen.safetensors", model, architecture=architecture, classes=("dark", "light"),
-        input_shape=(1, 16, 16), further={},
+        input_shape=(1, 16, 16), extra_metadata={},
     )  # fmt: skip
     yield ("--arch", architecture)
     sys.modules.pop("frozen_net", None)

@@ -221,7 +221,7 @@ def own(project):
         model.load_state_dict(state)
         save_checkpoint(
             project / f"{name}.safetensors", model, architecture=f"own_nets:{name}", classes=("dark", "light"),
-            input_shape=(1, 16, 16), further={},
+            input_shape=(1, 16, 16), extra_metadata={},
         )  # fmt: skip
     yield project
     sys.modules.pop("own_nets", None)
@@ -248,7 +248,7 @@ def test_logits_that_are_not_finite_are_nulls_and_no_small_numbers(own):
     model = build_network("own_nets:plain", 2, (1, 16, 16))
     torch.nn.init.constant_(model.body.layer.weight, 3e38)  # the sums overflow
     save_checkpoint(own / "inf.safetensors", model, architecture="own_nets:plain", classes=("dark", "light"),
-                    input_shape=(1, 16, 16), further={})  # fmt: skip
+                    input_shape=(1, 16, 16), extra_metadata={})  # fmt: skip
     assert score("--trust-code", checkpoint="inf.safetensors").code == 0
     table = pq.read_table("scores.parquet")
     for name in ("predicted", "confidence", "probability_gap", "entropy", "margin", "crossing_class"):

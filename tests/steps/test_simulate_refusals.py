@@ -204,7 +204,7 @@ def test_a_copy_of_the_images_goes_on_with_a_simulation_and_untouched_ones_are_h
     shutil.rmtree("images")
     shutil.copytree("aside", "images")
     hashed: list[Path] = []
-    monkeypatch.setattr(contents, "sha256_if_there", lambda path: hashed.append(path) or sha256_of(path))
+    monkeypatch.setattr(contents, "sha256_or_empty", lambda path: hashed.append(path) or sha256_of(path))
     for trials in (2, 3):
         assert simulate("out", trials=trials).code == 0
     assert sorted(hashed) == sorted(Path("images").iterdir())

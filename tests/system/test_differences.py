@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from dfal_cli.system.differences import UNKNOWN, differences, how_else, origin
+from dfal_cli.system.differences import UNKNOWN, describe_changes, differences, provenance
 
 NESTED = json.loads("[" * 900 + "]" * 900)
-OTHERWISE = {"torch": "with torch {0}, not {1}", "code": "with other code"}
+CHANGE_TEXTS = {"torch": "with torch {0}, not {1}", "code": "with other code"}
 
 
 @pytest.mark.parametrize(
@@ -34,22 +34,25 @@ def test_an_option_is_spelt_as_a_person_gives_it(before: dict[str, Any], now: di
 
 def test_parts_are_told_in_their_own_words() -> None:
     before = {"settings": {}, "torch": "2.9", "code": "a"}
-    assert list(differences(before, {**before, "torch": "2.10", "code": "b"}, OTHERWISE)) == [
+    assert list(differences(before, {**before, "torch": "2.10", "code": "b"}, CHANGE_TEXTS)) == [
         "with torch 2.9, not 2.10", "with other code",
     ]  # fmt: skip
-    assert list(differences({"code": "a"}, before, OTHERWISE)) == ["with torch another, not 2.9"]
+    assert list(differences({"code": "a"}, before, CHANGE_TEXTS)) == ["with torch another, not 2.9"]
 
 
 def test_what_is_the_same_is_not_told() -> None:
     assert not list(differences({"settings": {}}, {"settings": {"clip": False, "measure": []}}, {}))
     settings = {"settings": {"measure": ["bald"], "norm": "l2"}, "torch": "2.9", "code": "a"}
-    assert not list(differences(settings, {**settings, "settings": {"measure": ("bald",), "norm": "l2"}}, OTHERWISE))
+    assert not list(differences(settings, {**settings, "settings": {"measure": ("bald",), "norm": "l2"}}, CHANGE_TEXTS))
 
 
 def test_metadata_tell_what_was_different() -> None:
     made_from = {"settings": {"norm": "l2", "seed": 1}, "torch": "2.9", "code": "a"}
     now = {"settings": {"norm": "linf", "seed": 1}, "torch": "2.10", "code": "a"}
-    assert how_else(origin(made_from), now, OTHERWISE) == "with --norm l2, not linf and with torch 2.9, not 2.10"
+    assert (
+        describe_changes(provenance(made_from), now, CHANGE_TEXTS)
+        == "with --norm l2, not linf and with torch 2.9, not 2.10"
+    )
 
 
 @pytest.mark.parametrize("key", ["settings", "parts"])
@@ -58,5 +61,5 @@ def test_metadata_tell_what_was_different() -> None:
 )
 def test_metadata_that_tell_nothing_or_anything_are_no_harm(key: str, value: Any) -> None:
     made_from = {"settings": {"norm": "l2"}, "torch": "2.9", "code": "a"}
-    assert len(how_else(origin(made_from) | {key: value}, made_from, OTHERWISE)) <= 500
-    assert how_else({}, made_from, OTHERWISE) == UNKNOWN
+    assert len(describe_changes(provenance(made_from) | {key: value}, made_from, CHANGE_TEXTS)) <= 500
+    assert describe_changes({}, made_from, CHANGE_TEXTS) == UNKNOWN

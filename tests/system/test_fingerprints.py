@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from dfal_cli.system.fingerprints import canonical_json, fingerprint, sha256_of, stat_if_there
+from dfal_cli.system.fingerprints import canonical_json, file_state, fingerprint, sha256_of
 
 
 def test_fingerprints_differ_exactly_when_what_they_are_of_differs() -> None:
@@ -40,14 +40,14 @@ def test_a_files_sha256_is_that_of_its_contents(tmp_path: Path) -> None:
 
 def test_a_changed_file_is_seen_by_its_state(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    before = stat_if_there(str(tmp_path / "a"))
+    before = file_state(str(tmp_path / "a"))
     os.utime(tmp_path / "a", ns=(0, 5))
-    touched = stat_if_there(str(tmp_path / "a"))
+    touched = file_state(str(tmp_path / "a"))
     assert touched is not None and touched[:2] == (3, 5)
     assert touched != before
     (tmp_path / "b").write_bytes(b"xyz")
     os.utime(tmp_path / "b", ns=(0, 5))
     (tmp_path / "b").replace(tmp_path / "a")
-    replaced = stat_if_there(str(tmp_path / "a"))
+    replaced = file_state(str(tmp_path / "a"))
     assert replaced is not None and replaced[:2] == (3, 5)
     assert replaced != touched

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dfal_cli.tables.class_names import folded, look_alikes, means_no_answer
+from dfal_cli.tables.class_names import folded, means_no_answer, similar_class_pairs
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_words_that_are_as_good_as_any_are_not_taken_for_them(label: str) -> Non
 
 
 def test_a_pair_that_differs_by_a_letter_is_named_once() -> None:
-    assert look_alikes(["aeroplane", "areoplane", "zebra"], ["zebras"]) == [
+    assert similar_class_pairs(["aeroplane", "areoplane", "zebra"], ["zebras"]) == [
         ("aeroplane", "areoplane"), ("zebra", "zebras"),
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dfal_cli.errors import DataError
-from dfal_cli.tables import labelled_rows, read_excluded, read_labels, read_labels_files, settled_images
+from dfal_cli.tables import answered_images, labelled_rows, read_excluded, read_labels, read_labels_files
 from tests.conftest import write
 
 
@@ -59,13 +59,13 @@ def test_twins_are_found_from_the_folder_of_their_file(tmp_path: Path, monkeypat
 
 
 def test_no_files_are_no_labels() -> None:
-    assert settled_images(read_labels_files([])) == set()
+    assert answered_images(read_labels_files([])) == set()
 
 
 def test_a_blank_label_leaves_an_image_in_the_pool_and_skip_takes_it_out_untrained(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "image,label", "a.png,x", "b.png,", "c.png,  ", "d.png,__skip__", "e.png,NA")
     table = read_labels_files([file])
-    assert settled_images(table) == {"a.png", "d.png", "e.png"}
+    assert answered_images(table) == {"a.png", "d.png", "e.png"}
     assert labelled_rows(table)["image"].tolist() == ["a.png", "e.png"]
 
 

@@ -13,7 +13,7 @@ from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, Where
 from dfal_cli.system.files import is_file
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import ImageNames, is_blank, one_row_per_image, place_of, read_queries
+from dfal_cli.tables import ImageNames, is_blank, location_of, one_row_per_image, read_queries
 
 ELSEWHERE = re.compile(r"[A-Za-z]:|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
 r"""Beginnings of paths that lead nowhere under an image root: `C:`, `\\server`, `https://`."""
@@ -35,7 +35,7 @@ def read_answers(
         where: Where = partial(_place_under, root, list(queries[IMAGE]))
     else:
         queries = read_queries(options.queries)
-        where = partial(place_of, options.queries)
+        where = partial(location_of, options.queries)
     queries = queries.assign(**{IMAGE: _as_known(queries[IMAGE], labels, options)})
     return _trimmed(one_row_per_image(options.queries, queries), known, where, reporter), where
 

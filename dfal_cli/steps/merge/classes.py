@@ -9,14 +9,14 @@ from dfal_cli.schemas import LABEL, SKIP
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, Where
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import labelled_rows, place_of
+from dfal_cli.tables import labelled_rows, location_of
 from dfal_cli.tables.class_names import (
+    did_you_mean,
     folded,
-    is_meant_to_be_skip,
-    look_alikes,
+    is_misspelt_skip,
     means_no_answer,
-    near_miss,
-    what_differs,
+    similar_class_pairs,
+    spelling_difference,
 )
 
 NAME_IT = "if it is a class, name it with --class-names"
@@ -45,11 +45,11 @@ def class_problems(
         if other in rows:
             return where(rows[other])
         stands = labels.index[labels[LABEL] == other]
-        return place_of(options.labels, stands[0]) if len(stands) else "--class-names"
+        return location_of(options.labels, stands[0]) if len(stands) else "--class-names"
 
     for row, label in new.items():
         other = alike.setdefault(folded(label), label)
-        if is_meant_to_be_skip(label):
+        if is_misspelt_skip(label):
             yield Problem(row, f"{shown(label)}: did you mean {SKIP!r}? It is spelt exactly so; {NAME_IT}", label)
         elif other != label:
             yield Problem(row, _differs(label, other, spelt_in), label)
@@ -61,13 +61,13 @@ def class_problems(
 
 def warn_of_look_alikes(new: "pd.Series[str]", known: set[str], reporter: Reporter) -> None:
     """A letter or two make a class of its own, or a typing slip: nobody can tell but the person."""
-    for label, other in look_alikes(list(new), known):
+    for label, other in similar_class_pairs(list(new), known):
         reporter.warn(f"new class {shown(label)}; did you mean {shown(other)}?")
 
 
 def _differs(label: str, other: str, spelt_in: Callable[[str], str]) -> Callable[[], str]:
     return lambda: (
-        f"{shown(label)} is a new class that differs from {shown(other)} only in {what_differs(label, other)} "
+        f"{shown(label)} is a new class that differs from {shown(other)} only in {spelling_difference(label, other)} "
         f"(see {spelt_in(other)}); correct one of them, or name both with --class-names"
     )
 
@@ -81,6 +81,6 @@ def _no_answer(label: str) -> str:
 
 def _not_allowed(label: str, known: set[str]) -> Callable[[], str]:
     return lambda: (
-        f"{shown(label)} is a new class{near_miss(label, {*known, SKIP}) or f' beside {listed(sorted(known))}'}; "
+        f"{shown(label)} is a new class{did_you_mean(label, {*known, SKIP}) or f' beside {listed(sorted(known))}'}; "
         "correct it, or allow it with --class-names or --allow-new-classes"
     )

@@ -16,10 +16,10 @@ from dfal_cli.steps.merge.options import MergeOptions, check
 from dfal_cli.steps.merge.problems import Problem, refuse
 from dfal_cli.steps.result import Result
 from dfal_cli.system.files import locked
-from dfal_cli.system.fingerprints import FileState, stat_if_there
+from dfal_cli.system.fingerprints import FileState, file_state
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
-    OWN,
+    DFAL_DIALECT,
     Dialect,
     csv_bytes,
     dialect_of,
@@ -39,7 +39,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
     target = options.target
     # First the lock: what is read is read when it is this call's turn.
     with contextlib.nullcontext() if options.dry_run else locked(target, options.wait, reporter.note):
-        state = stat_if_there(str(target))
+        state = file_state(str(target))
         labels, dialect = _labels_before(options.labels)
         known = known_classes(options, labels)
         queries, where = read_answers(options, labels, known, reporter)
@@ -86,7 +86,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
 def _labels_before(path: Path) -> tuple[pd.DataFrame, Dialect]:
     """The labels so far, and how they are written; none if the file does not exist yet or is empty."""
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-        return pd.DataFrame({name: pd.Series(dtype=str) for name in LABELS_COLUMNS}), OWN
+        return pd.DataFrame({name: pd.Series(dtype=str) for name in LABELS_COLUMNS}), DFAL_DIALECT
     return read_labels(path), dialect_of(path)
 
 
@@ -122,7 +122,7 @@ def _must_write(options: MergeOptions, merged: pd.DataFrame, dialect: Dialect, n
 
 def _check_unchanged(target: Path, state: FileState | None) -> None:
     """Other programs know nothing of dfal's locks: what they have written meanwhile must not be replaced unread."""
-    if stat_if_there(str(target)) != state:
+    if file_state(str(target)) != state:
         raise TryAgainError(
             f"{target}: another program has written it meanwhile; nothing was merged, run the same command again"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dfal_cli.errors import UsageError
 from dfal_cli.system.paths import check_paths, must_end_with
-from dfal_cli.tables.class_names import unfit_class
+from dfal_cli.tables.class_names import class_name_error
 
 ON_CONFLICT = ("error", "keep", "replace")
 
@@ -48,6 +48,6 @@ def check(options: MergeOptions) -> None:
     check_paths({"--queries": [] if "--queries" in folders else [options.queries]}, {named: [options.target]}, folders)
     if options.on_conflict not in ON_CONFLICT:
         raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
-    problem = unfit_class(tuple(dict.fromkeys(options.class_names or ())))
+    problem = class_name_error(tuple(dict.fromkeys(options.class_names or ())))
     if problem is not None:
         raise UsageError(f"--class-names: {problem}")

@@ -35,7 +35,7 @@ from dfal_cli.system.device import choose_device, full_precision
 from dfal_cli.system.files import beside, locked
 from dfal_cli.system.paths import check_paths
 from dfal_cli.system.reporting import Reporter, Silent
-from dfal_cli.tables import refuse_foreign, write_labelled_embeddings, write_scores
+from dfal_cli.tables import refuse_foreign_files, write_labelled_embeddings, write_scores
 from dfal_cli.tables.twins import TwinStore, locked_twins
 
 FURTHER = (UNREADABLE_SUFFIX, LABELLED_SUFFIX)
@@ -57,7 +57,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         {"--out": [options.out, *_beside(options.out, companions)], "--twins-dir": [options.twins_dir]},
     )
     if not options.force:
-        refuse_foreign(options.out, companions)
+        refuse_foreign_files(options.out, companions)
     device = choose_device(options.device)
     with (
         opened(
@@ -162,9 +162,9 @@ def _keep_twins(options: ScoreOptions, scorer: Scorer, rows: Rows, reporter: Rep
     if not nearest:
         return 0
     store = TwinStore(options.out, options.twins_dir, options.labels)
-    place_of = {rows.images[place]: place for place in nearest}
-    for image, twin in scorer.twins_of(list(place_of)):
-        rows.twins[place_of[image]] = store.save(image, twin)
+    position_of = {rows.images[place]: place for place in nearest}
+    for image, twin in scorer.twins_of(list(position_of)):
+        rows.twins[position_of[image]] = store.save(image, twin)
     if len(rows.twins) < len(nearest):
         reporter.note(
             f"{len(nearest) - len(rows.twins)} twins are not kept: "

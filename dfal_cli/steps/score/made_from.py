@@ -10,10 +10,10 @@ from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import ImageSource
 from dfal_cli.models.architecture import code_of
 from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.system.differences import how_else, origin
+from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_of
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import belong_together, belongs_to_scores, read_scores_metadata
+from dfal_cli.tables import labelled_embeddings_match, metadata_matches_rows, read_scores_metadata
 
 WITHOUT_EFFECT = (
     "out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code",
@@ -21,7 +21,7 @@ WITHOUT_EFFECT = (
 )  # fmt: skip
 """Options that do not shape the scores."""
 
-OTHERWISE = {
+CHANGE_TEXTS = {
     "checkpoint": "from another checkpoint",
     "code": "with other code of the network",
     "images": "from another list of images, or before one was changed",
@@ -33,9 +33,9 @@ OTHERWISE = {
 TOUCHED = "touched (renamed, copied, moved or linked)"
 """What changes the exact digests alone; a link more or less to a file changes when its state changed."""
 
-UNFINISHED_OTHERWISE = OTHERWISE | {
-    "images": f"{OTHERWISE['images']} or {TOUCHED}",
-    "labelled": f"{OTHERWISE['labelled']} or {TOUCHED}",
+UNFINISHED_CHANGE_TEXTS = CHANGE_TEXTS | {
+    "images": f"{CHANGE_TEXTS['images']} or {TOUCHED}",
+    "labelled": f"{CHANGE_TEXTS['labelled']} or {TOUCHED}",
 }
 """The same of parts of a call, which are compared exactly."""
 
@@ -73,7 +73,7 @@ def made_from(
 def metadata_of(shaped_by: Mapping[str, Any]) -> dict[str, Any]:
     """What the metadata of scores tell of it: its origin, and `files`, which alone changes where images are copied."""
     exact = {part: shaped_by[part][EXACT] for part in IMAGE_FILES}
-    return {**origin(_lasting(shaped_by)), "files": fingerprint(exact)}
+    return {**provenance(_lasting(shaped_by)), "files": fingerprint(exact)}
 
 
 def _lasting(shaped_by: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,12 +97,12 @@ def is_up_to_date(options: ScoreOptions, shaped_by: Mapping[str, Any], reporter:
         ) from None
     told = metadata_of(shaped_by)
     if metadata.get("made_from") != told["made_from"]:
-        how = how_else(metadata, _lasting(shaped_by), OTHERWISE)
+        how = describe_changes(metadata, _lasting(shaped_by), CHANGE_TEXTS)
         raise UsageError(f"{options.out}: exists, and was made {how}; choose another --out, or --force to replace it")
     if metadata.get("files") != told["files"]:
         reporter.note(f"{options.out}: files of images have been {TOUCHED} since; scoring them again")
         return False
-    return belong_together(options.out) and belongs_to_scores(options.out)
+    return metadata_matches_rows(options.out) and labelled_embeddings_match(options.out)
 
 
 def _digests(images: ImageSource, names: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dfal_cli.images import Decoded, ImageSource
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
-from dfal_cli.steps.score.made_from import UNFINISHED_OTHERWISE
+from dfal_cli.steps.score.made_from import UNFINISHED_CHANGE_TEXTS
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.device import FittingBatches, first_batch_size
 from dfal_cli.system.differences import differences
@@ -58,7 +58,7 @@ def say_what_is_kept(parts: Parts, shaped_by: dict[str, Any], total: int, report
             f"going on after {kept} of {total} images" + (f" and {examined} further margins" if examined else "")
         )
     elif parts.others:
-        told = (differences(other, shaped_by, UNFINISHED_OTHERWISE) for other in parts.others)
+        told = (differences(other, shaped_by, UNFINISHED_CHANGE_TEXTS) for other in parts.others)
         why = " and ".join(dict.fromkeys(itertools.chain.from_iterable(told)))
         reporter.note(f"starting anew: the unfinished call whose parts are in {parts.folder} was made {why}")
     if parts.damaged:

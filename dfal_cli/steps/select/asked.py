@@ -17,18 +17,18 @@ from dfal_cli.errors import DataError, TryAgainError, UsageError, listed
 from dfal_cli.schemas import CONTRACT, IMAGE, LABEL, META_SUFFIX
 from dfal_cli.steps.select.candidates import Candidates
 from dfal_cli.steps.select.options import SelectOptions
-from dfal_cli.system.differences import UNKNOWN, how_else, origin
+from dfal_cli.system.differences import UNKNOWN, describe_changes, provenance
 from dfal_cli.system.files import atomic_output, beside
-from dfal_cli.system.fingerprints import FileState, canonical_json, settings_of, stat_if_there
-from dfal_cli.system.kept import read_json
-from dfal_cli.tables import answers_in, is_blank, read_labels_files, read_queries, to_csv, write_csv
+from dfal_cli.system.fingerprints import FileState, canonical_json, file_state, settings_of
+from dfal_cli.system.state_files import read_json
+from dfal_cli.tables import count_answers, is_blank, read_labels_files, read_queries, to_csv, write_csv
 
 WITHOUT_EFFECT = (
     "out", "scores", "images", "follow_links", "labels", "exclude", "preview", "round", "wait", "force",
 )  # fmt: skip
 """Options that do not shape a list, or whose effect is the images that it asks about."""
 
-OTHERWISE = {"scores": "from other --scores"}
+CHANGE_TEXTS = {"scores": "from other --scores"}
 """How to say that a part is not what it was."""
 
 
@@ -50,12 +50,12 @@ def stands_there(options: SelectOptions, queries: pd.DataFrame, shaped_by: Mappi
     if not options.out.exists():
         return False
     before = _list_there(options.out)
-    told, answers = _what_it_asks(options, before), answers_in(before)
+    told, answers = _what_it_asks(options, before), count_answers(before)
     if told is None:  # without answers, a part may as well be a smaller list of another day
         names, wanted = _names(before[IMAGE]), _names(queries[IMAGE])
         same = names == wanted or (answers > 0 and names <= wanted)
     else:
-        same = told["made_from"] == origin(shaped_by)["made_from"]
+        same = told["made_from"] == provenance(shaped_by)["made_from"]
     if same:
         return bool(answers) or not options.force or to_csv(before) == to_csv(queries)
     differs = _difference(before, told, shaped_by)
@@ -88,7 +88,7 @@ def write_list(out: Path, queries: pd.DataFrame, state: FileState | None) -> Non
 
 def check_unchanged(out: Path, state: FileState | None) -> None:
     """Raises TryAgainError if the file is not in that state any more: a person may have saved answers in it."""
-    if stat_if_there(str(out)) != state:
+    if file_state(str(out)) != state:
         raise TryAgainError(f"{out}: another program has written it meanwhile; it is left alone, run the command again")
 
 
@@ -97,7 +97,7 @@ def keep_what_it_asks(out: Path, shaped_by: Mapping[str, Any]) -> None:
     told = beside(out, META_SUFFIX)
     if not told.exists() and _names(read_queries(out)[IMAGE]) == _names(shaped_by["images"]):
         with atomic_output(told) as temporary:
-            metadata = {"contract": CONTRACT, "dfal": __version__, **origin(shaped_by)}
+            metadata = {"contract": CONTRACT, "dfal": __version__, **provenance(shaped_by)}
             temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
 
 
@@ -107,7 +107,7 @@ def _difference(before: pd.DataFrame, told: Mapping[str, Any] | None, shaped_by:
         asked, wanted = _names(before[IMAGE]), _names(shaped_by["images"])
         is_part = bool(asked) and asked < wanted
         return f"asks about {len(asked)} of these {len(wanted)} images only" if is_part else "asks about other images"
-    how = how_else(told, shaped_by, OTHERWISE)
+    how = describe_changes(told, shaped_by, CHANGE_TEXTS)
     if how == UNKNOWN:
         return "asks about other images: some were labelled, excluded or deleted since, or are new"
     return f"was made {how}"

@@ -21,8 +21,8 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
     ScoresFile,
-    belong_together,
     labelled_rows,
+    metadata_matches_rows,
     read_labelled_embeddings,
     read_scores,
 )
@@ -121,7 +121,7 @@ def _looker(source: ImageSource | None) -> Callable[[str], bool]:
 def _read(options: SelectOptions, scores: Path, reporter: Reporter) -> ScoresFile:
     """The scores, with what the strategy needs of them. Raises UsageError if that is missing."""
     strategy = STRATEGIES[options.strategy]
-    if not belong_together(scores):
+    if not metadata_matches_rows(scores):
         reporter.warn(
             f"{scores}: not the rows that its {META_SUFFIX[1:]} was written with: changed since, or score was "
             "killed as it replaced them; score again to be sure"

@@ -16,7 +16,7 @@ from dfal_cli.steps.select.candidates import Candidates, find_candidates, pick, 
 from dfal_cli.steps.select.options import SelectOptions, check
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside, locked
-from dfal_cli.system.fingerprints import stat_if_there
+from dfal_cli.system.fingerprints import file_state
 from dfal_cli.system.paths import folder_of, relative_to_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import number_texts, pseudo_labels_table, queries_table, to_csv, write_csv
@@ -39,7 +39,7 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
         queries = _as_queries(options, picked)
         shaped_by = made_from(options, candidates, queries)
         _check_preview(options)
-        state = stat_if_there(str(options.out))
+        state = file_state(str(options.out))
         is_new = not stands_there(options, queries, shaped_by)
         # The list comes last: where it stands, all that belongs to it does.
         guesses, pseudo = beside(options.out, PSEUDO_SUFFIX), _pseudo_labels(options, candidates, pool, picked)

@@ -8,7 +8,7 @@ from dfal_cli.schemas import META_SUFFIX, PSEUDO_SUFFIX
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside
 from dfal_cli.system.paths import check_paths, must_end_with
-from dfal_cli.tables import refuse_foreign
+from dfal_cli.tables import refuse_foreign_files
 
 COMPANIONS = (META_SUFFIX, PSEUDO_SUFFIX)
 """What stands beside a query list."""
@@ -46,7 +46,7 @@ def check(options: SelectOptions) -> None:
         {"--images": options.images},
     )
     if not options.force:
-        refuse_foreign(options.out, COMPANIONS)
+        refuse_foreign_files(options.out, COMPANIONS)
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
     if options.count < 1:

@@ -37,11 +37,11 @@ from dfal_cli.steps.simulate.outputs import (
 from dfal_cli.steps.simulate.playing import play_rounds
 from dfal_cli.steps.simulate.simulation import Done, SimulateOptions, Simulation, ended, in_order, rounds_in
 from dfal_cli.system.files import locked
-from dfal_cli.system.paths import check_paths, must_exist, must_lie_outside
+from dfal_cli.system.paths import check_paths, must_be_outside, must_exist
 from dfal_cli.system.processes import Processes
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import write_rows
-from dfal_cli.tables.class_names import doubts
+from dfal_cli.tables.class_names import class_name_warnings
 from dfal_cli.training.remedies import what_to_try
 
 
@@ -67,7 +67,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         checked = presumed_shape(options, inputs.oracle) if left else None
         if checked:
             machine.check_networks(options, inputs, checked)
-        for warning in filter(None, (*inputs.left_out, *doubts(inputs.classes), inputs.shortfall)):
+        for warning in filter(None, (*inputs.left_out, *class_name_warnings(inputs.classes), inputs.shortfall)):
             reporter.warn(warning)
         if contents.copies:
             reporter.warn(
@@ -108,7 +108,7 @@ def _check_places(options: SimulateOptions) -> None:
         {"--out": written_in(options.out)},
         {"--images": options.images},
     )
-    must_lie_outside(options.out, options.images, "--out")
+    must_be_outside(options.out, options.images, "--out")
 
 
 def _found(

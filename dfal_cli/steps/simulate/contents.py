@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfal_cli.images import worker_count
-from dfal_cli.system.fingerprints import fingerprint, sha256_if_there, stat_if_there
-from dfal_cli.system.kept import read_json, write_json
+from dfal_cli.system.fingerprints import file_state, fingerprint, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
+from dfal_cli.system.state_files import read_json, write_json
 
 HASHED_AT_ONCE = 500
 """By a thread: handing over each file by itself takes longer than hashing a small one."""
@@ -35,13 +35,13 @@ def contents_of(
 
     tested: those of the images that are in the test.
     """
-    states = fingerprint([stat_if_there(f"{root}/{image}") for image in images])
+    states = fingerprint([file_state(f"{root}/{image}") for image in images])
     match read_json(known):
         case {"states": str(before), "digest": str(digest), "copies": int(copies)} if before == states:
             return Contents(states, digest, copies)
 
     def hashed(part: Sequence[str]) -> list[str]:
-        return [sha256_if_there(root / image) for image in part]
+        return [sha256_or_empty(root / image) for image in part]
 
     parts = [images[start : start + HASHED_AT_ONCE] for start in range(0, len(images), HASHED_AT_ONCE)]
     hashes = []

@@ -26,7 +26,7 @@ from dfal_cli.statistics.comparison import MeasuredOn
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import is_file
-from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, place_of, read_labels_files
+from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, location_of, read_labels_files
 from dfal_cli.training.defaults import as_suits
 
 
@@ -189,7 +189,7 @@ def _within(column: "pd.Series[str]", values: Iterable[str]) -> "pd.Series[bool]
 def _place(rows: pd.DataFrame) -> str:
     """Where the first of the rows stands."""
     file, row = rows.iloc[0][["file", "row"]]
-    return place_of(Path(file), row)
+    return location_of(Path(file), row)
 
 
 def _shortfall(options: SimulateOptions, images: int) -> str:

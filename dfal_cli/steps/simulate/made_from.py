@@ -16,7 +16,7 @@ WITHOUT_EFFECT = (
 )  # fmt: skip
 """Options that do not shape a run; of the device its kind does, of the files what is in them."""
 
-OTHERWISE = {
+CHANGE_TEXTS = {
     "device": "on {0}, not {1}",
     "torch": "with torch {0}, not {1}",
     "dfal": "with dfal {0}, not {1}",

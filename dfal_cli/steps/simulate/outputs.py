@@ -14,12 +14,12 @@ from dfal_cli.pages.curves import write_curves
 from dfal_cli.pages.report import write_report
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.statistics.comparison import MeasuredOn, as_numbers
-from dfal_cli.steps.simulate.made_from import OTHERWISE
+from dfal_cli.steps.simulate.made_from import CHANGE_TEXTS
 from dfal_cli.steps.simulate.simulation import DONE, ENDED, Played, Run, round_in, rounds_in
 from dfal_cli.system.differences import differences
 from dfal_cli.system.files import atomic_output, remove_leftovers
 from dfal_cli.system.fingerprints import canonical_json
-from dfal_cli.system.kept import read_json, write_json
+from dfal_cli.system.state_files import read_json, write_json
 from dfal_cli.tables import to_csv, write_csv
 
 RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
@@ -44,7 +44,7 @@ def refuse_others(out: Path, made_from: Mapping[str, Any]) -> None:
     rounds = _rounds_in(out / ROUNDS)
     if before == _as_stored(made_from) or not (rounds or any((out / name).exists() for name in OUTPUTS)):
         return
-    told = " and ".join(differences(before, _as_stored(made_from), OTHERWISE)) if before else UNKNOWN
+    told = " and ".join(differences(before, _as_stored(made_from), CHANGE_TEXTS)) if before else UNKNOWN
     lost = f"discard its {rounds} rounds" if rounds else "replace its results"
     raise UsageError(f"{out}: made {told}; choose another --out, or --force to {lost}")
 

@@ -25,8 +25,8 @@ from dfal_cli.steps.simulate.simulation import DONE, Played, Simulation, Turn, r
 from dfal_cli.steps.train import TrainOptions, train
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside
-from dfal_cli.system.kept import write_json
 from dfal_cli.system.reporting import Silent
+from dfal_cli.system.state_files import write_json
 from dfal_cli.tables import labelled_rows, read_labels, read_labels_files, read_queries, write_csv
 from dfal_cli.tables.twins import TWINS_SUFFIX
 

@@ -12,7 +12,7 @@ import numpy as np
 from dfal_cli.images import PreparedImages
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.strategies import DEFAULT_STRATEGIES
-from dfal_cli.system.kept import read_json, write_json
+from dfal_cli.system.state_files import read_json, write_json
 
 DONE, ENDED = "done.json", ".rows.json"
 """On disk: of a round, of a run."""

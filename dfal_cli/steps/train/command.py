@@ -17,15 +17,15 @@ from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.train.options import PATHS, WITHOUT_EFFECT, TrainOptions, check
 from dfal_cli.steps.train.settled import Settled, prepared_start, say_what_was_settled, settle
 from dfal_cli.system.device import choose_device
-from dfal_cli.system.differences import how_else, origin
+from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.files import locked
-from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_if_there
+from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.copies import warn_of_copies
 from dfal_cli.training.fitting import Schedule, best_epoch
 from dfal_cli.training.label_sets import LabelSets, check_all_there, folder_labels, read_label_sets
 from dfal_cli.training.loading import Loaded, load_all
-from dfal_cli.training.made_from import OTHERWISE, made_from
+from dfal_cli.training.made_from import CHANGE_TEXTS, made_from
 from dfal_cli.training.metrics import metrics_of
 from dfal_cli.training.remedies import what_to_try
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
@@ -78,8 +78,8 @@ def train(
         trained = restarts.train(loaded.training, loaded.validation)
         metrics = _metrics(settled, trained, loaded, sets, reporter)
         counts = _counts(loaded, sets)
-        further = {"metrics": metrics, "counts": counts, **hashes, **origin(shaped_by)}
-        state.make_room_for(lambda: _save(options, settled, sets, trained.model, further))
+        extra_metadata = {"metrics": metrics, "counts": counts, **hashes, **provenance(shaped_by)}
+        state.make_room_for(lambda: _save(options, settled, sets, trained.model, extra_metadata))
         state.remove()
     show_metrics(metrics, sets.classes, reporter)
     if judged:
@@ -101,7 +101,7 @@ def _remedies(options: TrainOptions, settled: Settled, metrics: Mapping[str, Any
 def _hashes(options: TrainOptions) -> dict[str, list[str]]:
     """Of the labels files as they are now: while a training goes on, answers may be merged into them."""
     files = {"labels": options.labels, "pseudo_labels": options.pseudo_labels}
-    return {f"{name}_sha256": [sha256_if_there(path) for path in paths] for name, paths in files.items()}
+    return {f"{name}_sha256": [sha256_or_empty(path) for path in paths] for name, paths in files.items()}
 
 
 def _made_from(options: TrainOptions, settled: Settled, contents: Mapping[str, str]) -> dict[str, Any]:
@@ -123,9 +123,9 @@ def _already_there(out: Path, shaped_by: dict[str, Any]) -> Result:
     metadata = read_checkpoint_metadata(out)
     match metadata:
         case {"made_from": its_own, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
-            if its_own == origin(shaped_by)["made_from"]:
+            if its_own == provenance(shaped_by)["made_from"]:
                 return up_to_date([out], counts, {**metrics, "classes": classes})
-    how = how_else(metadata, shaped_by, OTHERWISE)
+    how = describe_changes(metadata, shaped_by, CHANGE_TEXTS)
     raise UsageError(f"{out}: exists, and was made {how}; choose another --out, or --force to replace it")
 
 
@@ -190,15 +190,15 @@ def _metrics(settled: Settled, trained: Trained, loaded: Loaded, sets: LabelSets
     }
 
 
-def _save(options: TrainOptions, settled: Settled, sets: LabelSets, model: Network, further: dict[str, Any]) -> None:
+def _save(options: TrainOptions, settled: Settled, sets: LabelSets, model: Network, metadata: dict[str, Any]) -> None:
     known = sets.labels[LABEL].value_counts()
-    further = {
+    extra_metadata = {
         "seed": options.seed, "label_counts": {name: int(known.get(name, 0)) for name in sets.classes},
-        "dfal": __version__, **further,
+        "dfal": __version__, **metadata,
     }  # fmt: skip
     save_checkpoint(
         options.out, model, architecture=settled.architecture, classes=sets.classes,
-        input_shape=settled.input_format.shape, white=settled.input_format.white, further=further,
+        input_shape=settled.input_format.shape, white=settled.input_format.white, extra_metadata=extra_metadata,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dfal_cli.errors import is_momentary
+from dfal_cli.errors import is_transient
 from dfal_cli.system.files import atomic_output
 from dfal_cli.system.fingerprints import canonical_json
 
@@ -47,6 +47,6 @@ def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes() if path.is_file() else None
     except OSError as error:
-        if is_momentary(error):
+        if is_transient(error):
             raise
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.system.kept import read_checked, read_json, write_checked, write_json
+from dfal_cli.system.state_files import read_checked, read_json, write_checked, write_json
 
 
 @pytest.mark.parametrize("content", [b"", b"content", bytes(100_000)])
