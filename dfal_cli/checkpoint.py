@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import InputFormat
-from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, outline, runs_code, seeded
+from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, runs_code, seeded, state_shapes
 from dfal_cli.models.metadata import input_format_of, network_of, read_metadata
-from dfal_cli.models.tensor_file import Claim, DamagedError, TensorFile, opened_tensors
+from dfal_cli.models.tensor_file import DamagedError, TensorFile, TensorInfo, opened_tensors
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
 from dfal_cli.system.files import atomic_output
 from dfal_cli.system.fingerprints import canonical_json
@@ -95,7 +95,7 @@ def load_checkpoint(
             model = _built(name, len(classes), shape)
             _check_fit(path, name, stored, model.body.state_dict())
         else:
-            _check_fit(path, name, stored, _outline(path, name, len(classes), shape))
+            _check_fit(path, name, stored, _state_shapes(path, name, len(classes), shape))
             model = _built(name, len(classes), shape)
         state, sha256 = stored.load()
     check_finite(state, path)
@@ -137,11 +137,11 @@ def _check_architecture(path: Path, name: str, trust_code: bool, architecture: s
         raise UsageError(f"--arch {architecture}: {path} holds a {name}; leave --arch out")
 
 
-def _outline(path: Path, name: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
+def _state_shapes(path: Path, name: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
     if not is_known(name):
         raise DataError(f"{path}: its network is called {name!r:.80}, and dfal knows none of that name; train again")
     try:
-        return outline(name, num_classes, shape)
+        return state_shapes(name, num_classes, shape)
     except Exception:  # a layer says what does not fit in whatever way
         raise DataError(f"{path}: its network {name} cannot take images of its input shape {shape}") from None
 
@@ -158,7 +158,7 @@ def _check_fit(path: Path, name: str, stored: TensorFile, wanted: dict[str, Tens
         *(f"{key} is missing" for key in wanted.keys() - claims.keys()),
         *(f"{key:.80} is none of its own" for key in claims.keys() - wanted.keys()),
         *(
-            f"{key} is {_words(claims[key])}, not {_words(Claim(value.dtype, tuple(value.shape)))}"
+            f"{key} is {_words(claims[key])}, not {_words(TensorInfo(value.dtype, tuple(value.shape)))}"
             for key, value in wanted.items()
             if key in claims and claims[key] != (value.dtype, value.shape)
         ),
@@ -168,5 +168,5 @@ def _check_fit(path: Path, name: str, stored: TensorFile, wanted: dict[str, Tens
         raise DataError(f"{path}: its weights do not fit its network {name}: {min(strange)}{more}; train again")
 
 
-def _words(claim: Claim) -> str:
+def _words(claim: TensorInfo) -> str:
     return f"{str(claim.dtype).removeprefix('torch.')} {'x'.join(map(str, claim.shape)):.80}"

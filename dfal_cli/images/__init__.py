@@ -1,29 +1,29 @@
 """Image files: finding them under a folder, decoding them sensibly, reading them in a stream, keeping the pixels."""
 
+from dfal_cli.images.bulk_decoding import UnreadableImagesError
 from dfal_cli.images.cache import cached
-from dfal_cli.images.decode import InputFormat, Picture, Probe, Shape, decode_image, probe_image
+from dfal_cli.images.decode import DecodedImage, InputFormat, Probe, Shape, decode_image, probe_image
 from dfal_cli.images.flat import are_flat, flat_in_words
-from dfal_cli.images.folder import Listing, Skipped, inside, list_images
+from dfal_cli.images.folder import Listing, Skipped, list_images, resolve_image
 from dfal_cli.images.opening import ImageError, MissingImageError
 from dfal_cli.images.prepared import PreparedImages, prepare
-from dfal_cli.images.preparing import UnreadableImagesError
 from dfal_cli.images.shape import common_shape, own_size
-from dfal_cli.images.source import ImageFolder, ImageSource, opened
-from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk, worker_count
-from dfal_cli.images.white import NONE_WIDE, Largest, check_white, common_white, scale_warnings
+from dfal_cli.images.source import ImageFolder, ImageSource, open_images
+from dfal_cli.images.stream import DecodedBatch, ImageReader, read_batches, read_from_disk, worker_count
+from dfal_cli.images.white import NO_MAX_VALUES, MaxValues, check_white, common_white, scale_warnings
 
 __all__ = [
-    "NONE_WIDE",
-    "Decoded",
+    "NO_MAX_VALUES",
+    "DecodedBatch",
+    "DecodedImage",
     "ImageError",
     "ImageFolder",
     "ImageReader",
     "ImageSource",
     "InputFormat",
-    "Largest",
     "Listing",
+    "MaxValues",
     "MissingImageError",
-    "Picture",
     "PreparedImages",
     "Probe",
     "Shape",
@@ -36,14 +36,14 @@ __all__ = [
     "common_white",
     "decode_image",
     "flat_in_words",
-    "inside",
     "list_images",
-    "opened",
+    "open_images",
     "own_size",
     "prepare",
     "probe_image",
     "read_batches",
     "read_from_disk",
+    "resolve_image",
     "scale_warnings",
     "worker_count",
 ]

@@ -20,8 +20,8 @@ from pathlib import Path
 import PIL
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.images.decode import DECODING, InputFormat, Picture, Pixels, Shape
-from dfal_cli.images.room import bytes_of, clear_leftovers, make_folder, make_room, matching
+from dfal_cli.images.cache_space import bytes_of, clear_leftovers, make_folder, make_room, matching
+from dfal_cli.images.decode import DECODING, DecodedImage, InputFormat, Pixels, Shape
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
 from dfal_cli.system.files import atomic_output
@@ -92,7 +92,7 @@ class DecodedCache:
             clear_leftovers(folder)
             make_room(folder, 0, limit)
 
-    def __call__(self, root: Path, image: str, input_format: InputFormat) -> Picture:
+    def __call__(self, root: Path, image: str, input_format: InputFormat) -> DecodedImage:
         """Read the image, from the cache if it is there. Raises ImageError."""
         real_root = self._real_root(root)
         path = f"{real_root}/{image}"
@@ -127,7 +127,7 @@ class DecodedCache:
                 self._shelves[input_format] = _Shelf(self._folder, input_format, self._mark)
             return self._shelves[input_format]
 
-    def _keep(self, shelf: "_Shelf", key: Key, picture: Picture) -> None:
+    def _keep(self, shelf: "_Shelf", key: Key, picture: DecodedImage) -> None:
         with self._lock:
             if self._filling:
                 shelf.fresh[key.path] = (key, picture)
@@ -165,12 +165,12 @@ class _Shelf:
         self._shape = shape
         self._map = functools.lru_cache(SEGMENTS_MAPPED)(functools.partial(_map_and_mark_used, shape=shape))
         self._places: dict[str, tuple[Segment, int]] = {}
-        self.fresh: dict[str, tuple[Key, Picture]] = {}
+        self.fresh: dict[str, tuple[Key, DecodedImage]] = {}
         """Those that are in no segment yet."""
         for file in sorted(matching(self._folder, f"*{SUFFIX}")):  # by age, so that the newest of an image is found
             self._index(file)
 
-    def find(self, key: Key) -> Picture | None:
+    def find(self, key: Key) -> DecodedImage | None:
         """The picture, its pixels read-only; None if it is not here, or of another state of the file, or damaged."""
         fresh = self.fresh.get(key.path)
         if fresh is not None and fresh[0] == key:
@@ -189,7 +189,7 @@ class _Shelf:
             _remove(segment.file)
             return None
         largest = segment.largest.item(row)
-        return Picture(pixels, None if math.isnan(largest) else largest)
+        return DecodedImage(pixels, None if math.isnan(largest) else largest)
 
     def publish(self, content: bytes) -> None:
         """Write the fresh images, whose segment is `content`, and forget them. Raises OSError."""

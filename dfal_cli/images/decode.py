@@ -23,7 +23,7 @@ class InputFormat(NamedTuple):
     """The value that becomes 255 in images of more than 8 bits; None: the full scale of their mode."""
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """A decoded image."""
 
     pixels: Pixels
@@ -79,13 +79,13 @@ def decode_image(path: Path, input_shape: Shape, white: float | None = None) -> 
     return read_picture(path, InputFormat(input_shape, white)).pixels
 
 
-def read_picture(path: Path, input_format: InputFormat) -> Picture:
+def read_picture(path: Path, input_format: InputFormat) -> DecodedImage:
     """The same, with what was seen on the way."""
     with opened_image(path) as image:
         return _decoded(image, input_format)
 
 
-def probe_and_decode(path: Path, input_format: InputFormat) -> tuple[Probe, Picture]:
+def probe_and_decode(path: Path, input_format: InputFormat) -> tuple[Probe, DecodedImage]:
     """Both, of a file that is opened once. Raises ImageError."""
     with opened_image(path) as image:
         return _probed(image), _decoded(image, input_format)
@@ -99,7 +99,7 @@ def _probed(image: Image.Image) -> Probe:
     return Probe(image.mode in GREY_MODES, height, width, image.mode in WIDE_MODES)
 
 
-def _decoded(image: Image.Image, input_format: InputFormat) -> Picture:
+def _decoded(image: Image.Image, input_format: InputFormat) -> DecodedImage:
     channels, height, width = input_format.shape
     orientation = _orientation(image)
     scaled = _scaled(image, (height, width) if orientation in SIDEWAYS else (width, height))
@@ -112,7 +112,7 @@ def _decoded(image: Image.Image, input_format: InputFormat) -> Picture:
     if converted.size != (width, height):
         converted = converted.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(converted)
-    return Picture(pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1)), largest)
+    return DecodedImage(pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1)), largest)
 
 
 def _scaled(image: Image.Image, wanted: tuple[int, int]) -> Image.Image:

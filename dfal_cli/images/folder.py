@@ -75,7 +75,7 @@ def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> L
     return found
 
 
-def inside(root: Path, image: str, *, follow_links: bool = False) -> Path:
+def resolve_image(root: Path, image: str, *, follow_links: bool = False) -> Path:
     """Where an image is. Raises ImageError if it is not under the image root, whoever named it.
 
     With `follow_links` a link may lead out of it, but no name.

@@ -17,7 +17,7 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import ImageNames, NameMatcher, answered_images, labelled_rows, read_excluded, read_labels_files
 
 
-class Taken(NamedTuple):
+class KnownImages(NamedTuple):
     """What is not to be asked about, by the names of the images on disk."""
 
     labels: pd.DataFrame
@@ -34,7 +34,7 @@ class Taken(NamedTuple):
         return {reason: sum(image in taken for image in images) for reason, taken in reasons.items()}
 
 
-class FoundPool(NamedTuple):
+class Pool(NamedTuple):
     """The pool, and what is not in it any more."""
 
     listing: Listing
@@ -45,37 +45,37 @@ class FoundPool(NamedTuple):
     """How many images of the root are `labelled` (or __skip__) and how many `excluded`."""
 
 
-def find_taken(labels: Sequence[Path], exclude: Sequence[Path], matching: NameMatcher) -> Taken:
+def read_known_images(labels: Sequence[Path], exclude: Sequence[Path], matching: NameMatcher) -> KnownImages:
     """Read what the files settle or exclude.
 
     Raises UsageError if a file does not exist, DataError if it is not the table it should be, and as `matching` does.
     """
     table = read_labels_files(labels, matching)
     settled = answered_images(table)
-    return Taken(table, settled, read_excluded(exclude, matching) - settled)
+    return KnownImages(table, settled, read_excluded(exclude, matching) - settled)
 
 
 def find_pool(
     images: ImageSource, labels: Sequence[Path], exclude: Sequence[Path], warn: Callable[[str], None]
-) -> FoundPool:
+) -> Pool:
     """The images that no labels file has settled (labelled or __skip__) and no `exclude` file names.
 
     Warns of named images that are not there. Raises UsageError if a named file or folder does not exist, DataError as
-    `find_taken` and if no image that a file names is there, EmptyPoolError if nothing is left.
+    `read_known_images` and if no image that a file names is there, EmptyPoolError if nothing is left.
     """
     listing = images.listing()
     paths, unreadable, skipped = listing
     if not paths:
         told = [f"no images there ({', '.join(FORMATS)})"]
         if unreadable:
-            told.append(first_of(unreadable))
+            told.append(unreadable_in_words(unreadable))
         if skipped.hidden:
             told.append(_hidden(skipped.hidden))
         if skipped.others:
             told.append(_others(skipped.others))
         raise DataError(f"{images.root}: {'; '.join(told)}")
-    names = names_of(images, [*paths, *(image for image, _ in unreadable)] if labels or exclude else ())
-    taken = find_taken(labels, exclude, names.matched(warn))
+    names = image_names(images, [*paths, *(image for image, _ in unreadable)] if labels or exclude else ())
+    taken = read_known_images(labels, exclude, names.matched(warn))
     out = taken.settled | taken.excluded
     pool = [image for image in paths if image not in out]
     if not pool:
@@ -83,10 +83,10 @@ def find_pool(
         raise EmptyPoolError(problem, taken.counts(paths))
     left = listing._replace(images=pool, unreadable=[each for each in unreadable if each[0] not in out])
     labelled = sorted(image for image in labelled_rows(taken.labels)[IMAGE] if names.is_there(image))
-    return FoundPool(left, labelled, taken.counts(paths))
+    return Pool(left, labelled, taken.counts(paths))
 
 
-def names_of(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
+def image_names(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
     """The names of the images; those that have been `listed` need not be looked for."""
     known = frozenset(listed)
     return ImageNames(
@@ -109,7 +109,7 @@ def _is_missing(images: ImageSource, image: str) -> bool:
     return False
 
 
-def say_what_is_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
+def report_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
     """Tell of files that might be taken for images and are not in the pool; returns the counts for `--json`."""
     if skipped.hidden:
         reporter.note(_hidden(skipped.hidden))
@@ -118,11 +118,11 @@ def say_what_is_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
     return {"hidden": skipped.hidden, "other_files": skipped.others.total()}
 
 
-def say_what_is_not_read(root: Path, listing: Listing, reporter: Reporter) -> dict[str, int]:
+def report_unread(root: Path, listing: Listing, reporter: Reporter) -> dict[str, int]:
     """The same, and a warning of the images of this listing that cannot be read."""
     if listing.unreadable:
-        reporter.warn(f"{root}: {first_of(listing.unreadable)}")
-    return say_what_is_skipped(listing.skipped, reporter)
+        reporter.warn(f"{root}: {unreadable_in_words(listing.unreadable)}")
+    return report_skipped(listing.skipped, reporter)
 
 
 def _hidden(count: int) -> str:
@@ -151,7 +151,7 @@ def draw_candidates(pool: list[str], candidates: int | None, seed: int) -> list[
     return [pool[place] for place in sorted(chosen)]
 
 
-def first_of(unreadable: Sequence[tuple[str, str]]) -> str:
+def unreadable_in_words(unreadable: Sequence[tuple[str, str]]) -> str:
     """How many there are, and what the first of them is, in one sentence."""
     image, reason = unreadable[0]
     told = f"{len(unreadable)} images cannot be read, the first" if len(unreadable) > 1 else "1 image cannot be read"

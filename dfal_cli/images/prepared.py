@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import PIL
 
+from dfal_cli.images.bulk_decoding import Preparing
 from dfal_cli.images.decode import DECODING, InputFormat, Pixels, Probe, Shape
 from dfal_cli.images.folder import Listing, Skipped
-from dfal_cli.images.preparing import Preparing
-from dfal_cli.images.stream import Decoded, read_batches, read_from_disk
-from dfal_cli.images.white import NONE_WIDE
+from dfal_cli.images.stream import DecodedBatch, read_batches, read_from_disk
+from dfal_cli.images.white import NO_MAX_VALUES
 from dfal_cli.system.fingerprints import FileState, file_state, fingerprint
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_json, write_json
@@ -50,17 +50,17 @@ class PreparedImages:
         channels, height, width = self.shape
         return Probe(channels == 1, height, width)
 
-    def state_of(self, image: str) -> FileState | None:
+    def file_state(self, image: str) -> FileState | None:
         """Always the same."""
         return None
 
-    def content_of(self, image: str) -> str:
+    def content_hash(self, image: str) -> str:
         """Always the same."""
         return ""
 
     def batches(
         self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
-    ) -> Iterator[Decoded]:
+    ) -> Iterator[DecodedBatch]:
         """The images as decoded batches, in order."""
         if self.file is None:
             reader = functools.partial(read_from_disk, follow_links=self.follow_links)
@@ -68,7 +68,7 @@ class PreparedImages:
             return
         for start in range(0, len(images), batch_size):
             batch = list(images[start : start + batch_size])
-            yield Decoded(batch, _mapped(self.file)[[self.places[image] for image in batch]], [], NONE_WIDE)
+            yield DecodedBatch(batch, _mapped(self.file)[[self.places[image] for image in batch]], [], NO_MAX_VALUES)
 
 
 def prepare(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.images.decode import Picture, Pixels
+from dfal_cli.images.decode import DecodedImage, Pixels
 from dfal_cli.system.fingerprints import FileState
 
 SUFFIX = ".pixels"
@@ -51,10 +51,10 @@ class Segment:
     """Of kind STATE."""
     checksums: npt.NDArray[np.int64]
     largest: npt.NDArray[np.float64]
-    """As that of a Picture; nan for None."""
+    """As that of a DecodedImage; nan for None."""
 
 
-def segment_bytes(images: Iterable[tuple[Key, Picture]]) -> bytes:
+def segment_bytes(images: Iterable[tuple[Key, DecodedImage]]) -> bytes:
     """The contents of a segment of these images."""
     keys, pictures = zip(*images, strict=True)
     parts = [np.ascontiguousarray(picture.pixels).data for picture in pictures]

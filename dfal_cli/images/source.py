@@ -10,8 +10,8 @@ from typing import Protocol
 from dfal_cli.errors import UsageError
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import InputFormat, Probe, probe_image
-from dfal_cli.images.folder import Listing, inside, is_text, list_images
-from dfal_cli.images.stream import Decoded, ImageReader, read_batches, read_from_disk
+from dfal_cli.images.folder import Listing, is_text, list_images, resolve_image
+from dfal_cli.images.stream import DecodedBatch, ImageReader, read_batches, read_from_disk
 from dfal_cli.system.files import is_file
 from dfal_cli.system.fingerprints import FileState, file_state, sha256_or_empty
 from dfal_cli.system.paths import must_exist
@@ -34,15 +34,15 @@ class ImageSource(Protocol):
     def probe(self, image: str) -> Probe:
         """An image's kind and size. Raises ImageError."""
 
-    def state_of(self, image: str) -> FileState | None:
+    def file_state(self, image: str) -> FileState | None:
         """What changes when the image's file does; quick to tell. None if it is not there."""
 
-    def content_of(self, image: str) -> str:
+    def content_hash(self, image: str) -> str:
         """What changes whenever the image does; "" if it is not there."""
 
     def batches(
         self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
-    ) -> Iterator[Decoded]:
+    ) -> Iterator[DecodedBatch]:
         """The images as decoded batches, in order; `workers` as of `read_batches`."""
 
 
@@ -68,25 +68,25 @@ class ImageFolder:
 
     def probe(self, image: str) -> Probe:
         """An image's kind and size, from its header. Raises ImageError."""
-        return probe_image(inside(self.root, image, follow_links=self.follow_links))
+        return probe_image(resolve_image(self.root, image, follow_links=self.follow_links))
 
-    def state_of(self, image: str) -> FileState | None:
+    def file_state(self, image: str) -> FileState | None:
         """The state of the file: a pool is too large to be read twice."""
         return file_state(f"{self.root}/{image}")
 
-    def content_of(self, image: str) -> str:
+    def content_hash(self, image: str) -> str:
         """SHA-256 of the file."""
         return sha256_or_empty(self.root / image)
 
     def batches(
         self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
-    ) -> Iterator[Decoded]:
+    ) -> Iterator[DecodedBatch]:
         """The images as decoded batches, in order."""
         return read_batches(self.root, images, input_format, batch_size, workers, self.reader)
 
 
 @contextlib.contextmanager
-def opened(
+def open_images(
     images: ImageSource | None, root: Path, cache: Path | None, limit: str, reporter: Reporter, *, follow_links: bool
 ) -> Iterator[ImageSource]:
     """Yield the images that a step was given; else those of the folder `root`, by way of the cache if there is one."""

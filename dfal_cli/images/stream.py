@@ -8,10 +8,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dfal_cli.images.decode import InputFormat, Picture, Pixels, read_picture
-from dfal_cli.images.folder import inside
+from dfal_cli.images.decode import DecodedImage, InputFormat, Pixels, read_picture
+from dfal_cli.images.folder import resolve_image
 from dfal_cli.images.opening import ImageError
-from dfal_cli.images.white import Largest
+from dfal_cli.images.white import MaxValues
 from dfal_cli.system.processes import cores
 
 MOST_WORKERS = 8
@@ -25,11 +25,11 @@ def worker_count(workers: int | None) -> int:
 class ImageReader(Protocol):
     """Something that decodes an image, whose path is relative to the image root."""
 
-    def __call__(self, root: Path, image: str, input_format: InputFormat) -> Picture:
+    def __call__(self, root: Path, image: str, input_format: InputFormat) -> DecodedImage:
         """Raises ImageError."""
 
 
-class Decoded(NamedTuple):
+class DecodedBatch(NamedTuple):
     """A batch of decoded images, in the order asked for, less those that could not be read."""
 
     images: list[str]
@@ -37,12 +37,12 @@ class Decoded(NamedTuple):
     """(B, C, H, W) uint8."""
     unreadable: list[tuple[str, str]]
     """Path and reason."""
-    largest: Largest
+    largest: MaxValues
 
 
-def read_from_disk(root: Path, image: str, input_format: InputFormat, *, follow_links: bool = False) -> Picture:
+def read_from_disk(root: Path, image: str, input_format: InputFormat, *, follow_links: bool = False) -> DecodedImage:
     """The plain ImageReader."""
-    return read_picture(inside(root, image, follow_links=follow_links), input_format)
+    return read_picture(resolve_image(root, image, follow_links=follow_links), input_format)
 
 
 def read_batches(
@@ -52,7 +52,7 @@ def read_batches(
     batch_size: int,
     workers: int | None = None,
     reader: ImageReader = read_from_disk,
-) -> Iterator[Decoded]:
+) -> Iterator[DecodedBatch]:
     """Yield the images as batches of `batch_size`, decoded ahead by `workers` threads (`worker_count`).
 
     Threads, not processes: decoders release the interpreter lock, and there is nothing to start, to pickle or to leak.
@@ -60,14 +60,14 @@ def read_batches(
     workers = worker_count(workers)
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
 
-    def read(batch: Sequence[str]) -> Decoded:
+    def read(batch: Sequence[str]) -> DecodedBatch:
         return _read_batch(root, batch, input_format, reader)
 
     if workers == 0:
         yield from map(read, batches)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as threads:
-        ahead: deque[Future[Decoded]] = deque()
+        ahead: deque[Future[DecodedBatch]] = deque()
         try:
             for batch in batches:
                 ahead.append(threads.submit(read, batch))
@@ -79,7 +79,7 @@ def read_batches(
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _read_batch(root: Path, batch: Sequence[str], input_format: InputFormat, reader: ImageReader) -> Decoded:
+def _read_batch(root: Path, batch: Sequence[str], input_format: InputFormat, reader: ImageReader) -> DecodedBatch:
     images, pixels, unreadable, largest = [], [], [], []
     for image in batch:
         try:
@@ -91,4 +91,4 @@ def _read_batch(root: Path, batch: Sequence[str], input_format: InputFormat, rea
         except ImageError as error:
             unreadable.append((image, str(error)))
     stacked = np.stack(pixels) if pixels else np.empty((0, *input_format.shape), np.uint8)
-    return Decoded(images, stacked, unreadable, np.array(largest, np.float64))
+    return DecodedBatch(images, stacked, unreadable, np.array(largest, np.float64))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.models.forwards import is_as_made
+from dfal_cli.models.forwards import is_unmodified
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ def traced_with_head(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor, 
             last[:] = [(layer, output, output._version)]  # type: ignore[list-item]  # only hung on nn.Linear
 
     # A layer whose forward was replaced may do anything, and so may other hooks: this one comes before them.
-    layers = [layer for layer in model.modules() if is_as_made(layer, nn.Linear)]
+    layers = [layer for layer in model.modules() if is_unmodified(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(remember, prepend=True) for layer in layers]
     try:
         leaf, logits = traced_logits(model, points)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.models.forwards import computed_by, is_as_made
+from dfal_cli.models.forwards import is_unmodified, replaced_forward
 
 Pair = tuple[int, int]
 """Down and across."""
@@ -108,7 +108,7 @@ def _added_up(patches: Tensor) -> Tensor:
 def thin_convolutions(model: nn.Module) -> Iterator[None]:
     """In the block, the model's thin convolutions are differentiated the fast way, where that is one."""
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d) and _is_thin(layer)]
-    with computed_by(_forward, layers):
+    with replaced_forward(_forward, layers):
         yield
 
 
@@ -136,7 +136,7 @@ def _is_plain_call(layer: nn.Conv2d, images: Tensor) -> bool:
 
 def _is_thin(layer: nn.Conv2d) -> bool:
     return (
-        is_as_made(layer, nn.Conv2d)
+        is_unmodified(layer, nn.Conv2d)
         and layer.in_channels <= THIN
         and layer.groups == 1
         and layer.dilation == (1, 1)

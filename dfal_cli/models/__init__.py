@@ -1,6 +1,6 @@
 """Networks by name: (num_classes, input_shape) -> nn.Module that maps images in [0, 1] to logits.
 
-To add one: write a function `f(num_classes, input_shape)` in this package and give it a line in OWN_NETWORKS.
+To add one: write a function `f(num_classes, input_shape)` in this package and give it a line in BUILTIN_NETWORKS.
 """
 
 from dfal_cli.models.initialise import seeded
@@ -8,14 +8,14 @@ from dfal_cli.models.network import (
     build_network,
     check_finite,
     check_name,
-    fit_weights,
     has_pretrained,
     is_known,
-    outline,
+    load_matching_weights,
     runs_code,
+    state_shapes,
 )
 from dfal_cli.models.normalised import Network, Normalisation, Shape
-from dfal_cli.models.pooling import quick_pooling
+from dfal_cli.models.pooling import fast_pooling
 
 __all__ = [
     "Network",
@@ -24,11 +24,11 @@ __all__ = [
     "build_network",
     "check_finite",
     "check_name",
-    "fit_weights",
+    "fast_pooling",
     "has_pretrained",
     "is_known",
-    "outline",
-    "quick_pooling",
+    "load_matching_weights",
     "runs_code",
     "seeded",
+    "state_shapes",
 ]

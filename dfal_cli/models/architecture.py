@@ -16,7 +16,7 @@ def default_architecture(input_shape: tuple[int, int, int]) -> str:
     return "lenet5" if max(input_shape[1:]) <= LARGEST_SIDE_FOR_LENET5 else DEFAULT_FOR_PHOTOS
 
 
-def code_of(architecture: str | None) -> str | None:
+def code_sha256(architecture: str | None) -> str | None:
     """SHA-256 of the file of a `package.module:function`; None of other networks, or if there is no such file."""
     if architecture is None or ":" not in architecture:
         return None

@@ -11,7 +11,7 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 @contextlib.contextmanager
-def computed_by(forward: Callable[[Layer, Tensor], Tensor], layers: Sequence[Layer]) -> Iterator[None]:
+def replaced_forward(forward: Callable[[Layer, Tensor], Tensor], layers: Sequence[Layer]) -> Iterator[None]:
     """In the block, what the layers make of images is `forward` of layer and images."""
     try:
         for layer in layers:
@@ -22,6 +22,6 @@ def computed_by(forward: Callable[[Layer, Tensor], Tensor], layers: Sequence[Lay
             vars(layer).pop("forward", None)  # if an interruption came before
 
 
-def is_as_made(layer: nn.Module, kind: type[nn.Module]) -> bool:
+def is_unmodified(layer: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether it computes what `kind` does: a subclass, or a forward of its own, may do something else."""
     return type(layer) is kind and "forward" not in vars(layer)

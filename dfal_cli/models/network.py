@@ -14,10 +14,10 @@ from dfal_cli.models import torchvision_networks
 from dfal_cli.models.initialise import seeded
 from dfal_cli.models.lenet5 import lenet5
 from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
-from dfal_cli.models.own import build_own, check_is_there
+from dfal_cli.models.user_network import build_user_network, check_module_exists
 from dfal_cli.models.vgg8 import vgg8
 
-OWN_NETWORKS: dict[str, Callable[[int, Shape], nn.Module]] = {
+BUILTIN_NETWORKS: dict[str, Callable[[int, Shape], nn.Module]] = {
     "lenet5": lenet5,
     "vgg8": vgg8,
 }
@@ -42,7 +42,7 @@ def build_network(architecture: str, num_classes: int, input_shape: Shape, optio
     named = f"{option} {architecture}"
     check_name(architecture, option)
     if runs_code(architecture):
-        return build_own(architecture, num_classes, input_shape, named)
+        return build_user_network(architecture, num_classes, input_shape, named)
     if _shape_problem(architecture, num_classes, input_shape) is not None:
         raise UsageError(f"{named} cannot take {size_of(input_shape)} images; {_possible_sizes(architecture)}")
     return _build_known(architecture, num_classes, input_shape)
@@ -51,14 +51,14 @@ def build_network(architecture: str, num_classes: int, input_shape: Shape, optio
 def check_name(architecture: str, option: str = "--arch") -> None:
     """Raises UsageError if there is no network of this name, as far as can be seen without building it."""
     if runs_code(architecture):
-        check_is_there(architecture, f"{option} {architecture}")
+        check_module_exists(architecture, f"{option} {architecture}")
     elif not is_known(architecture):
         raise UsageError(f"{option} {architecture}: no such network{_nearest_name(architecture)}")
 
 
 def is_known(architecture: str) -> bool:
     """Whether dfal builds a network of this name itself."""
-    return architecture in OWN_NETWORKS or architecture in torchvision_networks.names()
+    return architecture in BUILTIN_NETWORKS or architecture in torchvision_networks.names()
 
 
 def has_pretrained(architecture: str) -> bool:
@@ -66,7 +66,7 @@ def has_pretrained(architecture: str) -> bool:
     return architecture in torchvision_networks.names()
 
 
-def outline(architecture: str, num_classes: int, input_shape: Shape) -> dict[str, Tensor]:
+def state_shapes(architecture: str, num_classes: int, input_shape: Shape) -> dict[str, Tensor]:
     """The state dict of a network that dfal knows, as shapes and types only, at no cost.
 
     Raises whatever its layers say if it cannot take images of this shape.
@@ -79,13 +79,13 @@ def outline(architecture: str, num_classes: int, input_shape: Shape) -> dict[str
     return network.body.state_dict()
 
 
-def fit_weights(network: Network, state: dict[str, Tensor], source: str) -> list[str]:
+def load_matching_weights(network: Network, state: dict[str, Tensor], source: str) -> list[str]:
     """Load the weights that fit by name and shape; return the names of those left as initialised (a new head).
 
     Raises DataError if most of them do not fit: these weights are another network's. Or if they are not finite.
     """
     own = network.body.state_dict()
-    taken = fitting(network, state)
+    taken = matching_weights(network, state)
     fresh = [name for name in own if name not in taken]
     if len(taken) * 2 < len(own):
         raise DataError(
@@ -97,7 +97,7 @@ def fit_weights(network: Network, state: dict[str, Tensor], source: str) -> list
     return fresh
 
 
-def fitting(network: Network, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def matching_weights(network: Network, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a state dict that the network has a place for, by name and shape."""
     own = network.body.state_dict()
     return {name: value for name, value in state.items() if name in own and _fits(value, own[name])}
@@ -126,8 +126,8 @@ def _words(shape: torch.Size) -> str:
 
 
 def _build_known(architecture: str, num_classes: int, input_shape: Shape) -> Network:
-    if architecture in OWN_NETWORKS:
-        return Network(OWN_NETWORKS[architecture](num_classes, input_shape), Normalisation())
+    if architecture in BUILTIN_NETWORKS:
+        return Network(BUILTIN_NETWORKS[architecture](num_classes, input_shape), Normalisation())
     body = torchvision_networks.build(architecture, num_classes, input_shape)
     return Network(body, Normalisation(torchvision_networks.IMAGENET_MEAN, torchvision_networks.IMAGENET_STD))
 
@@ -146,7 +146,7 @@ class _Weightless(TorchFunctionMode):
 def _shape_problem(architecture: str, num_classes: int, input_shape: Shape) -> Exception | None:
     """What the network says to images of this shape."""
     try:
-        outline(architecture, num_classes, input_shape)
+        state_shapes(architecture, num_classes, input_shape)
     except Exception as error:
         return error
     return None
@@ -158,5 +158,5 @@ def _possible_sizes(architecture: str) -> str:
 
 
 def _nearest_name(architecture: str) -> str:
-    near = difflib.get_close_matches(architecture, [*OWN_NETWORKS, *torchvision_networks.names()], n=3)
+    near = difflib.get_close_matches(architecture, [*BUILTIN_NETWORKS, *torchvision_networks.names()], n=3)
     return f"; did you mean {' or '.join(near)}?" if near else "; name a torchvision network or package.module:function"

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.models.forwards import computed_by, is_as_made
+from dfal_cli.models.forwards import is_unmodified, replaced_forward
 
 Pair = tuple[int, int]
 """Down and across."""
@@ -24,10 +24,10 @@ KERNELS = (2, 3)
 
 
 @contextlib.contextmanager
-def quick_pooling(model: nn.Module) -> Iterator[None]:
+def fast_pooling(model: nn.Module) -> Iterator[None]:
     """In the block, the model's max poolings are computed the fast way, where that is one."""
     layers = [layer for layer in model.modules() if isinstance(layer, nn.MaxPool2d) and _is_plain(layer)]
-    with computed_by(_forward, [] if _is_compiled(model) else layers):
+    with replaced_forward(_forward, [] if _is_compiled(model) else layers):
         yield
 
 
@@ -63,7 +63,7 @@ def _is_plain(layer: nn.MaxPool2d) -> bool:
     """Whether it is a layer that torch accepts, and without anything out of the ordinary."""
     sides = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     return (
-        is_as_made(layer, nn.MaxPool2d)
+        is_unmodified(layer, nn.MaxPool2d)
         and all(map(_is_side_or_pair, sides))
         and all(side in KERNELS for side in _pair(layer.kernel_size))
         and min(_pair(layer.stride)) > 0

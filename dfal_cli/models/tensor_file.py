@@ -27,7 +27,7 @@ DTYPES = {
 """As the file format writes them."""
 
 
-class Claim(NamedTuple):
+class TensorInfo(NamedTuple):
     """What the header says of a tensor."""
 
     dtype: torch.dtype
@@ -74,10 +74,10 @@ def _read_header(handle: BinaryIO, size: int) -> dict[str, Any]:
     return header
 
 
-def _claim(name: str, told: Any) -> Claim:
+def _claim(name: str, told: Any) -> TensorInfo:
     match told:
         case {"dtype": str(dtype), "shape": list(shape)} if dtype in DTYPES and all(
             type(side) is int for side in shape
         ):
-            return Claim(DTYPES[dtype], tuple(shape))
+            return TensorInfo(DTYPES[dtype], tuple(shape))
     raise DamagedError(f"its header tells no shape and type of {name:.80}")

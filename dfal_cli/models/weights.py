@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.models import torchvision_networks
-from dfal_cli.models.network import fitting
+from dfal_cli.models.network import matching_weights
 from dfal_cli.models.normalised import Network
 from dfal_cli.models.tensor_file import DamagedError, opened_tensors
 from dfal_cli.system.paths import must_be_regular
@@ -33,7 +33,7 @@ DEEPEST = 4
 """Prefixes before one name."""
 
 
-class Unwrapped(NamedTuple):
+class UnwrappedState(NamedTuple):
     """A state dict that a file of weights can be read as."""
 
     state: State
@@ -62,23 +62,23 @@ def read_weights(path: Path) -> dict[str, Any]:
     return whole
 
 
-def best_unwrapped(network: Network, stored: dict[str, Any]) -> Unwrapped:
+def best_matching_state(network: Network, stored: dict[str, Any]) -> UnwrappedState:
     """Of all that the weights, as `read_weights` returns them, can be read as: what most of the network's tensors fit.
 
     Of several the first one of CONTAINERS, and the one with the fewest prefixes taken away.
     """
-    inner = [Unwrapped(stored, "")] if _is_state(stored) else list(_contained(stored))
+    inner = [UnwrappedState(stored, "")] if _is_state(stored) else list(_contained(stored))
     readings = itertools.chain.from_iterable(_stripped(state, DEEPEST) for state in inner)
-    return max(readings, key=lambda reading: len(fitting(network, reading.state)))
+    return max(readings, key=lambda reading: len(matching_weights(network, reading.state)))
 
 
-def _contained(stored: Any) -> Iterator[Unwrapped]:
+def _contained(stored: Any) -> Iterator[UnwrappedState]:
     for name in CONTAINERS if isinstance(stored, dict) else ():
         if _is_state(stored.get(name)):
-            yield Unwrapped(stored[name], name)
+            yield UnwrappedState(stored[name], name)
 
 
-def _stripped(whole: Unwrapped, deepest: int) -> Iterator[Unwrapped]:
+def _stripped(whole: UnwrappedState, deepest: int) -> Iterator[UnwrappedState]:
     """The state dict, and what it is without prefixes, one after the other."""
     yield whole
     state, container, before = whole
@@ -86,7 +86,7 @@ def _stripped(whole: Unwrapped, deepest: int) -> Iterator[Unwrapped]:
         within = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         if within:
             others = {name: value for name, value in state.items() if not name.startswith(prefix)}
-            yield from _stripped(Unwrapped(others | within, container, before + prefix), deepest - 1)
+            yield from _stripped(UnwrappedState(others | within, container, before + prefix), deepest - 1)
 
 
 def _from_safetensors(path: Path) -> Any:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from dfal_cli.images import ImageError, InputFormat, Shape, common_white, decode_image, inside, probe_image
+from dfal_cli.images import ImageError, InputFormat, Shape, common_white, decode_image, probe_image, resolve_image
 from dfal_cli.images.decode import Pixels, read_picture
 from dfal_cli.pages.template import is_made_by, write_page
 from dfal_cli.schemas import IMAGE, TWIN
@@ -106,7 +106,7 @@ class _Images(NamedTuple):
 
     def path(self, image: str) -> Path:
         """Where it is. Raises ImageError if it is not under the root."""
-        return inside(self.root, image, follow_links=self.follow_links)
+        return resolve_image(self.root, image, follow_links=self.follow_links)
 
     def decoded(self, image: str, shape: Shape) -> Pixels:
         """(C, H, W). Raises ImageError."""

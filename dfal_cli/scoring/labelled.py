@@ -21,7 +21,7 @@ def embed_labelled(
     An image that cannot be read is left out, with a counted warning.
     """
     rows, unreadable = score_all(
-        scorer, images, section, with_margins=False, further=embedding, what="embedding labelled images"
+        scorer, images, section, with_margins=False, extra_measures=embedding, what="embedding labelled images"
     )
     if unreadable:
         image, reason = unreadable[0]

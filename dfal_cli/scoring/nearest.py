@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.schemas import SKIPPED
-from dfal_cli.scoring.rows import OUTCOMES, Places
-from dfal_cli.scoring.scored import Examining
+from dfal_cli.scoring.rows import OUTCOMES, Indices
+from dfal_cli.scoring.scored import PoolMargins
 from dfal_cli.system.progress import Progress
 
 CHUNKS = (32, 1024)
@@ -66,7 +66,7 @@ class Audit:
     """The same in images; N says no more than that the audit was too small to tell."""
 
 
-def walk_nearest(pool: Examining, nearest: int, seed: int) -> Audit:
+def walk_nearest(pool: PoolMargins, nearest: int, seed: int) -> Audit:
     """Compute the margins that can be among the `nearest` smallest; the other images stay `skipped`."""
     with pool.reporter.progress("nearest", None, "images") as progress:
         walk = _Walk(pool, nearest, progress)
@@ -96,7 +96,7 @@ def _missed_at_most(left: Sequence[int], audited: Sequence[int]) -> float:
     return missed / sum(left) if groups else 0.0
 
 
-def settle_order(pool: Examining, nearest: int | None) -> None:
+def resolve_ties(pool: PoolMargins, nearest: int | None) -> None:
     """Compute those of the smallest margins (the `nearest` ones, or 1,000) once more, in float64, that nearly tie.
 
     In float32 a margin near 0 is mostly rounding, which another batch size rounds otherwise, and of two that nearly tie
@@ -124,7 +124,7 @@ def _doubtful_up_to(margin: Margins) -> Margins:
 class _Walk:
     """Where the walk has come to."""
 
-    def __init__(self, pool: Examining, nearest: int, progress: Progress) -> None:
+    def __init__(self, pool: PoolMargins, nearest: int, progress: Progress) -> None:
         self._pool = pool
         self._progress = progress
         self._gaps = pool.rows.measured["logit_gap"]
@@ -190,7 +190,7 @@ class _Walk:
         """The N-th smallest margin so far; inf as long as there are fewer."""
         return -self._smallest[0] if len(self._smallest) == self._nearest else math.inf
 
-    def _examine(self, places: Places, give_up_beyond: float = math.inf) -> None:
+    def _examine(self, places: Indices, give_up_beyond: float = math.inf) -> None:
         self._pool.add_margins(places, self._progress, give_up_beyond=give_up_beyond)
         margins = self._pool.rows.margins["margin"][places]
         known = np.isfinite(margins)
@@ -202,7 +202,7 @@ class _Walk:
                 heapq.heappop(self._smallest)
 
 
-def _divided(places: Places, generator: np.random.Generator) -> tuple[Places, Places]:
+def _divided(places: Indices, generator: np.random.Generator) -> tuple[Indices, Indices]:
     """Images that are left alone, and images drawn to be audited."""
     count = _audit_size(len(places))
     drawn = np.sort(generator.choice(len(places), count, replace=False)) if count else np.empty(0, np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dfal_cli.images import NONE_WIDE, Largest
+from dfal_cli.images import NO_MAX_VALUES, MaxValues
 from dfal_cli.margins.reasons import CAP_REACHED, NO_GRADIENT, NOT_FINITE
 from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
 from dfal_cli.tables.vectors import as_arrow
@@ -19,7 +19,7 @@ from dfal_cli.tables.vectors import as_arrow
 Block = npt.NDArray[Any]
 """Rows of numbers, of one of the kinds below."""
 
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 """Which rows."""
 
 UNKNOWN = -1
@@ -53,7 +53,7 @@ class Rows:
     """The rows of images in the order of their paths: of equal margins, the earlier row comes first."""
 
     def __init__(
-        self, images: Sequence[str], measured: Block, margins: Block, largest: Largest = NONE_WIDE, flat: int = 0
+        self, images: Sequence[str], measured: Block, margins: Block, largest: MaxValues = NO_MAX_VALUES, flat: int = 0
     ) -> None:
         """flat: how many of the images are one flat colour."""
         self.images = images
@@ -81,12 +81,12 @@ class Rows:
         """The class of each row; None where it is not known."""
         return [None if code == UNKNOWN else classes[code] for code in self.measured["predicted"].tolist()]
 
-    def by_margin(self) -> Places:
+    def by_margin(self) -> Indices:
         """The rows that have a margin, the smallest first."""
         known = np.flatnonzero(np.isfinite(self.margins["margin"]))
         return known[np.argsort(self.margins["margin"][known], kind="stable")]
 
-    def by_logit_gap(self, places: Places | None = None) -> Places:
+    def by_logit_gap(self, places: Indices | None = None) -> Indices:
         """Those of the rows (None: of all) whose logit gap is known, the smallest first."""
         among = np.arange(len(self)) if places is None else np.sort(places)
         gaps = self.measured["logit_gap"][among]

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from dfal_cli.images import NONE_WIDE, Largest
+from dfal_cli.images import NO_MAX_VALUES, MaxValues
 from dfal_cli.measures import Measuring
 from dfal_cli.scoring.parts import Arrays, Section, joined, read_part
-from dfal_cli.scoring.rows import MEASURED, Places, Rows, no_margins
-from dfal_cli.scoring.scorer import Batch, Further, Scorer
+from dfal_cli.scoring.rows import MEASURED, Indices, Rows, no_margins
+from dfal_cli.scoring.scorer import Batch, ExtraMeasures, Scorer
 from dfal_cli.system.progress import Progress
 from dfal_cli.tables import scores_table
 
 ROWS_AT_ONCE = 2**14
 """Go into the scores file at a time."""
 
-# The arrays of a part; the further measures stand beside them under their own names.
+# The arrays of a part; the extra measures stand beside them under their own names.
 ROWS, MARGINS, UNREADABLE, REASONS, PLACES, LOST = "rows", "margins", "unreadable", "reasons", "places", "lost"
 LARGEST, FLAT = "largest", "flat"
 
@@ -28,16 +28,16 @@ def score_all(
     section: Section,
     *,
     with_margins: bool,
-    further: Further | None = None,
+    extra_measures: ExtraMeasures | None = None,
     what: str = "scoring",
 ) -> tuple[Rows, list[tuple[str, str]]]:
     """Score the images that are in no part yet: the rows of all that can be read, and (image, reason) of the rest.
 
-    further: more measures; what they say is in the section, in the order of the rows. what: the work is called on the
-    console. Batches are on the grid on which those of an undisturbed run are.
+    extra_measures: stored in the section only, in the order of the rows. what: name of the progress bar.
+    A resumed run uses the same batch boundaries as an uninterrupted one.
     """
     scoring = _Scoring(images)
-    warm = further is None
+    warm = extra_measures is None
     with scorer.reporter.progress(what, len(images), "images", section.kept) as progress:
         at = 0
         while at < len(images):
@@ -47,9 +47,9 @@ def score_all(
                 at = end
                 continue
             if at > 0 and not warm:
-                next(scorer.batches_of(images, with_margins=False, further=further))
+                next(scorer.batches_of(images, with_margins=False, extra_measures=extra_measures))
             warm = True  # a measure may decide by the first images it sees how it goes about it
-            for batch in scorer.batches_of(images[at:end], with_margins=with_margins, further=further):
+            for batch in scorer.batches_of(images[at:end], with_margins=with_margins, extra_measures=extra_measures):
                 found = _arrays(images, at, batch)
                 scoring.take(at, at + batch.asked, found)
                 section.add(at, at + batch.asked, found)
@@ -58,7 +58,7 @@ def score_all(
     return scoring.rows(), scoring.unreadable
 
 
-class Examining:
+class PoolMargins:
     """Rows whose margins are computed when they are asked for, or taken from the parts of a run that asked the same."""
 
     def __init__(self, scorer: Scorer, rows: Rows, section: Section) -> None:
@@ -70,7 +70,7 @@ class Examining:
         self._asked = 0
 
     def add_margins(
-        self, places: Places, progress: Progress, *, give_up_beyond: float = math.inf, exact: bool = False
+        self, places: Indices, progress: Progress, *, give_up_beyond: float = math.inf, exact: bool = False
     ) -> None:
         """Read the images of these rows again and fill in their margins; `exact`: computed in float64.
 
@@ -97,7 +97,7 @@ class Examining:
             else:  # the rows are not quite the same: they have been computed anew by another device
                 self._section.forget()
 
-    def _compute(self, at: int, places: Places, progress: Progress, give_up_beyond: float, *, exact: bool) -> None:
+    def _compute(self, at: int, places: Indices, progress: Progress, give_up_beyond: float, *, exact: bool) -> None:
         position_of = {self.rows.images[place]: place for place in places}
         computed = self._scorer.margins_of(list(position_of), give_up_beyond=give_up_beyond, exact=exact)
         for asked, images, margins in computed:
@@ -116,12 +116,12 @@ class Examining:
 
 
 def tables_of(rows: Rows, classes: Sequence[str], section: Section, measuring: Measuring) -> Iterator[pa.Table]:
-    """The scores file of the rows, some at a time, with the further measures that their section keeps."""
+    """The scores file of the rows, some at a time, with the extra measures that their section keeps."""
     blocks = ({name: block[name] for name in measuring.names if name in block} for block in section.blocks())
-    further = in_groups(blocks, ROWS_AT_ONCE)
+    extra_measures = in_groups(blocks, ROWS_AT_ONCE)
     for start in range(0, max(1, len(rows)), ROWS_AT_ONCE):
         columns = rows.columns(start, start + ROWS_AT_ONCE, classes)
-        yield scores_table(columns, next(further, {}) or measuring.of_nothing())
+        yield scores_table(columns, next(extra_measures, {}) or measuring.of_nothing())
 
 
 def in_groups(blocks: Iterable[Arrays], size: int) -> Iterator[Arrays]:
@@ -148,7 +148,7 @@ class _Scoring:
         self._margins = no_margins(len(images))
         self.unreadable: list[tuple[str, str]] = []
         self._missing: list[int] = []
-        self._largest: list[Largest] = []
+        self._largest: list[MaxValues] = []
         self._flat = 0
 
     def take(self, start: int, end: int, found: Arrays) -> None:
@@ -164,7 +164,7 @@ class _Scoring:
 
     def rows(self) -> Rows:
         """Those of the images that could be read."""
-        largest = np.concatenate([NONE_WIDE, *self._largest])
+        largest = np.concatenate([NO_MAX_VALUES, *self._largest])
         if not self._missing:
             return Rows(self._images, self._measured, self._margins, largest, self._flat)
         readable = np.delete(np.arange(len(self._images)), self._missing)
@@ -188,5 +188,5 @@ def _arrays(images: Sequence[str], start: int, batch: Batch) -> Arrays:
         REASONS: np.array([unreadable[images[place]] for place in places], np.str_),
         LARGEST: batch.largest,
         FLAT: batch.flat,
-        **batch.further,
+        **batch.extra_measures,
     }

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.errors import UsageError
-from dfal_cli.images import Decoded, Largest, are_flat
+from dfal_cli.images import DecodedBatch, MaxValues, are_flat
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
 from dfal_cli.margins.across import clearly_across
@@ -25,10 +25,10 @@ from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN,
 from dfal_cli.system.device import FittingBatches, on_device
 from dfal_cli.system.reporting import Reporter
 
-Stream = Callable[[Sequence[str]], Iterator[Decoded]]
+Stream = Callable[[Sequence[str]], Iterator[DecodedBatch]]
 """Reads the named images, in order, as decoded batches."""
 
-Further = Callable[[Tensor], dict[str, npt.NDArray[np.float32]]]
+ExtraMeasures = Callable[[Tensor], dict[str, npt.NDArray[np.float32]]]
 """More measures of a batch of images (B, C, H, W), B > 0, by their names: (B, ...) each."""
 
 
@@ -52,12 +52,12 @@ class Batch(NamedTuple):
     """Those that could be, in order; what follows is of these."""
     unreadable: list[tuple[str, str]]
     """Path and reason of the others."""
-    largest: Largest
+    largest: MaxValues
     flat: npt.NDArray[np.bool_]
     """(B,): which are one flat colour."""
     measured: Block
     margins: Block
-    further: dict[str, npt.NDArray[np.float32]]
+    extra_measures: dict[str, npt.NDArray[np.float32]]
 
 
 class Scorer:
@@ -80,11 +80,11 @@ class Scorer:
         """Images that could be read, and then not again, with the reasons: what is known of them by then stays."""
 
     def batches_of(
-        self, images: Sequence[str], *, with_margins: bool, further: Further | None = None
+        self, images: Sequence[str], *, with_margins: bool, extra_measures: ExtraMeasures | None = None
     ) -> Iterator[Batch]:
         """Score the images in a stream; without margins they count as not examined.
 
-        further: is given the images too, since they are decoded anyway.
+        extra_measures: is given the images too, since they are decoded anyway.
         """
         for decoded in self._stream(images):
             floats = self._floats(decoded.pixels)
@@ -97,7 +97,7 @@ class Scorer:
                 are_flat(decoded.pixels),
                 measured,
                 self._margins_of(floats) if with_margins else _not_examined(measured),
-                further(floats) if further is not None and len(floats) else {},
+                extra_measures(floats) if extra_measures is not None and len(floats) else {},
             )
 
     def margins_of(

@@ -11,7 +11,7 @@ from dfal_cli.tables import location_of
 from dfal_cli.tables.class_names import class_name_error
 
 
-def settle_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[str, ...]:
+def choose_classes(table: pd.DataFrame, named: Sequence[str] | None) -> tuple[str, ...]:
     """The class names: those `named`, or those of the table of labelled rows, sorted.
 
     Raises UsageError: a name that no label can have. DataError: fewer than two, or a label that is not among them.

@@ -9,7 +9,7 @@ from dfal_cli.models.architecture import DEFAULT_FOR_PHOTOS, LARGEST_SIDE_FOR_LE
 from dfal_cli.training.remedies import SIDE_OF_PHOTOS
 
 
-class HowToTrain(NamedTuple):
+class Recipe(NamedTuple):
     """Options of training that may be left to dfal."""
 
     patience: int
@@ -18,10 +18,10 @@ class HowToTrain(NamedTuple):
     validation_fraction: float
 
 
-PAPERS = HowToTrain(patience=5, monitor="loss", augment="none", validation_fraction=0.2)
+PAPER_RECIPE = Recipe(patience=5, monitor="loss", augment="none", validation_fraction=0.2)
 """How the paper trains, on digits and sketches."""
 
-PHOTOS = HowToTrain(patience=50, monitor="accuracy", augment="photo", validation_fraction=0.2)
+PHOTO_RECIPE = Recipe(patience=50, monitor="accuracy", augment="photo", validation_fraction=0.2)
 """Photos from scratch with few labels, as measured (tests/experiments/clothing10_from_scratch).
 
 The validation loss is lowest after a few epochs, when the network has learnt nothing: it grows sure of itself long
@@ -29,7 +29,7 @@ before its accuracy is at its best.
 """
 
 
-class OpenOptions(Protocol):
+class RecipeOptions(Protocol):
     """What may be left to dfal, of `train` and of `simulate`."""
 
     @property
@@ -41,7 +41,7 @@ class OpenOptions(Protocol):
         """Side of its input in pixels."""
 
 
-Options = TypeVar("Options", bound=OpenOptions)
+Options = TypeVar("Options", bound=RecipeOptions)
 
 
 def are_photos(probes: Collection[Probe]) -> bool:
@@ -50,13 +50,13 @@ def are_photos(probes: Collection[Probe]) -> bool:
     return bool(probes) and (size is None or max(size) > LARGEST_SIDE_FOR_LENET5)
 
 
-def as_suits(options: Options, probes: Collection[Probe], *, from_scratch: bool) -> Options:
+def fill_defaults(options: Options, probes: Collection[Probe], *, from_scratch: bool) -> Options:
     """The options with what suits these images in the place of what is left open.
 
     The network and its input size stay open where the images themselves have the say.
     """
     photos = from_scratch and are_photos(probes)
-    chosen: dict[str, Any] = (PHOTOS if photos else PAPERS)._asdict()
+    chosen: dict[str, Any] = (PHOTO_RECIPE if photos else PAPER_RECIPE)._asdict()
     if (
         photos
         and own_size(probes) is None
@@ -68,6 +68,6 @@ def as_suits(options: Options, probes: Collection[Probe], *, from_scratch: bool)
     return dataclasses.replace(options, **still_open)  # type: ignore[type-var]
 
 
-def how_to_train(options: Any) -> HowToTrain:
+def recipe_of(options: Any) -> Recipe:
     """Those of the options in which nothing is left open."""
-    return HowToTrain(*(getattr(options, name) for name in HowToTrain._fields))
+    return Recipe(*(getattr(options, name) for name in Recipe._fields))

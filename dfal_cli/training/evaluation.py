@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.models import quick_pooling
+from dfal_cli.models import fast_pooling
 from dfal_cli.system.device import first_batch_size
 from dfal_cli.training.examples import Ready
 
@@ -59,7 +59,7 @@ def evaluate(
     rows = max(num_classes, examples.classes)
     loss = torch.zeros((), dtype=torch.float64, device=examples.device)
     counts = torch.zeros(rows * num_classes, dtype=torch.int64, device=examples.device)
-    with torch.no_grad(), quick_pooling(model):
+    with torch.no_grad(), fast_pooling(model):
         everything = torch.arange(examples.number, device=examples.device)
         for items in torch.split(everything, first_batch_size(examples.device, examples.shape)):
             images, labels = examples.batch(items)

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from dfal_cli.errors import DataError, shown
 from dfal_cli.images import (
-    NONE_WIDE,
+    NO_MAX_VALUES,
     ImageSource,
     InputFormat,
     Shape,
     scale_warnings,
 )
-from dfal_cli.images.pool import names_of
+from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.system.device import on_device
 from dfal_cli.system.reporting import Reporter
@@ -126,7 +126,7 @@ def load_examples(
             done += len(batch.images)
             largest.append(batch.largest)
             progress.advance(len(batch.images))
-    for warning in scale_warnings(np.concatenate([NONE_WIDE, *largest]), input_format.white):
+    for warning in scale_warnings(np.concatenate([NO_MAX_VALUES, *largest]), input_format.white):
         reporter.warn(warning)
     labels = torch.tensor(pd.Categorical(table[LABEL], categories=list(classes)).codes, dtype=torch.int64)
     twins, twin_of = _load_twins(table, input_format.shape, reporter) if with_twins else ([], [])
@@ -161,7 +161,7 @@ def unreadable_row(
 ) -> DataError:
     """The error that a labelled image cannot be used, with its place in the labels file."""
     place = location_of(Path(row["file"]), row["row"])
-    hint = "" if images.is_there(row[IMAGE]) else names_of(images).hint(row[IMAGE])
+    hint = "" if images.is_there(row[IMAGE]) else image_names(images).hint(row[IMAGE])
     if hint:
         remedy = f"name images by their paths under {images.root}"
     return DataError(f"{place}: image {shown(row[IMAGE])}: {reason}{hint}; {remedy}")

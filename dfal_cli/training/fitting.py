@@ -25,7 +25,7 @@ class Diverged(Exception):  # noqa: N818 - it is what happened
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSettings:
     """How to train; the defaults are the paper's."""
 
     epochs: int = 100
@@ -84,10 +84,10 @@ def best_epoch(history: Sequence[Epoch], monitor: str) -> Epoch:
     return max(finite, key=lambda epoch: (MONITORS[monitor](epoch), epoch.epoch))
 
 
-class Course:
+class TrainingRun:
     """A training under way, and all that decides how it goes on."""
 
-    def __init__(self, model: nn.Module, schedule: Schedule, seed: int) -> None:
+    def __init__(self, model: nn.Module, schedule: TrainingSettings, seed: int) -> None:
         self.model = model
         self.schedule = schedule
         self.device = next(model.parameters()).device
@@ -156,7 +156,7 @@ def fits(kept: Kept, model: nn.Module) -> bool:
 
 
 def fit(
-    course: Course,
+    course: TrainingRun,
     training: Examples,
     validation: Examples | None,
     seed: int,
@@ -200,7 +200,7 @@ def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _epoch(course: Course, training: Ready, validation: Ready | None, on_step: Callable[[float], None]) -> Epoch:
+def _epoch(course: TrainingRun, training: Ready, validation: Ready | None, on_step: Callable[[float], None]) -> Epoch:
     model, schedule, optimiser, device = course.model, course.schedule, course.optimiser, course.device
     mixed = schedule.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
     examples, done = training.number + (validation.number if validation else 0), 0

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfal_cli.errors import DataError, listed
 from dfal_cli.images import ImageSource
-from dfal_cli.images.pool import names_of, say_what_is_not_read
+from dfal_cli.images.pool import image_names, report_unread
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.system.fingerprints import digest_of_many, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
@@ -21,7 +21,7 @@ from dfal_cli.tables import (
     read_pseudo_labels,
 )
 from dfal_cli.tables.class_names import class_name_warnings, likely_typos
-from dfal_cli.training.classes import check_labels, settle_classes
+from dfal_cli.training.classes import check_labels, choose_classes
 from dfal_cli.training.examples import unreadable_row
 
 
@@ -48,7 +48,7 @@ class LabelSets(NamedTuple):
         """What is in the image files of each table, in the order of its rows: a hash; "" where that is not known."""
         with reporter.progress("hashing", sum(map(len, self.tables.values())), "images") as progress:
             return {
-                name: [images.content_of(image) for image in progress.over(table[IMAGE])]
+                name: [images.content_hash(image) for image in progress.over(table[IMAGE])]
                 for name, table in self.tables.items()
             }
 
@@ -97,7 +97,7 @@ def read_label_sets(
         if files[name] and tables[name].empty:
             raise DataError(f"{files[name][0]}: no image has a label, so there is nothing to measure on (--{name})")
         _warn_of_overlap(tables["labels"], tables[name], name, reporter)
-    classes = settle_classes(tables["labels"], class_names)
+    classes = choose_classes(tables["labels"], class_names)
     for doubt in class_name_warnings(classes) if class_names is None else ():
         reporter.warn(doubt)
     for name in ("validation", "test"):
@@ -109,10 +109,10 @@ def read_label_sets(
     return LabelSets(**tables, pseudo_labels=_of_images_there(guessed, names), classes=classes)
 
 
-def check_all_there(images: ImageSource, measured_on: Iterable[pd.DataFrame]) -> None:
+def check_images_exist(images: ImageSource, measured_on: Iterable[pd.DataFrame]) -> None:
     """Raises DataError if images to measure on are not there: fewer of them would make another measurement."""
     named = pd.concat(list(measured_on), ignore_index=True)
-    missing = named[~_are_there(named, names_of(images))]
+    missing = named[~_are_there(named, image_names(images))]
     if missing.empty:
         return
     reason, them = "no such file", "it"
@@ -124,7 +124,7 @@ def check_all_there(images: ImageSource, measured_on: Iterable[pd.DataFrame]) ->
 def folder_labels(images: ImageSource, reporter: Reporter) -> pd.DataFrame:
     """The labels that the folders of the images give, as `read_labels_files` makes them. Raises DataError if none."""
     listing = images.listing()
-    say_what_is_not_read(images.root, listing, reporter)
+    report_unread(images.root, listing, reporter)
     table, left_out = labels_from_folders(images.root, listing.images)
     if left_out:
         reporter.warn(left_out)

@@ -12,7 +12,7 @@ from dfal_cli.training.label_sets import LabelSets
 from dfal_cli.training.split import split_images
 
 
-class Loaded(NamedTuple):
+class TrainingData(NamedTuple):
     """Examples by what they are for."""
 
     labelled: Examples
@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
         return {name: examples for name, examples in sets.items() if examples is not None}
 
 
-def load_all(
+def load_training_data(
     images: ImageSource,
     sets: LabelSets,
     input_format: InputFormat,
@@ -42,7 +42,7 @@ def load_all(
     seed: int,
     workers: int | None,
     reporter: Reporter,
-) -> Loaded:
+) -> TrainingData:
     """Decode every set, and split validation images off the labelled ones if there is no set of them.
 
     pictures: hashes of what is in the labelled images, "" where not known; equal ones stay together.
@@ -67,4 +67,4 @@ def load_all(
         if chosen.any():
             labelled, validation = labelled.of_images(~chosen), labelled.of_images(chosen).without_twins()
     training = labelled if pseudo is None else labelled.followed_by(pseudo)
-    return Loaded(labelled, training, validation, test, twins)
+    return TrainingData(labelled, training, validation, test, twins)

@@ -13,7 +13,17 @@ from dfal_cli.system.device import is_out_of_memory
 from dfal_cli.system.progress import Progress
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.examples import Examples
-from dfal_cli.training.fitting import MONITORS, Course, Diverged, Epoch, Kept, Schedule, best_epoch, fit, fits
+from dfal_cli.training.fitting import (
+    MONITORS,
+    Diverged,
+    Epoch,
+    Kept,
+    TrainingRun,
+    TrainingSettings,
+    best_epoch,
+    fit,
+    fits,
+)
 from dfal_cli.training.state import State, TrainingState
 
 CHOSEN = "chosen."
@@ -35,7 +45,7 @@ class Restarts:
         self,
         start: Callable[[int], Network],
         seeds: Sequence[int],
-        schedule: Schedule,
+        schedule: TrainingSettings,
         state: TrainingState,
         reporter: Reporter,
     ) -> None:
@@ -62,7 +72,7 @@ class Restarts:
                 if len(self._seeds) > 1:
                     self._reporter.note(f"training {len(self._histories) + 1} of {len(self._seeds)}")
                 seed = self._seeds[len(self._histories)]
-                course = Course(model, self._schedule, seed)
+                course = TrainingRun(model, self._schedule, seed)
                 history = self._fitted(course, training, validation, seed, progress, before)
                 progress.skip(self._schedule.epochs - len(course.history))
                 self._judge(history, model)
@@ -76,7 +86,7 @@ class Restarts:
 
     def _fitted(
         self,
-        course: Course,
+        course: TrainingRun,
         training: Examples,
         validation: Examples | None,
         seed: int,
@@ -101,7 +111,7 @@ class Restarts:
                 raise TryAgainError(f"out of memory; try --batch-size {smaller}") from None
             raise
 
-    def _advance(self, progress: Progress, course: Course) -> None:
+    def _advance(self, progress: Progress, course: TrainingRun) -> None:
         try:
             progress.advance(1)
         except Interrupted as stopped:
@@ -118,7 +128,7 @@ class Restarts:
             self._best_weights = copy.deepcopy(model.state_dict())
         self._histories.append(history)
 
-    def _kept(self, course: Course) -> State:
+    def _kept(self, course: TrainingRun) -> State:
         tensors, told = course.kept()
         tensors |= {f"{CHOSEN}{name}": value for name, value in self._best_weights.items()}
         return tensors, {"course": told, "histories": self._histories, "best": self._best}

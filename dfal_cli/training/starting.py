@@ -10,12 +10,12 @@ from torch import Tensor
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.errors import listed
 from dfal_cli.images import Shape
-from dfal_cli.models import Network, build_network, fit_weights, seeded
-from dfal_cli.models.weights import best_unwrapped, read_pretrained, read_weights
+from dfal_cli.models import Network, build_network, load_matching_weights, seeded
+from dfal_cli.models.weights import best_matching_state, read_pretrained, read_weights
 from dfal_cli.system.reporting import Reporter
 
 
-class Origin(NamedTuple):
+class InitialWeights(NamedTuple):
     """Weights to start from."""
 
     state: dict[str, Tensor]
@@ -24,9 +24,9 @@ class Origin(NamedTuple):
     """What had to be taken away to find them; mostly "". """
 
 
-def prepare_start(
+def prepare_networks(
     new: Callable[[int], Network],
-    origin: Callable[[Network], Origin | None],
+    origin: Callable[[Network], InitialWeights | None],
     first_seed: int,
     reporter: Reporter,
 ) -> Callable[[int], Network]:
@@ -39,14 +39,14 @@ def prepare_start(
     ready = {first_seed: new(first_seed)}
     weights = origin(ready[first_seed])
     if weights is not None:
-        _say(weights, fit_weights(ready[first_seed], weights.state, weights.source), reporter)
+        _say(weights, load_matching_weights(ready[first_seed], weights.state, weights.source), reporter)
 
     def start(seed: int) -> Network:
         if seed in ready:
             return ready.pop(seed)
         network = new(seed)
         if weights is not None:
-            fit_weights(network, weights.state, weights.source)
+            load_matching_weights(network, weights.state, weights.source)
         return network
 
     return start
@@ -58,26 +58,26 @@ def new_network(arch: str, num_classes: int, shape: Shape, seed: int) -> Network
         return build_network(arch, num_classes, shape)
 
 
-def origin_in_checkpoint(before: LoadedNetwork, path: Path, classes: tuple[str, ...]) -> Origin:
+def weights_of_checkpoint(before: LoadedNetwork, path: Path, classes: tuple[str, ...]) -> InitialWeights:
     """The weights of a checkpoint; its head's mean its classes, and are taken only if these are the same."""
     state = before.model.body.state_dict()
     if before.classes == classes:
-        return Origin(state, str(path))
+        return InitialWeights(state, str(path))
     arch, shape = before.metadata["architecture"]["name"], before.input_shape
     wider, own = (new_network(arch, count, shape, 0).body.state_dict() for count in (len(classes) + 1, len(classes)))
     headless = {name: value for name, value in state.items() if name in own and own[name].shape == wider[name].shape}
-    return Origin(headless, str(path))
+    return InitialWeights(headless, str(path))
 
 
-def origin_elsewhere(network: Network, arch: str, weights: Path | None, pretrained: bool) -> Origin | None:
+def weights_from_options(network: Network, arch: str, weights: Path | None, pretrained: bool) -> InitialWeights | None:
     """The weights in a file, read as fits the network best, or torchvision's; None if neither is asked for."""
     if weights:
-        reading = best_unwrapped(network, read_weights(weights))
-        return Origin(reading.state, str(weights), str(reading))
-    return Origin(read_pretrained(arch), f"the pretrained {arch}") if pretrained else None
+        reading = best_matching_state(network, read_weights(weights))
+        return InitialWeights(reading.state, str(weights), str(reading))
+    return InitialWeights(read_pretrained(arch), f"the pretrained {arch}") if pretrained else None
 
 
-def _say(origin: Origin, fresh: list[str], reporter: Reporter) -> None:
+def _say(origin: InitialWeights, fresh: list[str], reporter: Reporter) -> None:
     """Say what does not go without saying."""
     if origin.how:
         reporter.note(f"{origin.source}: taken are {origin.how}")

@@ -10,7 +10,7 @@ import torch
 from comparison.timing import least_seconds
 from torch import Tensor, nn
 
-from dfal_cli.models import build_network, quick_pooling
+from dfal_cli.models import build_network, fast_pooling
 
 POOLINGS = {
     "LeNet5's first": (nn.MaxPool2d(2), (256, 6, 24, 24)),
@@ -34,7 +34,7 @@ def seconds(model: nn.Module, images: Tensor) -> tuple[float, float]:
     with torch.no_grad():
         call()
         plain = least_seconds(call, CPU)
-        with quick_pooling(model):
+        with fast_pooling(model):
             quick = least_seconds(call, CPU)
         return min(plain, least_seconds(call, CPU)) / CALLS, quick / CALLS
 

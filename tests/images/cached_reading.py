@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfal_cli.images import InputFormat, Picture, cached, decode_image, read_batches, read_from_disk
+from dfal_cli.images import DecodedImage, InputFormat, cached, decode_image, read_batches, read_from_disk
 from dfal_cli.system.reporting import Silent
 
 SHAPE = (1, 16, 16)
@@ -24,7 +24,7 @@ class Counting:
     def __init__(self) -> None:
         self.decoded: list[str] = []
 
-    def __call__(self, root: Path, image: str, input_format: InputFormat) -> Picture:
+    def __call__(self, root: Path, image: str, input_format: InputFormat) -> DecodedImage:
         picture = read_from_disk(root, image, input_format)
         self.decoded.append(image)
         return picture

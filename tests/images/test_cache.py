@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfal_cli.images import ImageError, InputFormat, Picture, cached, decode_image, read_batches, read_from_disk
+from dfal_cli.images import DecodedImage, ImageError, InputFormat, cached, decode_image, read_batches, read_from_disk
 from dfal_cli.system.reporting import Silent
 from tests.conftest import draw_twins_in_size, swap
 from tests.images.cached_reading import FORMAT, SHAPE, Counting, names, read, segments
@@ -83,7 +83,7 @@ def test_a_folder_that_is_renamed_and_given_back_its_name_is_not_decoded_again(h
 
 
 def test_an_image_replaced_while_it_is_decoded_is_not_kept(house: Path) -> None:
-    def replacing(root: Path, image: str, input_format: InputFormat) -> Picture:
+    def replacing(root: Path, image: str, input_format: InputFormat) -> DecodedImage:
         picture = read_from_disk(root, image, input_format)
         Image.new("L", (16, 16), 200).save(root / image)
         return picture

@@ -12,7 +12,7 @@ import pytest
 from dfal_cli.cli.console import Log
 from dfal_cli.errors import UsageError
 from dfal_cli.images import cached, read_from_disk
-from dfal_cli.images.room import KEPT_SECONDS, bytes_of
+from dfal_cli.images.cache_space import KEPT_SECONDS, bytes_of
 from dfal_cli.system.reporting import Silent
 from tests.images.cached_reading import age, names, read, segments, size_of_cache
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.images import ImageError, formats, inside, list_images
+from dfal_cli.images import ImageError, formats, list_images, resolve_image
 from dfal_cli.images.folder import LEAVES
 from tests.images.availability import available
 
@@ -98,12 +98,12 @@ def test_with_follow_links_they_may_lead_out_of_the_root_but_no_name_may(tmp_pat
         [("gone.png", "No such file or directory")],
     )
     for name in ("b.png", "c/d.png"):
-        assert inside(root, name, follow_links=True) == root / name
+        assert resolve_image(root, name, follow_links=True) == root / name
         with pytest.raises(ImageError, match="--follow-links"):
-            inside(root, name)  # what was allowed there is not allowed here
+            resolve_image(root, name)  # what was allowed there is not allowed here
     for name in ("../store/c/d.png", "c/../b", str(tmp_path / "store" / "b")):
         with pytest.raises(ImageError, match="leaves the image root"):
-            inside(root, name, follow_links=True)
+            resolve_image(root, name, follow_links=True)
 
 
 def test_hidden_files_and_folders_are_no_images_and_are_counted(tmp_path: Path) -> None:

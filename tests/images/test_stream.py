@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfal_cli.images import ImageError, InputFormat, Picture, read_batches
+from dfal_cli.images import DecodedImage, ImageError, InputFormat, read_batches
 
 SHAPE = (1, 4, 4)
 FORMAT = InputFormat(SHAPE)
@@ -22,14 +22,14 @@ class CountingReader:
         self.calls = 0
         self._lock = threading.Lock()
 
-    def __call__(self, root: Path, image: str, input_format: InputFormat) -> Picture:
+    def __call__(self, root: Path, image: str, input_format: InputFormat) -> DecodedImage:
         with self._lock:
             self.calls += 1
         number = int(Path(image).stem)
         if number % 7 == 0:
             raise ImageError(f"seven divides {number}")
         time.sleep(0.0005 * (number % 3))  # so that threads overtake each other
-        return Picture(np.full(input_format.shape, number, np.uint8), None)
+        return DecodedImage(np.full(input_format.shape, number, np.uint8), None)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3, None])
@@ -81,7 +81,7 @@ def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work_behind() -> No
 
 
 def test_a_fault_in_a_reader_reaches_the_consumer() -> None:
-    def broken(root: Path, image: str, input_format: InputFormat) -> Picture:
+    def broken(root: Path, image: str, input_format: InputFormat) -> DecodedImage:
         raise MemoryError
 
     with pytest.raises(MemoryError):

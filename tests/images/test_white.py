@@ -9,7 +9,7 @@ from PIL import Image
 from dfal_cli.errors import UsageError
 from dfal_cli.images import InputFormat, check_white, common_white, decode_image, prepare, probe_image, scale_warnings
 from dfal_cli.images.decode import read_picture
-from dfal_cli.images.white import settled_white
+from dfal_cli.images.white import white_of
 from dfal_cli.system.reporting import Silent
 
 SHAPE = (1, 1, 4)
@@ -28,7 +28,7 @@ def save(path: Path, *values: float, kind: type = np.uint16) -> Path:
     ],
 )  # fmt: skip
 def test_white_is_that_of_a_usual_scale_if_half_of_it_is_used(largest: float, white: float) -> None:
-    assert settled_white(largest) == white
+    assert white_of(largest) == white
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_every_kind_of_wide_image_goes_by_the_white_that_is_named(
 def test_images_of_one_series_keep_their_relation(tmp_path: Path) -> None:
     for name, top in (("a.tif", 0.98), ("b.tif", 1.02)):
         save(tmp_path / name, 0, 0.5, top, 0.5, kind=np.float32)
-    white = settled_white(1.02)
+    white = white_of(1.02)
     one, other = (decode_image(tmp_path / name, SHAPE, white).ravel().tolist() for name in ("a.tif", "b.tif"))
     assert one[1] == other[1] == 125
     assert (one[2], other[2]) == (245, 255)
@@ -100,7 +100,7 @@ def test_prepared_images_go_by_the_brightest_of_the_pool(
     tmp_path: Path, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not kept:
-        monkeypatch.setattr("dfal_cli.images.preparing.KEPT_BYTES", 0)
+        monkeypatch.setattr("dfal_cli.images.bulk_decoding.KEPT_BYTES", 0)
     for name, top in (("a.png", 1000), ("b.png", 4000), ("c.png", 5000)):
         save(tmp_path / name, 0, 819, top, 1)
     reporter = Silent()

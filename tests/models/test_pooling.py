@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfal_cli.models import build_network, quick_pooling
+from dfal_cli.models import build_network, fast_pooling
 
 POOLINGS = {
     "2 x 2": nn.MaxPool2d(2),
@@ -38,7 +38,7 @@ def some_images(*size: int) -> torch.Tensor:
 def both_ways(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.no_grad():
         expected = model(images.clone())
-        with quick_pooling(model):
+        with fast_pooling(model):
             return model(images), expected
 
 
@@ -59,7 +59,7 @@ def test_what_torch_refuses_is_refused_in_its_words(images):
     pooling = nn.MaxPool2d(2)
     with torch.no_grad(), pytest.raises(RuntimeError) as expected:
         pooling(images)
-    with torch.no_grad(), quick_pooling(pooling), pytest.raises(RuntimeError) as said:
+    with torch.no_grad(), fast_pooling(pooling), pytest.raises(RuntimeError) as said:
         pooling(images)
     assert str(said.value) == str(expected.value)
 
@@ -85,7 +85,7 @@ def test_logits_of_whole_networks_are_the_same(arch):
 
 def test_it_is_done_the_quick_way_only_where_no_gradient_is_wanted(monkeypatch):
     pooling, images = nn.MaxPool2d(2), torch.rand(1, 1, 4, 4, requires_grad=True)
-    with quick_pooling(pooling):
+    with fast_pooling(pooling):
         pooling(images).sum().backward()  # by torch's own: its gradient goes to the first of equal maxima
         assert images.grad.count_nonzero() == 4
         monkeypatch.setattr(nn.MaxPool2d, "forward", lambda *_: pytest.fail("torch's own was called"))
@@ -94,14 +94,14 @@ def test_it_is_done_the_quick_way_only_where_no_gradient_is_wanted(monkeypatch):
 
 
 def test_images_too_small_to_be_pooled_are_refused_as_by_torch():
-    with pytest.raises(RuntimeError, match="too small"), torch.no_grad(), quick_pooling(pooling := nn.MaxPool2d(3)):
+    with pytest.raises(RuntimeError, match="too small"), torch.no_grad(), fast_pooling(pooling := nn.MaxPool2d(3)):
         pooling(torch.zeros(1, 1, 2, 2))
 
 
 def test_afterwards_the_layers_are_as_they_were_and_a_copy_made_meanwhile_works():
     network = nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(2))
-    with quick_pooling(network):
-        with quick_pooling(network):
+    with fast_pooling(network):
+        with fast_pooling(network):
             pass
         assert all("forward" in vars(layer) for layer in network)  # the inner block took nothing away
         copied = copy.deepcopy(network)
@@ -120,7 +120,7 @@ def test_layers_that_do_something_else_are_left_alone():
     own.forward = lambda images: images
     indexed = nn.MaxPool2d(2, return_indices=True)
     images = torch.ones(1, 1, 2, 2)
-    with torch.no_grad(), quick_pooling(nn.ModuleList([doubling := Doubling(2), own, indexed])):
+    with torch.no_grad(), fast_pooling(nn.ModuleList([doubling := Doubling(2), own, indexed])):
         assert doubling(images).item() == 2
         assert own(images) is images
         assert len(indexed(images)) == 2
@@ -130,5 +130,5 @@ def test_layers_that_do_something_else_are_left_alone():
 def test_a_compiled_network_is_left_alone():
     network = nn.Sequential(nn.MaxPool2d(2))
     compiled = torch.compile(network, backend="eager")
-    with quick_pooling(nn.Sequential(compiled)):
+    with fast_pooling(nn.Sequential(compiled)):
         assert "forward" not in vars(network[0])

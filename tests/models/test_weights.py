@@ -11,22 +11,22 @@ import torch
 from safetensors.torch import save_file
 
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.models import build_network, fit_weights
-from dfal_cli.models.weights import best_unwrapped, read_pretrained, read_weights
+from dfal_cli.models import build_network, load_matching_weights
+from dfal_cli.models.weights import best_matching_state, read_pretrained, read_weights
 from tests.conftest import write
 
 
 def test_a_head_of_another_shape_starts_anew_and_all_else_is_taken():
     before, network = build_network("resnet18", 7, (3, 32, 32)), build_network("resnet18", 3, (3, 32, 32))
     head = network.body.fc.weight.clone()
-    assert fit_weights(network, before.body.state_dict(), "before") == ["fc.weight", "fc.bias"]
+    assert load_matching_weights(network, before.body.state_dict(), "before") == ["fc.weight", "fc.bias"]
     assert torch.equal(network.body.conv1.weight, before.body.conv1.weight)
     assert torch.equal(network.body.fc.weight, head)
 
 
 def test_weights_that_fit_wholly_are_taken_wholly():
     before, network = build_network("lenet5", 3, (1, 16, 16)), build_network("lenet5", 3, (1, 16, 16))
-    assert fit_weights(network, before.body.state_dict(), "before") == []
+    assert load_matching_weights(network, before.body.state_dict(), "before") == []
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before.parameters(), strict=True))
 
 
@@ -35,7 +35,9 @@ def test_weights_of_another_network_are_refused_and_none_is_taken(state):
     network = build_network("lenet5", 3, (1, 16, 16))
     before = [parameter.clone() for parameter in network.parameters()]
     with pytest.raises(DataError, match="other: fits another network"):
-        fit_weights(network, state | build_network("squeezenet1_1", 3, (3, 32, 32)).body.state_dict(), "other")
+        load_matching_weights(
+            network, state | build_network("squeezenet1_1", 3, (3, 32, 32)).body.state_dict(), "other"
+        )
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before, strict=True))
 
 
@@ -130,21 +132,21 @@ STORED_AS = {
 def test_weights_are_found_in_what_training_scripts_store(tmp_path, stored):
     before, network = build_network("lenet5", 3, (1, 16, 16)), build_network("lenet5", 3, (1, 16, 16))
     torch.save(stored(before.body.state_dict()), tmp_path / "weights.pth")
-    reading = best_unwrapped(network, read_weights(tmp_path / "weights.pth"))
-    assert fit_weights(network, reading.state, "weights.pth") == []
+    reading = best_matching_state(network, read_weights(tmp_path / "weights.pth"))
+    assert load_matching_weights(network, reading.state, "weights.pth") == []
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before.parameters(), strict=True))
 
 
 def test_what_was_taken_away_is_said(tmp_path):
     network = build_network("lenet5", 3, (1, 16, 16))
     stored = {"model": prefixed(network.body.state_dict(), "_orig_mod.module.")}
-    assert str(best_unwrapped(network, stored)) == "its 'model', names without '_orig_mod.module.'"
-    assert str(best_unwrapped(network, network.body.state_dict())) == ""
+    assert str(best_matching_state(network, stored)) == "its 'model', names without '_orig_mod.module.'"
+    assert str(best_matching_state(network, network.body.state_dict())) == ""
 
 
 def test_a_prefix_that_the_network_has_itself_stays():
     network = build_network("vit_b_16", 3, (3, 32, 32))  # its blocks are called encoder.layers...
-    assert best_unwrapped(network, network.body.state_dict()).prefix == ""
+    assert best_matching_state(network, network.body.state_dict()).prefix == ""
 
 
 def test_of_weights_that_do_not_fit_names_and_shapes_of_both_sides_are_shown():
@@ -152,7 +154,7 @@ def test_of_weights_that_do_not_fit_names_and_shapes_of_both_sides_are_shown():
     with pytest.raises(
         DataError, match=r"it has stem\.weight \(2x2\), where the network has 0\.weight \(\d+x1x\dx\d\)"
     ):
-        fit_weights(network, {"stem.weight": torch.ones(2, 2)}, "other")
+        load_matching_weights(network, {"stem.weight": torch.ones(2, 2)}, "other")
 
 
 def test_weights_that_cannot_be_downloaded_are_named_with_their_address(monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dfal_cli.margins import ESTIMATORS
-from dfal_cli.scoring.nearest import CHUNKS, FIRST_FACTOR, settle_order, walk_nearest
+from dfal_cli.scoring.nearest import CHUNKS, FIRST_FACTOR, resolve_ties, walk_nearest
 from dfal_cli.scoring.rows import MEASURED, OUTCOMES, Rows, no_margins
 from dfal_cli.system.progress import Progress
 from dfal_cli.system.reporting import Silent
@@ -102,7 +102,7 @@ def test_the_walk_goes_on_when_an_audit_has_met_a_steeper_slope():
 @pytest.mark.parametrize("nearest", [None, 3])
 def test_where_nothing_has_crossed_there_is_nothing_to_settle(nearest):
     pool = KnownMargins(np.ones(10), np.arange(1.0, 11.0))
-    settle_order(pool, nearest)
+    resolve_ties(pool, nearest)
     assert not pool.known.any()
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfal_cli.images import NONE_WIDE
+from dfal_cli.images import NO_MAX_VALUES
 from dfal_cli.scoring import parts as module
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
-from dfal_cli.scoring.scored import Examining, in_groups, score_all
+from dfal_cli.scoring.scored import PoolMargins, in_groups, score_all
 from dfal_cli.scoring.scorer import Batch
 from dfal_cli.system.progress import Progress
 from dfal_cli.system.reporting import Silent
@@ -58,12 +58,14 @@ class Counting:
 class Flat(Counting):
     """Every image is one flat colour; batches are of 3."""
 
-    def batches_of(self, images: Sequence[str], *, with_margins: bool, further: object) -> Iterator[Batch]:
+    def batches_of(self, images: Sequence[str], *, with_margins: bool, extra_measures: object) -> Iterator[Batch]:
         for start in range(0, len(images), 3):
             these = list(images[start : start + 3])
             self.computed += len(these)
             zeros = np.zeros(len(these), MEASURED)
-            yield Batch(len(these), these, [], NONE_WIDE, np.ones(len(these), bool), zeros, no_margins(len(these)), {})
+            yield Batch(
+                len(these), these, [], NO_MAX_VALUES, np.ones(len(these), bool), zeros, no_margins(len(these)), {}
+            )
 
 
 def test_flat_images_in_the_parts_of_an_earlier_call_are_counted(
@@ -78,10 +80,10 @@ def test_flat_images_in_the_parts_of_an_earlier_call_are_counted(
         assert (rows.flat, scorer.computed) == (10, computed)
 
 
-def examining(folder: Path) -> tuple[Examining, Counting]:
+def examining(folder: Path) -> tuple[PoolMargins, Counting]:
     scorer = Counting()
     rows = Rows([f"{number}.png" for number in range(10)], np.zeros(10, MEASURED), no_margins(10))
-    return Examining(scorer, rows, Parts(folder / "s.csv", {}).section("margins")), scorer
+    return PoolMargins(scorer, rows, Parts(folder / "s.csv", {}).section("margins")), scorer
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.training.loading import load_all
+from dfal_cli.training.loading import load_training_data
 from tests.conftest import dfal, draw_divided_folder, write
 
 
@@ -71,8 +71,8 @@ def test_copies_among_the_labels_are_on_one_side_of_the_validation_split(
             shutil.copyfile(house / "images" / f"{name:03d}.png", house / "images" / f"{name + 2:03d}.png")
     loaded = []
     monkeypatch.setattr(
-        "dfal_cli.steps.train.command.load_all",
-        lambda *told, **named: loaded.append(load_all(*told, **named)) or loaded[0],
+        "dfal_cli.steps.train.command.load_training_data",
+        lambda *told, **named: loaded.append(load_training_data(*told, **named)) or loaded[0],
     )
     warnings("--validation-fraction", 0.7, labels="oracle.csv")
     training, validation = ({image.numpy().tobytes() for image in part.images} for part in loaded[0][1:3])

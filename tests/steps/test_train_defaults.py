@@ -9,7 +9,7 @@ from PIL import Image
 from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.images import Probe
 from dfal_cli.steps.train import TrainOptions
-from dfal_cli.training.defaults import PAPERS, PHOTOS, HowToTrain, are_photos, as_suits, how_to_train
+from dfal_cli.training.defaults import PAPER_RECIPE, PHOTO_RECIPE, Recipe, are_photos, fill_defaults, recipe_of
 from tests.conftest import dfal, write
 
 SKETCH = Probe(grey=True, height=28, width=28)
@@ -18,33 +18,33 @@ CAMERA = [Probe(grey=False, height=3024, width=4032)] * 3
 THUMBNAIL = [Probe(grey=False, height=100, width=100)] * 3
 
 
-def settled(probes: list[Probe], *, from_scratch: bool = True, **told: object) -> tuple[object, object, HowToTrain]:
+def settled(probes: list[Probe], *, from_scratch: bool = True, **told: object) -> tuple[object, object, Recipe]:
     options = TrainOptions(Path("images"), [Path("l.csv")], Path("m.safetensors"), **told)
-    suited = as_suits(options, probes, from_scratch=from_scratch)
-    return suited.arch, suited.image_size, how_to_train(suited)
+    suited = fill_defaults(options, probes, from_scratch=from_scratch)
+    return suited.arch, suited.image_size, recipe_of(suited)
 
 
 def test_small_images_of_one_size_are_trained_on_as_in_the_paper() -> None:
-    assert settled([SKETCH] * 3) == (None, None, PAPERS)
+    assert settled([SKETCH] * 3) == (None, None, PAPER_RECIPE)
     assert not are_photos([])
 
 
 @pytest.mark.parametrize("photos", [PHONE, CAMERA], ids=["many sizes", "one large size"])
 def test_photos_from_scratch_become_64_pixels_wide_and_high_for_a_resnet(photos: list[Probe]) -> None:
-    assert settled(photos) == settled(photos, arch="resnet18") == ("resnet18", 64, PHOTOS)
+    assert settled(photos) == settled(photos, arch="resnet18") == ("resnet18", 64, PHOTO_RECIPE)
 
 
 def test_photos_of_one_small_size_keep_it() -> None:
-    assert settled(THUMBNAIL) == (None, None, PHOTOS)
+    assert settled(THUMBNAIL) == (None, None, PHOTO_RECIPE)
 
 
 def test_another_network_and_pretrained_weights_have_their_own_input_size() -> None:
-    assert settled(PHONE, arch="vit_b_16") == ("vit_b_16", None, PHOTOS)
-    assert settled(PHONE, from_scratch=False) == (None, None, PAPERS)
+    assert settled(PHONE, arch="vit_b_16") == ("vit_b_16", None, PHOTO_RECIPE)
+    assert settled(PHONE, from_scratch=False) == (None, None, PAPER_RECIPE)
 
 
 def test_what_is_told_stays() -> None:
-    told = HowToTrain(7, "loss", "none", 0.0)
+    told = Recipe(7, "loss", "none", 0.0)
     assert settled(PHONE, image_size=96, **told._asdict()) == (None, 96, told)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dfal_cli.errors import UsageError
 from dfal_cli.images import list_images
-from dfal_cli.images.pool import first_of, say_what_is_not_read
+from dfal_cli.images.pool import report_unread, unreadable_in_words
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labels_from_folders
 
@@ -20,9 +20,9 @@ def answers_of_folders(queries: Path, root: Path, reporter: Reporter, *, follow_
     listing = list_images(root, below=_relative(queries, root), follow_links=follow_links)
     answers = labels_from_folders(root, listing.images)
     if answers.table.empty:
-        why = f": {first_of(listing.unreadable)}" if listing.unreadable else ""
+        why = f": {unreadable_in_words(listing.unreadable)}" if listing.unreadable else ""
         raise UsageError(f"{queries}: is a folder, not a file (--queries), and has no folder per class in it{why}")
-    say_what_is_not_read(queries, listing, reporter)
+    report_unread(queries, listing, reporter)
     if answers.left_out:
         reporter.warn(answers.left_out)
     return answers.table

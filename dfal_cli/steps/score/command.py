@@ -8,9 +8,9 @@ from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint
 from dfal_cli.errors import TryAgainError
-from dfal_cli.images import ImageSource, opened, scale_warnings
-from dfal_cli.images.pool import FoundPool, draw_candidates, find_pool, say_what_is_skipped
-from dfal_cli.models import quick_pooling
+from dfal_cli.images import ImageSource, open_images, scale_warnings
+from dfal_cli.images.pool import Pool, draw_candidates, find_pool, report_skipped
+from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import (
     EMBEDDING,
     LABELLED_SUFFIX,
@@ -19,12 +19,12 @@ from dfal_cli.schemas import (
     UNREADABLE_SUFFIX,
 )
 from dfal_cli.scoring.labelled import embed_labelled, remove_labelled
-from dfal_cli.scoring.nearest import Audit, settle_order, walk_nearest
+from dfal_cli.scoring.nearest import Audit, resolve_ties, walk_nearest
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import Rows
-from dfal_cli.scoring.scored import Examining, score_all, tables_of
+from dfal_cli.scoring.sanity import PROBED, probe_network, warn_unless_learnt
+from dfal_cli.scoring.scored import PoolMargins, score_all, tables_of
 from dfal_cli.scoring.scorer import Scorer
-from dfal_cli.scoring.soundness import PROBED, probe_network, warn_unless_learnt
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.score.made_from import is_up_to_date, made_from, metadata_of
 from dfal_cli.steps.score.options import ScoreOptions, check
@@ -60,7 +60,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
         refuse_foreign_files(options.out, companions)
     device = choose_device(options.device)
     with (
-        opened(
+        open_images(
             images, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
         ) as source,
         locked(options.out, options.wait, reporter.note),
@@ -84,7 +84,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
                 )
                 if network.sha256 != shaped_by["checkpoint"]:
                     raise TryAgainError(f"{options.checkpoint}: has just been replaced; run the same command again")
-                with full_precision(), quick_pooling(network.model):
+                with full_precision(), fast_pooling(network.model):
                     result = _score(options, network, source, found, shaped_by, parts, reporter)
         parts.remove()
         return result
@@ -94,14 +94,14 @@ def _score(
     options: ScoreOptions,
     network: LoadedNetwork,
     source: ImageSource,
-    found: FoundPool,
+    found: Pool,
     shaped_by: dict[str, Any],
     parts: Parts,
     reporter: Reporter,
 ) -> Result:
     """Go on from the parts, and write the scores."""
     pool, unlisted, skipped = found.listing
-    counts_skipped = say_what_is_skipped(skipped, reporter)
+    counts_skipped = report_skipped(skipped, reporter)
     candidates = draw_candidates(pool, options.candidates, options.seed)
     batches = fitting_batches(options, network, parts, reporter)
     device = network.device.type
@@ -113,7 +113,9 @@ def _score(
     warn_unless_learnt(network, reporter)
     for few in source.batches(candidates[:PROBED], network.input_format, PROBED, options.workers):
         probe_network(network, few.pixels, batches, reporter)
-    rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, further=measuring)
+    rows, failed = score_all(
+        scorer, candidates, section, with_margins=options.nearest is None, extra_measures=measuring
+    )
     stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
     for warning in scale_warnings(rows.largest, network.input_format.white):
         reporter.warn(warning)
@@ -146,9 +148,9 @@ def _score(
 
 def _settle_margins(options: ScoreOptions, scorer: Scorer, rows: Rows, parts: Parts) -> Audit | None:
     """Compute the nearest margins if only those are wanted, and those once more that nearly tie."""
-    examining = Examining(scorer, rows, parts.section("margins"))
+    examining = PoolMargins(scorer, rows, parts.section("margins"))
     audit = walk_nearest(examining, options.nearest, options.seed) if options.nearest else None
-    settle_order(examining, options.nearest)
+    resolve_ties(examining, options.nearest)
     return audit
 
 

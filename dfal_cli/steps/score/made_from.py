@@ -8,7 +8,7 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import trusted_architecture
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import ImageSource
-from dfal_cli.models.architecture import code_of
+from dfal_cli.models.architecture import code_sha256
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_of
@@ -63,7 +63,7 @@ def made_from(
     return {
         "settings": settings_that_shape(options),
         "checkpoint": sha256_of(options.checkpoint),
-        "code": code_of(network),
+        "code": code_sha256(network),
         "images": _digests(images, pool),
         "labelled": _digests(images, labelled),
         "dfal": __version__,
@@ -108,7 +108,7 @@ def is_up_to_date(options: ScoreOptions, shaped_by: Mapping[str, Any], reporter:
 def _digests(images: ImageSource, names: Sequence[str]) -> dict[str, str]:
     lasting, exact = hashlib.sha256(), hashlib.sha256()
     for name in names:
-        state = images.state_of(name) or ()
+        state = images.file_state(name) or ()
         lasting.update(f"{(name, *state[:2])!r}\n".encode())
         exact.update(f"{state[2:]!r}\n".encode())
     return {LASTING: lasting.hexdigest(), EXACT: exact.hexdigest()}

@@ -10,7 +10,7 @@ from dfal_cli.images import flat_in_words
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 from dfal_cli.scoring.nearest import Audit
 from dfal_cli.scoring.rows import Rows
-from dfal_cli.scoring.soundness import in_words, judge_scores
+from dfal_cli.scoring.sanity import judge_scores, reasons_in_words
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter
@@ -27,7 +27,7 @@ def judged_outcomes(rows: Rows, network: LoadedNetwork, reporter: Reporter) -> d
 
 def summary_of(counts: dict[str, int], reasons: Counter[str], audit: Audit | None, nearest: int | None) -> str:
     """The counts, why images did not cross, and what the audit of a walk says."""
-    because = {UNCROSSED: f" ({in_words(reasons)})"} if reasons else {}
+    because = {UNCROSSED: f" ({reasons_in_words(reasons)})"} if reasons else {}
     summary = ", ".join(f"{count} {name}{because.get(name, '')}" for name, count in counts.items())
     if audit is None or not audit.audited:
         return summary

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.images import Decoded, ImageSource
+from dfal_cli.images import DecodedBatch, ImageSource
 from dfal_cli.measures import MEASURES, Measuring, Settings
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
@@ -33,7 +33,7 @@ def scorer_of(
 ) -> Scorer:
     """The network with the margins that the options ask for; it reads and decodes its images as it goes."""
 
-    def stream(images: Sequence[str]) -> Iterator[Decoded]:
+    def stream(images: Sequence[str]) -> Iterator[DecodedBatch]:
         return source.batches(images, network.input_format, batches.read, options.workers)
 
     margins = MarginSettings(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfal_cli.errors import DataError, EmptyPoolError, UsageError
 from dfal_cli.images import ImageFolder, ImageSource
-from dfal_cli.images.pool import find_pool, find_taken, say_what_is_not_read
+from dfal_cli.images.pool import find_pool, read_known_images, report_unread
 from dfal_cli.schemas import EMBEDDING, IMAGE, LABEL, META_SUFFIX, SKIP, TWIN
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool, Strategy, pick_queries
@@ -56,7 +56,7 @@ def find_candidates(options: SelectOptions, images: ImageSource | None, reporter
     assert options.images is not None  # `check` has seen to it
     folder = ImageFolder(options.images, follow_links=options.follow_links)
     found = find_pool(images or folder, options.labels, options.exclude, reporter.warn)
-    counts = found.counts | say_what_is_not_read(options.images, found.listing, reporter)
+    counts = found.counts | report_unread(options.images, found.listing, reporter)
     pool = Pool(pd.DataFrame({IMAGE: found.listing.images, TWIN: ""}))
     metadata = {"follow_links": options.follow_links}
     return Candidates(pool, counts, options.images, lambda image: True, metadata, "")
@@ -96,7 +96,9 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
             f"--images names the image root of {scores}"
         )
     names = _names(root, source, table)
-    taken = find_taken(options.labels, options.exclude, names.matched(reporter.warn) if source else names.renamed)
+    taken = read_known_images(
+        options.labels, options.exclude, names.matched(reporter.warn) if source else names.renamed
+    )
     # Most of what is taken was so before scoring: what counts is whether the names in the tables are those of images.
     counts = taken.counts(filter(names.is_there, taken.settled | taken.excluded))
     is_taken = table[IMAGE].isin(taken.settled | taken.excluded)
@@ -114,7 +116,7 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
 def _looker(source: ImageSource | None) -> Callable[[str], bool]:
     """What tells whether anything of an image's name is there; where nobody can look, it is taken for granted."""
     if isinstance(source, ImageFolder):
-        return lambda image: source.state_of(image) is not None
+        return lambda image: source.file_state(image) is not None
     return source.is_there if source else lambda image: True
 
 

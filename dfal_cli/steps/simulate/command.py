@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfal_cli.errors import DataError
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
-from dfal_cli.images.pool import say_what_is_skipped
+from dfal_cli.images.pool import report_skipped
 from dfal_cli.pages.learnt import who_did_not_learn, why_not_learnt
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
@@ -54,7 +54,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     _check_places(options)
     inputs = read_inputs(options)
     options = suited(options, inputs.oracle)
-    skipped = say_what_is_skipped(inputs.skipped, reporter)
+    skipped = report_skipped(inputs.skipped, reporter)
     with contextlib.ExitStack() as stack:
         left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
         machine = begun(stack.enter_context(Processes(PLAYING)), options, left)

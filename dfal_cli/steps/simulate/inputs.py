@@ -16,18 +16,18 @@ from dfal_cli.images import (
     Skipped,
     check_white,
     common_shape,
-    inside,
     list_images,
     probe_image,
+    resolve_image,
 )
-from dfal_cli.images.pool import first_of
+from dfal_cli.images.pool import unreadable_in_words
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.statistics.comparison import MeasuredOn
 from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import is_file
 from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, location_of, read_labels_files
-from dfal_cli.training.defaults import as_suits
+from dfal_cli.training.defaults import fill_defaults
 
 
 class Inputs(NamedTuple):
@@ -77,7 +77,7 @@ def read_inputs(options: SimulateOptions) -> Inputs:
     test = labelled_rows(read_labels_files(options.test, there.renamed))
     if options.labels_from_folders:
         of_folders, classless = labels_from_folders(options.images, images)
-        unread = f"{options.images}: {first_of(unreadable)}" if unreadable else ""
+        unread = f"{options.images}: {unreadable_in_words(unreadable)}" if unreadable else ""
         left_out += filter(None, (classless, unread))
         oracle = labelled_rows(of_folders[~_within(of_folders[IMAGE], test[IMAGE])])
     _check_tables(options, oracle, test, there)
@@ -96,7 +96,7 @@ LOOKED_AT = 100
 
 def suited(options: SimulateOptions, oracle: pd.DataFrame) -> SimulateOptions:
     """The options with what suits the oracle's images in the place of what is left open, the same for all rounds."""
-    return as_suits(options, list(itertools.islice(_probed(options, oracle[IMAGE]), LOOKED_AT)), from_scratch=True)
+    return fill_defaults(options, list(itertools.islice(_probed(options, oracle[IMAGE]), LOOKED_AT)), from_scratch=True)
 
 
 def presumed_shape(options: SimulateOptions, oracle: pd.DataFrame) -> Shape:
@@ -109,7 +109,7 @@ def _probed(options: SimulateOptions, images: "pd.Series[str]") -> Iterator[Prob
     """Those that can be read."""
     for image in images:
         with contextlib.suppress(ImageError):
-            yield probe_image(inside(options.images, image, follow_links=options.follow_links))
+            yield probe_image(resolve_image(options.images, image, follow_links=options.follow_links))
 
 
 def and_more(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import importlib.metadata
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.models.architecture import code_of
+from dfal_cli.models.architecture import code_sha256
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.simulation import SimulateOptions
@@ -38,7 +38,7 @@ def made_from(options: SimulateOptions, inputs: Inputs, device: str, contents: s
         "device": device,
         "torch": importlib.metadata.version("torch"),
         "dfal": __version__,
-        "code": [code_of(name) for name in (options.arch, options.train_arch)],
+        "code": [code_sha256(name) for name in (options.arch, options.train_arch)],
         "labels": [sha256_of(path) for path in options.labels] or [_told_by_folders(inputs)],
         "test": [sha256_of(path) for path in options.test],
         "images": contents,

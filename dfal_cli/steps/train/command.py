@@ -9,8 +9,8 @@ import torch
 from dfal_cli import __version__
 from dfal_cli.checkpoint import read_checkpoint_metadata, save_checkpoint
 from dfal_cli.errors import UsageError
-from dfal_cli.images import ImageSource, are_flat, flat_in_words, opened
-from dfal_cli.images.pool import names_of
+from dfal_cli.images import ImageSource, are_flat, flat_in_words, open_images
+from dfal_cli.images.pool import image_names
 from dfal_cli.models import Network, has_pretrained
 from dfal_cli.schemas import LABEL
 from dfal_cli.steps.result import Result, up_to_date
@@ -21,11 +21,11 @@ from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.files import locked
 from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.training.copies import warn_of_copies
-from dfal_cli.training.fitting import Schedule, best_epoch
-from dfal_cli.training.label_sets import LabelSets, check_all_there, folder_labels, read_label_sets
-from dfal_cli.training.loading import Loaded, load_all
-from dfal_cli.training.made_from import CHANGE_TEXTS, made_from
+from dfal_cli.training.checkpoint_inputs import CHANGE_TEXTS, checkpoint_inputs
+from dfal_cli.training.duplicates import warn_about_duplicates
+from dfal_cli.training.fitting import TrainingSettings, best_epoch
+from dfal_cli.training.label_sets import LabelSets, check_images_exist, folder_labels, read_label_sets
+from dfal_cli.training.loading import TrainingData, load_training_data
 from dfal_cli.training.metrics import metrics_of
 from dfal_cli.training.remedies import what_to_try
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
@@ -46,16 +46,16 @@ def train(
     check(options)
     with (
         locked(options.out, options.wait, reporter.note),  # first: what is read is read when it is this call's turn
-        opened(
+        open_images(
             images, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
         ) as source,
     ):
         hashes = _hashes(options)
         sets = read_label_sets(
             options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
-            names_of(source), folder_labels(source, reporter) if options.labels_from_folders else None,
+            image_names(source), folder_labels(source, reporter) if options.labels_from_folders else None,
         )  # fmt: skip
-        check_all_there(source, (sets.validation, sets.test))
+        check_images_exist(source, (sets.validation, sets.test))
         settled = settle(options, source, sets.labels, reporter)
         pictures = sets.pictures(source, reporter)
         shaped_by = _made_from(options, settled, sets.contents(pictures))
@@ -67,7 +67,7 @@ def train(
             if judged and "learnt" in there.details:  # older checkpoints do not tell
                 warn_unless_learnt(there.details, _remedies(options, settled, there.details), reporter)
             return there
-        warn_of_copies(sets, pictures, reporter)
+        warn_about_duplicates(sets, pictures, reporter)
         seeds = _seeds(options)
         start = prepared_start(settled, options, sets.classes, seeds[0], reporter)
         say_what_was_settled(settled, options, reporter)
@@ -110,7 +110,7 @@ def _made_from(options: TrainOptions, settled: Settled, contents: Mapping[str, s
         settings["validation_fraction"] = None
     starts = {"init": options.init, "weights": options.weights}
     architecture = settled.architecture if options.init or options.arch else None
-    return made_from(settings, contents, starts, architecture)
+    return checkpoint_inputs(settings, contents, starts, architecture)
 
 
 def _shaping_the_training(shaped_by: Mapping[str, Any]) -> str:
@@ -129,8 +129,8 @@ def _already_there(out: Path, shaped_by: dict[str, Any]) -> Result:
     raise UsageError(f"{out}: exists, and was made {how}; choose another --out, or --force to replace it")
 
 
-def _schedule(options: TrainOptions, settled: Settled) -> Schedule:
-    return Schedule(
+def _schedule(options: TrainOptions, settled: Settled) -> TrainingSettings:
+    return TrainingSettings(
         options.epochs, options.lr, options.batch_size, settled.how.patience, settled.how.augment,
         options.mixed_precision, settled.how.monitor,
     )  # fmt: skip
@@ -150,27 +150,27 @@ def _loaded(
     sets: LabelSets,
     pictures: Mapping[str, list[str]],
     reporter: Reporter,
-) -> Loaded:
-    return load_all(
+) -> TrainingData:
+    return load_training_data(
         source, sets, settled.input_format, pictures["labels"],
         with_twins=options.twins, validation_fraction=settled.how.validation_fraction, seed=options.seed,
         workers=options.workers, reporter=reporter,
     )  # fmt: skip
 
 
-def _warn_of_flat(loaded: Loaded, reporter: Reporter) -> None:
+def _warn_of_flat(loaded: TrainingData, reporter: Reporter) -> None:
     sets = loaded.measured.values()
     flat = sum(int(are_flat(examples.images.numpy()).sum()) for examples in sets)
     if flat:
         reporter.warn(flat_in_words(flat, sum(map(len, sets))))
 
 
-def _in_words(loaded: Loaded, sets: LabelSets) -> str:
+def _in_words(loaded: TrainingData, sets: LabelSets) -> str:
     training = loaded.training
     return f"{len(training.labels)} images and {len(training.twin_of)} twins, {len(sets.classes)} classes"
 
 
-def _counts(loaded: Loaded, sets: LabelSets) -> dict[str, int]:
+def _counts(loaded: TrainingData, sets: LabelSets) -> dict[str, int]:
     return {
         "labelled": len(sets.labels),
         "pseudo": len(sets.pseudo_labels),
@@ -179,7 +179,9 @@ def _counts(loaded: Loaded, sets: LabelSets) -> dict[str, int]:
     }
 
 
-def _metrics(settled: Settled, trained: Trained, loaded: Loaded, sets: LabelSets, reporter: Reporter) -> dict[str, Any]:
+def _metrics(
+    settled: Settled, trained: Trained, loaded: TrainingData, sets: LabelSets, reporter: Reporter
+) -> dict[str, Any]:
     best = best_epoch(trained.histories[trained.chosen], settled.how.monitor)
     names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
     measured = {name: (examples, names[name]) for name, examples in loaded.measured.items()}

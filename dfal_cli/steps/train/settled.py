@@ -13,14 +13,14 @@ from dfal_cli.models.architecture import default_architecture
 from dfal_cli.models.metadata import input_format_of
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.training.defaults import HowToTrain, as_suits, how_to_train
-from dfal_cli.training.input_format import InputTold, look_at, settle_input_format
+from dfal_cli.training.defaults import Recipe, fill_defaults, recipe_of
+from dfal_cli.training.input_format import InputOptions, choose_input_format, probe_images
 from dfal_cli.training.starting import (
-    Origin,
+    InitialWeights,
     new_network,
-    origin_elsewhere,
-    origin_in_checkpoint,
-    prepare_start,
+    prepare_networks,
+    weights_from_options,
+    weights_of_checkpoint,
 )
 
 
@@ -29,7 +29,7 @@ class Settled(NamedTuple):
 
     architecture: str
     input_format: InputFormat
-    how: HowToTrain
+    how: Recipe
 
 
 def settle(options: TrainOptions, images: ImageSource, labels: pd.DataFrame, reporter: Reporter) -> Settled:
@@ -40,13 +40,13 @@ def settle(options: TrainOptions, images: ImageSource, labels: pd.DataFrame, rep
     from_scratch = not (options.init or options.weights or options.pretrained)
     if options.init:
         arch, input_format = _input_of_init(options.init, options)
-        return Settled(arch, input_format, how_to_train(as_suits(options, (), from_scratch=False)))
-    probes = look_at(images, labels, reporter)
-    suited = as_suits(options, probes.values(), from_scratch=from_scratch)
-    told = InputTold(suited.image_size, suited.grey, suited.white)
-    input_format = settle_input_format(images, probes, told, options.workers, reporter)
+        return Settled(arch, input_format, recipe_of(fill_defaults(options, (), from_scratch=False)))
+    probes = probe_images(images, labels, reporter)
+    suited = fill_defaults(options, probes.values(), from_scratch=from_scratch)
+    told = InputOptions(suited.image_size, suited.grey, suited.white)
+    input_format = choose_input_format(images, probes, told, options.workers, reporter)
     arch = suited.arch or default_architecture(input_format.shape)
-    return Settled(arch, input_format, how_to_train(suited))
+    return Settled(arch, input_format, recipe_of(suited))
 
 
 def say_what_was_settled(settled: Settled, options: TrainOptions, reporter: Reporter) -> None:
@@ -80,12 +80,12 @@ def prepared_start(
         if before.classes != classes:
             reporter.note(f"{options.init} knows other classes ({', '.join(before.classes)}); the head starts anew")
 
-    def origin(network: Network) -> Origin | None:
+    def origin(network: Network) -> InitialWeights | None:
         if options.init and before:
-            return origin_in_checkpoint(before, options.init, classes)
-        return origin_elsewhere(network, arch, options.weights, options.pretrained)
+            return weights_of_checkpoint(before, options.init, classes)
+        return weights_from_options(network, arch, options.weights, options.pretrained)
 
-    return prepare_start(lambda seed: new_network(arch, len(classes), shape, seed), origin, first_seed, reporter)
+    return prepare_networks(lambda seed: new_network(arch, len(classes), shape, seed), origin, first_seed, reporter)
 
 
 def _input_of_init(init: Path, options: TrainOptions) -> tuple[str, InputFormat]:

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.images import NONE_WIDE, Decoded
-from dfal_cli.models import quick_pooling
+from dfal_cli.images import NO_MAX_VALUES, DecodedBatch
+from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import SKIPPED
-from dfal_cli.scoring.nearest import settle_order, walk_nearest
+from dfal_cli.scoring.nearest import resolve_ties, walk_nearest
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import OUTCOMES, Rows
-from dfal_cli.scoring.scored import Examining, score_all
+from dfal_cli.scoring.scored import PoolMargins, score_all
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.system.device import FittingBatches
 from dfal_cli.system.reporting import Silent
@@ -50,12 +50,12 @@ def score_in_memory(trained: Trained, nearest: int, device: torch.device, *, eve
     """
     names = [f"{number:06d}" for number in range(len(trained.pool))]
     scorer = _scorer(trained, names, device)
-    with tempfile.TemporaryDirectory() as folder, quick_pooling(trained.model):
+    with tempfile.TemporaryDirectory() as folder, fast_pooling(trained.model):
         parts = Parts(Path(folder) / "scores", {})
         rows, _ = score_all(scorer, names, parts.section("pool"), with_margins=everything)
-        pool = Examining(scorer, rows, parts.section("margins"))
+        pool = PoolMargins(scorer, rows, parts.section("margins"))
         examined = len(rows) if everything else walk_nearest(pool, nearest, seed=0).examined
-        settle_order(pool, nearest)
+        resolve_ties(pool, nearest)
     return Scored(rows, examined)
 
 
@@ -63,10 +63,10 @@ def _scorer(trained: Trained, names: Sequence[str], device: torch.device) -> Sco
     """A Scorer whose stream takes the images from memory."""
     place = {name: number for number, name in enumerate(names)}
 
-    def stream(images: Sequence[str]) -> Iterator[Decoded]:
+    def stream(images: Sequence[str]) -> Iterator[DecodedBatch]:
         for start in range(0, len(images), trained.batch):
             part = list(images[start : start + trained.batch])
-            yield Decoded(part, trained.pool[np.array([place[name] for name in part])], [], NONE_WIDE)
+            yield DecodedBatch(part, trained.pool[np.array([place[name] for name in part])], [], NO_MAX_VALUES)
 
     shape: tuple[int, int, int] = tuple(trained.pool.shape[1:])
     network = LoadedNetwork(trained.model, trained.classes, shape, device, {}, sha256="")

@@ -22,7 +22,7 @@ from dfal_cli.models import build_network, seeded
 from dfal_cli.system.reporting import Silent
 from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import Examples, load_examples
-from dfal_cli.training.fitting import Course, Epoch, Schedule, fit
+from dfal_cli.training.fitting import Epoch, TrainingRun, TrainingSettings, fit
 
 COLUMNS = ("labels", "side", "augment", "split", "trial", "epoch", "loss", "accuracy", "test_accuracy")
 EPOCHS = 60
@@ -93,8 +93,8 @@ def trained(setting: Setting, labelled: Examples, test: Examples, num_classes: i
         lowest, highest = min(lowest, loss), max(highest, accuracy)
         rows.append((epoch.epoch, f"{loss:.6f}", f"{accuracy:.6f}", right))
 
-    fit(Course(model, Schedule(EPOCHS, patience=EPOCHS, augment=setting.augment), setting.trial), training, validation,
-        setting.trial, on_epoch)  # fmt: skip
+    settings = TrainingSettings(EPOCHS, patience=EPOCHS, augment=setting.augment)
+    fit(TrainingRun(model, settings, setting.trial), training, validation, setting.trial, on_epoch)
     return rows
 
 

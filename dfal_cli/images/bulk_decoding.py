@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dfal_cli.errors import DataError, shown
+from dfal_cli.images.cache_space import DISK_RESERVE
 from dfal_cli.images.decode import InputFormat, Probe, probe_and_decode, probe_image, read_picture
-from dfal_cli.images.folder import inside
+from dfal_cli.images.folder import resolve_image
 from dfal_cli.images.opening import ImageError
-from dfal_cli.images.room import DISK_RESERVE
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.stream import worker_count
 from dfal_cli.images.white import common_white, scale_warnings
@@ -43,7 +43,7 @@ class UnreadableImagesError(DataError):
 
 
 Seen = tuple[Probe, float | None]
-"""Of an image, and the largest value as of a Picture."""
+"""Of an image, and the largest value as of a DecodedImage."""
 
 
 class _Part(NamedTuple):
@@ -122,7 +122,7 @@ class Preparing:
         """Those that can be read, of which only those of more than 8 bits are decoded; the others are noted."""
         for image in images:
             try:
-                path = inside(self._root, image, follow_links=self._follow_links)
+                path = resolve_image(self._root, image, follow_links=self._follow_links)
                 probe = probe_image(path)
                 yield probe, read_picture(path, InputFormat((1, 1, 1))).largest if probe.wide else None
             except ImageError as error:
@@ -168,7 +168,7 @@ def _decode_part(part: _Part) -> Iterator[_Found]:
         found = _Found(part.start + first, [], {})
         for place, image in enumerate(part.images[first : first + TOLD], found.start):
             try:
-                path = inside(part.root, image, follow_links=part.follow_links)
+                path = resolve_image(part.root, image, follow_links=part.follow_links)
                 probe, picture = probe_and_decode(path, part.input_format)
                 pixels[place] = picture.pixels
             except ImageError as error:

@@ -20,7 +20,7 @@ class Named(NamedTuple):
     """A hash of its contents; "" if that is not known, which equals nothing."""
 
 
-def warn_of_copies(sets: LabelSets, pictures: Mapping[str, Sequence[str]], reporter: Reporter) -> None:
+def warn_about_duplicates(sets: LabelSets, pictures: Mapping[str, Sequence[str]], reporter: Reporter) -> None:
     """Warn of pictures that are trained on and measured on, and of those that are labelled in two ways.
 
     pictures: as `LabelSets.pictures` gives them. An image that is in two sets under one name is warned of elsewhere.

@@ -18,7 +18,7 @@ from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
 from dfal_cli.system.device import is_out_of_memory
 
 
-class OwnNetwork(Network):
+class UserNetwork(Network):
     """A network of the user's own, which may do anything: what comes out is looked at each time."""
 
     def __init__(self, body: nn.Module, num_classes: int, named: str) -> None:
@@ -59,7 +59,7 @@ class OwnNetwork(Network):
         raise UsageError(f"{self._named}: returned {problem} for {asked}, not logits")
 
 
-def check_is_there(architecture: str, named: str) -> None:
+def check_module_exists(architecture: str, named: str) -> None:
     """Raises UsageError if there is no such package or module, as far as can be seen without running its code."""
     package = architecture.partition(":")[0].partition(".")[0]
     try:
@@ -71,7 +71,7 @@ def check_is_there(architecture: str, named: str) -> None:
         raise UsageError(f"{named}: {_no_module(package)}")
 
 
-def build_own(architecture: str, num_classes: int, input_shape: Shape, named: str) -> Network:
+def build_user_network(architecture: str, num_classes: int, input_shape: Shape, named: str) -> Network:
     """Import `package.module:function` with the working directory importable, call it, and try what it returns.
 
     Raises UsageError if any of that goes wrong.
@@ -87,7 +87,7 @@ def build_own(architecture: str, num_classes: int, input_shape: Shape, named: st
         raise UsageError(f"{named}: {_why_not_built(error, module_name, function_name)}") from error
     if not isinstance(body, nn.Module):
         raise UsageError(f"{named}: returned {type(body).__name__}, not a torch.nn.Module")
-    network = OwnNetwork(body, num_classes, named)
+    network = UserNetwork(body, num_classes, named)
     _try_out(network, named, input_shape)
     return network
 

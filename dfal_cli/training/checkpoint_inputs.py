@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.models.architecture import code_of
+from dfal_cli.models.architecture import code_sha256
 from dfal_cli.system.fingerprints import sha256_of
 
 CHANGE_TEXTS = {
@@ -21,7 +21,7 @@ CHANGE_TEXTS = {
 """How to say that a part is not what it was."""
 
 
-def made_from(
+def checkpoint_inputs(
     settings: Mapping[str, Any],
     contents: Mapping[str, str],
     starts: Mapping[str, Path | None],
@@ -36,6 +36,6 @@ def made_from(
         "settings": dict(settings),
         **contents,
         **{name: sha256_of(path) if path else "" for name, path in starts.items()},
-        "code": code_of(architecture),
+        "code": code_sha256(architecture),
         "dfal": __version__,
     }

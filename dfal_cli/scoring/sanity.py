@@ -76,7 +76,7 @@ def judge_scores(
         _warn_of_one_class(*names.most_common(1)[0], known, network.metadata, reporter)
     uncrossed, tried = outcomes[UNCROSSED], outcomes[CROSSED] + outcomes[UNCROSSED]
     if uncrossed > MANY_UNCROSSED * tried:
-        why = in_words(reasons)
+        why = reasons_in_words(reasons)
         reporter.warn(f"{uncrossed} of {tried} images have no margin ({why}); the nearest may be among them")
 
 
@@ -99,7 +99,7 @@ def _share_of_labels(name: str, metadata: Mapping[str, Any]) -> float:
     return 0.0
 
 
-def in_words(reasons: Mapping[str, int]) -> str:
+def reasons_in_words(reasons: Mapping[str, int]) -> str:
     """`3 no gradient, 1 cap reached`."""
     return ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
 
