@@ -1,10 +1,23 @@
-"""Tables of options and strategies for the README, from the program itself (the README calls this through cog)."""
+"""Tables for the README and dfal_cli/docs, made from the program itself (both call these functions through cog)."""
+
+from pathlib import Path
 
 from typer.main import get_command
 
 from dfal_cli.cli import app
 from dfal_cli.images.formats import EXTRA, FORMATS
 from dfal_cli.strategies import STRATEGIES
+
+DOCS = Path(__file__).parents[1] / "dfal_cli" / "docs"
+
+
+def topic_table() -> str:
+    """A Markdown table of the pages of dfal_cli/docs: a link, and the summary that stands below the page's heading."""
+    rows = ["| topic | contents |", "|---|---|"]
+    for page in sorted(DOCS.glob("*.md")):
+        _, summary, _ = page.read_text(encoding="utf-8").split("\n\n", 2)
+        rows.append(f"| [{page.stem}](dfal_cli/docs/{page.name}) | {summary} |")
+    return "\n".join(rows)
 
 
 def option_table(name: str) -> str:
