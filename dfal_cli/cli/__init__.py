@@ -1,20 +1,16 @@
-"""The command line: every option and its help. A command's body is one lazy import and one call."""
+"""The command line: the program and its commands, made from the options classes of the steps."""
 
 import sys
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from dfal_cli.cli.arguments import check_arguments
+from dfal_cli.cli.callbacks import show_version
+from dfal_cli.cli.commands import COMMANDS, command
 from dfal_cli.cli.flags import Command, Group
-from dfal_cli.cli.merge import merge
-from dfal_cli.cli.options import ProgramVersion
 from dfal_cli.cli.run import what_failed
-from dfal_cli.cli.score import score
-from dfal_cli.cli.select import select
-from dfal_cli.cli.simulate import simulate
 from dfal_cli.cli.streams import complain, make_sure_of_streams
-from dfal_cli.cli.train import train
 from dfal_cli.errors import Interrupted, UsageError
 from dfal_cli.system.signals import handled
 
@@ -29,13 +25,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (train, score, select, merge, simulate):
-    app.command(cls=Command)(command)
+for name, options in COMMANDS.items():
+    app.command(name, cls=Command)(command(name, options))
 
 
 @app.callback()
 def dfal(
-    version: ProgramVersion = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Choose which images to label next: train, score, select, label by hand, merge, and again."""
 

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -23,7 +24,7 @@ def use_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     try:
-        context.default_map = read_config(path, context.info_name or "", _keys_of(context))
+        context.default_map = read_config(path, context.info_name or "", _keys_of(context), _commands(context))
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     return path
@@ -40,3 +41,8 @@ def _keys_of(context: typer.Context) -> dict[str, Key]:
         known |= {spelling.lstrip("-"): Key(name, repeatable, switches) for spelling in parameter.opts}
         known |= {spelling.lstrip("-"): Key(name, repeatable, False) for spelling in parameter.secondary_opts}
     return known
+
+
+def _commands(context: typer.Context) -> list[str]:
+    program: Any = context.find_root().command
+    return list(program.commands)

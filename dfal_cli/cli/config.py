@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,8 +10,6 @@ from dfal_cli.errors import UsageError, listed
 
 if TYPE_CHECKING:
     import yaml
-
-COMMANDS = ("train", "score", "select", "merge", "simulate")
 
 LARGEST = 1_000_000
 """Bytes: the parser takes a minute for a hundred times as many, and nobody writes so many options."""
@@ -29,14 +27,14 @@ class Key(NamedTuple):
     """For one half of an on/off pair: whether it switches on."""
 
 
-def read_config(path: Path, command: str, keys: Mapping[str, Key]) -> dict[str, Any]:
-    """Read the section of `command`; keys: the spelling of each option, without dashes.
+def read_config(path: Path, command: str, keys: Mapping[str, Key], commands: Sequence[str]) -> dict[str, Any]:
+    """Read the section of `command`; keys: the spelling of each option, without dashes; commands: all sections.
 
     Returns parameter -> text, list of texts, or bool.
     Raises UsageError: no such file, not YAML, unknown keys, two keys of one option.
     """
     values: dict[str, Any] = {}
-    for where, name, node in _section(path, command):
+    for where, name, node in _section(path, command, commands):
         if name not in keys:
             raise UsageError(f"{where}: {command} has no option {listed([name])}{_nearest(name, keys)}")
         key, value = keys[name], _value(f"{where}: {name}", node)
@@ -58,12 +56,12 @@ def _as_listed(where: str, key: Key, value: str | list[str]) -> str | list[str]:
     return several if key.repeatable else ",".join(several)
 
 
-def _section(path: Path, command: str) -> Iterator[tuple[str, str, "yaml.Node"]]:
+def _section(path: Path, command: str, commands: Sequence[str]) -> Iterator[tuple[str, str, "yaml.Node"]]:
     """The options of a command: where each stands, its name and its value."""
-    sections = ", ".join(f"{name}:" for name in COMMANDS)
+    sections = ", ".join(f"{name}:" for name in commands)
     for where, name, node in _entries(_parsed(path), path, f"no sections found; options stand under {sections}"):
-        if name not in COMMANDS:
-            raise UsageError(f"{where}: no command {listed([name])}{_nearest(name, COMMANDS)}")
+        if name not in commands:
+            raise UsageError(f"{where}: no command {listed([name])}{_nearest(name, commands)}")
         if name == command and node.value != "":  # a section may be left empty
             yield from _entries(node, path, f"section {command} must hold options, one a line, such as `seed: 1`")
 

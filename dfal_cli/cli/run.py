@@ -1,13 +1,12 @@
 """What all commands have in common: options become a step's arguments, and how it ended becomes an exit code."""
 
 import contextlib
-import dataclasses
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import typer
 
@@ -26,8 +25,6 @@ from dfal_cli.steps.result import Result
 from dfal_cli.system.reporting import Silent
 from dfal_cli.system.signals import received
 
-Options = TypeVar("Options")
-
 LARGEST_COUNT, LARGEST_SEED = 10**8, 2**64 - 1
 
 
@@ -39,23 +36,6 @@ class Run:
         self._started = time.monotonic()
         self.reporter: Silent = reporter(context.params["quiet"])
         self._results = sys.stdout
-
-    def options(self, kind: Callable[..., Options]) -> Options:
-        """The step's options, an options dataclass, from the command's parameters of the same names."""
-        fields = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-        return kind(**{name: self._context.params[name] for name in fields})
-
-    def apply_preset(self, presets: dict[str, dict[str, Any]]) -> None:
-        """Let the values of `--preset` stand in for the options that were not given."""
-        name = self._context.params["preset"]
-        if name is None:
-            return
-        if name not in presets:
-            raise UsageError(f"--preset {name}: use {' or '.join(presets)}")
-        for option, value in presets[name].items():
-            source = self._context.get_parameter_source(option)
-            if source is not None and source.name == "DEFAULT":
-                self._context.params[option] = value
 
     def finish(self, result: Any) -> None:
         """Print what was written to stdout, and one sentence about it to stderr."""

@@ -1,5 +1,6 @@
 """What a report says of the simulation itself: its settings as they came out, and what its strategies do."""
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,10 +9,9 @@ from dfal_cli import __version__
 from dfal_cli.images import Shape
 from dfal_cli.models.architecture import default_architecture
 from dfal_cli.strategies import STRATEGIES
-from dfal_cli.system.fingerprints import settings_of
 from dfal_cli.system.processes import cores
 
-TOLD_OTHERWISE = ("out", "force", "wait", "workers", "image_size", "grey")
+SHOWN_ELSEWHERE = ("out", "force", "wait", "workers", "image_size", "grey")
 ALL = ("candidates", "classes")
 """Options that mean everything there is, where nothing is said."""
 
@@ -27,8 +27,11 @@ def what_ran(
     classes = list(oracle_classes)
     channels, height, width = shape
     chosen = dict.fromkeys(ALL, "all") | {"arch": default_architecture(shape)}
-    settings = settings_of(options, TOLD_OTHERWISE)
-    settings = {name: chosen.get(name) if value is None else value for name, value in settings.items()}
+    settings = {
+        name: chosen.get(name) if value is None else value
+        for name, value in dataclasses.asdict(options).items()
+        if name not in SHOWN_ELSEWHERE
+    }
     settings |= came_out
     return {
         **{name.replace("_", "-"): _shown(value) for name, value in settings.items() if value is not None},

@@ -1,6 +1,5 @@
 """What tells whether a file, or what an output is made from, is still the one it was."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -60,12 +59,6 @@ def digest_of_many(values: Iterable[tuple[object, ...]]) -> str:
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no blanks, so that equal values are equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
-
-
-def settings_of(options: Any, without: Iterable[str]) -> dict[str, Any]:
-    """The fields of an options dataclass that shape the output; `without` are those that only say how to get there."""
-    settings = dataclasses.asdict(options)
-    return {name: value for name, value in settings.items() if name not in set(without)}
 
 
 def _plain(value: Any) -> Any:

@@ -11,43 +11,41 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from dfal_cli import __version__
-from dfal_cli.cli.merge import merge
-from dfal_cli.cli.score import score
-from dfal_cli.cli.select import select
-from dfal_cli.cli.simulate import simulate
-from dfal_cli.cli.train import train
+from dfal_cli.cli import app
+from dfal_cli.cli.commands import COMMANDS
 from dfal_cli.margins import ESTIMATORS
 from dfal_cli.margins.norms import NORMS
-from dfal_cli.steps.merge import MergeOptions
-from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.steps.select import SelectOptions
-from dfal_cli.steps.simulate import SimulateOptions
-from dfal_cli.steps.train import TrainOptions
+from dfal_cli.steps.option import options_of
 from tests.conftest import Ended, dfal, dfal_process, write
 
-COMMANDS = ("train", "score", "select", "merge", "simulate")
-PAIRS = [
-    (train, TrainOptions), (score, ScoreOptions), (select, SelectOptions), (merge, MergeOptions),
-    (simulate, SimulateOptions),
-]  # fmt: skip
-NOT_THE_STEPS = {"context", "quiet", "json", "config", "preset", "version"}
+NOT_THE_STEPS = {"quiet", "json", "config", "preset", "version"}
 
 
-@pytest.mark.parametrize(("command", "options"), PAIRS, ids=COMMANDS)
-def test_every_option_of_a_step_is_an_option_of_its_command_with_the_same_default(command: Any, options: Any) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_step_is_an_option_of_its_command_with_the_same_default(name: str) -> None:
     parameters = {
-        name: None if parameter.default is inspect.Parameter.empty else [parameter.default]
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name not in NOT_THE_STEPS
+        parameter.name: None if parameter.required else [parameter.default]
+        for parameter in get_command(app).commands[name].params  # type: ignore[attr-defined]
+        if parameter.name not in NOT_THE_STEPS
     }
     fields = {}
-    for field in dataclasses.fields(options):
+    for field in dataclasses.fields(COMMANDS[name]):
         made = field.default_factory is not dataclasses.MISSING
         default = field.default_factory() if made else field.default
         fields[field.name] = None if default is dataclasses.MISSING else [default]
     assert parameters == fields
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_options_type_and_limits_are_those_that_the_command_line_checks(name: str) -> None:
+    for declared in options_of(COMMANDS[name]):
+        option = declared.option
+        if option.minimum is not None:
+            below = dfal(name, declared.spelling, option.minimum - 1)
+            assert (below.code, declared.spelling in below.stderr) == (2, True)
 
 
 @pytest.fixture
@@ -111,11 +109,11 @@ def test_help_names_every_option(command: str, flag: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("COLUMNS", "300")
     ended = dfal(command, flag)
     assert (ended.code, ended.stderr) == (0, "")
-    function, options = PAIRS[COMMANDS.index(command)]
+    options = COMMANDS[command]
     hidden = {"grey": "--gray"}
     for field in dataclasses.fields(options):
         assert hidden.get(field.name, f"--{field.name.replace('_', '-')}") in ended.stdout
-    assert (inspect.getdoc(function) or "").split(",")[0] in ended.stdout
+    assert (inspect.getdoc(options) or "").split(",")[0] in ended.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)

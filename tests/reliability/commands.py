@@ -17,10 +17,10 @@ SERVER.set_forkserver_preload(
     [
         "torch",
         "dfal_cli.cli",
-        "dfal_cli.steps.train",
-        "dfal_cli.steps.score",
-        "dfal_cli.steps.select",
-        "dfal_cli.steps.merge",
+        "dfal_cli.steps.train.command",
+        "dfal_cli.steps.score.command",
+        "dfal_cli.steps.select.command",
+        "dfal_cli.steps.merge.command",
     ]
 )
 

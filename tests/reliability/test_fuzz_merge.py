@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfal_cli.errors import DataError
-from dfal_cli.steps.merge import MergeOptions, merge
+from dfal_cli.steps.merge.command import merge
+from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.system.reporting import Silent
 from dfal_cli.tables import read_labels, write_rows
 from tests.reliability.fuzzing import few, many
@@ -54,7 +55,7 @@ def merged_or_refused(
 ) -> dict[str, str]:
     """Merge; what labels.csv is to say then. A refused merge changes no byte."""
     before = labels.read_bytes()
-    options = MergeOptions(queries, labels, class_names=CLASSES, on_conflict=on_conflict)
+    options = MergeOptions(queries=queries, labels=labels, class_names=CLASSES, on_conflict=on_conflict)
     expected = merged_into(known, asked, on_conflict)
     if expected is None:
         with pytest.raises(DataError, match="nothing was merged"):

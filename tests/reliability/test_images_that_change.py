@@ -20,9 +20,10 @@ from dfal_cli.images import ImageFolder, Listing
 from dfal_cli.images.folder import LEAVES
 from dfal_cli.images.formats import FORMATS
 from dfal_cli.images.opening import opened_image
-from dfal_cli.steps.score import score
+from dfal_cli.steps.score.command import score
 from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.steps.train import TrainOptions, train
+from dfal_cli.steps.train.command import train
+from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.reporting import Silent
 from tests.conftest import write
 
@@ -54,7 +55,7 @@ def house(trained: Path, in_tmp: Path) -> Path:
 
 def options(**further: Any) -> ScoreOptions:
     settings = {"max_unreadable": 1.0, "batch_size": 4, "workers": 0, "device": "cpu"} | further
-    return ScoreOptions(Path("images"), Path("model.safetensors"), Path("s.csv"), **settings)
+    return ScoreOptions(images=Path("images"), checkpoint=Path("model.safetensors"), out=Path("s.csv"), **settings)
 
 
 def cells(file: str, column: str) -> dict[str, str]:
@@ -136,7 +137,7 @@ def test_training_names_the_labelled_image_that_vanishes(house: Path, said: str)
     labels = write(
         house / "labels.csv", "image,label", *(f"{number:03}.png,{'ab'[number % 2]}" for number in range(40))
     )
-    training = TrainOptions(Path("images"), [labels], Path("new.safetensors"), epochs=1, device="cpu")
+    training = TrainOptions(images=Path("images"), labels=[labels], out=Path("new.safetensors"), epochs=1, device="cpu")
     with pytest.raises(DataError, match=r"labels.csv, line 41: image '039.png': no such file; mend it, or label it"):
         train(training, Meanwhile(said, Path("images/039.png").unlink))
     assert not Path("new.safetensors").exists()

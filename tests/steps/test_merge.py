@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfal_cli.steps.merge import MergeOptions
-from dfal_cli.steps.merge import merge as merge_step
+from dfal_cli.steps.merge.command import merge as merge_step
+from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.system.files import locked
 from dfal_cli.system.reporting import Silent
 from tests.conftest import Ended, dfal, write
@@ -40,7 +40,7 @@ def test_rows_and_the_users_columns_keep_their_order_and_new_rows_come_last(hous
 
 
 def test_a_merge_of_tables_starts_without_what_reads_images() -> None:
-    told = "import sys, dfal_cli.steps.merge; print({'PIL', 'dfal_cli.images'} & set(sys.modules))"
+    told = "import sys, dfal_cli.steps.merge.command; print({'PIL', 'dfal_cli.images'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
@@ -224,7 +224,7 @@ def test_merging_answers_in_any_split_and_order_loses_no_label(
             rows = list(answers.items())
         queries = folder / f"{number}.csv"
         pd.DataFrame(rows, columns=["image", "label"]).replace("=x", "'=x").to_csv(queries, index=False)
-        merge_step(MergeOptions(queries, folder / "labels.csv", allow_new_classes=True), Silent())
+        merge_step(MergeOptions(queries=queries, labels=folder / "labels.csv", allow_new_classes=True), Silent())
     merged = pd.read_csv(folder / "labels.csv", dtype=str, keep_default_na=False)
     assert dict(zip(merged["image"], merged["label"].str.removeprefix("'"), strict=True)) == answers
     assert (merged["image"][0], merged["note"][0]) == (images[0], "mine")

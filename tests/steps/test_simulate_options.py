@@ -10,8 +10,8 @@ import pytest
 from dfal_cli.steps.result import Result
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.simulate import rounds
-from dfal_cli.steps.simulate.simulation import SimulateOptions
-from dfal_cli.steps.train import TrainOptions
+from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.steps.train.options import TrainOptions
 from tests.conftest import dfal, draw_divided_folder
 
 TRAINING: dict[str, Any] = {

@@ -15,7 +15,8 @@ import torch
 from dfal_cli.steps.result import Result
 from dfal_cli.steps.simulate import rounds
 from dfal_cli.steps.simulate.simulation import Played, Simulation, Turn
-from dfal_cli.steps.train import TrainOptions, train
+from dfal_cli.steps.train.command import train
+from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.strategies import STRATEGIES
 from tests.conftest import draw_divided_folder
 from tests.page import Page

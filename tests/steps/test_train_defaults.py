@@ -8,7 +8,7 @@ from PIL import Image
 
 from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.images import Probe
-from dfal_cli.steps.train import TrainOptions
+from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.training.defaults import PAPER_RECIPE, PHOTO_RECIPE, Recipe, are_photos, fill_defaults, recipe_of
 from tests.conftest import dfal, write
 
@@ -19,7 +19,7 @@ THUMBNAIL = [Probe(grey=False, height=100, width=100)] * 3
 
 
 def settled(probes: list[Probe], *, from_scratch: bool = True, **told: object) -> tuple[object, object, Recipe]:
-    options = TrainOptions(Path("images"), [Path("l.csv")], Path("m.safetensors"), **told)
+    options = TrainOptions(images=Path("images"), labels=[Path("l.csv")], out=Path("m.safetensors"), **told)
     suited = fill_defaults(options, probes, from_scratch=from_scratch)
     return suited.arch, suited.image_size, recipe_of(suited)
 

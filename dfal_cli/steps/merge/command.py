@@ -10,9 +10,10 @@ import pandas as pd
 from dfal_cli.errors import TryAgainError, UsageError, shown
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.steps.merge.answers import image_problems, images_under, read_answers
+from dfal_cli.steps.merge.checks import check
 from dfal_cli.steps.merge.classes import class_problems, known_classes, new_classes, warn_of_look_alikes
 from dfal_cli.steps.merge.filling import filled_in, rebased, twins_of
-from dfal_cli.steps.merge.options import MergeOptions, check
+from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, refuse
 from dfal_cli.steps.result import Result
 from dfal_cli.system.files import locked
@@ -59,10 +60,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         taken = ~settled | (conflict if options.on_conflict == "replace" else False)
         new = answers[taken].assign(**{TWIN: twins_of(options, answers[taken], reporter)})
         merged = filled_in(rebased(labels, options.labels, target), new)
-        changes = [
-            {IMAGE: image, "before": str(old), "after": label}
-            for image, old, label in zip(new[IMAGE], before[taken], new[LABEL], strict=True)
-        ]
+        changes = _changes(new, before[taken])
         written = _must_write(options, merged, dialect, len(new)) and not options.dry_run
         if written:
             write_labels(target, merged, lambda: _check_unchanged(target, state), dialect)
@@ -81,6 +79,14 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         {"classes": labelled_rows(merged)[LABEL].nunique()} | ({"changes": changes} if options.dry_run else {}),
         "dry run" if options.dry_run else ("done" if written else "up to date"),
     )
+
+
+def _changes(new: pd.DataFrame, before: "pd.Series[str]") -> list[dict[str, str]]:
+    """Each merged answer with the label that the image had before."""
+    return [
+        {IMAGE: image, "before": str(old), "after": label}
+        for image, old, label in zip(new[IMAGE], before, new[LABEL], strict=True)
+    ]
 
 
 def _labels_before(path: Path) -> tuple[pd.DataFrame, Dialect]:

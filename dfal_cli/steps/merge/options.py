@@ -1,53 +1,44 @@
-"""What a merge is told."""
+"""The options of `dfal merge`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from dfal_cli.errors import UsageError
-from dfal_cli.system.paths import check_paths, must_end_with
-from dfal_cli.tables.class_names import class_name_error
-
-ON_CONFLICT = ("error", "keep", "replace")
+from dfal_cli.steps.option import INPUT, OUTPUT, Option
+from dfal_cli.steps.option_groups import CommonOptions
 
 
-@dataclass(frozen=True)
-class MergeOptions:
-    """The options of `dfal merge`; their help stands in the command."""
+@dataclass(frozen=True, kw_only=True)
+class MergeOptions(CommonOptions):
+    """Merge the answers of a query list into the labels file."""
 
-    queries: Path
-    labels: Path
-    out: Path | None = None
-    images: Path | None = None
-    follow_links: bool = False
-    allow_new_classes: bool = False
-    class_names: Sequence[str] | None = None
-    on_conflict: str = "error"
-    dry_run: bool = False
-    wait: float = 0.0
-    force: bool = False
+    queries: Annotated[Path, Option("Answered query list (image,label), or a folder per class.", INPUT, metavar="CSV")]
+    labels: Annotated[
+        Path, Option("Labels file to merge the answers into; created if it does not exist.", INPUT, metavar="CSV")
+    ]
+    out: Annotated[Path | None, Option("Write the merged labels to this file instead.", OUTPUT, metavar="CSV")] = None
+    images: Annotated[Path | None, Option("Check that the images are under this folder.", INPUT, metavar="DIR")] = None
+    allow_new_classes: Annotated[bool, Option("Accept classes that are not in use yet.", INPUT)] = False
+    class_names: Annotated[
+        Sequence[str] | None,
+        Option(
+            "Accept these class names, spelled exactly like this.",
+            INPUT, metavar="A,B,C", default="those of the labels", comma_separated=True,
+        ),
+    ] = None  # fmt: skip
+    on_conflict: Annotated[
+        str,
+        Option("What to do if an image already has another label: error, keep or replace.", INPUT, metavar="WHAT"),
+    ] = "error"
+    dry_run: Annotated[bool, Option("Show what would change without changing anything.", OUTPUT)] = False
 
     @property
     def root(self) -> Path | None:
-        """The image root, as far as it is known: a folder of answers is one, unless another is named."""
+        """The image root, if it is known: a folder of answers is the root unless --images names another."""
         return self.images or (self.queries if self.queries.is_dir() else None)
 
     @property
     def target(self) -> Path:
         """The file to write."""
         return self.out or self.labels
-
-
-def check(options: MergeOptions) -> None:
-    """Raises UsageError if the options say nothing that can be done."""
-    named = "--out" if options.out else "--labels"
-    must_end_with(options.target, (".csv",), named)
-    folders = {"--images": options.images}
-    if options.queries.is_dir():
-        folders["--queries"] = options.queries
-    check_paths({"--queries": [] if "--queries" in folders else [options.queries]}, {named: [options.target]}, folders)
-    if options.on_conflict not in ON_CONFLICT:
-        raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
-    problem = class_name_error(tuple(dict.fromkeys(options.class_names or ())))
-    if problem is not None:
-        raise UsageError(f"--class-names: {problem}")

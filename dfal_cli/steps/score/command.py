@@ -15,7 +15,6 @@ from dfal_cli.schemas import (
     EMBEDDING,
     LABELLED_SUFFIX,
     META_SUFFIX,
-    SKIPPED,
     UNREADABLE_SUFFIX,
 )
 from dfal_cli.scoring.labelled import embed_labelled, remove_labelled
@@ -26,8 +25,9 @@ from dfal_cli.scoring.sanity import PROBED, probe_network, warn_unless_learnt
 from dfal_cli.scoring.scored import PoolMargins, score_all, tables_of
 from dfal_cli.scoring.scorer import Scorer
 from dfal_cli.steps.result import Result, up_to_date
+from dfal_cli.steps.score.checks import check
 from dfal_cli.steps.score.made_from import is_up_to_date, made_from, metadata_of
-from dfal_cli.steps.score.options import ScoreOptions, check
+from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.score.outcome import judged_outcomes, metadata_of_scores, summary_of
 from dfal_cli.steps.score.prepared import fitting_batches, measuring_of, say_what_is_kept, scorer_of
 from dfal_cli.steps.score.unreadable import report_unreadable, stop_if_too_many
@@ -133,9 +133,8 @@ def _score(
     metadata = metadata_of_scores(options, network, told, audit, with_labelled=bool(found.labelled))
     with reporter.busy("writing the scores"):
         write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)
-    outcomes, reasons = judged_outcomes(rows, network, reporter), rows.uncrossed_because()
-    if options.nearest is None:
-        del outcomes[SKIPPED]
+    outcomes = judged_outcomes(rows, network, reporter, may_be_skipped=options.nearest is not None)
+    reasons = rows.uncrossed_because()
     measured = {"scored": len(rows), **outcomes, "unreadable": len(unreadable), "twins": kept}
     counts = {"pool": len(pool), **found.counts, **measured}
     details = {

@@ -9,17 +9,12 @@ from dfal_cli.checkpoint import trusted_architecture
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import ImageSource
 from dfal_cli.models.architecture import code_sha256
+from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.differences import describe_changes, provenance
-from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_of
+from dfal_cli.system.fingerprints import fingerprint, sha256_of
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labelled_embeddings_match, metadata_matches_rows, read_scores_metadata
-
-WITHOUT_EFFECT = (
-    "out", "device", "workers", "cache", "cache_limit", "batch_size", "wait", "force", "trust_code",
-    "max_unreadable", "follow_links",
-)  # fmt: skip
-"""Options that do not shape the scores."""
 
 CHANGE_TEXTS = {
     "checkpoint": "from another checkpoint",
@@ -45,11 +40,6 @@ LASTING, EXACT = "lasting", "exact"
 (`cp -p`, `rsync -a`). Exact: of the rest of their state, which shows that a file has taken the place of one like it."""
 
 
-def settings_that_shape(options: ScoreOptions) -> dict[str, Any]:
-    """The options that shape the scores, less the files they are made from."""
-    return settings_of(options, without=(*WITHOUT_EFFECT, "images", "checkpoint", "labels", "exclude"))
-
-
 def made_from(
     options: ScoreOptions, images: ImageSource, pool: Sequence[str], labelled: Sequence[str]
 ) -> dict[str, Any]:
@@ -61,7 +51,7 @@ def made_from(
         options.checkpoint, trust_code=options.trust_code, architecture=options.arch, option="--checkpoint"
     )
     return {
-        "settings": settings_that_shape(options),
+        "settings": settings_of(options),
         "checkpoint": sha256_of(options.checkpoint),
         "code": code_sha256(network),
         "images": _digests(images, pool),

@@ -1,75 +1,63 @@
-"""The options of `dfal score`, and which of them cannot be."""
+"""The options of `dfal score`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from dfal_cli.errors import UsageError
-from dfal_cli.margins import ESTIMATORS
-from dfal_cli.margins.norms import NORMS
-from dfal_cli.measures import MEASURES
-from dfal_cli.schemas import SCORES_COLUMNS
-from dfal_cli.system.paths import must_be_regular, must_end_with
-from dfal_cli.tables.scores import SUFFIXES
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """The options of `dfal score`; their help stands in the command."""
-
-    images: Path
-    checkpoint: Path
-    out: Path
-    follow_links: bool = False
-    labels: list[Path] = field(default_factory=list)
-    exclude: list[Path] = field(default_factory=list)
-    norm: str = "l2"
-    estimator: str = "deepfool"
-    candidates: int | None = None
-    classes: int | None = None
-    max_iterations: int = 50
-    overshoot: float = 0.02
-    clip: bool = False
-    nearest: int | None = None
-    measure: list[str] = field(default_factory=list)
-    passes: int = 20
-    twins: int = 0
-    twins_dir: Path | None = None
-    max_unreadable: float = 0.05
-    arch: str | None = None
-    trust_code: bool = False
-    seed: int = 0
-    device: str = "auto"
-    batch_size: int | None = None
-    workers: int | None = None
-    cache: Path | None = None
-    cache_limit: str = "10GB"
-    wait: float = 0.0
-    force: bool = False
+from dfal_cli.steps.option import INPUT, MARGIN, MEASURES, NETWORK, OUTPUT, RUNNING, Option, Shapes
+from dfal_cli.steps.option_groups import (
+    CacheOptions,
+    CommonOptions,
+    ComputingOptions,
+    Images,
+    MarginOptions,
+    PoolOptions,
+    SeedOption,
+)
 
 
-def check(options: ScoreOptions) -> None:
-    """Raises UsageError if an option is wrong by itself."""
-    must_end_with(options.out, SUFFIXES, "--out")
-    must_be_regular(options.checkpoint, "--checkpoint")
-    check_margin(options.norm, options.estimator, options.classes)
-    for name in options.measure:
-        if name not in MEASURES:
-            others = f"use some of {', '.join(MEASURES)}"
-            raise UsageError(f"--measure {name}: {'every scores file has it' if name in SCORES_COLUMNS else others}")
-        if MEASURES[name].vector and options.out.suffix.lower() == ".csv":
-            raise UsageError(f"--measure {name}: a vector an image, which CSV cannot hold; let --out end in .parquet")
-    if options.twins_dir and not options.twins:
-        raise UsageError("--twins-dir: no twins are kept without --twins N")
-    if options.nearest is not None and options.twins > options.nearest:
-        raise UsageError(
-            f"--twins {options.twins}: only the --nearest {options.nearest} images are sure to have a margin"
-        )
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, MarginOptions, PoolOptions):
+    """Measure every image of the pool: its margin, confidence and entropy."""
 
-
-def check_margin(norm: str, estimator: str, classes: int | None) -> None:
-    """Raises UsageError if there is no such norm or estimator, or if so few classes have no boundary."""
-    for name, value, table in (("estimator", estimator, ESTIMATORS), ("norm", norm, NORMS)):
-        if value not in table:
-            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
-    if classes is not None and classes < 2:
-        raise UsageError("--classes: at least 2, the predicted class and one other")
+    images: Images
+    checkpoint: Annotated[Path, Option("Checkpoint from dfal train.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)]
+    out: Annotated[
+        Path, Option("Scores file to write (.parquet or .csv).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)
+    ]
+    nearest: Annotated[
+        int | None, Option("Compute only the N smallest margins; 0: none.", MARGIN, minimum=0, default="all")
+    ] = None
+    measure: Annotated[
+        list[str],
+        Option(
+            "Additional measure to compute: bald, egl, embedding or probabilities; may be repeated.",
+            MEASURES, metavar="NAME",
+        ),
+    ] = field(default_factory=list)  # fmt: skip
+    passes: Annotated[int, Option("Number of dropout samples for bald.", MEASURES, minimum=2)] = 20
+    twins: Annotated[int, Option("Keep the adversarial images of the N smallest margins.", OUTPUT, minimum=0)] = 0
+    twins_dir: Annotated[
+        Path | None, Option("Folder for the adversarial images.", OUTPUT, metavar="DIR", default="<out>.twins")
+    ] = None
+    max_unreadable: Annotated[
+        float,
+        Option(
+            "Stop if a larger fraction of the images cannot be read.",
+            INPUT, metavar="F", minimum=0, shapes=Shapes.NOTHING,
+        ),
+    ] = 0.05  # fmt: skip
+    arch: Annotated[
+        str | None,
+        Option(
+            "The checkpoint's network (package.module:function), as an alternative to --trust-code.",
+            NETWORK, metavar="NAME", default="as the checkpoint says",
+        ),
+    ] = None  # fmt: skip
+    trust_code: Annotated[
+        bool, Option("Allow the checkpoint to import the code of its network.", NETWORK, shapes=Shapes.NOTHING)
+    ] = False
+    batch_size: Annotated[
+        int | None,
+        Option("Batch size.", RUNNING, minimum=1, default="found automatically", shapes=Shapes.NOTHING),
+    ] = None

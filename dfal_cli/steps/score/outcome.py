@@ -16,13 +16,13 @@ from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter
 
 
-def judged_outcomes(rows: Rows, network: LoadedNetwork, reporter: Reporter) -> dict[str, int]:
-    """How many images have which outcome; warns of what the whole of the scores says against them."""
+def judged_outcomes(rows: Rows, network: LoadedNetwork, reporter: Reporter, *, may_be_skipped: bool) -> dict[str, int]:
+    """The number of images for each outcome. Warns if the scores as a whole look unsound."""
     outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
     judge_scores(rows.predicted(network.classes), network, outcomes, rows.uncrossed_because(), reporter)
     if rows.flat:
         reporter.warn(flat_in_words(rows.flat, len(rows)))
-    return outcomes
+    return outcomes if may_be_skipped else {CROSSED: outcomes[CROSSED], UNCROSSED: outcomes[UNCROSSED]}
 
 
 def summary_of(counts: dict[str, int], reasons: Counter[str], audit: Audit | None, nearest: int | None) -> str:

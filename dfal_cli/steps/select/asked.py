@@ -15,18 +15,14 @@ import pandas as pd
 from dfal_cli import __version__
 from dfal_cli.errors import DataError, TryAgainError, UsageError, listed
 from dfal_cli.schemas import CONTRACT, IMAGE, LABEL, META_SUFFIX
+from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.select.candidates import Candidates
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.system.differences import UNKNOWN, describe_changes, provenance
 from dfal_cli.system.files import atomic_output, beside
-from dfal_cli.system.fingerprints import FileState, canonical_json, file_state, settings_of
+from dfal_cli.system.fingerprints import FileState, canonical_json, file_state
 from dfal_cli.system.state_files import read_json
 from dfal_cli.tables import count_answers, is_blank, read_labels_files, read_queries, to_csv, write_csv
-
-WITHOUT_EFFECT = (
-    "out", "scores", "images", "follow_links", "labels", "exclude", "preview", "round", "wait", "force",
-)  # fmt: skip
-"""Options that do not shape a list, or whose effect is the images that it asks about."""
 
 CHANGE_TEXTS = {"scores": "from other --scores"}
 """How to say that a part is not what it was."""
@@ -35,7 +31,7 @@ CHANGE_TEXTS = {"scores": "from other --scores"}
 def made_from(options: SelectOptions, candidates: Candidates, queries: pd.DataFrame) -> dict[str, Any]:
     """What makes a list the one that it is, ready for JSON."""
     return {
-        "settings": settings_of(options, WITHOUT_EFFECT),
+        "settings": settings_of(options),
         "scores": candidates.made_from,
         "images": sorted(queries[IMAGE]),
     }

@@ -13,7 +13,8 @@ from dfal_cli.schemas import CROSSED, IMAGE, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.select.asked import check_unchanged, keep_what_it_asks, made_from, stands_there, write_list
 from dfal_cli.steps.select.candidates import Candidates, find_candidates, pick, still_there
-from dfal_cli.steps.select.options import SelectOptions, check
+from dfal_cli.steps.select.checks import check
+from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside, locked
 from dfal_cli.system.fingerprints import file_state

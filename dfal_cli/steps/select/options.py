@@ -1,59 +1,42 @@
-"""The options of `dfal select`, and which of them cannot be."""
+"""The options of `dfal select`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from dfal_cli.errors import UsageError
-from dfal_cli.schemas import META_SUFFIX, PSEUDO_SUFFIX
+from dfal_cli.steps.option import INPUT, OUTPUT, Option, Shapes
+from dfal_cli.steps.option_groups import CommonOptions, PoolOptions, SeedOption
 from dfal_cli.strategies import STRATEGIES
-from dfal_cli.system.files import beside
-from dfal_cli.system.paths import check_paths, must_end_with
-from dfal_cli.tables import refuse_foreign_files
-
-COMPANIONS = (META_SUFFIX, PSEUDO_SUFFIX)
-"""What stands beside a query list."""
 
 
-@dataclass(frozen=True)
-class SelectOptions:
-    """The options of `dfal select`; their help stands in the command."""
+@dataclass(frozen=True, kw_only=True)
+class SelectOptions(CommonOptions, SeedOption, PoolOptions):
+    """Select the images to label next and write them as a list to fill in."""
 
-    count: int
-    out: Path
-    scores: Path | None = None
-    images: Path | None = None
-    follow_links: bool = False
-    labels: list[Path] = field(default_factory=list)
-    strategy: str = "dfal"
-    exclude: list[Path] = field(default_factory=list)
-    preview: Path | None = None
-    with_predictions: bool = False
-    round: int = 0
-    seed: int = 0
-    wait: float = 0.0
-    force: bool = False
-
-
-def check(options: SelectOptions) -> None:
-    """Raises UsageError if an option is wrong by itself, or names what is not there or is in the way."""
-    must_end_with(options.out, (".csv",), "--out")
-    if options.preview:
-        must_end_with(options.preview, (".html", ".htm"), "--preview")
-    companions = [beside(options.out, suffix) for suffix in COMPANIONS]
-    check_paths(
-        {"--scores": [options.scores], "--labels": options.labels, "--exclude": options.exclude},
-        {"--out": [options.out, *companions], "--preview": [options.preview]},
-        {"--images": options.images},
+    count: Annotated[int, Option("Number of images to ask about.", INPUT, minimum=1)]
+    out: Annotated[Path, Option("Query list to write (.csv).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)]
+    scores: Annotated[
+        Path | None, Option("Scores file from dfal score.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)
+    ] = None
+    images: Annotated[
+        Path | None,
+        Option(
+            "Image root, for a first list before anything is trained, or if the folder of --scores has moved.",
+            INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS,
+        ),
+    ] = None  # fmt: skip
+    strategy: Annotated[str, Option(f"{', '.join(STRATEGIES)}.", INPUT, metavar="NAME")] = "dfal"
+    round: Annotated[
+        int,
+        Option(
+            "Number of rounds so far: ceal gives pseudo-labels below an entropy of 0.05 - 0.0033 N nats.",
+            INPUT, minimum=0, shapes=Shapes.NOTHING,
+        ),
+    ] = 0  # fmt: skip
+    preview: Annotated[
+        Path | None, Option("Also write an HTML page that shows the images.", OUTPUT, metavar="HTML",
+                            shapes=Shapes.NOTHING),
+    ] = None  # fmt: skip
+    with_predictions: Annotated[bool, Option("Include the model's predictions, which may bias the person.", OUTPUT)] = (
+        False
     )
-    if not options.force:
-        refuse_foreign_files(options.out, COMPANIONS)
-    if options.strategy not in STRATEGIES:
-        raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
-    if options.count < 1:
-        raise UsageError(f"--count {options.count}: ask about at least one image")
-    if options.scores is None and options.images is None:
-        raise UsageError("name either --scores, or --images with --strategy random when nothing is trained yet")
-    if options.scores is None and options.strategy != "random":
-        raise UsageError(f"--strategy {options.strategy} needs --scores; only random can pick from --images alone")
-    if options.scores is None and options.with_predictions:
-        raise UsageError("--with-predictions needs --scores: nothing has been predicted of --images alone")

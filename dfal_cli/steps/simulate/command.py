@@ -14,10 +14,12 @@ from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.statistics.comparison import MeasuredOn, accuracy_at_end, as_numbers, not_learnt
 from dfal_cli.steps.result import Result, up_to_date
-from dfal_cli.steps.simulate.contents import contents_of, keep_contents
+from dfal_cli.steps.simulate.checks import check
+from dfal_cli.steps.simulate.contents import Contents, contents_of, keep_contents
 from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared, suited
 from dfal_cli.steps.simulate.machine import PLAYING, Machine, begun
 from dfal_cli.steps.simulate.made_from import made_from
+from dfal_cli.steps.simulate.options import SimulateOptions
 from dfal_cli.steps.simulate.outputs import (
     CONTENTS,
     RESULTS,
@@ -32,12 +34,10 @@ from dfal_cli.steps.simulate.outputs import (
     remove_images,
     tables_of,
     write_all,
-    written_in,
 )
 from dfal_cli.steps.simulate.playing import play_rounds
-from dfal_cli.steps.simulate.simulation import Done, SimulateOptions, Simulation, ended, in_order, rounds_in
+from dfal_cli.steps.simulate.simulation import Done, Simulation, ended, in_order, rounds_in
 from dfal_cli.system.files import locked
-from dfal_cli.system.paths import check_paths, must_be_outside, must_exist
 from dfal_cli.system.processes import Processes
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import write_rows
@@ -51,7 +51,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     Runs that are there already, from an earlier call, are taken as they are; one that was interrupted goes on.
     Raises UsageError, DataError or TryAgainError as the command documents.
     """
-    _check_places(options)
+    check(options)
     inputs = read_inputs(options)
     options = suited(options, inputs.oracle)
     skipped = report_skipped(inputs.skipped, reporter)
@@ -67,13 +67,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         checked = presumed_shape(options, inputs.oracle) if left else None
         if checked:
             machine.check_networks(options, inputs, checked)
-        for warning in filter(None, (*inputs.left_out, *class_name_warnings(inputs.classes), inputs.shortfall)):
-            reporter.warn(warning)
-        if contents.copies:
-            reporter.warn(
-                f"{contents.copies} of {len(inputs.test)} test images are copies of images in the oracle: "
-                "its accuracy overstates performance on new images"
-            )
+        _warn_of_inputs(inputs, contents, reporter)
         with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():  # they end, then the lock
             claim(options.out, made, force=options.force)
             keep_contents(known, contents)
@@ -99,16 +93,14 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     return Result(outputs, summary, counts, details) if new else up_to_date(outputs, counts, details)
 
 
-def _check_places(options: SimulateOptions) -> None:
-    """Raises UsageError if the output is no folder, or would replace what is read."""
-    if options.out.exists():
-        must_exist(options.out, "--out", folder=True)
-    check_paths(
-        {"--labels": options.labels, "--test": options.test},
-        {"--out": written_in(options.out)},
-        {"--images": options.images},
-    )
-    must_be_outside(options.out, options.images, "--out")
+def _warn_of_inputs(inputs: Inputs, contents: Contents, reporter: Reporter) -> None:
+    for warning in filter(None, (*inputs.left_out, *class_name_warnings(inputs.classes), inputs.shortfall)):
+        reporter.warn(warning)
+    if contents.copies:
+        reporter.warn(
+            f"{contents.copies} of {len(inputs.test)} test images are copies of images in the oracle: "
+            "its accuracy overstates performance on new images"
+        )
 
 
 def _found(

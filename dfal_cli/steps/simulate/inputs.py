@@ -14,7 +14,6 @@ from dfal_cli.images import (
     Probe,
     Shape,
     Skipped,
-    check_white,
     common_shape,
     list_images,
     probe_image,
@@ -23,8 +22,9 @@ from dfal_cli.images import (
 from dfal_cli.images.pool import unreadable_in_words
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.statistics.comparison import MeasuredOn
-from dfal_cli.steps.simulate.simulation import Run, SimulateOptions
-from dfal_cli.strategies import STRATEGIES
+from dfal_cli.steps.simulate.checks import named_strategies
+from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.steps.simulate.simulation import Run
 from dfal_cli.system.files import is_file
 from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, location_of, read_labels_files
 from dfal_cli.training.defaults import fill_defaults
@@ -64,8 +64,8 @@ class Inputs(NamedTuple):
 
 
 def read_inputs(options: SimulateOptions) -> Inputs:
-    """Read the files and see that they and the options can be simulated. Raises UsageError or DataError if not."""
-    names = _check(options)
+    """Read the files and check that they can be simulated. Raises UsageError or DataError if not."""
+    names = named_strategies(options)
     images, unreadable, skipped = list_images(options.images, follow_links=options.follow_links)
     known = {*images, *(image for image, _ in unreadable)}  # the unreadable ones are tried
     there = ImageNames(
@@ -122,27 +122,6 @@ def spared(inputs: Inputs, images: Sequence[str]) -> str:
     rows = pd.concat([inputs.oracle, inputs.test])
     them = "them" if len(images) > 1 else "it"
     return f"mend {them}, or label {them} {SKIP} in {_files(rows[rows[IMAGE].isin(images)])}"
-
-
-def _check(options: SimulateOptions) -> list[str]:
-    check_white(options.white)
-    names = [name for part in options.strategies.split(",") if (name := part.strip())]
-    if bool(options.labels) == options.labels_from_folders:
-        raise UsageError("name either a --labels file, or --labels-from-folders")
-    if not names:
-        raise UsageError(f"--strategies: name at least one of {', '.join(STRATEGIES)}")
-    for name in names:
-        if name not in STRATEGIES:
-            raise UsageError(f"--strategies {name}: use some of {', '.join(STRATEGIES)}")
-    if options.budget <= options.initial:
-        raise UsageError(
-            f"--budget {options.budget}: counts the {options.initial} initial labels (--initial), so it must be more"
-        )
-    if options.candidates is not None and options.candidates < options.count:
-        raise UsageError(
-            f"--candidates {options.candidates}: fewer than the {options.count} queries of a round (--count)"
-        )
-    return list(dict.fromkeys(names))
 
 
 def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataFrame, there: ImageNames) -> None:

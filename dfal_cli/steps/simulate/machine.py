@@ -11,7 +11,8 @@ from typing import NamedTuple
 from dfal_cli.images import Shape
 from dfal_cli.schemas import LABEL
 from dfal_cli.steps.simulate.inputs import Inputs
-from dfal_cli.steps.simulate.simulation import Played, SimulateOptions, Simulation, Turn
+from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.steps.simulate.simulation import Played, Simulation, Turn
 from dfal_cli.system.processes import Processes, computes_in_one_thread, cores
 
 PLAYING = "dfal_cli.steps.simulate.rounds"

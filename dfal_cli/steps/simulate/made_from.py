@@ -6,15 +6,10 @@ from typing import Any
 from dfal_cli import __version__
 from dfal_cli.models.architecture import code_sha256
 from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.simulate.inputs import Inputs
-from dfal_cli.steps.simulate.simulation import SimulateOptions
-from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_of
-
-WITHOUT_EFFECT = (
-    "out", "follow_links", "device", "workers", "jobs", "wait", "force", "images", "labels", "labels_from_folders",
-    "test", "strategies", "trials",
-)  # fmt: skip
-"""Options that do not shape a run; of the device its kind does, of the files what is in them."""
+from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.system.fingerprints import fingerprint, sha256_of
 
 CHANGE_TEXTS = {
     "device": "on {0}, not {1}",
@@ -34,7 +29,7 @@ def made_from(options: SimulateOptions, inputs: Inputs, device: str, contents: s
     device: the kind that computes; contents: digest of what is in the images.
     """
     return {
-        "settings": settings_of(options, WITHOUT_EFFECT),
+        "settings": settings_of(options),
         "device": device,
         "torch": importlib.metadata.version("torch"),
         "dfal": __version__,

@@ -9,9 +9,9 @@ from dfal_cli.images import Shape
 from dfal_cli.measures import MEASURES, Settings
 from dfal_cli.models import Network, build_network, seeded
 from dfal_cli.models.architecture import default_architecture
-from dfal_cli.steps.score.options import check_margin
-from dfal_cli.steps.simulate.simulation import SimulateOptions
-from dfal_cli.steps.train.options import check_training
+from dfal_cli.steps.score.checks import check_margin
+from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.steps.train.checks import check_training
 from dfal_cli.strategies import STRATEGIES
 
 

@@ -17,12 +17,17 @@ import pandas as pd
 from dfal_cli.images import PreparedImages
 from dfal_cli.images.pool import draw_candidates, find_pool
 from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, PSEUDO_SUFFIX, TWIN
-from dfal_cli.steps.merge import MergeOptions, merge
-from dfal_cli.steps.score import score
+from dfal_cli.steps.merge.command import merge
+from dfal_cli.steps.merge.options import MergeOptions
+from dfal_cli.steps.option import values_of
+from dfal_cli.steps.option_groups import ComputingOptions, MarginOptions, NetworkOptions, SeedOption, TrainingOptions
+from dfal_cli.steps.score.command import score
 from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.steps.select import SelectOptions, select
+from dfal_cli.steps.select.command import select
+from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.steps.simulate.simulation import DONE, Played, Simulation, Turn, round_in
-from dfal_cli.steps.train import TrainOptions, train
+from dfal_cli.steps.train.command import train
+from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside
 from dfal_cli.system.reporting import Silent
@@ -58,13 +63,16 @@ class _Round:
     def __init__(self, simulation: Simulation, turn: Turn, here: Path, before: Path) -> None:
         """before: the folder of the round before, or that of the initial labels."""
         self._simulation = simulation
-        self._options = simulation.options
+        self._options = replace(
+            simulation.options,
+            seed=simulation.seed(turn.trial, turn.number + 1),
+            white=simulation.images.input_format.white,
+        )
         self._strategy = STRATEGIES[turn.name]
         self._name = turn.name
         self._is_random = turn.name == "random"
         self._place = (turn.name, str(turn.trial), str(turn.number))
         self._number = turn.number
-        self._seed = simulation.seed(turn.trial, turn.number + 1)
         self._first_seed = simulation.seed(turn.trial, 0)
         self._here = here
         self._before = before
@@ -107,13 +115,9 @@ class _Round:
         guesses = beside(self._before / QUERIES, PSEUDO_SUFFIX)
         training = TrainOptions(
             images=options.images, labels=[labels], out=self._here / CHECKPOINT, test=options.test,
-            pseudo_labels=[guesses] if guesses.exists() else [],
-            class_names=self._simulation.classes, arch=options.arch, image_size=options.image_size, grey=options.grey,
-            white=self._simulation.images.input_format.white,
-            epochs=options.epochs, patience=options.patience, monitor=options.monitor, restarts=options.restarts,
-            batch_size=options.batch_size, lr=options.lr, validation_fraction=options.validation_fraction,
-            augment=options.augment, twins=self._strategy.trains_on_twins, seed=self._seed, device=options.device,
-            workers=options.workers, trust_code=True,
+            pseudo_labels=[guesses] if guesses.exists() else [], class_names=self._simulation.classes,
+            twins=self._strategy.trains_on_twins, trust_code=True,
+            **values_of(options, TrainingOptions, NetworkOptions, ComputingOptions, SeedOption),
         )  # fmt: skip
         if options.train_arch:
             if asks:
@@ -126,7 +130,7 @@ class _Round:
         """Pick queries, let the oracle answer them, merge."""
         picking = SelectOptions(
             count=count, out=self._here / QUERIES, labels=[labels], strategy=self._name,
-            round=self._number, seed=self._seed,
+            round=self._number, seed=self._options.seed,
         )  # fmt: skip
         if self._is_random:
             select(replace(picking, images=self._options.images), self._steps, self._candidates(labels))
@@ -140,10 +144,8 @@ class _Round:
         nearest = strategy.nearest * count
         scoring = ScoreOptions(
             images=options.images, checkpoint=self._here / CHECKPOINT, out=self._here / SCORES, labels=[labels],
-            norm=options.norm, estimator=options.estimator, candidates=options.candidates, classes=options.classes,
-            max_iterations=options.max_iterations, overshoot=options.overshoot, clip=options.clip,
             nearest=nearest, twins=nearest if strategy.trains_on_twins else 0, measure=list(strategy.needs),
-            seed=self._seed, device=options.device, workers=options.workers, trust_code=True,
+            trust_code=True, **values_of(options, MarginOptions, ComputingOptions, SeedOption),
         )  # fmt: skip
         score(scoring, self._steps, self._simulation.images)
 
@@ -153,7 +155,7 @@ class _Round:
         if self._options.candidates is None:  # all, as `select` finds them
             return images
         pool = find_pool(images, [labels], [], self._steps.warn).listing.images
-        return replace(images, pool=draw_candidates(pool, self._options.candidates, self._seed))
+        return replace(images, pool=draw_candidates(pool, self._options.candidates, self._options.seed))
 
     def _answer(self, folder: Path, labels: Path, steps: Silent) -> None:
         """The oracle fills in the list in the folder, as a person would; the answers join `labels`, as the folder's."""

@@ -11,54 +11,11 @@ import numpy as np
 
 from dfal_cli.images import PreparedImages
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
-from dfal_cli.strategies import DEFAULT_STRATEGIES
+from dfal_cli.steps.simulate.options import SimulateOptions
 from dfal_cli.system.state_files import read_json, write_json
 
 DONE, ENDED = "done.json", ".rows.json"
 """On disk: of a round, of a run."""
-
-
-@dataclass(frozen=True)
-class SimulateOptions:
-    """The options of `dfal simulate`; their help stands in the command."""
-
-    images: Path
-    labels: list[Path]
-    test: list[Path]
-    out: Path
-    follow_links: bool = False
-    strategies: str = DEFAULT_STRATEGIES
-    initial: int = 100
-    count: int = 100
-    budget: int = 1000
-    trials: int = 1
-    arch: str | None = None
-    train_arch: str | None = None
-    image_size: int | None = None
-    grey: bool | None = None
-    white: float | None = None
-    epochs: int = 100
-    patience: int | None = None
-    monitor: str | None = None
-    restarts: int = 1
-    batch_size: int = 32
-    lr: float = 1e-3
-    augment: str | None = None
-    validation_fraction: float | None = None
-    candidates: int | None = None
-    norm: str = "l2"
-    estimator: str = "deepfool"
-    classes: int | None = None
-    max_iterations: int = 50
-    overshoot: float = 0.02
-    clip: bool = False
-    seed: int = 0
-    device: str = "auto"
-    jobs: int | None = None
-    workers: int | None = None
-    wait: float = 0.0
-    force: bool = False
-    labels_from_folders: bool = False
 
 
 class Run(NamedTuple):

@@ -13,13 +13,15 @@ from dfal_cli.images import ImageSource, are_flat, flat_in_words, open_images
 from dfal_cli.images.pool import image_names
 from dfal_cli.models import Network, has_pretrained
 from dfal_cli.schemas import LABEL
+from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.result import Result, up_to_date
-from dfal_cli.steps.train.options import PATHS, WITHOUT_EFFECT, TrainOptions, check
+from dfal_cli.steps.train.checks import check
+from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.steps.train.settled import Settled, prepared_start, say_what_was_settled, settle
 from dfal_cli.system.device import choose_device
 from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.files import locked
-from dfal_cli.system.fingerprints import fingerprint, settings_of, sha256_or_empty
+from dfal_cli.system.fingerprints import fingerprint, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.checkpoint_inputs import CHANGE_TEXTS, checkpoint_inputs
 from dfal_cli.training.duplicates import warn_about_duplicates
@@ -51,11 +53,7 @@ def train(
         ) as source,
     ):
         hashes = _hashes(options)
-        sets = read_label_sets(
-            options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
-            image_names(source), folder_labels(source, reporter) if options.labels_from_folders else None,
-        )  # fmt: skip
-        check_images_exist(source, (sets.validation, sets.test))
+        sets = _label_sets(options, source, reporter)
         settled = settle(options, source, sets.labels, reporter)
         pictures = sets.pictures(source, reporter)
         shaped_by = _made_from(options, settled, sets.contents(pictures))
@@ -88,6 +86,15 @@ def train(
     return Result([options.out], summary_of(metrics), counts, details)
 
 
+def _label_sets(options: TrainOptions, source: ImageSource, reporter: Reporter) -> LabelSets:
+    sets = read_label_sets(
+        options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
+        image_names(source), folder_labels(source, reporter) if options.labels_from_folders else None,
+    )  # fmt: skip
+    check_images_exist(source, (sets.validation, sets.test))
+    return sets
+
+
 def _remedies(options: TrainOptions, settled: Settled, metrics: Mapping[str, Any]) -> str:
     """What to try if the network has not learnt."""
     from_scratch = not (options.init or options.weights or options.pretrained)
@@ -105,7 +112,7 @@ def _hashes(options: TrainOptions) -> dict[str, list[str]]:
 
 
 def _made_from(options: TrainOptions, settled: Settled, contents: Mapping[str, str]) -> dict[str, Any]:
-    settings = settings_of(options, without=(*WITHOUT_EFFECT, *PATHS)) | settled.how._asdict()
+    settings = settings_of(options) | settled.how._asdict()
     if options.validation:
         settings["validation_fraction"] = None
     starts = {"init": options.init, "weights": options.weights}

@@ -1,103 +1,74 @@
-"""The options of `dfal train`, and which of them cannot be."""
+"""The options of `dfal train`."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from dfal_cli.errors import UsageError
-from dfal_cli.images import check_white
-from dfal_cli.models import check_name
-from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
-from dfal_cli.training.augment import AUGMENTATIONS
-from dfal_cli.training.fitting import MONITORS
-
-WITHOUT_EFFECT = ("out", "follow_links", "device", "workers", "cache", "cache_limit", "wait", "force")
-"""Options that do not shape the checkpoint; what is read by way of links does."""
-
-PATHS = ("images", "labels", "labels_from_folders", "validation", "test", "pseudo_labels", "init", "weights")
-"""Options that shape it by what is in the files."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """The options of `dfal train`; their help stands in the command."""
-
-    images: Path
-    labels: list[Path]
-    out: Path
-    follow_links: bool = False
-    pseudo_labels: list[Path] = field(default_factory=list)
-    arch: str | None = None
-    init: Path | None = None
-    class_names: Sequence[str] | None = None
-    image_size: int | None = None
-    grey: bool | None = None
-    white: float | None = None
-    epochs: int = 100
-    lr: float = 1e-3
-    batch_size: int = 32
-    validation: list[Path] = field(default_factory=list)
-    validation_fraction: float | None = None
-    test: list[Path] = field(default_factory=list)
-    patience: int | None = None
-    monitor: str | None = None
-    restarts: int = 1
-    augment: str | None = None
-    twins: bool = True
-    pretrained: bool = False
-    weights: Path | None = None
-    mixed_precision: bool = True
-    trust_code: bool = False
-    seed: int = 0
-    device: str = "auto"
-    workers: int | None = None
-    cache: Path | None = None
-    cache_limit: str = "10GB"
-    wait: float = 0.0
-    force: bool = False
-    labels_from_folders: bool = False
+from dfal_cli.steps.option import INPUT, NETWORK, ON_A_GPU, OUTPUT, TRAINING, Option, Shapes
+from dfal_cli.steps.option_groups import (
+    CacheOptions,
+    CommonOptions,
+    ComputingOptions,
+    Images,
+    LabelsFile,
+    LabelsFromFolders,
+    NetworkOptions,
+    SeedOption,
+    TrainingOptions,
+)
 
 
-def check(options: TrainOptions) -> None:
-    """Raises UsageError if an option is wrong by itself, or would be ignored beside another one."""
-    must_end_with(options.out, (".safetensors",), "--out")
-    if bool(options.labels) == options.labels_from_folders:
-        raise UsageError("name either a --labels file, or --labels-from-folders")
-    check_training(options.augment, options.monitor, options.lr)
-    check_white(options.white)
-    if options.arch is not None:
-        check_name(options.arch)
-    _check_pairs(options)
-    inputs: dict[str, list[Path] | list[Path | None]] = {
-        "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
-        "--test": options.test,
-        "--init": [options.init],  # or the same command, called again, would train on from its own result
-        "--weights": [options.weights],
-    }  # fmt: skip
-    check_paths(inputs, {"--out": [options.out]}, {"--images": options.images})
-    for path, option in ((options.init, "--init"), (options.weights, "--weights")):
-        if path:
-            must_be_regular(path, option)
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, TrainingOptions, NetworkOptions):
+    """Train a classifier on the labelled images and their twins."""
 
-
-def check_training(augment: str | None, monitor: str | None, lr: float) -> None:
-    """Raises UsageError if there is no such augmentation or monitor, or if nothing can be learnt at this rate."""
-    for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
-        if value is not None and value not in table:
-            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
-    if not 0 < lr < math.inf:
-        raise UsageError(f"--lr {lr:g}: must be a number above 0")
-
-
-def _check_pairs(options: TrainOptions) -> None:
-    if options.pretrained and options.weights:
-        raise UsageError("--pretrained and --weights: choose one")
-    if options.init and (options.pretrained or options.weights):
-        raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
-    if options.init and (options.image_size is not None or options.grey is not None):
-        raise UsageError("--init keeps the input of its checkpoint: leave out --image-size, --gray and --color")
-    if options.init and options.white is not None:
-        raise UsageError("--init keeps the white of its checkpoint: leave out --white")
-    if options.validation and options.validation_fraction is not None:
-        raise UsageError("--validation and --validation-fraction: choose one; with --validation nothing is split off")
+    images: Images
+    labels: LabelsFile = field(default_factory=list)
+    labels_from_folders: LabelsFromFolders = False
+    out: Annotated[Path, Option("Checkpoint to write (.safetensors).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)]
+    validation: Annotated[
+        list[Path],
+        Option(
+            "Labels file of held-out images for early stopping, instead of a split.",
+            INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS,
+        ),
+    ] = field(default_factory=list)  # fmt: skip
+    test: Annotated[
+        list[Path],
+        Option("Labels file of test images, to report the accuracy.", INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS),
+    ] = field(default_factory=list)
+    pseudo_labels: Annotated[
+        list[Path],
+        Option(
+            "Predicted labels to train on too (<out>.pseudo.csv of select); may be repeated.",
+            INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS,
+        ),
+    ] = field(default_factory=list)  # fmt: skip
+    class_names: Annotated[
+        Sequence[str] | None,
+        Option("All class names.", INPUT, metavar="A,B,C", default="those of the labels", comma_separated=True),
+    ] = None
+    init: Annotated[
+        Path | None,
+        Option("Continue training from this checkpoint.", NETWORK, metavar="FILE", shapes=Shapes.BY_CONTENTS),
+    ] = None
+    weights: Annotated[
+        Path | None,
+        Option("Start from a local state dict (.pth, .safetensors).", NETWORK, metavar="FILE",
+               shapes=Shapes.BY_CONTENTS),
+    ] = None  # fmt: skip
+    pretrained: Annotated[bool, Option("Start from torchvision's pretrained weights, downloaded once.", NETWORK)] = (
+        False
+    )
+    trust_code: Annotated[
+        bool,
+        Option("Allow the checkpoint of --init to import the code of its network.", NETWORK, shapes=Shapes.NOTHING),
+    ] = False
+    twins: Annotated[bool, Option("Also train on the adversarial twins.", TRAINING, spelling="--twins/--no-twins")] = (
+        True
+    )
+    mixed_precision: Annotated[
+        bool,
+        Option("Use bfloat16 on a GPU.", ON_A_GPU, spelling="--mixed-precision/--no-mixed-precision"),
+    ] = True

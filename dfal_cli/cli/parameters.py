@@ -1,0 +1,89 @@
+"""Options as typer wants them: those of the steps, and those that only the command line has."""
+
+import dataclasses
+import inspect
+from inspect import Parameter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dfal_cli.cli.callbacks import show_version, use_config
+from dfal_cli.cli.presets import PRESETS
+from dfal_cli.steps.option import MARGIN, OUTPUT, RUNNING, Declared, Option
+
+
+def parameter_of(declared: Declared) -> Parameter:
+    """The parameter from which typer makes an option of a step."""
+    name, kind, option, default = declared
+    typed = typer.Option(
+        *declared.spelling.split(" "),
+        help=option.help,
+        rich_help_panel=option.heading,
+        show_default=option.default or True,
+        metavar=option.metavar or ("N" if option.minimum is not None else None),
+        min=option.minimum,
+        max=option.maximum,
+        callback=_split if option.comma_separated else None,
+    )
+    return _keyword(name, str | None if option.comma_separated else kind, typed, default)
+
+
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",")]
+
+
+def _keyword(name: str, kind: Any, typed: object, default: Any) -> Parameter:
+    missing = default is dataclasses.MISSING
+    return Parameter(
+        name,
+        Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if missing else default,
+        annotation=Annotated[kind, typed],
+    )
+
+
+def _own(name: str, kind: Any, option: Option, default: Any) -> Parameter:
+    """An option that no step has."""
+    return parameter_of(Declared(name, kind, option, default))
+
+
+PRESET = _own(
+    "preset",
+    str | None,
+    Option(
+        f"Use the values of a preset for the options that are not given: {', '.join(PRESETS)}.", MARGIN, metavar="NAME"
+    ),
+    None,
+)
+
+SHARED = (
+    _keyword(
+        "config",
+        Path | None,
+        typer.Option(
+            "--config",
+            help="YAML file with options, a section for each command; the command line takes precedence.",
+            rich_help_panel=RUNNING,
+            metavar="YAML",
+            is_eager=True,
+            callback=use_config,
+        ),
+        None,
+    ),
+    _keyword(
+        "version",
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            rich_help_panel=RUNNING,
+            callback=show_version,
+            is_eager=True,
+        ),
+        False,
+    ),
+    _own("quiet", bool, Option("Show only warnings and errors.", RUNNING, spelling="--quiet -q"), False),
+    _own("json", bool, Option("Print the result as one JSON object instead of paths.", OUTPUT), False),
+)
+"""Options of every command."""

@@ -1,0 +1,23 @@
+"""Which options of `dfal merge` are refused."""
+
+from dfal_cli.errors import UsageError
+from dfal_cli.steps.merge.options import MergeOptions
+from dfal_cli.system.paths import check_paths, must_end_with
+from dfal_cli.tables.class_names import class_name_error
+
+ON_CONFLICT = ("error", "keep", "replace")
+
+
+def check(options: MergeOptions) -> None:
+    """Raises UsageError if the options say nothing that can be done."""
+    named = "--out" if options.out else "--labels"
+    must_end_with(options.target, (".csv",), named)
+    folders = {"--images": options.images}
+    if options.queries.is_dir():
+        folders["--queries"] = options.queries
+    check_paths({"--queries": [] if "--queries" in folders else [options.queries]}, {named: [options.target]}, folders)
+    if options.on_conflict not in ON_CONFLICT:
+        raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
+    problem = class_name_error(tuple(dict.fromkeys(options.class_names or ())))
+    if problem is not None:
+        raise UsageError(f"--class-names: {problem}")

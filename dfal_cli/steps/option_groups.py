@@ -1,0 +1,182 @@
+"""Options that several commands share, so that each is declared once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from dfal_cli.steps.option import INPUT, MARGIN, NETWORK, OUTPUT, RUNNING, TRAINING, Option, Shapes
+
+Images = Annotated[Path, Option("Image root: the folder of images.", INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS)]
+LabelsFile = Annotated[
+    list[Path],
+    Option("Labels file (image,label); may be repeated.", INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS),
+]
+LabelsFromFolders = Annotated[
+    bool,
+    Option("Take the name of an image's folder as its class, instead of --labels.", INPUT, shapes=Shapes.BY_CONTENTS),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """Options of every command."""
+
+    follow_links: Annotated[
+        bool, Option("Follow links that lead out of the image root.", INPUT, shapes=Shapes.NOTHING)
+    ] = False
+    wait: Annotated[
+        float,
+        Option(
+            "Seconds to wait for another dfal command that is writing the same file.",
+            RUNNING, metavar="SECONDS", minimum=0, shapes=Shapes.NOTHING,
+        ),
+    ] = 0.0  # fmt: skip
+    force: Annotated[
+        bool, Option("Overwrite an output made with other options or inputs.", OUTPUT, shapes=Shapes.NOTHING)
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOption:
+    """The option of every command that draws random numbers."""
+
+    seed: Annotated[int, Option("Random seed.", RUNNING, minimum=0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputingOptions:
+    """Options of commands that run a network."""
+
+    device: Annotated[str, Option("auto, cpu, cuda or cuda:N.", RUNNING, metavar="NAME", shapes=Shapes.NOTHING)] = (
+        "auto"
+    )
+    workers: Annotated[
+        int | None,
+        Option(
+            "Number of threads that decode images.",
+            RUNNING, default="one per core, up to 8", minimum=0, shapes=Shapes.NOTHING,
+        ),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions:
+    """Options of commands that keep decoded images for the next command."""
+
+    cache: Annotated[
+        Path | None,
+        Option(
+            "Folder in which to keep decoded images for later commands.",
+            RUNNING, metavar="DIR", shapes=Shapes.NOTHING,
+        ),
+    ] = None  # fmt: skip
+    cache_limit: Annotated[
+        str, Option("Maximum size of the cache (kB, MB, GB, TB).", RUNNING, metavar="SIZE", shapes=Shapes.NOTHING)
+    ] = "10GB"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolOptions:
+    """Options that say which images are not in the pool."""
+
+    labels: LabelsFile = field(default_factory=list)
+    exclude: Annotated[
+        list[Path],
+        Option(
+            "CSV file whose images are left out, such as a test set or a list still being answered; may be repeated.",
+            INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS,
+        ),
+    ] = field(default_factory=list)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """Options that say which network is trained."""
+
+    arch: Annotated[
+        str | None,
+        Option(
+            "Network: lenet5, vgg8, a torchvision network, or package.module:function.",
+            NETWORK, metavar="NAME", default="lenet5 up to 64 pixels, else resnet18",
+        ),
+    ] = None  # fmt: skip
+    image_size: Annotated[
+        int | None,
+        Option(
+            "Side of the square input in pixels.",
+            NETWORK, minimum=1,
+            default="the images' own; for photos 64 from scratch, 224 for pretrained and named networks",
+        ),
+    ] = None  # fmt: skip
+    grey: Annotated[
+        bool | None,
+        Option("Grey or colour input.", NETWORK, spelling="--gray/--color", default="as the images"),
+    ] = None
+    white: Annotated[
+        float | None,
+        Option(
+            "Pixel value of white in images of more than 8 bits, such as 4095 for 12 bits.",
+            NETWORK, metavar="VALUE", default="by the labelled images",
+        ),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Options that say how a network is trained."""
+
+    epochs: Annotated[int, Option("Maximum number of epochs.", TRAINING, minimum=1)] = 100
+    patience: Annotated[
+        int | None,
+        Option(
+            "Early stopping: stop after N epochs without improvement.",
+            TRAINING, minimum=1, default="5; for photos from scratch 50",
+        ),
+    ] = None  # fmt: skip
+    monitor: Annotated[
+        str | None,
+        Option(
+            "Criterion for the best epoch: loss or accuracy on the validation images.",
+            TRAINING, metavar="NAME", default="loss; for photos from scratch accuracy",
+        ),
+    ] = None  # fmt: skip
+    restarts: Annotated[
+        int, Option("Number of training runs; the best one is kept (the paper uses 5).", TRAINING, minimum=1)
+    ] = 1
+    lr: Annotated[float, Option("Learning rate of Adam, above 0.", TRAINING, metavar="F")] = 1e-3
+    batch_size: Annotated[int, Option("Training batch size.", TRAINING, minimum=1)] = 32
+    validation_fraction: Annotated[
+        float | None,
+        Option(
+            "Fraction of the labelled images of each class held out for validation.",
+            TRAINING, metavar="F", minimum=0, maximum=0.9, default="0.2",
+        ),
+    ] = None  # fmt: skip
+    augment: Annotated[
+        str | None,
+        Option(
+            "Data augmentation: none, shift, flip or photo.",
+            TRAINING, metavar="NAME", default="none; for photos from scratch photo",
+        ),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginOptions:
+    """Options that say of which images the margins are computed, and how."""
+
+    candidates: Annotated[
+        int | None, Option("Score a random sample of N pool images.", INPUT, minimum=1, default="all")
+    ] = None
+    norm: Annotated[str, Option("Norm of the perturbation: l2 or linf.", MARGIN, metavar="NAME")] = "l2"
+    estimator: Annotated[
+        str, Option("deepfool (the paper's), or refined (tighter, slower).", MARGIN, metavar="NAME")
+    ] = "deepfool"
+    classes: Annotated[
+        int | None, Option("Consider only the N most probable classes.", MARGIN, minimum=2, default="all")
+    ] = None
+    max_iterations: Annotated[int, Option("Maximum number of iterations per image.", MARGIN, minimum=1)] = 50
+    overshoot: Annotated[
+        float, Option("Lengthen the final perturbation by this fraction.", MARGIN, metavar="F", minimum=0)
+    ] = 0.02
+    clip: Annotated[bool, Option("Keep adversarial images within [0, 1].", MARGIN)] = False

@@ -1,0 +1,43 @@
+"""Which options of `dfal simulate` are refused."""
+
+from dfal_cli.errors import UsageError
+from dfal_cli.images import check_white
+from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.steps.simulate.outputs import written_in
+from dfal_cli.strategies import STRATEGIES
+from dfal_cli.system.paths import check_paths, must_be_outside, must_exist
+
+
+def check(options: SimulateOptions) -> None:
+    """Raises UsageError if an option is wrong by itself, or if the output would replace what is read."""
+    if options.out.exists():
+        must_exist(options.out, "--out", folder=True)
+    check_paths(
+        {"--labels": options.labels, "--test": options.test},
+        {"--out": written_in(options.out)},
+        {"--images": options.images},
+    )
+    must_be_outside(options.out, options.images, "--out")
+    check_white(options.white)
+    if bool(options.labels) == options.labels_from_folders:
+        raise UsageError("name either a --labels file, or --labels-from-folders")
+    named_strategies(options)
+    if options.budget <= options.initial:
+        raise UsageError(
+            f"--budget {options.budget}: counts the {options.initial} initial labels (--initial), so it must be more"
+        )
+    if options.candidates is not None and options.candidates < options.count:
+        raise UsageError(
+            f"--candidates {options.candidates}: fewer than the {options.count} queries of a round (--count)"
+        )
+
+
+def named_strategies(options: SimulateOptions) -> list[str]:
+    """The strategies to simulate, without repetitions. Raises UsageError if there is none, or one is unknown."""
+    names = list(dict.fromkeys(name for part in options.strategies.split(",") if (name := part.strip())))
+    if not names:
+        raise UsageError(f"--strategies: name at least one of {', '.join(STRATEGIES)}")
+    for name in names:
+        if name not in STRATEGIES:
+            raise UsageError(f"--strategies {name}: use some of {', '.join(STRATEGIES)}")
+    return names

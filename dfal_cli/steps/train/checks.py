@@ -1,0 +1,56 @@
+"""Which options of `dfal train` are refused."""
+
+import math
+from pathlib import Path
+
+from dfal_cli.errors import UsageError
+from dfal_cli.images import check_white
+from dfal_cli.models import check_name
+from dfal_cli.steps.train.options import TrainOptions
+from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
+from dfal_cli.training.augment import AUGMENTATIONS
+from dfal_cli.training.fitting import MONITORS
+
+
+def check(options: TrainOptions) -> None:
+    """Raises UsageError if an option is wrong by itself, or would be ignored beside another one."""
+    must_end_with(options.out, (".safetensors",), "--out")
+    if bool(options.labels) == options.labels_from_folders:
+        raise UsageError("name either a --labels file, or --labels-from-folders")
+    check_training(options.augment, options.monitor, options.lr)
+    check_white(options.white)
+    if options.arch is not None:
+        check_name(options.arch)
+    _check_pairs(options)
+    inputs: dict[str, list[Path] | list[Path | None]] = {
+        "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
+        "--test": options.test,
+        "--init": [options.init],  # or the same command, called again, would train on from its own result
+        "--weights": [options.weights],
+    }  # fmt: skip
+    check_paths(inputs, {"--out": [options.out]}, {"--images": options.images})
+    for path, option in ((options.init, "--init"), (options.weights, "--weights")):
+        if path:
+            must_be_regular(path, option)
+
+
+def check_training(augment: str | None, monitor: str | None, lr: float) -> None:
+    """Raises UsageError if there is no such augmentation or monitor, or if nothing can be learnt at this rate."""
+    for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
+        if value is not None and value not in table:
+            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    if not 0 < lr < math.inf:
+        raise UsageError(f"--lr {lr:g}: must be a number above 0")
+
+
+def _check_pairs(options: TrainOptions) -> None:
+    if options.pretrained and options.weights:
+        raise UsageError("--pretrained and --weights: choose one")
+    if options.init and (options.pretrained or options.weights):
+        raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
+    if options.init and (options.image_size is not None or options.grey is not None):
+        raise UsageError("--init keeps the input of its checkpoint: leave out --image-size, --gray and --color")
+    if options.init and options.white is not None:
+        raise UsageError("--init keeps the white of its checkpoint: leave out --white")
+    if options.validation and options.validation_fraction is not None:
+        raise UsageError("--validation and --validation-fraction: choose one; with --validation nothing is split off")
