@@ -21,7 +21,11 @@ def check(options: SimulateOptions) -> None:
     check_white(options.white)
     if bool(options.labels) == options.labels_from_folders:
         raise UsageError("name either a --labels file, or --labels-from-folders")
-    named_strategies(options)
+    if not options.strategy_names:
+        raise UsageError(f"--strategies: name at least one of {', '.join(STRATEGIES)}")
+    for name in options.strategy_names:
+        if name not in STRATEGIES:
+            raise UsageError(f"--strategies {name}: use some of {', '.join(STRATEGIES)}")
     if options.budget <= options.initial:
         raise UsageError(
             f"--budget {options.budget}: counts the {options.initial} initial labels (--initial), so it must be more"
@@ -30,14 +34,3 @@ def check(options: SimulateOptions) -> None:
         raise UsageError(
             f"--candidates {options.candidates}: fewer than the {options.count} queries of a round (--count)"
         )
-
-
-def named_strategies(options: SimulateOptions) -> list[str]:
-    """The strategies to simulate, without repetitions. Raises UsageError if there is none, or one is unknown."""
-    names = list(dict.fromkeys(name for part in options.strategies.split(",") if (name := part.strip())))
-    if not names:
-        raise UsageError(f"--strategies: name at least one of {', '.join(STRATEGIES)}")
-    for name in names:
-        if name not in STRATEGIES:
-            raise UsageError(f"--strategies {name}: use some of {', '.join(STRATEGIES)}")
-    return names

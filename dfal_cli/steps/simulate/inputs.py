@@ -22,7 +22,6 @@ from dfal_cli.images import (
 from dfal_cli.images.pool import unreadable_in_words
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.statistics.comparison import MeasuredOn
-from dfal_cli.steps.simulate.checks import named_strategies
 from dfal_cli.steps.simulate.options import SimulateOptions
 from dfal_cli.steps.simulate.simulation import Run
 from dfal_cli.system.files import is_file
@@ -65,7 +64,6 @@ class Inputs(NamedTuple):
 
 def read_inputs(options: SimulateOptions) -> Inputs:
     """Read the files and check that they can be simulated. Raises UsageError or DataError if not."""
-    names = named_strategies(options)
     images, unreadable, skipped = list_images(options.images, follow_links=options.follow_links)
     known = {*images, *(image for image, _ in unreadable)}  # the unreadable ones are tried
     there = ImageNames(
@@ -86,7 +84,7 @@ def read_inputs(options: SimulateOptions) -> Inputs:
             f"--initial {options.initial}: the oracle ({_files(oracle)}) has {len(oracle)} images; "
             "let there be some to ask about"
         )
-    runs = [Run(name, trial) for trial, name in itertools.product(range(1, options.trials + 1), names)]
+    runs = [Run(name, trial) for trial, name in itertools.product(range(1, options.trials + 1), options.strategy_names)]
     return Inputs(oracle, test, runs, _shortfall(options, len(oracle)), skipped, left_out)
 
 

@@ -60,3 +60,8 @@ class SimulateOptions(CommonOptions, ComputingOptions, SeedOption, TrainingOptio
             RUNNING, minimum=1, default="one per core; one on a GPU", shapes=Shapes.NOTHING,
         ),
     ] = None  # fmt: skip
+
+    @property
+    def strategy_names(self) -> list[str]:
+        """The strategies to simulate, without repetitions."""
+        return list(dict.fromkeys(name for part in self.strategies.split(",") if (name := part.strip())))
