@@ -1,0 +1,64 @@
+"""The command `dfal docs`, which shows the pages of dfal_cli/docs."""
+
+import difflib
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfal_cli.cli.streams import reading_may_end, tell
+from dfal_cli.errors import UsageError
+
+PAGES = Path(__file__).parents[1] / "docs"
+ON_THE_WEB = (
+    (r"(?s)<!--.*?-->\n?", ""),  # the program that generates a table
+    (r"(?m)^!\[.*\n\n", ""),  # a picture
+    (r"\[([^]]+)\]\((\w+)\.md[^)]*\)", r"\1 (`dfal docs \2`)"),
+    (r"\[([^]]+)\]\((?!https?:)[^)]*\)", r"\1"),
+)
+"""What a page has for browsers only, and what a terminal shows in its place."""
+
+
+def docs(
+    topic: Annotated[
+        str | None, typer.Argument(metavar="TOPIC", help="The topic to show. Without it, the topics are listed.")
+    ] = None,
+) -> None:
+    """Show the documentation."""
+    if topic is None:
+        tell("\n".join(f"{name:12} {summary}" for name, summary in topics().items()), sys.stdout)
+        return
+    if topic not in topics():
+        near = difflib.get_close_matches(topic, topics(), n=1)
+        remedy = f"did you mean {near[0]}?" if near else f"the topics are {', '.join(topics())}"
+        raise UsageError(f"the documentation has no topic {topic!r}; {remedy}")
+    _show(_for_terminals(_read(topic)))
+
+
+def topics() -> dict[str, str]:
+    """The summary of each topic by its name: the paragraph below the heading of its page."""
+    return {name: _read(name).split("\n\n")[1] for name in sorted(page.stem for page in PAGES.glob("*.md"))}
+
+
+def _read(topic: str) -> str:
+    return (PAGES / f"{topic}.md").read_text(encoding="utf-8")
+
+
+def _for_terminals(page: str) -> str:
+    for pattern, replacement in ON_THE_WEB:
+        page = re.sub(pattern, replacement, page)
+    return page
+
+
+def _show(page: str) -> None:
+    """Print a page; a terminal gets it formatted."""
+    if not sys.stdout.isatty():
+        tell(page.rstrip(), sys.stdout)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    with reading_may_end():
+        Console().print(Markdown(page))
