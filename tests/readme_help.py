@@ -9,6 +9,7 @@ from dfal_cli.images.formats import EXTRA, FORMATS
 from dfal_cli.strategies import STRATEGIES
 
 DOCS = Path(__file__).parents[1] / "dfal_cli" / "docs"
+DIFFS = Path(__file__).parent / "data" / "extending"
 
 
 def topic_table() -> str:
@@ -18,6 +19,11 @@ def topic_table() -> str:
         _, summary, _ = page.read_text(encoding="utf-8").split("\n\n", 2)
         rows.append(f"| [{page.stem}](dfal_cli/docs/{page.name}) | {summary} |")
     return "\n".join(rows)
+
+
+def diff_block(name: str) -> str:
+    """A Markdown code block with a change of tests/data/extending."""
+    return f"```diff\n{(DIFFS / f'{name}.diff').read_text(encoding='utf-8').rstrip()}\n```"
 
 
 def option_table(name: str) -> str:

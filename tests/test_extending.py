@@ -1,0 +1,73 @@
+"""The changes that dfal_cli/docs/extending.md shows: each is applied to a copy of the package, and works there."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Ended, dfal_process, write_margins
+
+ROOT = Path(__file__).parents[1]
+DIFFS = Path(__file__).parent / "data" / "extending"
+
+
+class Extended:
+    """A copy of the package with a change."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def apply(self, name: str) -> None:
+        """Copy the package and change it as `name`.diff says."""
+        shutil.copytree(ROOT / "dfal_cli", self._folder / "dfal_cli", ignore=shutil.ignore_patterns("__pycache__"))
+        diff = DIFFS / f"{name}.diff"
+        done = subprocess.run(["git", "apply", diff], cwd=self._folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{diff.name} no longer fits the code: {done.stderr}"
+
+    def dfal(self, *arguments: object) -> Ended:
+        """Run a command of the copy."""
+        return dfal_process(*arguments, cwd=self._folder)
+
+    def path(self, name: str) -> Path:
+        """A file beside the copy."""
+        return self._folder / name
+
+
+@pytest.fixture
+def extended(tmp_path: Path, request: pytest.FixtureRequest) -> Extended:
+    made = Extended(tmp_path)
+    made.apply(request.param)
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extended", ["strategy"], indirect=True)
+def test_a_strategy_is_a_function_and_an_entry(extended: Extended, trained: Path) -> None:
+    margins = {path.name: number / 8 for number, path in enumerate(sorted((trained / "images").iterdir()))}
+    scores = write_margins(extended.path("scores.parquet"), trained / "images", margins)
+    selecting = ("select", "--scores", scores, "--count", 3, "--strategy", "dfal-sampled")
+    assert extended.dfal(*selecting, "--out", extended.path("queries.csv")).code == 0
+    assert pd.read_csv(extended.path("queries.csv"))["margin"].lt(30 / 8).sum() == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extended", ["measure"], indirect=True)
+def test_a_measure_is_a_function_and_an_entry(extended: Extended, trained: Path) -> None:
+    data = ("--images", trained / "images", "--labels", trained / "labels.csv")
+    scoring = ("score", *data, "--checkpoint", trained / "model.safetensors", "--nearest", 0, "--measure", "gini")
+    ended = extended.dfal(*scoring, "--out", extended.path("scores.csv"))
+    assert ended.code == 0, ended.stderr
+    assert pd.read_csv(extended.path("scores.csv"))["gini"].between(0, 0.5).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extended", ["network"], indirect=True)
+def test_a_network_is_a_function_and_an_entry(extended: Extended, trained: Path) -> None:
+    data = ("--images", trained / "images", "--labels", trained / "labels.csv")
+    training = ("train", *data, "--arch", "mlp", "--epochs", 1, "--json")
+    ended = extended.dfal(*training, "--out", extended.path("model.safetensors"))
+    assert ended.code == 0, ended.stderr
+    assert json.loads(ended.stdout)["status"] == "done"
