@@ -8,6 +8,7 @@ import typer
 from dfal_cli.cli.arguments import check_arguments
 from dfal_cli.cli.callbacks import show_version
 from dfal_cli.cli.commands import COMMANDS, command
+from dfal_cli.cli.docs import docs
 from dfal_cli.cli.flags import Command, Group
 from dfal_cli.cli.run import what_failed
 from dfal_cli.cli.streams import complain, make_sure_of_streams
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for name, options in COMMANDS.items():
     app.command(name, cls=Command)(command(name, options))
+app.command(cls=Command)(docs)
 
 
 @app.callback()

@@ -44,5 +44,10 @@ def _keys_of(context: typer.Context) -> dict[str, Key]:
 
 
 def _commands(context: typer.Context) -> list[str]:
+    """The commands that have a section in the file: those with --config."""
     program: Any = context.find_root().command
-    return list(program.commands)
+    return [
+        name
+        for name, command in program.commands.items()
+        if "config" in {parameter.name for parameter in command.params}
+    ]

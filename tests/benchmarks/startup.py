@@ -35,6 +35,7 @@ def main() -> None:
             "bare typer program": [sys.executable, str(bare), "--help"],
             "dfal --help": [sys.executable, "-m", "dfal_cli", "--help"],
             "dfal score --help": [sys.executable, "-m", "dfal_cli", "score", "--help"],
+            "dfal docs": [sys.executable, "-m", "dfal_cli", "docs"],
         }
         times: dict[str, list[float]] = {name: [] for name in programs}
         for _ in range(RUNS):

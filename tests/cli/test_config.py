@@ -60,6 +60,7 @@ def test_each_command_reads_only_its_own_section(house: Path) -> None:
         (["select:", "  quiet: true", "  q: no"], "dfal.yaml, line 3: quiet and q are one option; keep one of them"),
         (["selct:", "  count: 3"], "dfal.yaml, line 1: no command selct; did you mean select?"),
         (["count: 3"], "dfal.yaml, line 1: no command count"),
+        (["docs:", "  topic: cron"], "dfal.yaml, line 1: no command docs"),
         (["- 1"], "dfal.yaml: no sections found; options stand under train:, score:, select:, merge:, simulate:"),
         ([""], "dfal.yaml: no sections found; options stand under train:, score:"),
         (["select: 3"], "dfal.yaml: section select must hold options"),
