@@ -1,11 +1,14 @@
 """Tables for the README and dfal_cli/docs, made from the program itself (both call these functions through cog)."""
 
+import re
+from itertools import groupby
 from pathlib import Path
 
 from typer.main import get_command
 
 from dfal_cli.cli import app
 from dfal_cli.images.formats import EXTRA, FORMATS
+from dfal_cli.steps.option import HEADINGS
 from dfal_cli.strategies import STRATEGIES
 
 DOCS = Path(__file__).parents[1] / "dfal_cli" / "docs"
@@ -27,29 +30,28 @@ def diff_block(name: str) -> str:
 
 
 def option_table(name: str) -> str:
-    """A Markdown table of a command's options: spelling, what it does, default."""
+    """A Markdown table of a command's options by heading: spelling, what it does, default."""
     command = get_command(app).commands[name]
-    rows = [f"`dfal {name}`: {command.help}", "", "| option | what it does | default |", "|---|---|---|"]
-    rows += [
-        f"| {_spelling(parameter)} | {_help(parameter)} | {_default(parameter)} |"
-        for parameter in sorted(command.params, key=lambda parameter: not parameter.required)
-        if parameter.name != "help"
-    ]
+    rows = [command.help, "", "| option | what it does | default |", "|---|---|---|"]
+    options = [parameter for parameter in command.params if parameter.name != "help"]
+    for heading, parameters in groupby(sorted(options, key=_place), key=lambda option: option.rich_help_panel):
+        rows.append(f"| **{heading}** |  |  |")
+        rows += [f"| {_spelling(each)} | {_as_code(each.help)} | {_as_code(_default(each))} |" for each in parameters]
     return "\n".join(rows)
 
 
 def format_table() -> str:
-    """A Markdown table of the formats of images, by which suffixes they are found, and what they take."""
-    rows = ["| format | suffixes, in any case | takes |", "|---|---|---|"]
+    """A Markdown table of the image formats: the suffixes by which they are found, and what reading them requires."""
+    rows = ["| format | suffixes (in any case) | requires |", "|---|---|---|"]
     for name, each in FORMATS.items():
-        needs = f"`{EXTRA}`" if each.package else f"a Pillow that has it (`{each.feature}`)" if each.feature else ""
+        needs = f"`{EXTRA}`" if each.package else f"Pillow with `{each.feature}`" if each.feature else ""
         rows.append(f"| {name} | {' '.join(f'`{suffix}`' for suffix in each.suffixes)} | {needs} |")
     return "\n".join(rows)
 
 
 def strategy_table() -> str:
-    """A Markdown table of the strategies of select: what they ask about, and what score must have computed for it."""
-    rows = ["| `--strategy` | asks about | `score` with |", "|---|---|---|"]
+    """A Markdown table of the strategies: what they ask about, and the options that `score` needs for them."""
+    rows = ["| `--strategy` | asks about | options of `score` |", "|---|---|---|"]
     rows += [f"| `{name}` | {strategy.help} | {_needs(strategy)} |" for name, strategy in STRATEGIES.items()]
     return "\n".join(rows)
 
@@ -69,8 +71,13 @@ def _spelling(parameter) -> str:
     return f"{spelt} {parameter.metavar or 'N'}"
 
 
-def _help(parameter) -> str:
-    return parameter.help
+def _place(parameter) -> tuple[int, bool]:
+    return HEADINGS.index(parameter.rich_help_panel), not parameter.required
+
+
+def _as_code(text: str) -> str:
+    """The text with each `<out>.suffix` as code: a browser would take it for a tag."""
+    return re.sub(r"<\w+>[\w.]*", r"`\g<0>`", text)
 
 
 def _default(parameter) -> str:
