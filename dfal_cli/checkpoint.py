@@ -1,4 +1,4 @@
-"""Checkpoints: weights with all that rebuilds the model. Loading one runs no code from it."""
+"""Checkpoints: weights and the metadata to rebuild the model. Loading a checkpoint runs no code from it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -32,15 +32,15 @@ class LoadedNetwork:
     input_shape: tuple[int, int, int]
     """(C, H, W)"""
     device: torch.device
-    """Where the model is."""
+    """The device of the model."""
     metadata: dict[str, Any]
-    """What else the checkpoint tells: architecture, seed, metrics, sha256 of the labels ..."""
+    """All metadata of the checkpoint: architecture, seed, metrics, sha256 of the labels ..."""
     sha256: str
-    """Of the file it was loaded from, as it was then."""
+    """SHA-256 of the checkpoint file when it was loaded."""
 
     @property
     def input_format(self) -> InputFormat:
-        """How images are made into pixels for it, as they were in its training."""
+        """The conversion of images to pixels that was used in training."""
         return input_format_of(self.metadata)
 
 
@@ -54,7 +54,11 @@ def save_checkpoint(
     white: float | None = None,
     extra_metadata: dict[str, Any],
 ) -> None:
-    """Write a network so that `load_checkpoint` can rebuild it; equal arguments give equal bytes."""
+    """Write a network so that `load_checkpoint` can rebuild it; equal arguments give equal bytes.
+
+    white: the value of white in images of more than 8 bits; None if no training image has more.
+    extra_metadata: further JSON values to store.
+    """
     metadata = {
         "contract": CONTRACT,
         "architecture": {"name": architecture, "arguments": {}},
@@ -66,7 +70,7 @@ def save_checkpoint(
     }
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.body.state_dict().items()}
     with atomic_output(path) as temporary:
-        # One key: the file format does not fix the order of several.
+        # All metadata are under one key because the file format does not define the order of keys.
         temporary.write_bytes(save(weights, metadata={METADATA_KEY: canonical_json(metadata)}))
 
 
@@ -78,13 +82,21 @@ def load_checkpoint(
     architecture: str | None = None,
     option: str = "--checkpoint",
 ) -> LoadedNetwork:
-    """Rebuild the network of a checkpoint, which `option` named.
+    """Load a checkpoint and rebuild its network.
 
     A network given as `package.module:function` is the user's own code: it is rebuilt only if `trust_code` is set or
-    the same `architecture` is named here. Of all others the shapes are known before memory is given for weights.
+    `architecture` names it. For all other networks the shapes are checked before memory for weights is allocated.
 
-    Raises UsageError: no such file, code that is not trusted, or another network than was named. DataError: not a
-    checkpoint of this contract.
+    Args:
+        path: the checkpoint file.
+        device: the device to load the model to.
+        trust_code: whether to run the user's own code that builds the network.
+        architecture: the expected network; None = any.
+        option: the command-line option that named the file, for messages.
+
+    Raises:
+        UsageError: the file does not exist, the network's code is not trusted, or the network is not `architecture`.
+        DataError: the file is not a valid checkpoint of this contract version.
     """
     path = Path(path)
     with _opened(path, option) as stored:
@@ -104,7 +116,7 @@ def load_checkpoint(
 
 
 def trusted_architecture(path: Path, *, trust_code: bool, architecture: str | None, option: str) -> str:
-    """The name of a checkpoint's network, whose code may be looked for. Raises as `load_checkpoint`."""
+    """Return the name of a checkpoint's network if its code may be run. Raises the errors of `load_checkpoint`."""
     with _opened(path, option) as stored:
         name, _, _ = network_of(read_metadata(path, stored.metadata))
     _check_architecture(path, name, trust_code, architecture)
@@ -112,7 +124,7 @@ def trusted_architecture(path: Path, *, trust_code: bool, architecture: str | No
 
 
 def read_checkpoint_metadata(path: Path) -> dict[str, Any]:
-    """Read what a checkpoint tells of itself. Raises UsageError if it does not exist, DataError if it is none."""
+    """Read the metadata of a checkpoint. Raises UsageError if the file does not exist, DataError if it is invalid."""
     with _opened(path, "--checkpoint") as stored:
         return read_metadata(path, stored.metadata)
 
@@ -128,45 +140,43 @@ def _opened(path: Path, option: str) -> Iterator[TensorFile]:
 
 
 def _check_architecture(path: Path, name: str, trust_code: bool, architecture: str | None) -> None:
-    """Raises UsageError if it is code that is not trusted, or another one than was named."""
+    """Raise UsageError if the network's code is not trusted, or the network is not the expected one."""
     if runs_code(name) and not trust_code and architecture != name:
-        raise UsageError(
-            f"{path}: its network is code of your own, {name}; allow it with --trust-code or --arch {name}"
-        )
+        raise UsageError(f"{path}: its network is custom code, {name}; allow it with --trust-code or --arch {name}")
     if architecture not in (None, name):
-        raise UsageError(f"--arch {architecture}: {path} holds a {name}; leave --arch out")
+        raise UsageError(f"--arch {architecture}: {path} contains a {name} network; omit --arch")
 
 
 def _state_shapes(path: Path, name: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
     if not is_known(name):
-        raise DataError(f"{path}: its network is called {name!r:.80}, and dfal knows none of that name; train again")
+        raise DataError(f"{path}: its network {name!r:.80} is unknown to this version of dfal; train again")
     try:
         return state_shapes(name, num_classes, shape)
-    except Exception:  # a layer says what does not fit in whatever way
+    except Exception:  # layers raise various errors for shapes they cannot take
         raise DataError(f"{path}: its network {name} cannot take images of its input shape {shape}") from None
 
 
 def _built(name: str, num_classes: int, shape: Shape) -> Network:
-    with seeded(0, torch.device("cpu")):  # initial weights are drawn, then overwritten
+    with seeded(0, torch.device("cpu")):  # random initial weights, which are then overwritten
         return build_network(name, num_classes, shape)
 
 
 def _check_fit(path: Path, name: str, stored: TensorFile, wanted: dict[str, Tensor]) -> None:
-    """Raises DataError unless the file claims to hold exactly these tensors."""
+    """Raise DataError unless the file declares exactly these tensors."""
     claims = stored.claims
-    strange = [
+    problems = [
         *(f"{key} is missing" for key in wanted.keys() - claims.keys()),
-        *(f"{key:.80} is none of its own" for key in claims.keys() - wanted.keys()),
+        *(f"{key:.80} is unexpected" for key in claims.keys() - wanted.keys()),
         *(
-            f"{key} is {_words(claims[key])}, not {_words(TensorInfo(value.dtype, tuple(value.shape)))}"
+            f"{key} is {_described(claims[key])}, not {_described(TensorInfo(value.dtype, tuple(value.shape)))}"
             for key, value in wanted.items()
             if key in claims and claims[key] != (value.dtype, value.shape)
         ),
     ]
-    if strange:
-        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
-        raise DataError(f"{path}: its weights do not fit its network {name}: {min(strange)}{more}; train again")
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise DataError(f"{path}: its weights do not match its network {name}: {min(problems)}{more}; train again")
 
 
-def _words(claim: TensorInfo) -> str:
-    return f"{str(claim.dtype).removeprefix('torch.')} {'x'.join(map(str, claim.shape)):.80}"
+def _described(tensor: TensorInfo) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {'x'.join(map(str, tensor.shape)):.80}"

@@ -1,4 +1,4 @@
-"""What can go wrong that is not a bug in dfal; each kind has its documented exit code."""
+"""Errors that are not bugs in dfal. Each class has its documented exit code."""
 
 import errno
 import os
@@ -7,67 +7,67 @@ from itertools import islice
 from typing import ClassVar
 
 TRANSIENT_ERRORS = {
-    errno.ENOSPC: "make room and run the same command again",
-    errno.EDQUOT: "make room within the quota and run the same command again",
+    errno.ENOSPC: "free some disk space and run the same command again",
+    errno.EDQUOT: "free some of the disk quota and run the same command again",
     errno.EFBIG: "allow larger files (ulimit -f) and run the same command again",
     errno.EMFILE: "allow more (ulimit -n), or use fewer --workers or --jobs, and run the same command again",
-    errno.ENFILE: "run the same command again when others have ended",
-    errno.EAGAIN: "run the same command again when less else is running (ulimit -u), or with fewer --workers or --jobs",
-    errno.ENOMEM: "run the same command again when there is more memory, or with fewer --workers or --jobs",
+    errno.ENFILE: "run the same command again when other programs have ended",
+    errno.EAGAIN: "run the same command again when fewer processes run (ulimit -u), or use fewer --workers or --jobs",
+    errno.ENOMEM: "run the same command again when more memory is free, or use fewer --workers or --jobs",
 }
-"""Errors of the operating system that say nothing against what was asked, and what to do about each (exit code 75)."""
+"""Transient errors of the operating system (exit code 75) -> what to do about them."""
 
-DISGUISED = {
+OS_ERROR_MESSAGES = {
     "can't start new thread": errno.EAGAIN,
     "Resource temporarily unavailable": errno.EAGAIN,
     "failed to map segment": errno.ENOMEM,
     "Cannot allocate memory": errno.ENOMEM,
 }
-"""What is said by errors that Python and libraries raise instead of such a one."""
+"""Messages of other exceptions that Python and libraries raise for an error of the system -> its errno."""
 
-LONGEST_SHOWN, MOST_LISTED = 80, 10
+MAX_SHOWN, MAX_LISTED = 80, 10
 
 
 def shown(text: str) -> str:
-    """How a message shows a piece of somebody's data: quoted, on one line, and cut if it is long."""
-    cut = _quoted(text[:LONGEST_SHOWN])
-    return cut if len(text) <= LONGEST_SHOWN else f"{cut}..."
+    """Return the user's text for a message: quoted, on one line, and shortened if it is long."""
+    cut = _quoted(text[:MAX_SHOWN])
+    return cut if len(text) <= MAX_SHOWN else f"{cut}..."
 
 
 def _quoted(text: str) -> str:
-    r"""As Python does, but a printable text keeps its backslashes single: `'sub\a.png'`, as it stands in the file."""
+    r"""Quote like `repr`, but keep single backslashes in printable text: `'sub\a.png'`, as in the file."""
     return repr(text).replace(r"\\", "\\") if text.isprintable() else repr(text)
 
 
-def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
-    """How a message lists somebody's names: the first of them, quoted where that is needed to see what they are."""
+def listed(names: Iterable[str], most: int = MAX_LISTED) -> str:
+    """Return the first names as a list for a message; a name is quoted where it would be unclear without."""
     plain = [
-        name if name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_SHOWN else shown(name)
+        name if name.isprintable() and name == name.strip() and 0 < len(name) <= MAX_SHOWN else shown(name)
         for name in islice(names, most + 1)
     ]
     return ", ".join([*plain[:most], *("..." for _ in plain[most:])])
 
 
 class DfalError(Exception):
-    """A problem the user can act on. The message is one or two lines: file, line, what is wrong, what to do."""
+    """A problem that the user can solve. The message is one or two lines: file, line, what is wrong, what to do."""
 
     exit_code: ClassVar[int]
 
 
 class UsageError(DfalError):
-    """Options or configuration are wrong: a named file that does not exist, an output that is in the way."""
+    """An invalid option or configuration, such as a file that does not exist or an output that already exists."""
 
     exit_code = 2
 
 
 class DataError(DfalError):
-    """The data are wrong: a table, an image or a checkpoint does not hold what it should."""
+    """Invalid data in a table, an image or a checkpoint."""
 
     exit_code = 3
 
 
 class EmptyPoolError(DataError):
-    """No image is left to ask about. `--json` prints the counts, by which a script knows that the work is done."""
+    """The pool is empty. `--json` prints the counts, so that a script can tell that all images are labelled."""
 
     def __init__(self, message: str, labelled_and_excluded: Mapping[str, int]) -> None:
         super().__init__(message)
@@ -75,13 +75,13 @@ class EmptyPoolError(DataError):
 
 
 class TryAgainError(DfalError):
-    """Nothing is wrong but the moment: a lock is held, the disk or the GPU is full."""
+    """A transient problem: a lock is held, or the disk or the GPU memory is full."""
 
     exit_code = 75
 
 
-class Interrupted(BaseException):  # not an Exception: nobody may take it for an error
-    """A signal asked the command to end. A step adds a note (`add_note`) on what is kept and where it goes on."""
+class Interrupted(BaseException):  # not an Exception: `except Exception` must not catch it
+    """A signal asked the command to end. A step adds a note (`add_note`) that says what is saved and how to resume."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -89,12 +89,12 @@ class Interrupted(BaseException):  # not an Exception: nobody may take it for an
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether it is one of TRANSIENT_ERRORS: such an error is nobody's file's fault, and must not be taken for one."""
+    """Return whether an error is one of TRANSIENT_ERRORS, which do not mean that a file is invalid."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS)
 
 
 def underlying_os_error(error: Exception) -> OSError | None:
-    """The error of TRANSIENT_ERRORS that another one stands for; None if it stands for itself."""
+    """Return the transient error of the system that caused another exception; None if there is none."""
     number = errno.ENOMEM if isinstance(error, MemoryError) else None
-    number = next((number for words, number in DISGUISED.items() if words in str(error)), number)
+    number = next((number for words, number in OS_ERROR_MESSAGES.items() if words in str(error)), number)
     return None if number is None else OSError(number, os.strerror(number))

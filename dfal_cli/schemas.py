@@ -1,13 +1,13 @@
-"""Names and columns of everything dfal writes to disk. Nothing else in the code spells them out twice."""
+"""Names and columns of all files that dfal writes. No other module spells them out."""
 
 CONTRACT = 1
-"""Version of the file formats below; a checkpoint of another one is refused."""
+"""Version of the file formats; files of another version are refused."""
 
-# labels.csv, and what is special in it
+# labels.csv
 IMAGE, LABEL, TWIN = "image", "label", "twin"
 LABELS_COLUMNS = (IMAGE, LABEL, TWIN)
 SKIP = "__skip__"
-"""The label of an image that is unusable: neither trained on nor asked about again."""
+"""Label of an unusable image, which is neither trained on nor queried again."""
 
 # scores.parquet: column -> Arrow type. margin and crossing_class are null unless crossed.
 SCORES_COLUMNS = {
@@ -23,11 +23,11 @@ SCORES_COLUMNS = {
     TWIN: "string",
 }
 VECTOR_MEASURES = EMBEDDING, PROBABILITIES = "embedding", "probabilities"
-"""Measures that are vectors: further columns of scores.parquet, fixed-size lists of float32."""
+"""Vector measures: optional columns of scores.parquet, fixed-size lists of float32."""
 CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
-"""Outcomes: skipped is an image that was not examined, because it cannot be among the nearest."""
+"""Outcomes. A skipped image was not examined because it cannot be among the nearest."""
 
-# <out>.meta.json: the metadata of scores that are a CSV
+# <out>.meta.json: the metadata of a scores CSV
 META_SUFFIX = ".meta.json"
 
 # <out>.labelled.parquet: the embeddings of the labelled images
@@ -37,7 +37,7 @@ LABELLED_SUFFIX = ".labelled.parquet"
 QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)
 PREDICTED = "predicted"
 
-# <out>.pseudo.csv. The column is not called label, so that nothing takes a guess for an answer.
+# <out>.pseudo.csv. The column is not called label, so that predictions are never mistaken for answers.
 PSEUDO_SUFFIX = ".pseudo.csv"
 PSEUDO_LABEL = "pseudo_label"
 PSEUDO_COLUMNS = (IMAGE, PSEUDO_LABEL)

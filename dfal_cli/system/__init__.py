@@ -1,1 +1,1 @@
-"""What the operating system and the machine give: whole files, locks, fingerprints, devices, processes, signals."""
+"""Access to the operating system and the machine: atomic files, locks, fingerprints, devices, processes, signals."""

@@ -1,4 +1,4 @@
-"""How what an output was made from differs from what it would be made from now, in words."""
+"""Describes how the inputs and options of an existing output differ from those of the current command."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -6,46 +6,49 @@ from typing import Any
 
 from dfal_cli.system.fingerprints import fingerprint
 
-UNKNOWN = "from what it does not tell: other options or files, or by another version of dfal"
-LONGEST = 500
-"""Characters of what is said: the metadata of a file from elsewhere may hold anything."""
+UNKNOWN = "from other options or files, or by another version of dfal"
+MAX_LENGTH = 500
+"""Limit of a description, in characters: metadata from elsewhere may hold anything."""
 
 
-def provenance(made_from: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata that tell what an output is made from: a fingerprint of it all, its settings, and its other parts."""
-    parts = {name: value for name, value in made_from.items() if name != "settings"}
-    return {"made_from": fingerprint(made_from), "settings": made_from["settings"], "parts": parts}
+def provenance(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata about the inputs of an output: a fingerprint of all of them, the settings, and the other parts.
+
+    inputs: "settings" (the options) and other parts, such as hashes of files.
+    """
+    parts = {name: value for name, value in inputs.items() if name != "settings"}
+    return {"made_from": fingerprint(inputs), "settings": inputs["settings"], "parts": parts}
 
 
-def describe_changes(metadata: Mapping[str, Any], made_from: Mapping[str, Any], otherwise: Mapping[str, str]) -> str:
-    """Say in what an output, whose metadata hold an `origin`, was made otherwise than `made_from` has it.
+def describe_changes(metadata: Mapping[str, Any], inputs: Mapping[str, Any], texts: Mapping[str, str]) -> str:
+    """Describe how the inputs of an output, whose metadata hold a `provenance`, differ from `inputs`.
 
-    The metadata may be anything; `otherwise` is as of `differences`.
+    The metadata may be anything; `texts` is that of `differences`.
     """
     match metadata:
         case {"settings": dict(settings), "parts": dict(parts)}:
-            with contextlib.suppress(RecursionError):  # of brackets without end
-                said = " and ".join(differences({"settings": settings, **parts}, made_from, otherwise))
-                return said[:LONGEST] or UNKNOWN
+            with contextlib.suppress(RecursionError):  # from deeply nested brackets
+                description = " and ".join(differences({"settings": settings, **parts}, inputs, texts))
+                return description[:MAX_LENGTH] or UNKNOWN
     return UNKNOWN
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], otherwise: Mapping[str, str]) -> Iterator[str]:
-    """Say of each option ("settings"), and of each part that `otherwise` has words for, how `before` was made.
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[str]:
+    """Describe each option ("settings"), and each part with a text, whose value before differs from now.
 
-    In those words {0} stands for what a part was, {1} for what it is now.
+    texts: part -> a text in which {0} is the value before and {1} the value now.
     """
     old, new = before.get("settings", {}), now["settings"]
     for name in new:
-        was, is_now = _spelt(name, old.get(name)), _spelt(name, new[name])
+        was, is_now = _as_option(name, old.get(name)), _as_option(name, new[name])
         if was != is_now:
-            yield _of_option(was, is_now)
-    for part, said in otherwise.items():
+            yield _option_difference(was, is_now)
+    for part, text in texts.items():
         if before.get(part) != now[part]:
-            yield said.format(before.get(part, "another"), now[part])
+            yield text.format(before.get(part, "another"), now[part])
 
 
-def _of_option(before: str, now: str) -> str:
+def _option_difference(before: str, now: str) -> str:
     if not before:
         return f"without {now}"
     if not now:
@@ -54,8 +57,8 @@ def _of_option(before: str, now: str) -> str:
     return f"with {before}, not {value if value and before.startswith(f'{option} ') else now}"
 
 
-def _spelt(name: str, value: Any) -> str:
-    """An option as on the command line; "" if it is not given."""
+def _as_option(name: str, value: Any) -> str:
+    """Return an option as on the command line; "" if it is not set."""
     if name == "grey":
         return {True: "--gray", False: "--color"}.get(value, "")
     if value is None or value is False or value in ([], ()):  # but 0 is a value

@@ -1,4 +1,4 @@
-"""Whole files or none: atomic writing, and locks."""
+"""Atomic writing of files, and locks on outputs."""
 
 import contextlib
 import itertools
@@ -19,30 +19,30 @@ from dfal_cli.system.locks import (
     take_with_timeout,
 )
 
-LOOKED_AT_FOR = 1.0
-"""Seconds for which a temporary file may be held by a command that looks whether it is a leftover: it is a moment."""
+LEFTOVER_CHECK_SECONDS = 1.0
+"""Timeout for a lock that another command holds only to check whether a temporary file is a leftover."""
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+\.tmp", re.DOTALL)
-"""What outputs are called while they are written: `.NAME.PID.tmp`, in the same folder."""
+"""Names of outputs while they are written: `.NAME.PID.tmp`, in the same folder."""
 
-LONGEST_AFFIX = len("..labelled.parquet.4194304.tmp")
-"""Bytes that the longest name made from an output's has more than it."""
+MAX_AFFIX_BYTES = len("..labelled.parquet.4194304.tmp")
+"""Bytes that the longest file name derived from an output's name adds to it."""
 
 
 def beside(path: Path, ending: str) -> Path:
-    """The companion of an output: `<out><ending>`."""
+    """Return the path of an output's companion file: `<out><ending>`."""
     return path.with_name(path.name + ending)
 
 
 @contextlib.contextmanager
 def atomic_output(path: Path, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
-    """Yield a temporary neighbour of `path`, which takes its place when the block ends well and is on the disk.
+    """Yield a temporary file beside `path`; it is synced and replaces `path` when the block ends without an error.
 
-    Any moment of a crash leaves either the old file or the new one, with its owner and mode. `check` is called at the
-    last moment, and may raise. An OSError of the block names `path`.
-    Raises TryAgainError if `path` was locked, and somebody has removed the lock and another command come in.
+    A crash at any time leaves either the old or the new file. The new file gets the owner and mode of the old one.
+    `check` is called just before the replacement and may raise. An OSError in the block gets the file name `path`.
+    Raises TryAgainError if the lock of `path` was removed meanwhile and another command took it.
     """
-    path = path.resolve()  # a link stays one
+    path = path.resolve()  # a symbolic link is kept; its target is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -66,20 +66,15 @@ def atomic_output(path: Path, check: Callable[[], None] = lambda: None) -> Itera
 def locked(
     path: Path, wait: float = 0.0, tell: Callable[[str], None] = lambda text: None, *, folder: bool = False
 ) -> Iterator[None]:
-    """Hold the right to write `path`; remove what killed commands left of it and of its companions.
+    """Hold the lock for writing `path`, and remove temporary files that killed commands left of it and its companions.
 
-    Its folder is made, and removed if it is empty at the end.
+    The folder of `path` is created, and removed again if it is empty at the end.
 
-    If another process holds it, say so and wait up to `wait` seconds. Raises TryAgainError if it does so still,
-    UsageError if nothing can be written there, or what is there is not to be.
+    If another process holds the lock, tell so and wait up to `wait` seconds. Raises TryAgainError if it is still held
+    then, UsageError if `path` cannot or must not be written.
     """
     path = Path(os.path.realpath(path))  # Path.resolve() fails on links in a circle
-    if not path.name or path.is_symlink():
-        raise UsageError(
-            f"{path}: {'leads in a circle' if path.name else 'is the root of the file system'}; choose another place"
-        )
-    if path.exists() and not (path.is_dir() if folder else path.is_file()):
-        raise UsageError(f"{path}: is there and not a {'folder' if folder else 'file'}; choose another place")
+    _check_writable_place(path, folder=folder)
     missing = list(itertools.takewhile(lambda folder: not folder.exists(), path.parents))
     _check_length(path, path.parents[len(missing)])
     file = _lock_of(path)
@@ -94,30 +89,44 @@ def locked(
             )  # fmt: skip
         except LockHeldError as holder:
             raise TryAgainError(
-                f"{path}: is being written by {holder}; run the same command again, or give it --wait SECONDS"
+                f"{path}: is being written by {holder}; run the same command again, or use --wait SECONDS"
             ) from None
         except LocksUnsupportedError:
-            tell(f"{path}: its file system knows no locks: let no other dfal command write it meanwhile")
+            tell(f"{path}: its file system has no locks; do not let another dfal command write it at the same time")
         except OSError as error:
             if is_transient(error):
                 raise
-            if os.path.lexists(file):
-                raise UsageError(
-                    f"{file}: the lock of {path.name} cannot be opened: {error.strerror}; "
-                    "remove it if no dfal command is writing there"
-                ) from None
-            raise UsageError(f"{path}: cannot be written there: {error.strerror}") from None
-        if path.exists() and not os.access(path, os.W_OK):  # a file can be replaced, but that would not be asked for
-            raise UsageError(f"{path}: may not be written; allow it (chmod), or choose another place")
-        own = (f"{path.name}.", f".{path.name}.")  # itself and what stands beside it, hidden or not
+            raise _unusable_lock(path, file, error) from None
+        if path.exists() and not os.access(path, os.W_OK):  # replacing the file would circumvent its permissions
+            raise UsageError(f"{path}: is not writable; change its permissions (chmod), or choose another path")
+        own = (f"{path.name}.", f".{path.name}.")  # the output and its companions, hidden or not
         remove_leftovers(path.parent, lambda name: f"{name}.".startswith(own))
         yield
 
 
-def remove_leftovers(folder: Path, belongs: Callable[[str], bool]) -> None:
-    """Remove the temporary files of killed commands in the folder, of outputs whose name `belongs`.
+def _check_writable_place(path: Path, *, folder: bool) -> None:
+    """Raise UsageError if no file (or folder) can be at `path`."""
+    if not path.name:
+        raise UsageError(f"{path}: is the root of the file system; choose another path")
+    if path.is_symlink():  # after realpath, only a loop is still a link
+        raise UsageError(f"{path}: is a loop of symbolic links; choose another path")
+    if path.exists() and not (path.is_dir() if folder else path.is_file()):
+        raise UsageError(f"{path}: exists and is not a {'folder' if folder else 'file'}; choose another path")
 
-    A running command holds its own, whatever its machine.
+
+def _unusable_lock(path: Path, lock: Path, error: OSError) -> UsageError:
+    if os.path.lexists(lock):
+        return UsageError(
+            f"{lock}: the lock of {path.name} cannot be opened: {error.strerror}; "
+            "remove it if no dfal command is writing there"
+        )
+    return UsageError(f"{path}: cannot be written: {error.strerror}")
+
+
+def remove_leftovers(folder: Path, belongs: Callable[[str], bool]) -> None:
+    """Remove the temporary files that killed commands left in the folder, for outputs whose name `belongs` accepts.
+
+    A running command holds locks on its temporary files, so they stay, even if it runs on another machine.
     """
     with os.scandir(folder) as entries:
         found = [folder / entry.name for entry in entries if _is_temporary(entry.name, belongs)]
@@ -127,7 +136,7 @@ def remove_leftovers(folder: Path, belongs: Callable[[str], bool]) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """`path.is_file()`, and False if nobody can tell: the name is too long, or its folder is not for us to enter."""
+    """Return `path.is_file()`, or False if the name is too long or its folder is not accessible."""
     try:
         return path.is_file()
     except OSError:
@@ -139,9 +148,9 @@ def _lock_of(path: Path) -> Path:
 
 
 def _check_lock(path: Path) -> None:
-    """Raises TryAgainError if another command has written the output of this one, or is about to.
+    """Raise TryAgainError if another command has written the output of this one, or is about to.
 
-    Where only the folder was removed, the work of hours is not.
+    If only the folder was removed, the output is still written: it may be the work of hours.
     """
     lock = _lock_of(path)
     if is_lost(lock) and (lock.exists() or path.exists()):
@@ -151,38 +160,38 @@ def _check_lock(path: Path) -> None:
 
 
 def _copy_owner(path: Path, temporary: Path) -> None:
-    """As far as that is possible: root may give a file to anybody, others to a group of theirs."""
+    """Copy owner and group if permitted: root may change both, other users only to a group of their own."""
     status = path.stat()
     for owner, group in ((status.st_uid, status.st_gid), (-1, status.st_gid)):
-        with contextlib.suppress(OSError):  # file systems without owners say it in several ways
+        with contextlib.suppress(OSError):  # file systems without owners raise various errors
             os.chown(temporary, owner, group)
             return
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:
-    """Remove those, innermost first, into which nothing has come after all."""
+    """Remove the folders, innermost first, that are still empty."""
     with contextlib.suppress(OSError):
         for folder in folders:
             folder.rmdir()
 
 
 def _check_length(path: Path, folder: Path) -> None:
-    """Raises UsageError if there is no room in the name: it would come out at the end of the work only.
+    """Raise UsageError if the name is too long for temporary files, which would otherwise fail at the end of the work.
 
-    `folder` is on its file system.
+    folder: an existing folder on the file system of `path`.
     """
-    most = os.pathconf(folder, "PC_NAME_MAX")
-    if 0 < most < len(os.fsencode(path.name)) + LONGEST_AFFIX:
-        raise UsageError(f"{path}: the name is too long; choose one of at most {most - LONGEST_AFFIX} bytes")
+    limit = os.pathconf(folder, "PC_NAME_MAX")
+    if 0 < limit < len(os.fsencode(path.name)) + MAX_AFFIX_BYTES:
+        raise UsageError(f"{path}: the name is too long; choose one of at most {limit - MAX_AFFIX_BYTES} bytes")
 
 
 @contextlib.contextmanager
 def _held(temporary: Path) -> Iterator[None]:
-    """Make the file and hold it, so that no other command takes it for a leftover; it is removed if still there."""
+    """Create and lock a temporary file, so that other commands do not remove it as a leftover; remove it at the end."""
     try:
-        descriptor = take_with_timeout(temporary, LOOKED_AT_FOR)
-    except LockHeldError:  # a process of the same number on another machine
-        raise TryAgainError(f"{temporary}: another process is writing it; try again when that has ended") from None
+        descriptor = take_with_timeout(temporary, LEFTOVER_CHECK_SECONDS)
+    except LockHeldError:  # a process with the same number on another machine
+        raise TryAgainError(f"{temporary}: another process is writing it; try again when it has ended") from None
     except LocksUnsupportedError:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
     try:

@@ -1,4 +1,4 @@
-"""What tells whether a file, or what an output is made from, is still the one it was."""
+"""Fingerprints of files and of the inputs of an output, which tell whether they have changed."""
 
 import hashlib
 import json
@@ -11,13 +11,13 @@ from dfal_cli.system.files import is_file
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's contents, as `sha256sum` prints it."""
+    """Return the SHA-256 of a file's contents, as `sha256sum` prints it."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def sha256_or_empty(path: Path) -> str:
-    """The same of a file that may be missing, be none, or not for us to read: "" then."""
+    """Return the SHA-256 of a file's contents; "" if it is missing, not a regular file, or not readable."""
     try:
         return sha256_of(path) if is_file(path) else ""
     except OSError:
@@ -25,31 +25,31 @@ def sha256_or_empty(path: Path) -> str:
 
 
 class FileState(NamedTuple):
-    """What tells whether a file is still the one it was, without reading it. Times are in nanoseconds."""
+    """File status that changes with the file's contents. Times are in nanoseconds."""
 
     size: int
     modified: int
     inode: int
-    """With `changed`, other when a file of the same size and time is put in its place (`mv`, `cp -p`)."""
+    """`inode` and `changed` differ if another file of equal size and time takes the file's place (`mv`, `cp -p`)."""
     changed: int
 
 
 def file_state(path: str) -> FileState | None:
-    """The state of a file; None if it is missing."""
+    """Return the state of a file; None if it is missing."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - of a plain path, as there may be a hundred thousand
+        status = os.stat(path)  # noqa: PTH116 - faster than pathlib, as there may be a hundred thousand paths
     except (OSError, ValueError):
         return None
     return FileState(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
 def fingerprint(*parts: Any) -> str:
-    """SHA-256 of what an output is made from; equal fingerprints mean the output is up to date."""
+    """Return the SHA-256 of the inputs of an output; an output with an equal fingerprint is up to date."""
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
 
 def digest_of_many(values: Iterable[tuple[object, ...]]) -> str:
-    """SHA-256 of very many values, of which no two have the same text, without holding them all."""
+    """Return the SHA-256 of a stream of values, whose texts must be distinct."""
     digest = hashlib.sha256()
     for value in values:
         digest.update(f"{value!r}\n".encode())
@@ -57,7 +57,7 @@ def digest_of_many(values: Iterable[tuple[object, ...]]) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no blanks, so that equal values are equal bytes."""
+    """Return JSON with sorted keys and no blanks, so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 
 

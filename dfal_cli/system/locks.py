@@ -1,7 +1,7 @@
-"""Locks between processes: files that the system unlocks when their holder ends, however it ends.
+"""Locks between processes: files that the operating system unlocks when their holder ends.
 
-The operating system releases a lock (flock) when its holder ends, so a killed process blocks nobody. Current network
-file systems (NFS 4, SMB 3) honour locks between machines; a file system without locks raises LocksUnsupportedError.
+The locks are those of flock, so a killed process blocks no other. Current network file systems (NFS 4, SMB 3) honour
+them between machines; a file system without locks raises LocksUnsupportedError.
 """
 
 import contextlib
@@ -13,18 +13,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-UNKNOWN = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 SECONDS_BETWEEN_TRIES = 0.2
 
-LONGEST_NOTE = 4096
+MAX_NOTE_BYTES = 4096
 
 _held: dict[Path, int] = {}
-"""The locks of this process, and their descriptors."""
+"""The locks of this process -> their file descriptors."""
 
 
 class LockHeldError(Exception):
-    """Another process holds the lock; the message says which."""
+    """Another process holds the lock; the message names it."""
 
 
 class LocksUnsupportedError(Exception):
@@ -32,18 +32,17 @@ class LocksUnsupportedError(Exception):
 
 
 @contextlib.contextmanager
-def holding(path: Path, patience: float, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock `path` for the block, and note in it who does. If it is held, `tell` by whom, and wait.
+def holding(path: Path, timeout: float, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock file `path` in the block and write the holder into it. If it is held, `tell` by whom, and wait.
 
-    Its folder is made, again if its holder has removed it.
-
-    The file is removed afterwards: whoever waits for it sees that and makes a new one.
-    Raises LockHeldError if it is still held after `patience` seconds, LocksUnsupportedError or OSError.
+    The folder of the lock is created, also if the previous holder removed it.
+    The lock file is removed at the end; a waiting process notices and creates a new one.
+    Raises LockHeldError if it is still held after `timeout` seconds, LocksUnsupportedError or OSError.
     """
-    descriptor = take_with_timeout(path, patience, tell)
+    descriptor = take_with_timeout(path, timeout, tell)
     try:
-        with contextlib.suppress(OSError):  # it is another user's
-            os.fchmod(descriptor, 0o666)  # whatever the umask, or a killed command would block all other users
+        with contextlib.suppress(OSError):  # another user owns the file
+            os.fchmod(descriptor, 0o666)  # regardless of the umask: other users must be able to take over the lock
         _note_holder(descriptor)
         _held[path] = descriptor
         yield
@@ -53,12 +52,12 @@ def holding(path: Path, patience: float, tell: Callable[[str], None]) -> Iterato
 
 
 def is_lost(path: Path) -> bool:
-    """Whether a lock that this process holds is not there any more: who removed it let another command in."""
+    """Return whether the file of a lock that this process holds was removed, so that another command could lock it."""
     return path in _held and not _is_at(_held[path], path)
 
 
 def take(path: Path) -> int:
-    """Open the file, made if need be, and lock it. `release` it with the descriptor, or close that.
+    """Open or create the file, lock it and return its descriptor, which unlocks the file when it is closed.
 
     Raises LockHeldError, LocksUnsupportedError or OSError.
     """
@@ -74,37 +73,37 @@ def take(path: Path) -> int:
             raise LockHeldError(holder) from None
         except OSError as error:
             os.close(descriptor)
-            if error.errno in UNKNOWN:
+            if error.errno in UNSUPPORTED:
                 raise LocksUnsupportedError from None
             raise
-        os.close(descriptor)  # between the two it was removed, or given another name
+        os.close(descriptor)  # the file was removed or renamed between opening and locking
 
 
 def release(descriptor: int, path: Path) -> None:
-    """Unlock the file, and remove it if it is still there."""
-    with contextlib.suppress(OSError):  # it may not be removed any more: no matter
+    """Unlock the file, and remove it if it still exists."""
+    with contextlib.suppress(OSError):  # it does no harm if it cannot be removed
         if _is_at(descriptor, path):
             path.unlink()
     os.close(descriptor)
 
 
-def take_with_timeout(path: Path, patience: float, tell: Callable[[str], None] = lambda holder: None) -> int:
-    """`take`, but if it is held `tell` by whom, and wait up to `patience` seconds."""
-    deadline = time.monotonic() + patience
-    told = False
+def take_with_timeout(path: Path, timeout: float, tell: Callable[[str], None] = lambda holder: None) -> int:
+    """Call `take`; if the lock is held, `tell` by whom once, and try again for up to `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    was_told = False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             return take(path)
-        except FileNotFoundError:  # the holder has removed the folder, which was empty again
+        except FileNotFoundError:  # the holder removed the empty folder
             continue
         except LockHeldError as held:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise
-            if not told:
+            if not was_told:
                 tell(str(held))
-                told = True
+                was_told = True
         time.sleep(min(left, SECONDS_BETWEEN_TRIES))
 
 
@@ -114,11 +113,11 @@ def _opened(path: Path) -> int:
     except PermissionError:
         if not path.exists():
             raise
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # it was left by another user's killed command
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)  # a killed command of another user left it
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is the one at `path`."""
+    """Return whether an open file is the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
     except FileNotFoundError:
@@ -127,11 +126,11 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 def _note_holder(descriptor: int) -> None:
     holder = f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    with contextlib.suppress(OSError):  # the disk may be full: the lock is held all the same
+    with contextlib.suppress(OSError):  # if the disk is full, the lock is held without a note
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, holder.encode(), 0)
 
 
 def _noted_holder(descriptor: int) -> str:
-    noted = os.pread(descriptor, LONGEST_NOTE, 0).decode(errors="replace")
-    return noted if noted.isprintable() and noted else "another process"
+    note = os.pread(descriptor, MAX_NOTE_BYTES, 0).decode(errors="replace")
+    return note if note.isprintable() and note else "another process"

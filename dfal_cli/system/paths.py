@@ -1,6 +1,6 @@
-"""Paths: what is refused before a file is opened, and how a path stands in a file.
+"""Checks of paths before files are opened, and the form of paths inside files.
 
-A path in a file is relative to the folder in which that file really is.
+A path in a file is relative to the folder that contains the file after links are resolved.
 """
 
 import os
@@ -14,7 +14,7 @@ NO_FOLDERS: Mapping[str, Path | None] = MappingProxyType({})
 
 
 def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
-    """Return `path`, or raise UsageError naming the option that asked for it."""
+    """Return `path` if it exists and is a file (or folder), else raise UsageError, which names the option."""
     if not path.exists():
         raise UsageError(f"{path}: no such {'folder' if folder else 'file'} ({option})")
     if path.is_dir() != folder:
@@ -23,25 +23,25 @@ def must_exist(path: Path, option: str, *, folder: bool = False) -> Path:
 
 
 def must_be_regular(path: Path, option: str) -> Path:
-    """Return `path`, or raise UsageError: of a pipe or a device nobody knows when it ends."""
+    """Return `path` if it is a regular file, else raise UsageError: pipes and devices may have no end."""
     if not must_exist(path, option).is_file():
         raise UsageError(f"{path}: is a pipe, a socket or a device, not a file ({option})")
     return path
 
 
 def must_end_with(path: Path, suffixes: tuple[str, ...], option: str) -> Path:
-    """Return `path`, or raise UsageError: a file's suffix tells its format, so a wrong one is a slip."""
+    """Return `path` if it has one of the suffixes, else raise UsageError: the suffix determines the format."""
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"{path}: {option} must end in {' or '.join(suffixes)}")
     return path
 
 
 def must_be_outside(path: Path, folder: Path, option: str) -> None:
-    """Raises UsageError if pictures that are written to `path` would become images of the pool in `folder`."""
+    """Raise UsageError if `path` is in the image folder, where pictures written to it would join the pool."""
     place, root = (Path(os.path.realpath(each)) for each in (path, folder))
     if place.is_relative_to(root):
         raise UsageError(
-            f"{path}: lies in {folder} (--images), where its pictures would become images of the pool; "
+            f"{path}: is inside {folder} (--images), where its pictures would become images of the pool; "
             f"choose another {option}"
         )
 
@@ -51,10 +51,10 @@ def check_paths(
     outputs: Mapping[str, Iterable[Path | None]],
     folders: Mapping[str, Path | None] = NO_FOLDERS,
 ) -> None:
-    """Raises UsageError if an input is missing or is no file (one of `folders`: no folder), or is an output too.
+    """Raise UsageError if an input is missing, if an output is also an input, or if two outputs are the same file.
 
-    So it does if two outputs are one, whatever links lead there. All stand under the option that names them. --force
-    is no leave.
+    Links are resolved. `inputs` must be files, `folders` must be folders. All mappings are by the option that names
+    the paths. --force does not disable these checks.
     """
     read: dict[str, str] = {}
     for option, folder in folders.items():
@@ -68,19 +68,17 @@ def check_paths(
         for path in filter(None, paths):
             place = os.path.realpath(path)
             if place in read:
-                raise UsageError(
-                    f"{path}: is read ({read[place]}), so {option} may not write it; choose another {option}"
-                )
+                raise UsageError(f"{path}: is an input ({read[place]}); choose another {option}")
             if (other := written.setdefault(place, option)) != option:
-                raise UsageError(f"{path}: is what {other} and {option} both name; choose another {option}")
+                raise UsageError(f"{path}: is named by both {other} and {option}; choose another {option}")
 
 
 def folder_of(file: Path) -> Path:
-    """The folder in which a file really is, whatever links lead there: from it the paths in it go."""
+    """Return the folder of a file after links are resolved; paths in the file are relative to it."""
     return Path(os.path.realpath(file)).parent
 
 
 def relative_to_file(target: Path, file: Path) -> str:
-    """`target` as a POSIX path relative to the folder of `file`, as twin paths are written."""
+    """Return `target` as a POSIX path relative to the folder of `file`, the form of twin paths."""
     place = Path(os.path.realpath(target.parent), target.name)
     return Path(os.path.relpath(place, folder_of(file))).as_posix()

@@ -1,4 +1,4 @@
-"""Work in several processes side by side, none of which outlives the command."""
+"""Parallel work in several processes, none of which outlives the command."""
 
 import contextlib
 import importlib
@@ -17,36 +17,36 @@ from dfal_cli.errors import DfalError, TryAgainError
 from dfal_cli.system.signals import SIGNALS
 
 Task = TypeVar("Task")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 WORK, TASK = "work", "task"
-ANSWER, ERROR, READY = "answer", "error", "ready"
+RESULT, ERROR, READY = "result", "error", "ready"
+"""Kinds of messages to a process, and from it."""
 
 
 def cores() -> int:
-    """How many cores this process may use, which may be fewer than the machine has."""
+    """Return the number of cores this process may use, which may be fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):  # on Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def computes_in_one_thread() -> bool:
-    """Whether this process does as `Processes` do: where one of them would be enough, it may be this one."""
+    """Return whether this process computes in one thread, as `Processes` do, so that it can replace a single one."""
     return os.environ.get("OMP_NUM_THREADS") == "1"
 
 
 class Processes:
-    """Processes of one thread each, which do one work after the other side by side, until the block ends.
+    """A pool of processes that ends with the block, or when this process is killed.
 
-    They are started anew (spawned), with one thread for arithmetic: what they compute does not depend on how many
-    there are. They also end when this process is killed.
+    The processes are spawned and compute in one thread each, so that results do not depend on their number.
     """
 
-    def __init__(self, importing: str = "") -> None:
-        """importing: a module that each begins with, before it is given anything to do."""
-        self._importing = importing
+    def __init__(self, preload: str = "") -> None:
+        """preload: a module that each process imports when it starts."""
+        self._preload = preload
         self._processes: dict[Connection, BaseProcess] = {}
         self._idle: list[Connection] = []
 
@@ -55,46 +55,46 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes.values():
-            process.kill()  # nothing is lost: whole files are written, or none
+            process.kill()  # files are written atomically, so none is left incomplete
         for process in self._processes.values():
             process.join()
 
     def start(self, count: int) -> None:
-        """Let there be so many."""
+        """Start processes until there are `count`."""
         with _one_thread(), _signals_blocked():
             while len(self._processes) < count:
-                connection, process = _start(self._importing)
+                connection, process = _start(self._preload)
                 self._processes[connection] = process
 
-    def ask(self, function: Callable[[], Answer]) -> Answer:
-        """What the function returns, called in one of the processes. Raises as `each`."""
-        (answer,) = self.each(_answer, [function])
-        return answer
+    def call(self, function: Callable[[], Result]) -> Result:
+        """Call a function in one of the processes and return its result. Raises the errors of `each`."""
+        (result,) = self.each(_call, [function])
+        return result
 
-    def each(self, work: Callable[[Task], Iterable[Answer]], tasks: list[Task]) -> Iterator[Answer]:
-        """Yield the answers of `work` to every task as they come, computed here if no process has been started.
+    def each(self, work: Callable[[Task], Iterable[Result]], tasks: list[Task]) -> Iterator[Result]:
+        """Yield the results of `work(task)` for every task as they arrive; computed here if no process was started.
 
-        Tasks leave the list from its beginning; those that an answer leads to can be put into it when that has come.
-        Raises what `work` raises, and TryAgainError if a process is killed.
+        Tasks are taken from the beginning of the list. The caller may append tasks while it receives results.
+        Raises the errors of `work`, and TryAgainError if a process is killed.
         """
         if not self._processes:
             while tasks:
                 yield from work(tasks.pop(0))
             return
-        told: set[Connection] = set()
+        have_work: set[Connection] = set()
         busy: set[Connection] = set()
         while tasks or busy:
             while tasks and self._idle:
                 connection = self._idle.pop()
-                if connection not in told:
+                if connection not in have_work:
                     _send(connection, WORK, work)
                 _send(connection, TASK, tasks.pop(0))
-                told.add(connection)
+                have_work.add(connection)
                 busy.add(connection)
-            for ready in wait(list(self._processes)):  # an idle one has something to say if it is killed
+            for ready in wait(list(self._processes)):  # idle ones, too: their connection ends when they are killed
                 connection = cast(Connection, ready)
                 kind, content = _receive(connection)
-                if kind == ANSWER:
+                if kind == RESULT:
                     yield content
                 elif kind == ERROR:
                     raise content
@@ -103,25 +103,26 @@ class Processes:
                     self._idle.append(connection)
 
 
-def _answer(function: Callable[[], Answer]) -> Iterator[Answer]:
+def _call(function: Callable[[], Result]) -> Iterator[Result]:
     yield function()
 
 
-def _start(importing: str) -> tuple[Connection, BaseProcess]:
+def _start(preload: str) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, importing), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, preload), daemon=True)
     process.start()
-    theirs.close()  # so that its end is seen here
+    theirs.close()  # so that our end sees the end of the process
     return ours, process
 
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """They come when the block ends. Processes started in it keep them blocked: they reach all processes of a terminal,
-    and this one sees to the others, of which it knows by then.
+    """Delay signals until the block ends, and start processes with signals blocked.
+
+    A terminal sends signals to all processes; only this process must handle them, and it ends the others.
     """
-    resource_tracker.ensure_running()  # as starting a process would, which lets through what is blocked
+    resource_tracker.ensure_running()  # starting it later, with the first process, would unblock the signals
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -130,40 +131,40 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def _send(connection: Connection, kind: str, content: Any) -> None:
-    with _killing_noticed():
+    with _reporting_killed_process():
         connection.send((kind, content))
 
 
 def _receive(connection: Connection) -> tuple[str, Any]:
-    with _killing_noticed():
+    with _reporting_killed_process():
         received: tuple[str, Any] = connection.recv()
     return received
 
 
 @contextlib.contextmanager
-def _killing_noticed() -> Iterator[None]:
+def _reporting_killed_process() -> Iterator[None]:
     try:
         yield
     except (EOFError, ConnectionError):
-        raise TryAgainError("a process was killed, mostly for want of memory; try again with fewer --jobs") from None
+        raise TryAgainError("a process was killed, probably for lack of memory; try again with fewer --jobs") from None
 
 
-def _serve(connection: Connection, importing: str) -> None:
-    """A process's life: be told what the work is, take a task, send the answers, until killed."""
-    os.dup2(2, 1)  # what a network of the user's own may print is no result
-    work: Callable[[Any], Iterable[Any]] = _answer
+def _serve(connection: Connection, preload: str) -> None:
+    """Run the main loop of a process: receive the work and tasks, and send results, until the process is killed."""
+    os.dup2(2, 1)  # the user's own network may print to stdout, which is only for results
+    work: Callable[[Any], Iterable[Any]] = _call
     try:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-        if importing:
-            importlib.import_module(importing)
+        if preload:
+            importlib.import_module(preload)
         connection.send((READY, None))
         while True:
             kind, content = connection.recv()
             if kind == WORK:
                 work = content
                 continue
-            for answer in work(content):
-                connection.send((ANSWER, answer))
+            for result in work(content):
+                connection.send((RESULT, result))
             connection.send((READY, None))
     except (DfalError, OSError, MemoryError) as error:
         connection.send((ERROR, error))
@@ -180,7 +181,7 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Processes started in the block compute in one thread each: sums over more come out otherwise."""
+    """Make processes started in the block compute in one thread: the rounding of sums depends on the thread count."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:

@@ -1,4 +1,4 @@
-"""How far a piece of work has come: how it is counted, and how it is told."""
+"""Progress of a piece of work: counting units, and rate and remaining time as text."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -6,35 +6,35 @@ from typing import TypeVar
 
 from dfal_cli.system import signals
 
-SHORT = 100.0
-"""Seconds a unit takes that are told as seconds; longer ones are told as hours, minutes and seconds."""
+MAX_PLAIN_SECONDS = 100.0
+"""The time of a unit is printed in seconds up to this limit, and as hours, minutes and seconds above."""
 
-
-AT_ONCE = 16
-"""Items that `over` counts at a time: counting takes longer than some of them do."""
+ITEMS_PER_UPDATE = 16
+"""Number of items that `over` counts at a time, as counting takes longer than some items."""
 
 Item = TypeVar("Item")
 
 
-def nothing() -> str:
-    """Tell nothing."""
+def no_detail() -> str:
+    """Return "": no detail about the current unit."""
     return ""
 
 
 class Progress:
-    """Work in hand, counted in units. A step calls `advance` for each finished one; whoever shows it reads the rest."""
+    """Counts finished units of work. A step calls `advance`; a reporter reads the other attributes."""
 
     def __init__(
-        self, what: str, total: int | None, unit: str, done: int = 0, now: Callable[[], str] = nothing
+        self, what: str, total: int | None, unit: str, done: int = 0, now: Callable[[], str] = no_detail
     ) -> None:
-        """total: units in all, None while nobody knows. unit: its plural. done: units that were there before.
+        """Start counting.
 
-        now: what is being worked on at the moment, for units that take long.
+        total: number of units; None if unknown. unit: its name in the plural. done: units finished by earlier calls.
+        now: returns a description of the current unit, for units that take long.
         """
         self.what = what
         self.total = total
         self.share = done / total if total else 0.0
-        """Of the work, from 0 to 1. It never falls: where the total grows, it goes on more slowly."""
+        """The finished share of the work, from 0 to 1. It never decreases, even if the total grows."""
         self.on_change: Callable[[], None] = lambda: None
         self._unit = unit
         self._now = now
@@ -44,33 +44,33 @@ class Progress:
         self._started = self._moved = time.monotonic()
 
     def advance(self, count: int) -> None:
-        """So many further units are finished, and kept. Raises Interrupted if a signal asks the command to end."""
+        """Count units that are finished and saved. Raises Interrupted if a signal asks the command to end."""
         self._move(self._done + count, 0.0)
         signals.check()
 
     def over(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items, of which each is a finished unit when the next one is asked for."""
+        """Yield the items and count each as a finished unit when the next one is requested."""
         for number, item in enumerate(items, 1):
             yield item
-            if number % AT_ONCE == 0:
-                self.advance(AT_ONCE)
+            if number % ITEMS_PER_UPDATE == 0:
+                self.advance(ITEMS_PER_UPDATE)
 
     def within(self, share: float) -> None:
-        """So much of the unit in hand is done. A signal waits until all of it is."""
+        """Set the finished share of the current unit. A signal does not interrupt a unit."""
         self._move(self._done, share)
 
     def skip(self, count: int) -> None:
-        """So many further units need no work: they were there before, or are not wanted after all."""
+        """Count units that need no work, because they were finished earlier or are not needed."""
         self._before += count
         self._move(self._done + count, 0.0)
 
     def expect(self, more: int) -> None:
-        """So many units are still to come, as far as is known by now."""
+        """Set the number of remaining units as far as it is known."""
         self.total = self._done + more
         self.on_change()
 
     def __str__(self) -> str:
-        """How many are done, at which rate, and how long the others will take."""
+        """Return the number of finished units, the rate, and the remaining time."""
         if self.total is None and not self._done:
             return f"{duration(time.monotonic() - self._started)} so far"
         done = f"{self._place:.1f}" if self._within else str(self._done)
@@ -98,28 +98,28 @@ class Progress:
         self.on_change()
 
     def _rate(self) -> float:
-        """Units a second by the last move; what was there before has taken no time."""
+        """Units per second up to the last move, without units finished by earlier calls."""
         return (self._place - self._before) / max(1e-9, self._moved - self._started)
 
     def _left(self, rate: float) -> float:
-        """Seconds, counted down between moves; 0 where that is not known, or took longer than it should."""
+        """Remaining seconds, counted down between moves; 0 or less if unknown or overdue."""
         if self.total is None:
             return 0.0
         return (self.total - self._place) / rate - (time.monotonic() - self._moved)
 
 
 def rate_text(rate: float, unit: str) -> str:
-    """A number of units a second (their plural), or how long one takes if that is more than a second."""
+    """Return units per second (`unit` is the plural), or the time per unit if it is more than a second."""
     if rate >= 1:
         return f"{rate:,.0f} {unit}/s" if rate >= 100 else f"{rate:.1f} {unit}/s"
     one = unit.removesuffix("s")
     seconds = 1 / rate
-    taken = f"{seconds:.1f} s" if seconds < SHORT else duration(seconds)
-    return f"{taken} {'an' if one[0] in 'aeiou' else 'a'} {one}"
+    time_per_unit = f"{seconds:.1f} s" if seconds < MAX_PLAIN_SECONDS else duration(seconds)
+    return f"{time_per_unit} per {one}"
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes and seconds: 1:02:03."""
+    """Return hours, minutes and seconds: 1:02:03."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}"

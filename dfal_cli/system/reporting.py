@@ -1,4 +1,4 @@
-"""What a step may say while it works. It knows nothing of terminals."""
+"""The interface through which a step reports messages and progress, independent of terminals."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -6,18 +6,20 @@ from typing import Protocol
 from unicodedata import category
 
 from dfal_cli.system import signals
-from dfal_cli.system.progress import Progress, nothing
+from dfal_cli.system.progress import Progress, no_detail
 
-UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode's categories of control characters, halves of characters, and further kinds of line ends."""
+CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode categories of control characters, surrogates, line separators and paragraph separators."""
 
-TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of writing, so that a name reads as another one."""
+DIRECTION_CHARACTERS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the writing direction and so can make a name look like another one."""
 
 
 def printable(text: str) -> str:
-    r"""The text on one line, with whatever would steer a terminal written as \x1b: names come from strangers."""
-    return "".join(_escaped(one) if category(one) in UNSEEN or one in TURNING else one for one in text)
+    r"""Return the text on one line, with control characters escaped (\x1b), as file names may come from strangers."""
+    return "".join(
+        _escaped(one) if category(one) in CONTROL_CATEGORIES or one in DIRECTION_CHARACTERS else one for one in text
+    )
 
 
 def _escaped(character: str) -> str:
@@ -25,35 +27,35 @@ def _escaped(character: str) -> str:
 
 
 class Reporter(Protocol):
-    """What a step may say. It knows nothing of terminals."""
+    """Receives the messages and the progress of a step."""
 
     def note(self, text: str) -> None:
-        """Say something a person may want to know."""
+        """Report information."""
 
     def detail(self, text: str) -> None:
-        """Say one of many such things about the work in hand, of which a log needs only some."""
+        """Report one of many details of the current work; a log shows only some of them."""
 
     def warn(self, text: str) -> None:
-        """Say something a person should know; it is kept for the summary as well."""
+        """Report a warning, which the summary repeats."""
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a small table."""
 
     def progress(
-        self, what: str, total: int | None, unit: str, done: int = 0, now: Callable[[], str] = nothing
+        self, what: str, total: int | None, unit: str, done: int = 0, now: Callable[[], str] = no_detail
     ) -> contextlib.AbstractContextManager[Progress]:
-        """Show how far work has come; the arguments are those of Progress. The block is told where to say so.
+        """Yield a Progress with these arguments and show it during the block.
 
-        If a signal asks the command to end, `advance` raises Interrupted when the units in hand are done: try/finally
-        around the loop is all it takes to keep them.
+        If a signal asks the command to end, `advance` raises Interrupted after the current units are finished, so a
+        try/finally around the loop can save them.
         """
 
     def busy(self, what: str) -> contextlib.AbstractContextManager[None]:
-        """Show that the block is at work that cannot be counted. A signal ends it at once."""
+        """Show that uncountable work is in progress during the block. A signal interrupts it immediately."""
 
 
 class Silent:
-    """A Reporter for use as a library: collects warnings, shows nothing."""
+    """A Reporter for library use, which collects warnings and shows nothing."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -73,17 +75,17 @@ class Silent:
 
     @contextlib.contextmanager
     def progress(
-        self, what: str, total: int | None, unit: str, done: int = 0, now: Callable[[], str] = nothing
+        self, what: str, total: int | None, unit: str, done: int = 0, now: Callable[[], str] = no_detail
     ) -> Iterator[Progress]:
-        """Show it in the way of this reporter, and let a signal wait for the units in hand."""
+        """Yield a Progress; signals wait until the current units are finished."""
         progress = Progress(what, total, unit, done, now)
         with signals.postponed(), self._shown(progress):
             yield progress
 
     def busy(self, what: str) -> contextlib.AbstractContextManager[None]:
-        """Show it in the way of this reporter."""
+        """Show that uncountable work is in progress."""
         return self._shown(Progress(what, None, ""))
 
     def _shown(self, progress: Progress) -> contextlib.AbstractContextManager[None]:
-        """Show nothing."""
+        """Show the progress during the block; this reporter shows nothing."""
         return contextlib.nullcontext()

@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM: the first lets the batch in hand be finished and what is finished be kept; a second ends at once.
+"""Handling of SIGINT and SIGTERM: the first signal lets the current batch finish and be saved; a second ends at once.
 
-Only a command installs this (`handled`). As a library dfal leaves signals alone, and nothing here has any effect.
+Only commands install the handlers (`handled`). In library use signals are left alone and this module has no effect.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ from dfal_cli.errors import Interrupted
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 SHOW_CURSOR = b"\x1b[?25h"
-"""A progress bar hides it."""
+"""Terminal sequence that shows the cursor, which a progress bar hides."""
 
 
 class _State:
-    """What this process has been told; signals are the process's, so there is one of it."""
+    """Signal state of this process."""
 
     received: int | None = None
     postponed: bool = False
@@ -29,8 +29,9 @@ _state = _State()
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """In the block the first signal raises Interrupted, at once or where `postponed` says. One that the caller had
-    this process ignore (nohup, or a shell's background) stays ignored.
+    """Make the first signal in the block raise Interrupted, at once or as `postponed` determines.
+
+    Signals that this process was started to ignore (nohup, background jobs of a shell) stay ignored.
     """
     before = {number: signal.getsignal(number) for number in SIGNALS}
     _state.received, _state.postponed = None, False
@@ -46,7 +47,7 @@ def handled() -> Iterator[None]:
 
 @contextlib.contextmanager
 def postponed() -> Iterator[None]:
-    """Within the block a signal is raised only by `check`, so that what is in hand can be finished; and at its end."""
+    """Raise Interrupted for a signal only in `check` and at the end of the block, so that work can be finished."""
     check()
     with _postponing(True):
         yield
@@ -55,20 +56,20 @@ def postponed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """Within the block a signal is raised at once all the same: what is in hand may take hours, and is kept anyway."""
+    """Raise Interrupted at once within a `postponed` block, for work that takes long and is saved anyway."""
     with _postponing(False):
         check()
         yield
 
 
 def check() -> None:
-    """Raises Interrupted if a signal has come."""
+    """Raise Interrupted if a signal was received."""
     if _state.received is not None:
         raise Interrupted(_state.received)
 
 
 def received() -> Interrupted | None:
-    """What `check` would raise: other code may have swallowed it, or have made another error of it."""
+    """Return the exception that `check` would raise; other code may have swallowed or replaced the first one."""
     return None if _state.received is None else Interrupted(_state.received)
 
 

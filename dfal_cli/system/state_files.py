@@ -1,4 +1,4 @@
-"""What dfal keeps for itself between calls: a file that is damaged, or is none, is as good as absent."""
+"""Files that dfal keeps for itself between calls; a damaged file is treated as missing."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def write_checked(path: Path, content: bytes | memoryview) -> None:
-    """Write the content after its SHA-256, whole and on the disk."""
+    """Write the SHA-256 of the content and the content, atomically and synced to disk."""
     with atomic_output(path) as temporary, temporary.open("wb") as handle:
         handle.write(hashlib.sha256(content).digest())
         handle.write(content)
 
 
 def read_checked(path: Path) -> bytes | None:
-    """What `write_checked` has written; None if that is not there, or is damaged. Raises as `_read`."""
+    """Return the content that `write_checked` wrote; None if it is missing or damaged. Raises transient OSErrors."""
     stored = _read(path)
     if stored is None:
         return None
@@ -29,21 +29,24 @@ def read_checked(path: Path) -> bytes | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value, whole and on the disk."""
+    """Write a value as JSON, atomically and synced to disk."""
     with atomic_output(path) as temporary:
         temporary.write_text(canonical_json(value), encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """What `write_json` has written, or others, so it may be anything; None if it is no JSON. Raises as `_read`."""
+    """Return the value in a JSON file, which may be any value; None if it is missing or not JSON.
+
+    Raises transient OSErrors.
+    """
     try:
         return json.loads(_read(path) or b"")
-    except (ValueError, RecursionError):  # the latter of brackets without end
+    except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
         return None
 
 
 def _read(path: Path) -> bytes | None:
-    """What is in a file; None if there is none, or a pipe, at whose end one would wait. Raises momentary OSErrors."""
+    """Return the contents of a regular file; None if it is missing or not one. Raises transient OSErrors."""
     try:
         return path.read_bytes() if path.is_file() else None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a class may be called, and which name of one looks like a slip in another."""
+"""Checks of class names: names that are not allowed, and names that look like typos of another one."""
 
 import difflib
 import re
@@ -6,14 +6,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from dfal_cli.errors import MOST_LISTED, shown
+from dfal_cli.errors import MAX_LISTED, shown
 from dfal_cli.schemas import SKIP
 
-NEAR, VERY_NEAR = 0.6, 0.85
-"""How alike (difflib's ratio) a new class and a known one must be for a hint; two new ones, to be worth a warning."""
+SIMILAR, VERY_SIMILAR = 0.6, 0.85
+"""difflib ratios: above the first, a hint names the known class; above the second, two new classes get a warning."""
 
-MOST_COMPARED, LONGEST_COMPARED = 200, 100
-"""Names, and characters of one, that are compared letter by letter: that takes their product in time."""
+MAX_COMPARED, MAX_COMPARED_LENGTH = 200, 100
+"""Limits of the comparison letter by letter, whose cost is the product of the number and the length of the names."""
 
 NO_ANSWER = frozenset(
     {
@@ -22,20 +22,20 @@ NO_ANSWER = frozenset(
         "todo",
     }
 )  # fmt: skip
-"""What people write, in whatever case, where they have no answer. Any of them may be a class, but seldom is."""
+"""Normalised labels that usually mean "no answer". Any of them may be a real class, but rarely is."""
 
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
-"""Not 0,500: that is a decimal comma."""
+"""A number with thousands separators. 0,500 is not one: its comma is a decimal comma."""
 NUMBER = re.compile(r"([+-]?)(\d+)(?:[.,](\d*))?", re.ASCII)
 
 
 def class_name_error(classes: Sequence[str]) -> str | None:
-    """Why one of these names is none for a class; None if all will do."""
+    """Say why these names cannot be the classes; None if they can."""
     for name in classes:
         if not name.strip():
-            return f"a class is called {shown(name)}, and a blank label means that there is none yet"
+            return f"a class is called {shown(name)}, but a blank label means that an image is not labelled yet"
         if name == SKIP:
-            return f"a class is called {SKIP}, which as a label means that the image is left out"
+            return f"a class is called {SKIP}, but that label excludes an image from training"
         if "\0" in name or not _is_unicode(name):
             return f"a class is called {shown(name)}, which no table can hold"
     if len(set(classes)) < len(classes):
@@ -43,8 +43,8 @@ def class_name_error(classes: Sequence[str]) -> str | None:
     return None
 
 
-def folded(label: str) -> str:
-    """What is left of a label without what slips differ in: case, blanks, forms of letters, spellings of a number."""
+def normalised(label: str) -> str:
+    """Return the label without differences that are often typos: case, blanks, Unicode form, spelling of numbers."""
     plain = " ".join(unicodedata.normalize("NFKC", label).split()).casefold()
     number = NUMBER.fullmatch(plain.replace(",", "") if THOUSANDS.fullmatch(plain) else plain)
     if number is None:
@@ -54,84 +54,83 @@ def folded(label: str) -> str:
 
 
 def is_misspelt_skip(label: str) -> bool:
-    """Whether a label is `__skip__` misspelt."""
-    return label != SKIP and folded(label).strip("_- ") == SKIP.strip("_") and "_" in label
+    """Return whether the label is a misspelling of `__skip__`."""
+    return label != SKIP and normalised(label).strip("_- ") == SKIP.strip("_") and "_" in label
 
 
 def means_no_answer(label: str) -> bool:
-    """Whether most people who write this label mean that they have no answer."""
-    return folded(label) in NO_ANSWER
+    """Return whether the label usually means that there is no answer."""
+    return normalised(label) in NO_ANSWER
 
 
 def did_you_mean(label: str, classes: Iterable[str]) -> str:
-    """A question after the class that a new one may have been meant to be, as the end of a sentence; "" if none is."""
-    near = _nearest(label, sorted(set(classes)), NEAR)
-    return f"; did you mean {shown(near)}?" if near else ""
+    """Return "; did you mean CLASS?" for the most similar class, or "" if none is similar."""
+    similar = _most_similar(label, sorted(set(classes)), SIMILAR)
+    return f"; did you mean {shown(similar)}?" if similar else ""
 
 
 def likely_typos(new: Iterable[str], classes: Iterable[str]) -> list[str]:
-    """In words, the first of the new classes that one of `classes` may have been meant by; in linear time."""
-    alike = _groups(classes)
-    said = set()
+    """Describe the first new classes that are probably typos of one in `classes`; takes linear time."""
+    groups = _by_normalised_name(classes)
+    seen = set()
 
-    def told() -> Iterator[str]:
+    def found() -> Iterator[str]:
         for label in new:
-            other = next((name for name in alike.get(folded(label), ()) if name != label and name not in said), None)
-            said.add(label)
+            candidates = groups.get(normalised(label), ())
+            other = next((name for name in candidates if name != label and name not in seen), None)
+            seen.add(label)
             if is_misspelt_skip(label):
-                yield f"class {shown(label)}; did you mean {SKIP!r}? It is spelt exactly so"
+                yield f"class {shown(label)}; did you mean {SKIP!r}? It must be spelt exactly like that"
             elif other is not None:
                 difference = spelling_difference(label, other)
                 yield f"class {shown(label)} that differs from {shown(other)} only in {difference}"
 
-    return list(islice(told(), MOST_LISTED))
+    return list(islice(found(), MAX_LISTED))
 
 
 def unusual_class_warnings(classes: Iterable[str]) -> list[str]:
-    """In words, the first of the classes that are no slip for another, and yet may not have been meant as they are."""
+    """Describe the first classes that resemble no other class, but may be mistakes all the same."""
 
-    def told() -> Iterator[str]:
-        for label, *others in _groups(classes).values():
+    def found() -> Iterator[str]:
+        for label, *others in _by_normalised_name(classes).values():
             if means_no_answer(label):
-                yield f"class {shown(label)} mostly says that there is no answer; it is trained as a class"
+                yield f"class {shown(label)} usually means that there is no answer; it is trained as a class"
             elif label != label.strip() and not others:
-                yield f"class {shown(label)} has blanks around it; they are taken for a part of its name"
+                yield f"class {shown(label)} has leading or trailing blanks; they are part of its name"
 
-    return list(islice(told(), MOST_LISTED))
+    return list(islice(found(), MAX_LISTED))
 
 
 def class_name_warnings(classes: Sequence[str]) -> list[str]:
-    """In words, what to say of the classes to train on, if nobody has named them as such."""
-    return [
-        *(f"{slip}; they are trained as two classes" for slip in likely_typos(classes, classes)),
-        *unusual_class_warnings(classes),
-    ]
+    """Return all warnings about classes that were read from labels and not named explicitly by the user."""
+    typos = [f"{typo}; they are trained as two classes" for typo in likely_typos(classes, classes)]
+    return [*typos, *unusual_class_warnings(classes)]
 
 
-def _groups(classes: Iterable[str]) -> dict[str, list[str]]:
-    """The classes, sorted, by what they are when `folded`."""
+def _by_normalised_name(classes: Iterable[str]) -> dict[str, list[str]]:
+    """Group the sorted classes by their normalised name."""
     groups: dict[str, list[str]] = {}
     for name in sorted(set(classes)):
-        groups.setdefault(folded(name), []).append(name)
+        groups.setdefault(normalised(name), []).append(name)
     return groups
 
 
 def similar_class_pairs(new: Sequence[str], classes: Iterable[str]) -> list[tuple[str, str]]:
-    """The first new classes that are another one but for a letter or two, with that; each pair once.
+    """Return the first pairs (new class, other class) that differ in a letter or two; each pair once.
 
-    None if there are too many to tell.
+    Returns no pairs if there are more than MAX_COMPARED names.
     """
     names = sorted({*classes, *new})
     pairs: dict[frozenset[str], tuple[str, str]] = {}
-    for label in new if len(names) <= MOST_COMPARED else ():
-        if near := _nearest(label, names, VERY_NEAR):
-            pairs.setdefault(frozenset((label, near)), (label, near))
-    return list(pairs.values())[:MOST_LISTED]
+    for label in new if len(names) <= MAX_COMPARED else ():
+        if similar := _most_similar(label, names, VERY_SIMILAR):
+            pairs.setdefault(frozenset((label, similar)), (label, similar))
+    return list(pairs.values())[:MAX_LISTED]
 
 
 def spelling_difference(label: str, other: str) -> str:
-    """What alone makes two labels differ that are equal when `folded`."""
-    if NUMBER.fullmatch(folded(label)):
+    """Describe the only difference between two labels whose normalised names are equal."""
+    if NUMBER.fullmatch(normalised(label)):
         return "how the number is written"
     if label.split() == other.split() or "".join(label.split()) == "".join(other.split()):
         return "blanks"
@@ -140,11 +139,11 @@ def spelling_difference(label: str, other: str) -> str:
     return "how its letters are encoded, their case or blanks"
 
 
-def _nearest(label: str, others: Sequence[str], likeness: float) -> str:
-    if len(others) > MOST_COMPARED or len(label) > LONGEST_COMPARED:
+def _most_similar(label: str, others: Sequence[str], min_ratio: float) -> str:
+    if len(others) > MAX_COMPARED or len(label) > MAX_COMPARED_LENGTH:
         return ""
-    comparable = [other for other in others if len(other) <= LONGEST_COMPARED and other != label]
-    return next(iter(difflib.get_close_matches(label, comparable, n=1, cutoff=likeness)), "")
+    comparable = [other for other in others if len(other) <= MAX_COMPARED_LENGTH and other != label]
+    return next(iter(difflib.get_close_matches(label, comparable, n=1, cutoff=min_ratio)), "")
 
 
 def _is_unicode(name: str) -> bool:

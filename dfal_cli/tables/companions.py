@@ -1,4 +1,4 @@
-"""The files that commands write, or remove, beside an output: what is none of theirs stays there."""
+"""Files that a command writes or removes beside an output. A file of somebody else's is never touched."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -19,17 +19,17 @@ from dfal_cli.tables.parquet import read_parquet_metadata
 
 
 def refuse_foreign_files(out: Path, suffixes: Iterable[str]) -> None:
-    """Raises UsageError if a companion of an output is there that dfal has not written: somebody's work, perhaps.
+    """Raise UsageError if a companion of `out` exists that dfal did not write.
 
-    Where the output stands they are its own, damaged or not.
+    If the output itself exists, its companions are dfal's, damaged or not.
     """
     if out.exists():
         return
     for suffix in suffixes:
         path = beside(out, suffix)
-        if path.exists() and not (path.is_file() and IS_OWN[suffix](path)):
+        if path.exists() and not (path.is_file() and IS_DFAL_FILE[suffix](path)):
             raise UsageError(
-                f"{path}: exists and was not written by dfal; choose another --out, or --force to replace what is there"
+                f"{path}: exists and was not written by dfal; choose another --out, or use --force to replace it"
             )
 
 
@@ -44,17 +44,17 @@ def _is_metadata(path: Path) -> bool:
     return isinstance(stored, dict) and "contract" in stored
 
 
-def _is_of_scores(path: Path) -> bool:
+def _is_dfal_parquet(path: Path) -> bool:
     try:
         return read_parquet_metadata(path) is not None
     except DataError:
         return False
 
 
-IS_OWN: dict[str, Callable[[Path], bool]] = {
+IS_DFAL_FILE: dict[str, Callable[[Path], bool]] = {
     META_SUFFIX: _is_metadata,
     UNREADABLE_SUFFIX: partial(_has_header, UNREADABLE_COLUMNS),
-    LABELLED_SUFFIX: _is_of_scores,
+    LABELLED_SUFFIX: _is_dfal_parquet,
     PSEUDO_SUFFIX: partial(_has_header, PSEUDO_COLUMNS),
 }
-"""What tells each from anything else of its name."""
+"""For each companion, the test that dfal wrote it."""

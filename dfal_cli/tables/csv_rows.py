@@ -1,6 +1,6 @@
-"""The rows of a CSV file as text, whichever program wrote it, each with the line it begins on.
+"""Reads the rows of a CSV file from any program as text, each with the line it begins on.
 
-Read strictly: a quote that is out of place makes one cell of several rows, and labels would vanish without a word.
+Parsing is strict: a misplaced quote merges several rows into one cell, and their labels would be lost silently.
 """
 
 import csv
@@ -17,16 +17,16 @@ from dfal_cli.schemas import IMAGE
 from dfal_cli.system.paths import must_exist
 
 SEPARATORS = ",;\t"
-"""Comma; the semicolon that the spreadsheets of some countries write; the tab of a spreadsheet's "Unicode text"."""
+"""Comma; semicolon, as spreadsheets of some countries write; tab, as in a spreadsheet's "Unicode text"."""
 
-TOLD_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*')
-"""A first line by which Excel is told the separator."""
+SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*')
+"""A first line that tells Excel the separator."""
 
 ENCODINGS = {BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"}
-"""By the first bytes; anything else is UTF-8, with a byte order mark or without."""
+"""Encoding by the first bytes; anything else is UTF-8, with or without a byte order mark."""
 
-MARKS = {BOM_UTF8: "utf-8", BOM_UTF16_LE: "utf-16-le", BOM_UTF16_BE: "utf-16-be"}
-"""Byte order marks, and how text after each is encoded."""
+BOMS = {BOM_UTF8: "utf-8", BOM_UTF16_LE: "utf-16-le", BOM_UTF16_BE: "utf-16-be"}
+"""Byte order mark -> encoding of the text after it."""
 
 NOT_TEXT = {
     b"PK\x03\x04": "a workbook (.xlsx, .ods) or another zip archive",
@@ -34,43 +34,42 @@ NOT_TEXT = {
     b"PAR1": "Parquet",
     b"\x1f\x8b": "compressed by gzip",
 }
-"""By the first bytes: what people take for CSV because their programs open both."""
+"""First bytes -> file types that are often mistaken for CSV because the same programs open them."""
 
-LONGEST_LINE = 10_000_000
-"""Bytes: ten cells of a million. A line beyond that is no row of a table, and its cells would fill the memory."""
+MAX_LINE_BYTES = 10_000_000
+"""A longer line is not a row of a table, and its cells would fill the memory."""
 
 
 class Dialect(NamedTuple):
-    """How a program writes a table; the defaults are dfal's own way."""
+    """How a CSV file is written; the defaults are dfal's own dialect."""
 
-    mark: bytes = b""
+    bom: bytes = b""
     """Byte order mark."""
     encoding: str = "utf-8"
     separator: str = ","
-    told: str = ""
+    separator_line: str = ""
     """The line `sep=;`, if the file begins with one."""
     line_end: str = "\n"
-    ends: bool = True
-    """Whether the last line has an end, too."""
+    ends_with_newline: bool = True
 
 
-csv.field_size_limit(2**31 - 1)  # LONGEST_LINE bounds a line; a quoted cell of many lines is as large as its file
+csv.field_size_limit(2**31 - 1)  # MAX_LINE_BYTES limits a line; a quoted cell may span all lines of its file
 
 MALFORMED = {
     "unexpected end of data": "opens a quote that is never closed",
     "expected after": 'has text after a closing quote; a quote inside a quoted cell is written twice ("")',
 }
-"""What the csv module says -> what is wrong with the row."""
+"""Part of an error message of the csv module -> what is wrong with the row."""
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows, the header first, each with the line it begins on; rows without a filled cell are no rows.
+    """Yield (line on which the row begins, cells), the header first; rows with only empty cells are left out.
 
-    Raises UsageError if there is no such file, DataError (with the line) where it is not a table in text.
+    Raises UsageError if the file does not exist, DataError (with the line) if it is not a text table.
     """
     must_exist(path, "a table")
     if not path.is_file():
-        raise UsageError(f"{path}: not a regular file; a table is read more than once, so save it as a file first")
+        raise UsageError(f"{path}: not a regular file, and a table is read more than once; save it to a file first")
     content = _as_utf8(path)
     _check_lines(path, content)
     separator, above = _separator(content)
@@ -82,30 +81,32 @@ def rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield begins, cells
             begins = above + reader.line_num + 1
     except csv.Error as error:
-        wrong = next((wrong for said, wrong in MALFORMED.items() if said in str(error)), f"is no row: {error}")
+        wrong = next((wrong for text, wrong in MALFORMED.items() if text in str(error)), f"is not a row: {error}")
         raise DataError(f"{path}, line {begins}: {wrong}") from None
 
 
 def dialect_of(path: Path) -> Dialect:
-    """How the table is written, that of its header's line end. Raises as `rows_of`."""
+    """Return the dialect of a file; the line end is that of the header. Raises the errors of `rows_of`."""
     content = _as_utf8(path)
-    mark = next((mark for mark in MARKS if path.read_bytes().startswith(mark)), b"")
+    bom = next((bom for bom in BOMS if path.read_bytes().startswith(bom)), b"")
     separator, above = _separator(content)
     read: list[str] = []
 
-    def noting() -> Iterator[str]:
+    def recorded_lines() -> Iterator[str]:
         for line in _lines(content, above):
             read.append(line)
             yield line
 
-    next((cells for cells in csv.reader(noting(), delimiter=separator) if any(cells)), None)
-    told = next(_lines(content)).rstrip("\r\n") if above else ""
-    line_end = read[-1][len(read[-1].rstrip("\r\n")) :] if read else ""
-    return Dialect(mark, MARKS.get(mark, "utf-8"), separator, told, line_end or "\n", content.endswith((b"\n", b"\r")))
+    next((cells for cells in csv.reader(recorded_lines(), delimiter=separator) if any(cells)), None)
+    separator_line = next(_lines(content)).rstrip("\r\n") if above else ""
+    line_end = (read[-1][len(read[-1].rstrip("\r\n")) :] if read else "") or "\n"
+    return Dialect(
+        bom, BOMS.get(bom, "utf-8"), separator, separator_line, line_end, content.endswith((b"\n", b"\r"))
+    )  # fmt: skip
 
 
 def _as_utf8(path: Path) -> bytes:
-    """The content of a text file, in UTF-8 without a byte order mark."""
+    """Return the content of a text file as UTF-8 without a byte order mark. Raises DataError if it is not text."""
     content = path.read_bytes()
     for magic, what in NOT_TEXT.items():
         if content.startswith(magic):
@@ -119,7 +120,7 @@ def _as_utf8(path: Path) -> bytes:
         raise DataError(f"{path}, line {line}: {wrong}; save it as CSV UTF-8") from None
     if "\0" in text:
         line = _lines_in(text[: text.index("\0")]) + 1
-        wrong = "holds a NUL character: damaged (as by a crash), or not text"
+        wrong = "holds a NUL character: the file is damaged (perhaps by a crash) or not text"
         raise DataError(f"{path}, line {line}: {wrong}; restore it, or save it as CSV UTF-8")
     return (content if encoding == "utf-8" else text.encode()).removeprefix(BOM_UTF8)
 
@@ -130,22 +131,22 @@ def _lines_in(text: str) -> int:
 
 def _check_lines(path: Path, content: bytes) -> None:
     begins = 0
-    while len(content) - begins > LONGEST_LINE:
-        window = begins, begins + LONGEST_LINE
+    while len(content) - begins > MAX_LINE_BYTES:
+        window = begins, begins + MAX_LINE_BYTES
         ends = max(content.rfind(end, *window) for end in (b"\n", b"\r"))
         if ends < 0:
-            raise DataError(f"{path}: a line is longer than {LONGEST_LINE:,} bytes, so it is not a table")
+            raise DataError(f"{path}: a line is longer than {MAX_LINE_BYTES:,} bytes; this is not a table")
         begins = ends + 1
 
 
 def _separator(content: bytes) -> tuple[str, int]:
-    """What parts the cells, and how many lines stand above the header: told by the file, or what makes an image column.
+    """Return the separator and the number of lines above the header.
 
-    If nothing does, a comma.
+    The separator is that of a `sep=` line, else the one that gives the header an image column, else a comma.
     """
-    told = TOLD_SEPARATOR.fullmatch(next(_lines(content), ""))
-    if told:
-        return told[1], 1
+    explicit = SEPARATOR_LINE.fullmatch(next(_lines(content), ""))
+    if explicit:
+        return explicit[1], 1
     for separator in SEPARATORS:
         reader = csv.reader(_lines(content), delimiter=separator)
         header = next((cells for cells in reader if any(cell.strip() for cell in cells)), [])
@@ -155,5 +156,5 @@ def _separator(content: bytes) -> tuple[str, int]:
 
 
 def _lines(content: bytes, above: int = 0) -> Iterator[str]:
-    """The lines with their ends, of any kind, without the first `above`."""
+    """Yield the lines with their line ends, without the first `above` lines."""
     return islice(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""), above, None)

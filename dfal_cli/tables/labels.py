@@ -1,4 +1,4 @@
-"""labels.csv: what people have said of images. Only `image,label` is needed; the user's own columns survive."""
+"""labels.csv: the labels that people gave. Only `image,label` is required; the user's own columns are kept."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,19 +14,19 @@ from dfal_cli.tables.names import NameMatcher, keep_names
 
 
 def read_labels(path: Path) -> pd.DataFrame:
-    """Read one labels file: columns image, label, twin ("" if absent) and the user's, one row per image.
+    """Read one labels file: columns image, label, twin ("" if absent) and the user's own, one row per image.
 
-    Raises UsageError if there is no such file, DataError if a column is missing or an image stands there twice.
+    Raises UsageError if the file does not exist, DataError if a column is missing or an image has two rows.
     """
     table = one_row_per_image(path, read_csv(path, required=(IMAGE, LABEL)))
     return table if TWIN in table else table.assign(**{TWIN: ""})
 
 
 def read_labels_files(paths: Sequence[Path], matching: NameMatcher = keep_names) -> pd.DataFrame:
-    """Read what labels files settle: columns image, label, twin (absolute path or ""), file and row, for messages.
+    """Read the labelled and skipped rows of several files: columns image, label, twin (absolute path or ""), file, row.
 
-    An image may stand in several files as long as they agree. Raises as `read_labels` and `matching` do, and DataError
-    if they do not.
+    `file` and `row` are for messages. An image may be in several files if its labels agree.
+    Raises the errors of `read_labels` and `matching`, and DataError if labels disagree.
     """
     tables = [_with_origin(path, read_labels(path), matching) for path in paths]
     if not tables:
@@ -35,60 +35,63 @@ def read_labels_files(paths: Sequence[Path], matching: NameMatcher = keep_names)
     if together[IMAGE].is_unique:
         return together
     _check_agreement(together)
-    # Of the rows that say the same, the one that knows a twin is the richer.
+    # Where rows agree, the one with a twin is kept.
     together = together.sort_values(TWIN, kind="stable", ascending=False).drop_duplicates(IMAGE).sort_index()
     return together.reset_index(drop=True)
 
 
 def labelled_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows to train on: neither blank nor __skip__."""
+    """Return the rows to train on: neither blank nor __skip__."""
     return table[~is_blank(table[LABEL]) & (table[LABEL] != SKIP)].reset_index(drop=True)
 
 
 def answered_images(table: pd.DataFrame) -> set[str]:
-    """The images that are not in the pool any more: labelled, or __skip__."""
+    """Return the images that are no longer in the pool: labelled or __skip__."""
     return set(table.loc[~is_blank(table[LABEL]), IMAGE])
 
 
 def read_excluded(paths: Sequence[Path], matching: NameMatcher = keep_names) -> set[str]:
-    """The images named in any of the files, which need no column but `image`. Raises as `read_csv` and `matching`."""
+    """Return the images named in any of the files, which need only a column `image`.
+
+    Raises the errors of `read_csv` and `matching`.
+    """
     return {image for path in paths for image in matching(path, read_csv(path, required=(IMAGE,))[IMAGE])}
 
 
 def write_labels(
     path: Path, table: pd.DataFrame, check: Callable[[], None] = lambda: None, dialect: Dialect = DFAL_DIALECT
 ) -> None:
-    """Write a labels table in the order of its rows and columns; `check` is as of `atomic_output`."""
+    """Write a labels table in the order of its rows and columns; `check` is passed to `atomic_output`."""
     write_csv(path, table, check, dialect)
 
 
 def is_blank(labels: "pd.Series[str]") -> "pd.Series[bool]":
-    """Which labels are blank: the image is still in the pool."""
+    """Return a mask of blank labels: their images are still in the pool."""
     return labels.str.strip() == ""
 
 
 def one_row_per_image(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table, or raise DataError naming the two lines on which an image stands."""
-    twice = table[IMAGE].duplicated()
-    if twice.any():
-        second = int(twice.to_numpy().argmax())
+    """Return the table, or raise DataError naming two lines with the same image."""
+    duplicated = table[IMAGE].duplicated()
+    if duplicated.any():
+        second = int(duplicated.to_numpy().argmax())
         image = table[IMAGE][second]
         first = int((table[IMAGE] == image).to_numpy().argmax())
         raise DataError(
-            f"{path}, line {line_of(path, second)}: image {shown(image)} stands on line {line_of(path, first)} already "
-            f"({shown(table[LABEL][first])}, now {shown(table[LABEL][second])}); keep one of the two"
+            f"{path}, line {line_of(path, second)}: image {shown(image)} is already on line {line_of(path, first)} "
+            f"({shown(table[LABEL][first])}, now {shown(table[LABEL][second])}); keep one of the two rows"
         )
     return table
 
 
 def _with_origin(path: Path, table: pd.DataFrame, matching: NameMatcher) -> pd.DataFrame:
-    """The rows that have a label."""
+    """Return the rows that have a label, with their file and row number."""
     folder = folder_of(path)
-    settled = table[~is_blank(table[LABEL])]
-    twins = [str(folder / twin) if twin else "" for twin in settled[TWIN]]
-    images = matching(path, settled[IMAGE])
+    answered = table[~is_blank(table[LABEL])]
+    twins = [str(folder / twin) if twin else "" for twin in answered[TWIN]]
+    images = matching(path, answered[IMAGE])
     return pd.DataFrame(
-        {IMAGE: images, LABEL: settled[LABEL], TWIN: twins, "file": str(path), "row": settled.index}
+        {IMAGE: images, LABEL: answered[LABEL], TWIN: twins, "file": str(path), "row": answered.index}
     ).reset_index(drop=True)
 
 
@@ -97,8 +100,8 @@ def _check_agreement(table: pd.DataFrame) -> None:
     differing = differing[differing > 1]
     if len(differing):
         image = differing.index[0]
-        said = [
+        labels = [
             f"{shown(row[LABEL])} in {location_of(Path(row['file']), row['row'])}"
             for row in table[table[IMAGE] == image].to_dict("records")
         ]
-        raise DataError(f"image {shown(image)}: {'; '.join(said)}: the labels files must agree")
+        raise DataError(f"image {shown(image)}: {'; '.join(labels)}: the labels files must agree")

@@ -1,4 +1,4 @@
-"""What tables call the images that are there: a table written elsewhere may spell every name in another way."""
+"""Matches the image names in tables to the images on disk: other programs may spell names differently."""
 
 import functools
 import re
@@ -14,78 +14,78 @@ from dfal_cli.errors import DataError, listed
 from dfal_cli.tables.csv_files import line_of
 
 NameMatcher = Callable[[Path, "pd.Series[str]"], "pd.Series[str]"]
-"""The file and the images it names, by row -> their names on disk, by row. It may raise DataError."""
+"""A function (file, names of images by row) -> their names on disk by row. It may raise DataError."""
 
-MOST_LOOKED_FOR = 1000
-"""Of the names that match nothing, so many are compared with all that is there, for an example."""
+MAX_MISSING_COMPARED = 1000
+"""Number of missing names that are compared with all names on disk to find an example for a message."""
 
 
 class ImageNames:
-    """The images that are there, by their names on disk, which are their only identity."""
+    """The images that exist, by their names on disk, which are their only identity."""
 
-    def __init__(self, root: Path, is_there: Callable[[str], bool], every: Callable[[], Iterable[str]]) -> None:
-        """`root` is for messages; `every` lists all names, and is called only where some name is not found."""
+    def __init__(self, root: Path, is_there: Callable[[str], bool], list_names: Callable[[], Iterable[str]]) -> None:
+        """`root` is for messages; `list_names` lists all names and is called only if some name is not found."""
         self.root = root
         self.is_there = is_there
-        self._every = every
+        self._list_names = list_names
 
     @functools.cached_property
     def _decomposed(self) -> Mapping[str, str]:
-        """The names that are not in NFC (macOS writes é as two characters), by their NFC."""
-        return {normalize("NFC", name): name for name in self._every() if not is_normalized("NFC", name)}
+        """NFC form -> name on disk, for the names that are not in NFC (macOS writes é as two characters)."""
+        return {normalize("NFC", name): name for name in self._list_names() if not is_normalized("NFC", name)}
 
     def on_disk(self, image: str) -> str:
-        """The image's name on disk: as written, or else what is equal to it in NFC. As written if there is neither."""
+        """Return the name on disk that is equal to `image`, or else equal in NFC; `image` itself if there is none."""
         if image.isascii() or self.is_there(image):
             return image
         composed = normalize("NFC", image)
         return composed if self.is_there(composed) else self._decomposed.get(composed, image)
 
     def renamed(self, file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
-        """A `NameMatcher` that leaves names of images that are not there as they are."""
+        """A `NameMatcher` that keeps the names of missing images unchanged."""
         return pd.Series([self.on_disk(image) for image in images], images.index, dtype=images.dtype)
 
     def matched(self, warn: Callable[[str], None]) -> NameMatcher:
-        """A `NameMatcher` that warns of images that are not there, and raises DataError if that is all of a file's."""
+        """Return a `NameMatcher` that warns of missing images, and raises DataError if all of a file are missing."""
 
         def matching(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
             renamed = self.renamed(file, images)
             missing = renamed[[not self.is_there(image) for image in renamed]]
             if len(missing):
-                told = self._told(file, missing, len(renamed))
+                message = self._missing_message(file, missing, len(renamed))
                 if len(missing) == len(renamed):
-                    raise DataError(f"{told}; name images by their paths under {self.root}")
-                warn(told)
+                    raise DataError(f"{message}; name images by their paths under {self.root}")
+                warn(message)
             return renamed
 
         return matching
 
     def counterpart(self, images: Iterable[str]) -> tuple[str, str] | None:
-        """The first of these images that is there under another name, and that name; the first few are looked for."""
-        looked_for = list(islice(images, MOST_LOOKED_FOR))
+        """Return the first of these missing images that exists under another name, and that name."""
+        compared = list(islice(images, MAX_MISSING_COMPARED))
         wanted: dict[str, list[tuple[str, Sequence[str]]]] = {}
-        for image in looked_for:
-            parts = _parts(image)
+        for image in compared:
+            parts = _normalised_parts(image)
             wanted.setdefault(parts[-1], []).append((image, parts))
         found: dict[str, str] = {}
-        for name in self._every():
-            parts = _parts(name)
+        for name in self._list_names():
+            parts = _normalised_parts(name)
             for image, other in wanted.get(parts[-1], ()):
-                if _ends_alike(parts, other) and len(name) > len(found.get(image, "")):
+                if _have_common_end(parts, other) and len(name) > len(found.get(image, "")):
                     found[image] = name
-        return next(((image, found[image]) for image in looked_for if image in found), None)
+        return next(((image, found[image]) for image in compared if image in found), None)
 
     def hint(self, image: str) -> str:
-        """What to add to a message that says that an image is not there."""
+        """Return ", but NAME exists" if a missing image exists under another name, else ""."""
         found = self.counterpart([image])
-        return f", but {listed([found[1]])} is there" if found else ""
+        return f", but {listed([found[1]])} exists" if found else ""
 
-    def _told(self, file: Path, missing: "pd.Series[str]", total: int) -> str:
+    def _missing_message(self, file: Path, missing: "pd.Series[str]", total: int) -> str:
         found = self.counterpart(missing)
         image = found[0] if found else missing.iloc[0]
         row = missing.index[missing == image][0]
         first = "the first" if image == missing.iloc[0] else "one of them"
-        but = f", but {listed([found[1]])} is there" if found else ""
+        but = f", but {listed([found[1]])} exists" if found else ""
         return (
             f"{len(missing)} of {total} images in {file} are not under {self.root}; "
             f"{first}: {listed([image])}{but} (line {line_of(file, int(row))})"
@@ -93,18 +93,18 @@ class ImageNames:
 
 
 def keep_names(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
-    """The `NameMatcher` of who does not know which images are there."""
+    """A `NameMatcher` that changes nothing, for callers that do not know which images exist."""
     return images
 
 
-def _parts(image: str) -> Sequence[str]:
-    r"""The folders and the name without what spellings differ in: case, suffix, blanks, `\` for `/`, URL encoding."""
+def _normalised_parts(image: str) -> Sequence[str]:
+    r"""Return folders and file name without differences in case, suffix, blanks, `\` for `/` and URL encoding."""
     plain = re.sub(r"\?[^/]*$", "", image) if ":/" in image else image
     plain = normalize("NFC", unquote(plain).replace("\\", "/").strip()).casefold()
     return re.sub(r"\.[a-z][a-z0-9]{1,4}$", "", plain).split("/")
 
 
-def _ends_alike(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether one is the other less its first folders (or a drive, or the host of a URL)."""
+def _have_common_end(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Return whether one path is the end of the other, without its first folders (or drive, or URL host)."""
     shorter = min(len(one), len(other))
     return one[-shorter:] == other[-shorter:]

@@ -1,4 +1,4 @@
-"""Parquet as dfal reads it: what another program wrote, or what is damaged, is refused before it is used."""
+"""Reads dfal's Parquet files; files that are damaged or from other programs are refused."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +10,10 @@ import pyarrow.parquet as pq
 from dfal_cli.errors import DataError, is_transient, listed, underlying_os_error
 from dfal_cli.schemas import METADATA_KEY, VECTOR_MEASURES
 
-MOST_ROWS_A_BYTE = 10
-"""Every row names another image, which takes some room; a file that claims more is damaged, or made to fill memory."""
+MAX_ROWS_PER_BYTE = 10
+"""Each row names a different image, which takes space; a file that claims more rows is damaged or malicious."""
 
-LONGEST_VECTOR = 1_000_000
-
-Fits = Callable[[pa.DataType], bool]
+MAX_VECTOR_LENGTH = 1_000_000
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -28,28 +26,30 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Whether it is the kind of column in which a measure that is a vector is kept."""
+    """Return whether the type is that of a vector measure's column."""
     return bool(
         pa.types.is_fixed_size_list(kind)
         and kind.value_type == pa.float32()
-        and 0 < kind.list_size <= LONGEST_VECTOR
+        and 0 < kind.list_size <= MAX_VECTOR_LENGTH
     )  # fmt: skip
 
 
-FITS: dict[str, Fits] = {"string": _is_text, "float32": _is_number, "int32": _is_number, "vector": is_vector}
-"""What a column may hold for each kind of it; other programs widen what they write back."""
+TYPE_CHECKS: dict[str, Callable[[pa.DataType], bool]] = {
+    "string": _is_text, "float32": _is_number, "int32": _is_number, "vector": is_vector,
+}  # fmt: skip
+"""Column type in `schemas` -> test of the stored type; other programs may widen the types when they rewrite a file."""
 
 
-def read_parquet(path: Path, columns: Mapping[str, str], further: Sequence[str] = ()) -> pa.Table:
-    """Read the columns (name -> kind, as in `schemas`), and of the further ones, numbers or vectors, those it has.
+def read_parquet(path: Path, columns: Mapping[str, str], optional: Sequence[str] = ()) -> pa.Table:
+    """Read columns (name -> type, as in `schemas`) and those of the optional number or vector columns that exist.
 
-    Raises DataError if the file is damaged or another program's.
+    Raises DataError if the file is damaged or from another program.
     """
     with refusing_damage(path), pq.ParquetFile(path) as file:
         found = file.schema_arrow
-        wanted = [*columns, *(name for name in further if name in found.names and name not in columns)]
+        wanted = [*columns, *(name for name in optional if name in found.names and name not in columns)]
         _check_columns(path, found, wanted, columns)
-        if file.metadata.num_rows > MOST_ROWS_A_BYTE * path.stat().st_size:
+        if file.metadata.num_rows > MAX_ROWS_PER_BYTE * path.stat().st_size:
             raise DataError(f"{path}: damaged: it claims {file.metadata.num_rows:,} rows; score again")
         table = file.read(columns=wanted).select(wanted)
         table.validate(full=True)
@@ -59,7 +59,7 @@ def read_parquet(path: Path, columns: Mapping[str, str], further: Sequence[str] 
 
 
 def read_parquet_metadata(path: Path) -> bytes | None:
-    """What dfal stored in a file's footer; None if it did not. Raises DataError if it is no Parquet file."""
+    """Return dfal's metadata in the footer, None if there are none. Raises DataError if the file is not Parquet."""
     with refusing_damage(path):
         stored: bytes | None = (pq.read_schema(path).metadata or {}).get(METADATA_KEY.encode())
     return stored
@@ -67,7 +67,7 @@ def read_parquet_metadata(path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def refusing_damage(path: Path) -> Iterator[None]:
-    """What the library says in the block about a file it cannot read becomes a DataError, unless it was the moment."""
+    """Turn errors of the Parquet library in the block into a DataError, except transient errors of the system."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -82,8 +82,8 @@ def _check_columns(path: Path, found: pa.Schema, wanted: Sequence[str], columns:
         raise DataError(f"{path}: no column {' and '.join(missing)}; it is not a scores file of dfal")
     for name in wanted:
         if found.names.count(name) > 1:
-            raise DataError(f"{path}: column {name} stands there more than once; score again")
+            raise DataError(f"{path}: column {name} appears more than once; score again")
         kind = found.field(name).type
         wanted_kind = columns.get(name, "vector" if name in VECTOR_MEASURES else "float32")
-        if not FITS[wanted_kind](kind):
+        if not TYPE_CHECKS[wanted_kind](kind):
             raise DataError(f"{path}: column {name} holds {listed([str(kind)])}, not {wanted_kind}; score again")

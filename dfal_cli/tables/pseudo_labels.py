@@ -1,4 +1,4 @@
-"""<out>.pseudo.csv: labels that a network gave. They train along once, and are nobody's answer."""
+"""<out>.pseudo.csv: labels predicted by a network. They are used in one training and never count as answers."""
 
 from collections.abc import Sequence, Set
 from pathlib import Path
@@ -12,28 +12,29 @@ from dfal_cli.tables.names import NameMatcher, keep_names
 
 
 def pseudo_labels_table(images: "pd.Series[str]", labels: "pd.Series[str]") -> pd.DataFrame:
-    """The table to write, for these labels by row; `images` has a name for every row, and perhaps for others."""
+    """Return the table of these labels by row; `images` holds the names of at least these rows."""
     return pd.DataFrame({IMAGE: images[labels.index], PSEUDO_LABEL: labels}, columns=list(PSEUDO_COLUMNS), dtype=str)
 
 
 def read_pseudo_labels(
     paths: Sequence[Path], classes: Sequence[str], known: Set[str], matching: NameMatcher = keep_names
 ) -> tuple[pd.DataFrame, int]:
-    """Read several files as one table of labelled rows, as `read_labels_files` makes it, without twins.
+    """Read several files as one table with the columns of `read_labels_files`, without twins.
 
-    The images in `known`, of which something better is known, are left out; how many, is the second result.
-    Raises UsageError if there is no such file, DataError (with the line) if it is none of pseudo-labels, if a class is
-    not one of `classes`, or if an image has two pseudo-labels that differ.
+    Images in `known`, which have a true label, are left out; the second result is their number.
+    Raises UsageError if a file does not exist, DataError (with the line) if it does not hold pseudo-labels, if a class
+    is not one of `classes`, or if an image has two different pseudo-labels.
     """
-    table = pd.concat([_nothing(), *(_with_origin(path, matching) for path in paths)], ignore_index=True)
+    table = pd.concat([_empty_table(), *(_with_origin(path, matching) for path in paths)], ignore_index=True)
     _refuse(table, ~table[LABEL].isin(classes), f"is not among the classes: {listed(classes)}")
-    _refuse(table, table[LABEL] != table.groupby(IMAGE)[LABEL].transform("first"), "was given another class before")
-    once = table.drop_duplicates(IMAGE)
-    unknown = once[~once[IMAGE].isin(known)].reset_index(drop=True)
-    return unknown, len(once) - len(unknown)
+    first_labels = table.groupby(IMAGE)[LABEL].transform("first")
+    _refuse(table, table[LABEL] != first_labels, "differs from an earlier one of this image")
+    unique = table.drop_duplicates(IMAGE)
+    unknown = unique[~unique[IMAGE].isin(known)].reset_index(drop=True)
+    return unknown, len(unique) - len(unknown)
 
 
-def _nothing() -> pd.DataFrame:
+def _empty_table() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=str) for name in (IMAGE, LABEL, TWIN, "file", "row")})
 
 
@@ -56,5 +57,5 @@ def _refuse(table: pd.DataFrame, wrong: "pd.Series[bool]", what: str) -> None:
         line = line_of(Path(row["file"]), int(row["row"]))
         raise DataError(
             f"{row['file']}, line {line}: image {shown(row[IMAGE])}: pseudo-label {shown(row[LABEL])} {what}; "
-            "write the file anew with `dfal select --strategy ceal`"
+            "write the file again with `dfal select --strategy ceal`"
         )

@@ -1,4 +1,4 @@
-"""What a scores file says must be possible, whoever wrote it: `select` believes every word of it."""
+"""Validates the contents of a scores file, because `select` relies on every value in it."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +10,10 @@ import pandas as pd
 
 from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.schemas import IMAGE, PREDICTED, SCORES_COLUMNS
-from dfal_cli.tables.csv_files import line_of, wrong_image
+from dfal_cli.tables.csv_files import invalid_image, line_of
 
-LONGEST_SIDE = 100_000
+MAX_SIDE = 100_000
+"""Pixels."""
 
 
 def _is_text(value: Any) -> bool:
@@ -20,7 +21,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_shape(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(type(n) is int and 0 < n <= LONGEST_SIDE for n in value)
+    return isinstance(value, list) and len(value) == 3 and all(type(n) is int and 0 < n <= MAX_SIDE for n in value)
 
 
 def _are_texts(value: Any) -> bool:
@@ -38,38 +39,39 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "nearest": lambda value: value is None or (type(value) is int and value >= 0),
     "labelled_embeddings": lambda value: isinstance(value, bool),
 }
-"""Of the metadata, what is used later; only the first must be there."""
+"""Metadata that other steps use -> test of the value. Only image_root is required."""
 
 
 def check_metadata(path: Path, metadata: dict[str, Any]) -> None:
-    """Raise DataError if the metadata in (or beside) a scores file cannot be true."""
-    for name, fits in FIELDS.items():
-        if not fits(metadata[name]) if name in metadata else name == "image_root":
+    """Raise DataError if a value in the metadata of a scores file is invalid, or image_root is missing."""
+    for name, is_valid in FIELDS.items():
+        if not is_valid(metadata[name]) if name in metadata else name == "image_root":
             raise DataError(f"{path}: its metadata have no usable {name}; score again")
 
 
 def check_scores(path: Path, table: pd.DataFrame, metadata: dict[str, Any]) -> None:
-    """Raise DataError, with the row, if a scores table cannot be true or does not go with its metadata."""
+    """Raise DataError, with the row, if a scores table holds invalid values or contradicts its metadata."""
     images = table[IMAGE]
-    impossible = wrong_image(images)
-    if impossible is not None:
-        raise DataError(f"{_where(path, impossible[0])}: {impossible[1]}")
+    invalid = invalid_image(images)
+    if invalid is not None:
+        raise DataError(f"{_where(path, invalid[0])}: {invalid[1]}")
     for name in (name for name, kind in SCORES_COLUMNS.items() if kind == "string"):
         _refuse(path, table[name], table[name].str.contains("\0", regex=False), "holds a NUL character; score again")
-    _refuse(path, images, images.duplicated(), "stands there already; score again")
+    _refuse(path, images, images.duplicated(), "appears more than once; score again")
     for _, numbers in table.select_dtypes(np.floating).items():
-        _refuse(path, numbers, pd.Series(np.isinf(numbers)), "is no finite number; score again")
-    _refuse(path, table["margin"], table["margin"] < 0, "is less than nothing; score again")
-    known = metadata.get("classes")
-    if known is not None:
-        strange = ~table[PREDICTED].isin([*known, ""])
-        _refuse(path, table[PREDICTED], strange, f"is not among its metadata's classes ({listed(known)}); score again")
+        _refuse(path, numbers, pd.Series(np.isinf(numbers)), "is not a finite number; score again")
+    _refuse(path, table["margin"], table["margin"] < 0, "is negative; score again")
+    classes = metadata.get("classes")
+    if classes is not None:
+        unknown = ~table[PREDICTED].isin([*classes, ""])
+        problem = f"is not among the classes in the metadata ({listed(classes)}); score again"
+        _refuse(path, table[PREDICTED], unknown, problem)
 
 
-def _refuse(path: Path, values: "pd.Series[Any]", wrong: "pd.Series[bool]", what: str) -> None:
+def _refuse(path: Path, values: "pd.Series[Any]", wrong: "pd.Series[bool]", problem: str) -> None:
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        raise DataError(f"{_where(path, row)}: {values.name} {shown(str(values[row]))} {what}")
+        raise DataError(f"{_where(path, row)}: {values.name} {shown(str(values[row]))} {problem}")
 
 
 def _where(path: Path, row: int) -> str:

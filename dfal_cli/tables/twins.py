@@ -1,4 +1,4 @@
-"""Twins on disk: the adversarial images of queries, as floats, because 8-bit rounding would erase the perturbation."""
+"""Twins on disk: adversarial images of queries, stored as floats since 8-bit rounding would erase a perturbation."""
 
 import contextlib
 import hashlib
@@ -17,23 +17,23 @@ from dfal_cli.system.paths import relative_to_file
 from dfal_cli.tables import read_labels_files
 
 TWINS_SUFFIX = ".twins"
-"""Of the folder beside a scores file that holds its twins, unless another one is named."""
+"""Suffix of the default folder of twins, beside the scores file."""
 
-LONGEST_NAME = 240
-"""Bytes a file name may have here: file systems take 255, and the temporary neighbour needs some."""
+MAX_NAME_BYTES = 240
+"""File systems allow 255 bytes; the temporary file beside the twin needs the rest."""
 
 
 class TwinError(Exception):
-    """There is no twin there, or it is damaged."""
+    """The twin is missing or damaged."""
 
 
-class MisfitTwinError(TwinError):
-    """The twin is of another size."""
+class TwinShapeError(TwinError):
+    """The twin has another shape."""
 
 
 @contextlib.contextmanager
 def locked_twins(out: Path, folder: Path | None, wait: float, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the right to write the folder of twins, which several scores files may share; otherwise as `locked`."""
+    """Lock the folder of twins, which several scores files may share. Raises the errors of `locked`."""
     twins = folder or beside(out, TWINS_SUFFIX)
     with locked(twins, wait, tell, folder=True):
         for place, _, _ in os.walk(twins):
@@ -42,33 +42,33 @@ def locked_twins(out: Path, folder: Path | None, wait: float, tell: Callable[[st
 
 
 class TwinStore:
-    """The folder in which the twins of one scores file lie."""
+    """The folder of the twins of one scores file."""
 
     def __init__(self, out: Path, folder: Path | None, labels: Sequence[Path]) -> None:
         self._out = out
         self._folder = folder or beside(out, TWINS_SUFFIX)
-        # A twin that somebody's labels refer to is training data.
+        # A twin that a labels file refers to is training data.
         self._in_use = {Path(twin).resolve() for twin in read_labels_files(labels)[TWIN] if twin}
 
     def save(self, image: str, twin: np.ndarray) -> str:
         """Write a twin, (C, H, W) float32 in units of [0, 1]; return its path relative to the scores file.
 
-        Raises UsageError rather than overwrite a twin that a labels file refers to.
+        Raises UsageError if a labels file refers to the twin that would be overwritten.
         """
         path = self._folder / twin_name(image)
         if path.resolve() in self._in_use:
             raise UsageError(f"{path}: a labels file refers to this twin; choose another --twins-dir")
         content = io.BytesIO()
-        np.save(content, twin)  # into a file, numpy would not say what went wrong
+        np.save(content, twin)  # in memory: np.save to a file hides the cause of a write error
         with atomic_output(path) as temporary:
             temporary.write_bytes(content.getvalue())
         return relative_to_file(path, self._out)
 
 
 def read_twin(path: Path, shape: Sequence[int]) -> npt.NDArray[np.float32]:
-    """The twin, (C, H, W). Raises TwinError, before memory is taken for what the file only claims to hold."""
+    """Read a twin, (C, H, W). Raises TwinError; the header is checked before memory is allocated for the data."""
     try:
-        if not is_file(path):  # a FIFO would keep us waiting
+        if not is_file(path):  # reading a FIFO would block
             raise TwinError
         with path.open("rb") as file:
             if np.lib.format.read_magic(file) != (1, 0):
@@ -77,7 +77,7 @@ def read_twin(path: Path, shape: Sequence[int]) -> npt.NDArray[np.float32]:
             if kind != np.float32:
                 raise TwinError
             if found != tuple(shape):
-                raise MisfitTwinError
+                raise TwinShapeError
             file.seek(0)
             twin: npt.NDArray[np.float32] = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -90,12 +90,12 @@ def read_twin(path: Path, shape: Sequence[int]) -> npt.NDArray[np.float32]:
 
 
 def twin_name(image: str) -> str:
-    """`<image path>.npy`; what the file system cannot take so becomes its sha256.
+    """Return `<image path>.npy`, or `<sha256 of the image path>.npy` if that path is not possible.
 
-    That is a part too long, or a folder that may have the name of another image's twin.
+    It is not possible if a part is too long, or if a folder could have the name of another image's twin.
     """
     name = f"{image}.npy"
     *folders, _ = parts = name.split("/")
-    if max(len(part.encode()) for part in parts) > LONGEST_NAME or any(part.endswith(".npy") for part in folders):
+    if max(len(part.encode()) for part in parts) > MAX_NAME_BYTES or any(part.endswith(".npy") for part in folders):
         return f"{hashlib.sha256(image.encode()).hexdigest()}.npy"
     return name

@@ -1,4 +1,4 @@
-"""Columns of numbers and vectors between numpy and Arrow: a pool's embeddings never become Python's own numbers."""
+"""Converts columns of numbers and vectors between numpy and Arrow without creating Python objects."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,11 +6,11 @@ import pandas as pd
 import pyarrow as pa
 
 Values = npt.NDArray[np.float32]
-"""(n,) numbers, or (n, d) vectors, of n images."""
+"""Numbers (n,) or vectors (n, d) of n images."""
 
 
 def as_arrow(values: Values) -> pa.Array:
-    """A column of float32, or of fixed-size lists of it; null where a number, or one of a vector's, is not finite."""
+    """Return a column of float32 or of fixed-size lists of float32; rows with a value that is not finite are null."""
     if values.ndim == 1:
         return pa.array(values, pa.float32(), mask=~np.isfinite(values))
     unknown = ~np.isfinite(values).all(1)
@@ -19,7 +19,7 @@ def as_arrow(values: Values) -> pa.Array:
 
 
 def from_arrow(column: pa.ChunkedArray) -> Values:
-    """A column of vectors, (n, d); nan where null."""
+    """Return a column of vectors as an array (n, d); null rows are nan."""
     size = column.type.list_size
     values = np.full((len(column), size), np.nan, np.float32)
     known = column.is_valid().to_numpy()
@@ -30,5 +30,5 @@ def from_arrow(column: pa.ChunkedArray) -> Values:
 
 
 def cells_of(column: pa.ChunkedArray) -> "pd.Series[float]":
-    """A column of vectors for a DataFrame: its cells are views of one array."""
+    """Return a column of vectors for a DataFrame; its cells are views of one array."""
     return pd.Series(list(from_arrow(column)), dtype=object)

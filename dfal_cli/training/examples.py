@@ -22,7 +22,7 @@ from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.system.device import on_device
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import location_of
-from dfal_cli.tables.twins import MisfitTwinError, TwinError, read_twin
+from dfal_cli.tables.twins import TwinError, TwinShapeError, read_twin
 
 DECODED_AT_ONCE = 64
 
@@ -142,7 +142,7 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
         try:
             twins.append(read_twin(Path(path), shape))
             twin_of.append(row)
-        except MisfitTwinError:
+        except TwinShapeError:
             misfits += 1
         except TwinError:
             missing += 1

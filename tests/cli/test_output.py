@@ -213,7 +213,7 @@ def test_what_cannot_be_printed_is_said_without_a_traceback(arguments: list[str]
             [sys.executable, "-m", "dfal_cli", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 75
-    assert done.stderr.endswith("No space left on device; make room and run the same command again\n")
+    assert done.stderr.endswith("No space left on device; free some disk space and run the same command again\n")
     assert "Traceback" not in done.stderr
 
 

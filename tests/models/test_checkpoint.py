@@ -148,7 +148,7 @@ def test_weights_of_others_in_the_same_format_are_refused(tmp_path):
 )
 def test_weights_that_do_not_fit_the_network_they_name_are_refused(tmp_path, changes):
     checkpoint(tmp_path / "model.safetensors")
-    with pytest.raises(DataError, match="do not fit"):
+    with pytest.raises(DataError, match="do not match"):
         load_checkpoint(rewritten(tmp_path / "model.safetensors", **changes))
 
 

@@ -63,7 +63,9 @@ def small(house: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_full_disk_means_try_again_and_costs_nothing_that_was_there(small: Path, name: str) -> None:
-    assert_told_to_make_room(small, name, "No space left on device; make room and run the same command again")
+    assert_told_to_make_room(
+        small, name, "No space left on device; free some disk space and run the same command again"
+    )
 
 
 def assert_told_to_make_room(small: Path, name: str, said: str) -> None:
@@ -95,7 +97,7 @@ def test_a_read_only_disk_is_a_place_that_cannot_be_written(small: Path, name: s
 def test_a_quota_that_is_used_up_means_try_again_and_costs_nothing_that_was_there(house: Path, name: str) -> None:
     with rationed(house / "small"):
         shutil.copy("in/pool.csv", "small/labels.csv")
-        assert_told_to_make_room(Path("small"), name, "Disk quota exceeded; make room within the quota and run the")
+        assert_told_to_make_room(Path("small"), name, "Disk quota exceeded; free some of the disk quota and run the")
 
 
 def test_when_there_is_room_again_the_same_command_does_its_work(small: Path) -> None:

@@ -1,5 +1,6 @@
 """No output takes the place of an input, whatever links lead there and with --force: labels would be lost by a slip."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def test_an_output_that_is_also_an_input_is_a_usage_error(house: Path, name: str, force: tuple[str, ...]) -> None:
     before = contents(house)
     done = dfal(*SLIPS[name], *force, "--quiet")
-    assert (done.code, "may not write it; choose another --" in done.stderr) == (2, True), done.stderr
+    assert done.code == 2, done.stderr
+    assert re.search(r": is an input \(--[a-z-]+\); choose another --", done.stderr), done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert contents(house) == before
 
@@ -88,5 +90,5 @@ def test_what_somebody_else_has_called_as_a_companion_is_called_stays_there(hous
 def test_two_outputs_of_one_name_are_a_usage_error(house: Path) -> None:
     before = contents(house)
     done = dfal(*SCORE, "--out", "both.parquet", "--twins", 2, "--twins-dir", "both.parquet", "--quiet")
-    assert (done.code, "both.parquet: is what --out and --twins-dir both name" in done.stderr) == (2, True), done.stderr
+    assert (done.code, "both.parquet: is named by both --out and --twins-dir" in done.stderr) == (2, True), done.stderr
     assert contents(house) == before

@@ -231,7 +231,9 @@ def test_a_file_that_may_not_be_written_is_not_replaced_either(shared: Path) -> 
     file = shared / "labels.csv"
     file.write_text("mine")
     file.chmod(0o444)
-    assert f"{file}: may not be written; allow it (chmod), or choose another place" in locked_by_another_user(file)
+    assert f"{file}: is not writable; change its permissions (chmod), or choose another path" in locked_by_another_user(
+        file
+    )
     assert file.read_text() == "mine"
 
 

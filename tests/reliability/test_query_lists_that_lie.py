@@ -71,12 +71,12 @@ REFUSED: dict[str, tuple[str | bytes, tuple[str, ...], str]] = {
     ),
     "Windows' paths": ("image,label\nd\\a.png,cat\n", ("--images", "images"), "(folders are parted by /)"),
     "a path without end": (f"image,label\n{'x/' * 9999}a,cat\n", ("--images", "images"), "is not under images"),
-    "an image twice": ("image,label\na.png,cat\na.png,dog\n", (), "line 3: image 'a.png' stands on line 2 already"),
+    "an image twice": ("image,label\na.png,cat\na.png,dog\n", (), "line 3: image 'a.png' is already on line 2"),
     "a quote in the way": ('image,label\na.png,"cat\nz.png,dog\n', (), "line 2: opens a quote"),
-    "cells out of place": ("image,label\na.png,z.png,cat\n", (), "line 2: 3 cells under 2 columns"),
+    "cells out of place": ("image,label\na.png,z.png,cat\n", (), "line 2: 3 cells, but the header has 2 columns"),
     "saved as Latin-1": ("image,label\na.png,caf\u00e9\n".encode("latin-1"), (), "line 2: not UTF-8"),
     "cut by a crash": (b"image,label\na.png,cat\n" + bytes(99), (), "line 3: holds a NUL"),
-    "of a strategy's guesses": ("image,pseudo_label\na.png,cat\n", (), "nobody's answers"),
+    "of a strategy's guesses": ("image,pseudo_label\na.png,cat\n", (), "predicted by a network, not answers"),
     "renamed columns": ("Rank,Image,Label\n1,a.png,cat\n", (), "Rename 'Image' to image, 'Label' to label"),
 }
 

@@ -44,7 +44,7 @@ def damaged(change: Callable[[bytes], bytes]) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "another program's": (lambda: pq.write_table(pa.table({"a": [1]}), "s.parquet"), "not of a scores file of dfal"),
+    "another program's": (lambda: pq.write_table(pa.table({"a": [1]}), "s.parquet"), "no valid dfal metadata"),
     "no column": (lambda: pq.write_table(pq.read_table("s.parquet").drop_columns(["margin"]), "s.parquet"),
                   "no column margin"),
     "half": (lambda: damaged(lambda content: content[: len(content) // 2]), "or damaged"),
@@ -59,26 +59,26 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "lists for margins": (lambda: parquet(margin=[[1.0], [], [2.0]]), "column margin holds list<element: double>"),
     "structs for margins": (lambda: parquet(margin=[{"a": 1}] * 3), "column margin holds struct<a: int64>"),
     "times for margins": (lambda: parquet(margin=pa.array([1, 2, 3], pa.timestamp("s"))), "holds timestamp"),
-    "an infinite margin": (lambda: parquet(margin=[0.1, INF, None]), "row 2: margin 'inf' is no finite number"),
+    "an infinite margin": (lambda: parquet(margin=[0.1, INF, None]), "row 2: margin 'inf' is not a finite number"),
     "a negative margin": (lambda: parquet(margin=[0.1, None, -0.2]), "row 3: margin '-0.2"),
     "parts of iterations": (lambda: parquet(iterations=[1.5, 2.0, 3.0]), "or damaged"),
-    "an image twice": (lambda: parquet(image=["a", "b", "a"]), "row 3: image 'a' stands there already"),
-    "no image": (lambda: parquet(image=["a", None, "b"]), "row 2: image '': no image is named there"),
+    "an image twice": (lambda: parquet(image=["a", "b", "a"]), "row 3: image 'a' appears more than once"),
+    "no image": (lambda: parquet(image=["a", None, "b"]), "row 2: image '': the path is empty"),
     "an image elsewhere": (lambda: parquet(image=["a", "b", "../c"]), "row 3: image '../c': leaves the image root"),
     "a NUL in a path": (lambda: parquet(image=["a\0b", "b", "c"]), "row 1: image 'a\\x00b' holds a NUL"),
     "a NUL in a twin": (lambda: parquet(twin=["", "b\0", ""]), "row 2: twin 'b\\x00' holds a NUL"),
     "bytes for paths": (lambda: parquet(image=[b"a\xff", b"b", b"c"]), "column image holds binary"),
-    "no JSON": (lambda: parquet("{"), "not of a scores file of dfal"),
-    "no UTF-8": (lambda: parquet(b"\xff\xfe"), "not of a scores file of dfal"),
-    "brackets without end": (lambda: parquet('{"contract":1,"a":' + "[" * 200_000), "not of a scores file of dfal"),
-    "a number without end": (lambda: parquet('{"contract":1' + "0" * 9_999 + "}"), "not of a scores file of dfal"),
+    "no JSON": (lambda: parquet("{"), "no valid dfal metadata"),
+    "no UTF-8": (lambda: parquet(b"\xff\xfe"), "no valid dfal metadata"),
+    "brackets without end": (lambda: parquet('{"contract":1,"a":' + "[" * 200_000), "no valid dfal metadata"),
+    "a number without end": (lambda: parquet('{"contract":1' + "0" * 9_999 + "}"), "no valid dfal metadata"),
     "no root": (lambda: parquet('{"contract":1}'), "no usable image_root"),
     "a root of NUL": (lambda: parquet({"image_root": "a\0"}), "no usable image_root"),
     "a nearest of text": (lambda: parquet({"nearest": "3"}), "no usable nearest"),
     "a nearest of true": (lambda: parquet({"nearest": True}), "no usable nearest"),
     "a huge shape": (lambda: parquet({"input_shape": [1, 10**9, 10**9]}), "no usable input_shape"),
     "classes of another network": (lambda: parquet({"classes": ["cat"]}),
-                                   "row 1: predicted 'dark' is not among its metadata's classes (cat)"),
+                                   "row 1: predicted 'dark' is not among the classes in the metadata (cat)"),
 }  # fmt: skip
 ALL_NULL = {
     "image": pa.string(), "predicted": pa.string(), "confidence": pa.float32(), "probability_gap": pa.float32(),
@@ -132,11 +132,11 @@ def test_embeddings_of_labelled_images_that_lie_are_refused(in_tmp: Path, column
 CSV: dict[str, tuple[str, str, str]] = {
     "decimal comma": (",0.1,", ',"0,1",', "line 2: margin: '0,1' is not a number"),
     "date": (",0.1,", ",3. Jan,", "line 2: margin: '3. Jan' is not a number"),
-    "infinite": (",0.1,", ",inf,", "line 2: margin 'inf' is no finite number"),
-    "too large": (",0.1,", ",1e300,", "line 2: margin 'inf' is no finite number"),
+    "infinite": (",0.1,", ",inf,", "line 2: margin 'inf' is not a finite number"),
+    "too large": (",0.1,", ",1e300,", "line 2: margin 'inf' is not a finite number"),
     "nan": (",0.1,", ",nan,", "line 2: margin: 'nan' is not a number"),
     "digits without end": (",0.1,", f",{'1' * 10**6},", "line 2: margin: '1111"),
-    "an image twice": ("b.png", "a.png", "line 3: image 'a.png' stands there already"),
+    "an image twice": ("b.png", "a.png", "line 3: image 'a.png' appears more than once"),
 }
 
 

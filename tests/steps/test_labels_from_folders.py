@@ -40,7 +40,7 @@ def labels() -> dict[str, str]:
     return {image: label for image, label, _ in (row.split(",") for row in rows)}
 
 
-LEFT_OUT = "1 image lies directly in images, where no folder tells the class"
+LEFT_OUT = "1 image lies directly in images, not in the folder of a class"
 
 
 def test_merge_takes_the_folder_that_holds_an_image_for_its_class(sorted_images: Path) -> None:

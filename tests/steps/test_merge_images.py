@@ -52,7 +52,7 @@ def test_an_image_that_is_not_there_is_refused_with_the_one_that_is(in_tmp: Path
     write(in_tmp / "q.csv", "image,label", "images/a.png,cat", "b.png,cat")
     ended = merge("--images", "images")
     assert ended.code == 3
-    assert "line 2: image 'images/a.png' is not under images, but a.png is there (1 more problem" in ended.stderr
+    assert "line 2: image 'images/a.png' is not under images, but a.png exists (1 more problem" in ended.stderr
 
 
 @pytest.mark.parametrize(("row", "answer"), [(NFC, NFD), (NFD, NFC)])

@@ -52,7 +52,7 @@ def test_a_table_in_another_spelling_is_refused_with_the_likely_cause(
     ended = command(option, "t.csv")
     assert ended.code == 3
     assert "10 of 10 images in t.csv are not under images; the first: " in ended.stderr
-    assert "but 000.png is there (line 2)" in ended.stderr
+    assert "but 000.png exists (line 2)" in ended.stderr
 
 
 @pytest.mark.parametrize("command", [score, first_list])
@@ -107,7 +107,7 @@ def test_train_takes_either_normal_form_and_says_what_is_there_instead(in_tmp: P
     ended = train(pool.replace("000.png", NFD).replace("001.png", "images/001.png"), "b.safetensors")
     assert ended.code == 0
     assert (
-        "1 of 16 images in pool.csv are not under images; the first: images/001.png, but 001.png is there (line 3)"
+        "1 of 16 images in pool.csv are not under images; the first: images/001.png, but 001.png exists (line 3)"
         in (ended.stderr)
     )
 
@@ -118,7 +118,7 @@ def test_simulate_says_what_is_there_instead(in_tmp: Path) -> None:
     (in_tmp / "test.csv").write_text(test.replace(".png", ".jpg"))
     ended = dfal("simulate", "--images", "images", "--labels", "pool.csv", "--test", "test.csv", "--out", "o")
     assert ended.code == 3
-    assert "016.jpg and 7 more: not under images (--images), but 016.png is there" in ended.stderr
+    assert "016.jpg and 7 more: not under images (--images), but 016.png exists" in ended.stderr
 
 
 def test_train_and_simulate_go_on_without_labelled_images_that_are_not_there(in_tmp: Path) -> None:
@@ -158,4 +158,4 @@ def test_labels_of_another_image_root_are_refused(in_tmp: Path, command: str) ->
     (in_tmp / "pool.csv").write_text(pool.replace(".png", ".jpg"))
     ended = dfal(command, "--images", "images", "--labels", "pool.csv", "--test", "test.csv", "--out", "o.safetensors")
     assert ended.code == 3
-    assert "16 of 16 images in pool.csv are not under images; the first: 000.jpg, but 000.png is there" in ended.stderr
+    assert "16 of 16 images in pool.csv are not under images; the first: 000.jpg, but 000.png exists" in ended.stderr

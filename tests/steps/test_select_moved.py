@@ -72,7 +72,7 @@ def test_names_that_match_nothing_scored_or_there_are_counted_and_refused_if_tha
     assert ended.json["counts"][{"--labels": "labelled", "--exclude": "excluded"}[option]] == 2
     (warning,) = ended.json["warnings"]
     assert "1 of 3 images in t.csv are not under" in warning
-    assert "the first: images/003.png, but 003.png is there (line 4)" in warning
+    assert "the first: images/003.png, but 003.png exists (line 4)" in warning
     write(house / "t.csv", "image,label", "images/003.png,dark")
     assert select("--count", 2, option, "t.csv", out="r.csv").code == 3
     shutil.move("images", "photos")

@@ -267,10 +267,10 @@ def test_a_network_that_is_not_there_is_said_before_anything_is_read(folder, out
 def test_an_arch_that_is_not_the_checkpoints_is_refused_by_init_and_by_score(folder, out, tmp_path):
     assert train(folder, out).code == 0
     assert_refused(train(folder, tmp_path / "b.safetensors", "--init", out, "--arch", "vgg8"), 2,
-                   tmp_path / "b.safetensors", "--arch vgg8", "holds a lenet5")  # fmt: skip
+                   tmp_path / "b.safetensors", "--arch vgg8", "contains a lenet5")  # fmt: skip
     scored = dfal("score", "--images", folder / "images", "--checkpoint", out, "--out", tmp_path / "s.parquet",
                   "--arch", "vgg8")  # fmt: skip
-    assert (scored.code, "holds a lenet5" in scored.stderr) == (2, True)
+    assert (scored.code, "contains a lenet5" in scored.stderr) == (2, True)
 
 
 def test_what_the_images_are_trained_like_is_said_and_the_same_as_if_it_had_been_asked_for(folder, out):

@@ -95,7 +95,7 @@ def test_a_file_without_rows_changes_nothing(house: Path) -> None:
             "p.csv, line 3: image '031.png': pseudo-label 'cow' is not among the classes",
         ),
         (("030.png,dark", "031.png,"), "p.csv, line 3: image '031.png': pseudo-label '' is not among the classes"),
-        (("030.png,dark", "030.png,light"), "p.csv, line 3: image '030.png': pseudo-label 'light' was given another"),
+        (("030.png,dark", "030.png,light"), "p.csv, line 3: image '030.png': pseudo-label 'light' differs from an"),
         (("030.png,dark", "absent.png,dark"), "p.csv, line 3: image 'absent.png'"),
     ],
 )
@@ -124,7 +124,7 @@ def test_pseudo_labels_are_not_taken_for_labels(house: Path) -> None:
         dfal("merge", "--queries", "labels.csv", "--labels", "p.csv"),
     ):
         assert ended.code == 3
-        assert "p.csv, line 1: no column label: these are pseudo-labels" in ended.stderr
+        assert "p.csv, line 1: no column label: this file holds pseudo-labels" in ended.stderr
     assert (house / "labels.csv").read_bytes() == before
 
 

@@ -113,7 +113,7 @@ def test_folders_made_for_an_output_that_never_came_are_removed_others_are_not(t
 
 def test_links_in_a_circle_are_no_place_for_an_output(tmp_path: Path) -> None:
     (tmp_path / "a.csv").symlink_to("a.csv")
-    with pytest.raises(UsageError, match=r"a\.csv: leads in a circle"):
+    with pytest.raises(UsageError, match=r"a\.csv: is a loop of symbolic links"):
         locked(tmp_path / "a.csv").__enter__()
 
 

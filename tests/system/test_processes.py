@@ -95,7 +95,7 @@ def test_an_idle_process_that_is_killed_is_noticed(tmp_path: Path) -> None:
 def test_a_process_that_was_killed_between_two_works_is_noticed() -> None:
     with Processes() as processes:
         processes.start(2)
-        killed = processes.ask(os.getpid)
+        killed = processes.call(os.getpid)
         os.kill(killed, signal.SIGKILL)
         with pytest.raises(TryAgainError, match="a process was killed"):
             list(processes.each(halved, [2] * 9))
@@ -104,17 +104,17 @@ def test_a_process_that_was_killed_between_two_works_is_noticed() -> None:
 def test_processes_do_one_work_after_the_other() -> None:
     with Processes() as processes:
         processes.start(2)
-        first = processes.ask(os.getpid)
+        first = processes.call(os.getpid)
         assert sorted(processes.each(halved, [2, 4, 6])) == [1, 2, 3]
         assert first != os.getpid()
         assert sorted(processes.each(halved, [8])) == [4]
 
 
 def test_processes_begin_with_the_module_that_they_are_told_to_import() -> None:
-    with Processes(importing="colorsys") as processes:
+    with Processes(preload="colorsys") as processes:
         processes.start(2)
-        assert processes.ask(functools.partial(has_imported, "colorsys"))
-        assert not processes.ask(functools.partial(has_imported, "wave"))
+        assert processes.call(functools.partial(has_imported, "colorsys"))
+        assert not processes.call(functools.partial(has_imported, "wave"))
 
 
 def has_imported(name: str) -> bool:

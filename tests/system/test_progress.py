@@ -32,9 +32,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         (1234.5, "images", "1,234 images/s"),
         (12.34, "images", "12.3 images/s"),
         (1.0, "epochs", "1.0 epochs/s"),
-        (1 / 4.2, "epochs", "4.2 s an epoch"),
-        (1 / 90, "images", "90.0 s an image"),
-        (1 / 150, "rounds", "0:02:30 a round"),
+        (1 / 4.2, "epochs", "4.2 s per epoch"),
+        (1 / 90, "images", "90.0 s per image"),
+        (1 / 150, "rounds", "0:02:30 per round"),
     ],
 )
 def test_a_rate_below_one_a_second_is_told_as_the_time_that_one_takes(rate: float, unit: str, text: str) -> None:
@@ -62,7 +62,7 @@ def test_what_was_there_before_or_is_not_wanted_any_more_makes_nothing_look_fast
     progress.skip(20)
     clock.now += 10
     progress.advance(1)
-    assert str(progress) == "71 of 100 epochs, 10.0 s an epoch, 0:04:50 left"
+    assert str(progress) == "71 of 100 epochs, 10.0 s per epoch, 0:04:50 left"
     assert progress.share == pytest.approx(0.71)
 
 
@@ -70,11 +70,11 @@ def test_a_part_of_the_unit_in_hand_is_shown_and_counts_once(clock: Clock) -> No
     progress = Progress("training", 4, "epochs")
     clock.now += 10
     progress.within(0.5)
-    assert str(progress) == "0.5 of 4 epochs, 20.0 s an epoch, 0:01:10 left"
+    assert str(progress) == "0.5 of 4 epochs, 20.0 s per epoch, 0:01:10 left"
     assert progress.share == pytest.approx(0.125)
     clock.now += 10
     progress.advance(1)
-    assert str(progress) == "1 of 4 epochs, 20.0 s an epoch, 0:01:00 left"
+    assert str(progress) == "1 of 4 epochs, 20.0 s per epoch, 0:01:00 left"
     assert progress.share == pytest.approx(0.25)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dfal_cli.tables.class_names import folded, means_no_answer, similar_class_pairs
+from dfal_cli.tables.class_names import means_no_answer, normalised, similar_class_pairs
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from dfal_cli.tables.class_names import folded, means_no_answer, similar_class_p
     ],
 )  # fmt: skip
 def test_spellings_of_one_class_are_alike(one: str, other: str) -> None:
-    assert folded(one) == folded(other)
+    assert normalised(one) == normalised(other)
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,11 @@ def test_spellings_of_one_class_are_alike(one: str, other: str) -> None:
     ],
 )  # fmt: skip
 def test_classes_of_their_own_are_not(one: str, other: str) -> None:
-    assert folded(one) != folded(other)
+    assert normalised(one) != normalised(other)
 
 
 def test_a_number_of_a_million_digits_is_folded_at_once() -> None:
-    assert folded("1." + "0" * 1_000_000) == "1"
+    assert normalised("1." + "0" * 1_000_000) == "1"
 
 
 @pytest.mark.parametrize("label", ["?", "Unknown", " skip ", "N/A", "NA", "none", "todo", "TBD", "Not sure", "-"])

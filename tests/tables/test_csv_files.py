@@ -150,7 +150,7 @@ def test_a_row_that_is_too_long_is_refused_with_its_line(tmp_path: Path, before:
     [
         (b"image,lable\na.png,x\n", "line 1: no column label; it has image, lable"),
         (b"a.png,x\n", "no column image and label"),
-        (b"image,label,label\na.png,x,y\n", "column label stands there more than once"),
+        (b"image,label,label\na.png,x,y\n", "column label appears more than once"),
         (b"", "empty"),
         (b"\n\n", "empty"),
         (b"image,label\na.png,caf\xe9\n", "not UTF-8"),

@@ -13,7 +13,7 @@ def test_an_image_that_stands_twice_is_refused_with_both_lines_and_labels(tmp_pa
     file = write(tmp_path / "a.csv", "image,label", '"x\ny.png","l\nm"', "a.png,cat", "", "./a.png,dog")
     with pytest.raises(DataError) as raised:
         read_labels(file)
-    assert "a.csv, line 7: image 'a.png' stands on line 5 already ('cat', now 'dog')" in str(raised.value)
+    assert "a.csv, line 7: image 'a.png' is already on line 5 ('cat', now 'dog')" in str(raised.value)
 
 
 def test_only_image_and_label_are_needed_and_the_users_columns_stay_in_order(tmp_path: Path) -> None:

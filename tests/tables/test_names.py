@@ -78,7 +78,7 @@ def test_some_names_that_match_nothing_are_counted_in_a_warning(tmp_path: Path) 
     table = read_labels_files([file], names().matched(warnings.append))
     assert table["image"].tolist() == ["0001.png", "gone.png", "photos/0002.png"]
     assert warnings == [
-        f"2 of 3 images in {file} are not under photos; one of them: photos/0002.png, but 0002.png is there (line 4)"
+        f"2 of 3 images in {file} are not under photos; one of them: photos/0002.png, but 0002.png exists (line 4)"
     ]
 
 
@@ -87,7 +87,7 @@ def test_a_table_of_which_no_name_matches_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
         read_excluded([file], names().matched(pytest.fail))
     assert str(raised.value).startswith(
-        f"2 of 2 images in {file} are not under photos; the first: photos/0001.png, but 0001.png is there (line 2)"
+        f"2 of 2 images in {file} are not under photos; the first: photos/0001.png, but 0001.png exists (line 2)"
     )
 
 

@@ -12,9 +12,9 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labelled_rows, location_of
 from dfal_cli.tables.class_names import (
     did_you_mean,
-    folded,
     is_misspelt_skip,
     means_no_answer,
+    normalised,
     similar_class_pairs,
     spelling_difference,
 )
@@ -37,7 +37,7 @@ def class_problems(
     options: MergeOptions, new: "pd.Series[str]", known: set[str], labels: pd.DataFrame, where: Where
 ) -> Iterator[Problem]:
     """The new classes that are slips, or that may not be new."""
-    alike = {folded(name): name for name in sorted(known, reverse=True)}
+    alike = {normalised(name): name for name in sorted(known, reverse=True)}
     rows = {label: row for row, label in new.items()}
     allowed = options.allow_new_classes or not known
 
@@ -48,7 +48,7 @@ def class_problems(
         return location_of(options.labels, stands[0]) if len(stands) else "--class-names"
 
     for row, label in new.items():
-        other = alike.setdefault(folded(label), label)
+        other = alike.setdefault(normalised(label), label)
         if is_misspelt_skip(label):
             yield Problem(row, f"{shown(label)}: did you mean {SKIP!r}? It is spelt exactly so; {NAME_IT}", label)
         elif other != label:

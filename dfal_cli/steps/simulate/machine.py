@@ -38,7 +38,7 @@ class Machine(NamedTuple):
     def check_networks(self, options: SimulateOptions, inputs: Inputs, shape: Shape) -> None:
         """Raises UsageError if the networks cannot be trained and asked as wanted. shape: (C, H, W) of their input."""
         classes = inputs.oracle[LABEL].nunique()
-        self.processes.ask(functools.partial(_check_networks, options, inputs.strategies, classes, shape))
+        self.processes.call(functools.partial(_check_networks, options, inputs.strategies, classes, shape))
 
     def play(self, simulation: Simulation, turns: list[Turn]) -> Iterator[Played]:
         """The rounds whose turn it is, and those whose turn it has become meanwhile, as they end."""
@@ -50,7 +50,7 @@ def begun(processes: Processes, options: SimulateOptions, left: int) -> Machine:
     _start(processes, min(1, left), of=min(options.jobs or cores(), left))
     kind = device = options.device
     if kind != "cpu":
-        kind, device = processes.ask(functools.partial(_device_named, device))
+        kind, device = processes.call(functools.partial(_device_named, device))
     return Machine(processes, kind, device, options.jobs or (1 if kind == "cuda" else cores()))
 
 
