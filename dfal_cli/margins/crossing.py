@@ -1,9 +1,18 @@
-"""What a margin estimator returns."""
+"""The result of a margin estimator, and how to treat images that end near the boundary or have not crossed it."""
 
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from dfal_cli.margins.boundary import lead_of, rounding_of
+from dfal_cli.margins.gradients import logits_of
+
+NO_GRADIENT, CAP_REACHED, NOT_FINITE = "no gradient", "cap reached", "not finite"
+
+EXTENSIONS = (0.0, 1e-3, 8e-3, 0.064, 0.5, 4.0, 32.0, 256.0)
+"""Shares by which a perturbation is extended, in turn, until it crosses clearly. The large ones are for perturbations
+so small that the rounding of pixels removes them; other images cross with the first shares or not at all."""
 
 
 class Crossing(NamedTuple):
@@ -18,11 +27,11 @@ class Crossing(NamedTuple):
     crossing_class: Tensor
     """(B,) int: the class on the other side; -1 where not crossed."""
     iterations: Tensor
-    """(B,) int: steps taken."""
+    """(B,) int: number of steps."""
 
 
 class Estimator(Protocol):
-    """A margin estimator; its settings are those of the command line."""
+    """A margin estimator. Its arguments are options of `score`."""
 
     def __call__(
         self,
@@ -36,3 +45,42 @@ class Estimator(Protocol):
         give_up_beyond: float = ...,
     ) -> Crossing:
         """Estimate the margins of `images`, (B, C, H, W)."""
+
+
+def why_not_crossed(model: nn.Module, crossing: Crossing, max_iterations: int) -> list[str | None]:
+    """Return for each of the B images the reason why it has not crossed; None for images that have.
+
+    The reason follows from the last point tried, which takes a forward pass of the images that have not crossed: an
+    estimator stops if the logits are not finite, after the last iteration, or if no class has a gradient.
+    """
+    reasons: list[str | None] = [None] * len(crossing.crossed)
+    uncrossed = (~crossing.crossed).nonzero().squeeze(1)
+    if not len(uncrossed):
+        return reasons
+    with torch.no_grad():
+        finite: Tensor = logits_of(model, crossing.adversarial[uncrossed]).isfinite().all(1)
+    capped = crossing.iterations[uncrossed] >= max_iterations
+    for image, is_finite, is_capped in zip(uncrossed.tolist(), finite.tolist(), capped.tolist(), strict=True):
+        reasons[image] = NOT_FINITE if not is_finite else CAP_REACHED if is_capped else NO_GRADIENT
+    return reasons
+
+
+def push_across_boundary(model: nn.Module, images: Tensor, adversarial: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:
+    """Extend perturbations that end on the decision boundary within rounding errors, by the smallest sufficient share.
+
+    A twin must be classified differently from its image on every machine and at every batch size.
+
+    model: in eval mode; images, adversarial: (B, C, H, W) -> twins (B, C, H, W), and across (B,) bool: whether the twin
+    is classified differently from its image by a clear lead.
+    """
+    with torch.no_grad():
+        predicted = logits_of(model, images).argmax(1)  # (B,)
+        twins, across = adversarial, torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        for share in EXTENSIONS:
+            extended = images + (1 + share) * (adversarial - images) if share else adversarial
+            twins = twins.where(across[:, None, None, None], extended.clamp(0, 1) if clip else extended)
+            logits = logits_of(model, twins)
+            across = lead_of(logits, predicted) > 2 * rounding_of(logits)
+            if across.all():
+                break
+    return twins, across

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dfal_cli.margins.boundary import Linearisation, Rivals, boundary_step, lead_of, rounding_of
 from dfal_cli.margins.crossing import Crossing
 from dfal_cli.margins.gradients import pixel_gradients
-from dfal_cli.margins.norms import NORMS
+from dfal_cli.margins.norms import NORMS, Norm
 from dfal_cli.margins.thin import thin_convolutions
 
 
@@ -22,24 +22,23 @@ def deepfool(
     clip: bool = False,
     give_up_beyond: float = math.inf,
 ) -> Crossing:
-    """Walk each image over the nearest decision boundary, by repeated linearisation of the logits.
+    """Move each image across its nearest decision boundary by repeated linearisation of the logits.
 
-    With p the class of the clean image, step towards the other class k whose linearised boundary is nearest, that is of
-    smallest |f_k - f_p| / ||w_k|| with w_k = grad f_k - grad f_p and the dual norm, until the prediction is not p.
-    On a linear model one step is exact. An image leaves the batch as soon as it has crossed, which takes a lead of the
-    other class that is more than rounding: a crossing must be one at any batch size.
+    With p the class of the clean image, each iteration steps to the nearest linearised boundary: that of the class k
+    with the smallest |f_k - f_p| / ||w_k||, where w_k = grad f_k - grad f_p and ||.|| is the dual norm. On a linear
+    model one step is exact. An image is done when another class leads by more than rounding errors, so that the
+    crossing holds at any batch size.
 
     Args:
-        model: float images in [0, 1], (B, C, H, W) -> logits (B, K). Its mode, requires_grad and .grad are left as
-            they were; dropout and batch statistics are off while it is used here.
-        images: (B, C, H, W), float; the computation is done in their dtype, on their device.
+        model: float images in [0, 1], (B, C, H, W) -> logits (B, K). It runs in eval mode; its mode, requires_grad and
+            .grad are left as they were.
+        images: (B, C, H, W), float; the computation uses their dtype and device.
         norm: "l2" or "linf".
-        max_iterations: an image that has not crossed after so many steps has no margin.
-        overshoot: the perturbation is made longer by this share, so that it does not end on the boundary itself.
-        classes: consider only this many most probable classes (largest clean logits, the predicted one included);
-            None = all.
+        max_iterations: maximum number of steps; an image that has not crossed by then has no margin.
+        overshoot: share by which the perturbation is extended, so that it does not end on the boundary itself.
+        classes: consider only the N classes with the largest clean logits, including the predicted one; None = all.
         clip: keep the adversarial images in the box [0, 1].
-        give_up_beyond: an image whose perturbation has become longer than this is given up: it has not crossed.
+        give_up_beyond: stop with images whose perturbation becomes longer than this; they have not crossed.
 
     Returns:
         A Crossing; lengths are in units of the pixel range [0, 1].
@@ -47,45 +46,66 @@ def deepfool(
     Raises:
         KeyError: the norm is unknown.
     """
-    measured_in = NORMS[norm]
     with pixel_gradients(model), thin_convolutions(model):
-        start = images.detach().clone()
-        adversarial = start.clone()
-        perturbation = torch.zeros_like(start)  # before overshoot
-        here, head = Linearisation.with_head(model, start)
-        predicted = here.logits.argmax(1)  # (B,)
-        rivals = Rivals.of(here.logits.to(start.dtype), predicted, classes, head, measured_in)
-        crossing_class = torch.full_like(predicted, -1)
-        iterations = torch.zeros_like(predicted)
-        walking = torch.arange(len(start), device=start.device)  # indices of the images still walking
+        walk = _Walk(model, images.detach().clone(), NORMS[norm], classes, overshoot, clip=clip, limit=give_up_beyond)
+        for _ in range(max_iterations):
+            if len(walk.walking):
+                walk.step()
+        return walk.crossing()
 
-        for iteration in range(max_iterations + 1):
-            logits = here.logits
-            finite = logits.isfinite().all(1)  # others say nothing about a boundary
-            crossed = finite & (lead_of(logits, predicted[walking]) > rounding_of(logits) / 2)
-            crossing_class[walking[crossed]] = logits[crossed].argmax(1)
-            going_on = finite & ~crossed
-            walking = walking[going_on]
-            if not len(walking) or iteration == max_iterations:
-                break
-            here, known = here.narrowed(model, going_on), rivals[walking]
-            step, has_gradient = boundary_step(
-                model, here, predicted[walking], known, measured_in, clip=clip, give_up_beyond=give_up_beyond
-            )
-            rivals.steepness[walking] = known.steepness
-            walking, step = walking[has_gradient], step[has_gradient]
-            perturbation[walking] += step
-            points = start[walking] + (1 + overshoot) * perturbation[walking]
-            if clip:
-                points = points.clamp(0, 1)
-                perturbation[walking] = (points - start[walking]) / (1 + overshoot)
-            adversarial[walking] = points
-            iterations[walking] += 1
-            walking = walking[measured_in.length(points - start[walking]) <= give_up_beyond]
-            if not len(walking):
-                break
-            here = Linearisation.at(model, adversarial[walking])
 
-        crossed = crossing_class >= 0
-        margin = measured_in.length(adversarial - start)
-        return Crossing(adversarial, margin.where(crossed, torch.nan), crossed, crossing_class, iterations)
+class _Walk:
+    """A batch of B images on their way across the decision boundary."""
+
+    def __init__(
+        self, model: nn.Module, start: Tensor, norm: Norm, classes: int | None, overshoot: float, *,
+        clip: bool, limit: float,
+    ) -> None:  # fmt: skip
+        self._model, self._norm, self._overshoot, self._clip, self._limit = model, norm, overshoot, clip, limit
+        self._start = start  # (B, C, H, W)
+        self._adversarial = start.clone()
+        self._perturbation = torch.zeros_like(start)  # before overshoot
+        self._here, head = Linearisation.with_head(model, start)
+        self._predicted = self._here.logits.argmax(1)  # (B,)
+        self._rivals = Rivals.of(self._here.logits.to(start.dtype), self._predicted, classes, head, norm)
+        self._crossing_class = torch.full_like(self._predicted, -1)
+        self._iterations = torch.zeros_like(self._predicted)
+        self.walking = torch.arange(len(start), device=start.device)  # (A,) indices of images that are not done
+        self._remove_done()
+
+    def step(self) -> None:
+        """Move the walking images to their nearest linearised boundary, and remove those that are done."""
+        here, rivals = self._here.narrowed(self._model, self._not_done), self._rivals[self.walking]
+        step, has_gradient = boundary_step(
+            self._model, here, self._predicted[self.walking], rivals, self._norm,
+            clip=self._clip, give_up_beyond=self._limit,
+        )  # fmt: skip
+        self._rivals.steepness[self.walking] = rivals.steepness
+        walking, step = self.walking[has_gradient], step[has_gradient]
+        self._perturbation[walking] += step
+        start = self._start[walking]
+        points = start + (1 + self._overshoot) * self._perturbation[walking]
+        if self._clip:
+            points = points.clamp(0, 1)
+            self._perturbation[walking] = (points - start) / (1 + self._overshoot)
+        self._adversarial[walking] = points
+        self._iterations[walking] += 1
+        self.walking = walking[self._norm.length(points - start) <= self._limit]
+        if len(self.walking):
+            self._here = Linearisation.at(self._model, self._adversarial[self.walking])
+            self._remove_done()
+
+    def _remove_done(self) -> None:
+        """Remove images that have crossed, and those without finite logits, from the walking images."""
+        logits = self._here.logits  # (A, K)
+        finite = logits.isfinite().all(1)
+        crossed = finite & (lead_of(logits, self._predicted[self.walking]) > rounding_of(logits) / 2)
+        self._crossing_class[self.walking[crossed]] = logits[crossed].argmax(1)
+        self._not_done = finite & ~crossed  # (A,): the rows of self._here that are still walking
+        self.walking = self.walking[self._not_done]
+
+    def crossing(self) -> Crossing:
+        """Return the result for all B images."""
+        crossed = self._crossing_class >= 0
+        margin = self._norm.length(self._adversarial - self._start).where(crossed, torch.nan)
+        return Crossing(self._adversarial, margin, crossed, self._crossing_class, self._iterations)

@@ -16,9 +16,8 @@ from dfal_cli.errors import UsageError
 from dfal_cli.images import DecodedBatch, MaxValues, are_flat
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
-from dfal_cli.margins.across import clearly_across
+from dfal_cli.margins.crossing import NOT_FINITE, push_across_boundary, why_not_crossed
 from dfal_cli.margins.norms import NORMS
-from dfal_cli.margins.reasons import NOT_FINITE, why_not_crossed
 from dfal_cli.measures import probabilities
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN, Block, no_margins
@@ -182,7 +181,7 @@ class Scorer:
 
     def _twins(self, images: Tensor) -> tuple[npt.NDArray[np.float32], list[bool]]:
         adversarial = self._cross(images).adversarial
-        twins, across = clearly_across(self._network.model, images, adversarial, clip=self._margins.clip)
+        twins, across = push_across_boundary(self._network.model, images, adversarial, clip=self._margins.clip)
         return twins.cpu().numpy(), across.tolist()
 
 
