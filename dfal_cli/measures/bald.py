@@ -1,5 +1,5 @@
 """BALD (Houlsby, Huszar, Ghahramani, Lengyel, arXiv:1112.5745) by Monte Carlo dropout (Gal, Islam, Ghahramani,
-arXiv:1703.02910): how much an image's label would tell of which weights are the right ones.
+arXiv:1703.02910): how much information the label of an image would give about the weights.
 """
 
 import contextlib
@@ -15,22 +15,22 @@ from dfal_cli.measures.measure import Compute, Settings, evaluating
 
 ChannelDropout = nn.Dropout1d | nn.Dropout2d | nn.Dropout3d
 Dropout = nn.Dropout | ChannelDropout
-"""The layers that sample a network. AlphaDropout does not, nor does dropout that a network calls as a function."""
+"""The layers that sample networks. AlphaDropout and functional dropout are not supported."""
 
 
 def bald(model: nn.Module, settings: Settings) -> Compute:
-    """Mutual information of label and weights, in nats: H(mean of p) - mean of H(p) over the networks sampled.
+    """Mutual information of label and weights, in nats: H(mean of p) - mean of H(p) over the sampled networks.
 
-    A pass is one sampled network, and the whole pool looks at the same ones: its masks come from a generator of their
-    own, and all images share them. So neither batch size nor batch mates change what an image gets.
+    Each pass is one sampled network. All images of the pool share its masks, which come from a generator of their own,
+    so results do not depend on the batch size or on other images in the batch.
 
-    Raises UsageError if the network has no dropout layers; when it computes, if the network calls none of them.
+    Raises UsageError if the network has no dropout layers, or, during computation, if it calls none of them.
     """
     layers = [layer for layer in model.modules() if isinstance(layer, Dropout) and layer.p > 0]
     if not layers:
         raise UsageError(
             f"--measure bald: {settings.architecture} has no dropout layers to sample networks with; "
-            "take --arch lenet5 or vgg8, or one of your own with nn.Dropout"
+            "use --arch lenet5, vgg8, or your own network with nn.Dropout"
         )
 
     def compute(images: Tensor) -> Tensor:
@@ -38,13 +38,13 @@ def bald(model: nn.Module, settings: Settings) -> Compute:
         with evaluating(model), torch.no_grad():
             for number in range(settings.passes):
                 with _dropping(layers, _generator(settings.seed, number)) as called:
-                    logits: Tensor = model(images.clone())  # its first layer may work in place
+                    logits: Tensor = model(images.clone())  # a copy: the first layer may work in place
                 if not called:
                     raise UsageError(
-                        f"--measure bald: {settings.architecture} calls none of its dropout layers, and so they sample "
-                        "no networks; call them in its forward, or take another measure"
+                        f"--measure bald: {settings.architecture} calls none of its dropout layers, so that no "
+                        "networks are sampled; call them in its forward method, or use another measure"
                     )
-                # In float64: what the networks disagree by may be far less than 1.
+                # float64, since the disagreement of the networks may be far less than 1
                 passes.append(logits.double().log_softmax(1))
         return mutual_information(torch.stack(passes))
 
@@ -52,10 +52,10 @@ def bald(model: nn.Module, settings: Settings) -> Compute:
 
 
 def mutual_information(log_p: Tensor) -> Tensor:
-    """(B,) from log-probabilities (T, B, K) of T networks.
+    """Return the mutual information (B,) from log-probabilities (T, B, K) of T networks.
 
-    As the mean divergence of a network from their mean, which is the same as the difference of entropies: each term is
-    positive, and nothing cancels. Where p = 0 a naive p log p is nan.
+    It is computed as the mean KL divergence from the mean prediction, which equals the difference of entropies but
+    has only positive terms, so nothing cancels. Terms with p = 0, where p log p would be nan, are 0.
     """
     log_mean = log_p.logsumexp(0) - math.log(len(log_p))
     p = log_p.exp()
@@ -63,16 +63,16 @@ def mutual_information(log_p: Tensor) -> Tensor:
 
 
 def _generator(seed: int, number: int) -> torch.Generator:
-    """What the masks of that pass are drawn from."""
+    """Return the generator of the masks of a pass."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
 
 
 @contextlib.contextmanager
 def _dropping(layers: Sequence[Dropout], generator: torch.Generator) -> Iterator[set[Dropout]]:
-    """In the block each call of one of the layers, which are in eval mode, drops what the generator says.
+    """Apply dropout with the generator's masks to the output of the layers, which are in eval mode, in the block.
 
-    A batch draws what the one before it has drawn, as its layers are called in the same order. The set is filled with
-    the layers that were called.
+    Every batch gets the same masks, as the layers are called in the same order. The yielded set receives the layers
+    that were called.
     """
     called: set[Dropout] = set()
 
@@ -89,10 +89,10 @@ def _dropping(layers: Sequence[Dropout], generator: torch.Generator) -> Iterator
 
 
 def _mask(layer: Dropout, output: Tensor, generator: torch.Generator) -> Tensor:
-    """One mask for all images, (1, *features): 0, or what makes up for the others. Drawn on the CPU for any device."""
+    """Return one mask for all images, (1, *features): 0 or 1 / (1 - p). It is drawn on the CPU for any device."""
     features = output.shape[1:]
     if isinstance(layer, ChannelDropout):
         features = torch.Size([features[0], *[1] * (len(features) - 1)])
-    kept = torch.rand(1, *features, generator=generator) >= layer.p
-    kept_part = 1 - layer.p if layer.p < 1 else 1.0  # of nothing kept there is nothing to make up
-    return kept.to(output.device, output.dtype) / kept_part
+    keep = torch.rand(1, *features, generator=generator) >= layer.p
+    keep_probability = 1 - layer.p if layer.p < 1 else 1.0  # with p = 1 all values are dropped
+    return keep.to(output.device, output.dtype) / keep_probability

@@ -1,4 +1,4 @@
-"""The penultimate features: what the last layer sees of an image, which is where CORE-SET and BADGE measure distances
+"""Penultimate features, the input of the last layer, in which CORE-SET and BADGE measure distances
 (Sener and Savarese, arXiv:1708.00489; Ash and others, arXiv:1906.03671).
 """
 
@@ -16,105 +16,106 @@ Matrix = nn.Linear | Convolution
 
 
 class Call(NamedTuple):
-    """A layer called in a forward pass. Copies, as what is behind it may work in place."""
+    """A call of a layer in a forward pass, with copies of its input and output, as later layers may work in place."""
 
     layer: nn.Module
     input: Tensor
     output: Tensor
-    """Both averaged over space if the layer is a convolution."""
+    """Input and output are averaged over space if the layer is a convolution."""
 
 
-class Place(NamedTuple):
-    """One of the calls of a layer in a forward pass of one image."""
+class LayerCall(NamedTuple):
+    """Identifies a call of a layer in the forward pass of one image."""
 
     layer: nn.Module
     number: int
-    """Which of its calls, from 0."""
-    of: int
+    """Number of the call, from 0."""
+    total: int
+    """Number of calls of the layer."""
 
 
 def embedding(model: nn.Module, settings: Settings) -> Compute:
-    """(B, d): the input of the layer that makes the logits; a convolution's is averaged over space.
+    """Input of the layer that computes the logits, (B, d); the input of a convolution is averaged over space.
 
-    Where none is found it is the last layer with parameters that is called, and a warning. Raises UsageError, when it
-    computes, if the network calls no such layer.
+    If no such layer is found, it is the input of the last layer with parameters, and a warning is given.
+    Raises UsageError, during computation, if the network calls no layer with parameters.
     """
-    found: list[Place] = []
+    found: list[LayerCall] = []
 
     def compute(images: Tensor) -> Tensor:
         with evaluating(model), torch.no_grad():
             if not found:
                 found.append(_last_layer(model, images, settings))
-            (place,) = found
-            seen = _seen(model, place.layer, images)
-            if len(seen) == place.of and len(seen[place.number]) == len(images):
-                return seen[place.number].flatten(1)
-            # It calls that layer more than once a batch, image by image as a rule.
-            alone = [_seen(model, place.layer, image[None])[place.number] for image in images]
-            return torch.stack([features.flatten() for features in alone])
+            (last,) = found
+            inputs = _inputs(model, last.layer, images)
+            if len(inputs) == last.total and len(inputs[last.number]) == len(images):
+                return inputs[last.number].flatten(1)
+            # The network calls the layer several times per batch, usually once per image.
+            single = [_inputs(model, last.layer, image[None])[last.number] for image in images]
+            return torch.stack([features.flatten() for features in single])
 
     return compute
 
 
-def _last_layer(model: nn.Module, images: Tensor, settings: Settings) -> Place:
-    """Found with an image of noise: on a blank one, which a pool may begin with, many layers say the same."""
+def _last_layer(model: nn.Module, images: Tensor, settings: Settings) -> LayerCall:
+    """Find the layer with an image of noise: on a blank image, many layers have equal outputs."""
     noise = torch.rand(images.shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     logits, calls = _calls(model, _layers(model), noise[None].to(images))
     if not calls:
         raise UsageError(f"--measure embedding: {settings.architecture} calls no layer that has parameters")
-    heads = [call for call in calls if _may_make(logits, call)]
-    makers = [call for call in heads if torch.allclose(call.output.flatten(), logits.flatten(), 1e-4, 1e-6)]
-    if not heads:
+    candidates = [call for call in calls if _may_compute(logits, call)]
+    exact = [call for call in candidates if torch.allclose(call.output.flatten(), logits.flatten(), 1e-4, 1e-6)]
+    if not candidates:
         settings.warn(
-            f"--measure embedding: no layer of {settings.architecture} makes its logits; what its last layer sees is "
-            "taken, which may not be the penultimate features"
+            f"--measure embedding: no layer of {settings.architecture} computes its logits; the input of its last "
+            "layer is used, which may not be the penultimate features"
         )
-    last = (makers or heads or calls)[-1]
+    last = (exact or candidates or calls)[-1]
     same = [call for call in calls if call.layer is last.layer]
-    return Place(last.layer, next(number for number, call in enumerate(same) if call is last), len(same))
+    return LayerCall(last.layer, next(number for number, call in enumerate(same) if call is last), len(same))
 
 
-def _may_make(logits: Tensor, call: Call) -> bool:
-    """Whether as many numbers come out as there are logits. A normalisation or temperature of logits makes none."""
+def _may_compute(logits: Tensor, call: Call) -> bool:
+    """Return whether the call may compute the logits. A layer that normalises or scales logits does not."""
     if call.output.numel() != logits.numel():
         return False
     return isinstance(call.layer, Matrix) or (call.input.dim() == 2 and call.input.shape != call.output.shape)
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
-    """Those that have parameters, and hold no others that do."""
+    """Return the innermost layers that have parameters."""
     return [
         layer
         for layer in model.modules()
-        if isinstance(layer, Matrix) or (_parametrised(layer) and not any(map(_parametrised, _inside(layer))))
+        if isinstance(layer, Matrix) or (_has_parameters(layer) and not any(map(_has_parameters, _descendants(layer))))
     ]
 
 
-def _parametrised(layer: nn.Module) -> bool:
+def _has_parameters(layer: nn.Module) -> bool:
     return next(layer.parameters(recurse=False), None) is not None
 
 
-def _inside(layer: nn.Module) -> Iterable[nn.Module]:
+def _descendants(layer: nn.Module) -> Iterable[nn.Module]:
     return (module for module in layer.modules() if module is not layer)
 
 
-def _seen(model: nn.Module, layer: nn.Module, images: Tensor) -> list[Tensor]:
-    """What the layer is called with, (B, ...) each, in order."""
+def _inputs(model: nn.Module, layer: nn.Module, images: Tensor) -> list[Tensor]:
+    """Return the inputs of the layer's calls, (B, ...) each, in order."""
     return [call.input for call in _calls(model, [layer], images)[1]]
 
 
 def _calls(model: nn.Module, layers: Sequence[nn.Module], images: Tensor) -> tuple[Tensor, list[Call]]:
-    """Logits (B, K), and the calls of these layers that take and return tensors, in order."""
+    """Return logits (B, K), and the calls of these layers that take and return tensors, in order."""
     calls: list[Call] = []
 
-    def remember(layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
-        taken, made = _first_tensor([*args, *named.values()]), _first_tensor(output)
-        if taken is not None and made is not None:
-            calls.append(Call(layer, _over_space(layer, taken), _over_space(layer, made)))
+    def record(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        first_input, first_output = _first_tensor([*args, *kwargs.values()]), _first_tensor(output)
+        if first_input is not None and first_output is not None:
+            calls.append(Call(layer, _over_space(layer, first_input), _over_space(layer, first_output)))
 
-    hooks = [layer.register_forward_hook(remember, with_kwargs=True) for layer in layers]
+    hooks = [layer.register_forward_hook(record, with_kwargs=True) for layer in layers]
     try:
-        logits: Tensor = model(images.clone())  # its first layer may work in place
+        logits: Tensor = model(images.clone())  # a copy: the first layer may work in place
     finally:
         for hook in hooks:
             hook.remove()
@@ -130,7 +131,7 @@ def _first_tensor(values: Any) -> Tensor | None:
 
 
 def _over_space(layer: nn.Module, values: Tensor) -> Tensor:
-    """A copy; from a convolution, its mean over space: (..., C)."""
+    """Return a copy of a layer's values; for a convolution, their mean over space, (..., C)."""
     if isinstance(layer, Convolution):
         return values.flatten(-len(layer.kernel_size)).mean(-1)
     return values.clone()

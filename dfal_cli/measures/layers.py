@@ -1,7 +1,8 @@
-"""How long the gradient to a layer's weights is, for each image of a batch, from one backward pass of them all."""
+"""Per-image lengths of the gradient with respect to a layer's weights, from one backward pass of the whole batch."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -10,33 +11,31 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.func import vjp, vmap
 
-from dfal_cli.measures.stand_ins import standing_in
-
 
 class UnsuitedError(Exception):
-    """The gradients to a network's weights cannot be told from what its layers are called with."""
+    """The gradients of a network's weights cannot be computed from the inputs of its layers."""
 
 
 class Call(NamedTuple):
-    """A layer called in a forward pass."""
+    """A call of a layer in a forward pass."""
 
     layer: nn.Module
     input: Tensor
     output: GradientEdge
-    """Where its output stood in the graph: a layer behind it may have worked in place since."""
+    """The output's node in the graph; the tensor itself may have been changed in place by a later layer."""
 
 
 def traced(model: nn.Module, images: Tensor) -> tuple[Tensor, list[Call]]:
-    """Logits (B, K), and the calls of all layers that have trainable weights of their own.
+    """Return logits (B, K), and the calls of all layers that have trainable weights of their own.
 
-    Raises UnsuitedError unless each trainable weight belongs to one call, and that call sees as many images.
+    Raises UnsuitedError unless each trainable weight is used in one call, and that call takes the whole batch.
     """
     calls: list[Call] = []
 
-    def remember(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def record(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         calls.append(Call(layer, args[0].detach(), get_gradient_edge(output)))
 
-    hooks = [layer.register_forward_hook(remember) for layer in model.modules() if _own_weights(layer)]
+    hooks = [layer.register_forward_hook(record) for layer in model.modules() if _own_weights(layer)]
     try:
         logits = model(images)
     finally:
@@ -44,17 +43,17 @@ def traced(model: nn.Module, images: Tensor) -> tuple[Tensor, list[Call]]:
             hook.remove()
     uses = Counter(own for call in calls for own in call.layer.parameters(recurse=False))
     if any(uses[own] != 1 for own in model.parameters() if own.requires_grad):
-        raise UnsuitedError("a weight is used in several calls, or in none")
+        raise UnsuitedError("a weight is not used in exactly one call")
     if any(len(call.input) != len(images) for call in calls):
-        raise UnsuitedError("a layer is called with other than the batch")
+        raise UnsuitedError("a layer is not called with the whole batch")
     return logits, calls
 
 
 def squared_lengths(call: Call) -> Callable[[Tensor], Tensor]:
-    """A function of the gradients to the layer's output, (B, ...): the squared length of each image's, (B,).
+    """Return a function: gradient of the layer's output, (B, ...) -> squared lengths of the weights' gradients, (B,).
 
-    A linear layer, and a convolution, is a matrix applied to each of P patches of an image. With patches x (P, in) and
-    gradients g (P, out), the gradient to the matrix is g'x, and its squared length is the sum of xx' * gg' as well.
+    A linear layer or a convolution applies a matrix to each of P patches of an image. With patches x (P, in) and
+    output gradients g (P, out), the gradient of the matrix is g'x, whose squared length is also the sum of xx' * gg'.
     """
     patches = _patches(call.layer, call.input)
     if patches is None:
@@ -72,8 +71,9 @@ def squared_lengths(call: Call) -> Callable[[Tensor], Tensor]:
 
 
 def _patches(layer: nn.Module, images: Tensor) -> Tensor | None:
-    """(B, groups, P, in), with a 1 for the bias; None if the layer is another one, whose subclasses may do anything, or
-    only a part of it trains.
+    """Return the input as patches (B, groups, P, in), with a 1 appended for the bias.
+
+    None if the layer is neither nn.Linear nor nn.Conv2d itself (subclasses may do anything), or is partly frozen.
     """
     if not all(own.requires_grad for own in layer.parameters(recurse=False)):
         return None
@@ -88,20 +88,20 @@ def _patches(layer: nn.Module, images: Tensor) -> Tensor | None:
 
 
 def _at_patches(layer: nn.Module, gradient: Tensor) -> Tensor:
-    """From the output of a linear layer, (B, ..., out), or of a convolution, (B, out, ...): (B, groups, out, P)."""
+    """Reshape the output of a linear layer, (B, ..., out), or a convolution, (B, out, ...), to (B, groups, out, P)."""
     if isinstance(layer, nn.Conv2d):
         return gradient.reshape(len(gradient), layer.groups, layer.out_channels // layer.groups, -1)
     return gradient.reshape(len(gradient), 1, -1, gradient.shape[-1]).mT
 
 
 def _by_vmap(call: Call, gradient: Tensor) -> Tensor:
-    """The same for a layer of any kind, by differentiating it once more."""
+    """Return the squared lengths for a layer of any kind, by differentiating the layer again."""
     weights = _own_weights(call.layer)
 
     def of_image(image: Tensor, towards: Tensor) -> Tensor:
         def output(weights: dict[str, Tensor]) -> Tensor:
-            with standing_in(call.layer, weights):
-                own_output: Tensor = call.layer(image[None].clone())  # it may work in place
+            with replaced_weights(call.layer, weights):
+                own_output: Tensor = call.layer(image[None].clone())  # a copy: the layer may work in place
                 return own_output[0]
 
         (own,) = vjp(output, weights)[1](towards)
@@ -113,3 +113,26 @@ def _by_vmap(call: Call, gradient: Tensor) -> Tensor:
 
 def _own_weights(layer: nn.Module) -> dict[str, Tensor]:
     return {name: own.detach() for name, own in layer.named_parameters(recurse=False) if own.requires_grad}
+
+
+@contextlib.contextmanager
+def replaced_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Use `weights`, by the names of `named_parameters`, in place of these parameters in the block.
+
+    Afterwards every parameter is restored. torch.func.functional_call is not used because it swaps a module that has
+    two names twice, and then leaves the replacement in place.
+    """
+    names = {own: name for name, own in model.named_parameters()}
+    replaced: list[tuple[dict[str, Any], str, nn.Parameter]] = [
+        (module._parameters, key, own)
+        for module in model.modules()
+        for key, own in module._parameters.items()
+        if own is not None and names[own] in weights
+    ]
+    try:
+        for parameters, key, own in replaced:
+            parameters[key] = weights[names[own]]
+        yield
+    finally:
+        for parameters, key, own in replaced:
+            parameters[key] = own

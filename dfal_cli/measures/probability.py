@@ -1,4 +1,4 @@
-"""Measures that need nothing but the predicted probabilities of one forward pass."""
+"""Measures of the predicted probabilities, which need only one forward pass."""
 
 from typing import NamedTuple
 
@@ -9,15 +9,15 @@ from dfal_cli.measures.measure import Compute, Settings, evaluating
 
 
 class Probabilities(NamedTuple):
-    """What the softmax of a batch of B images says; nan where the logits are not finite.
+    """Predictions for B images and the three measures of uncertainty sampling; nan if the logits are not finite.
 
-    The three measures of uncertainty sampling (Settles, Active Learning Literature Survey, 2009, section 3.1).
+    Source: Settles, Active Learning Literature Survey, 2009, section 3.1.
     """
 
     predicted: Tensor
     """(B,) int: the most probable class."""
     confidence: Tensor
-    """(B,): its probability (least confidence: Culotta and McCallum 2005)."""
+    """(B,): the probability of the predicted class (least confidence: Culotta and McCallum 2005)."""
     probability_gap: Tensor
     """(B,): top-1 minus top-2 probability, also called margin (Scheffer, Decomain and Wrobel 2001)."""
     entropy: Tensor
@@ -27,7 +27,7 @@ class Probabilities(NamedTuple):
 def probabilities(logits: Tensor) -> Probabilities:
     """Compute the measures from logits, (B, K) with K >= 2.
 
-    Entropy is taken from log-probabilities: with p = 0 a naive p log p is nan and the most certain images rank first.
+    Entropy is computed from log-probabilities, with 0 for terms with p = 0: p log p would be nan for certain images.
     """
     log_p = logits.log_softmax(1)  # (B, K)
     p = log_p.exp()
@@ -37,11 +37,11 @@ def probabilities(logits: Tensor) -> Probabilities:
 
 
 def softmax(model: nn.Module, settings: Settings) -> Compute:
-    """(B, K): the probability of each class, in the order of the classes."""
+    """Probability of each class, (B, K), in the order of the classes."""
 
     def compute(images: Tensor) -> Tensor:
         with evaluating(model), torch.no_grad():
-            logits: Tensor = model(images.clone())  # its first layer may work in place
+            logits: Tensor = model(images.clone())  # a copy: the first layer may work in place
         return logits.softmax(1)
 
     return compute

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dfal_cli.errors import shown
-from dfal_cli.measures import Measuring
+from dfal_cli.measures import MeasureRunner
 from dfal_cli.schemas import EMBEDDING
 from dfal_cli.scoring.parts import Section, joined
 from dfal_cli.scoring.scored import score_all
@@ -14,7 +14,7 @@ from dfal_cli.tables.vectors import Values
 
 
 def embed_labelled(
-    scorer: Scorer, images: Sequence[str], section: Section, embedding: Measuring
+    scorer: Scorer, images: Sequence[str], section: Section, embedding: MeasureRunner
 ) -> tuple[Sequence[str], Values]:
     """The images with their embeddings, (n, d); what is finished is kept in the section.
 
@@ -27,7 +27,7 @@ def embed_labelled(
         image, reason = unreadable[0]
         first = f"the first: {shown(image)}: {reason}"
         scorer.reporter.warn(f"{len(unreadable)} labelled images cannot be read and have no embedding ({first})")
-    found = joined(list(section.blocks())) if len(rows) else embedding.of_nothing()
+    found = joined(list(section.blocks())) if len(rows) else embedding.empty()
     return rows.images, found[EMBEDDING]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from dfal_cli.images import NO_MAX_VALUES, MaxValues
-from dfal_cli.measures import Measuring
+from dfal_cli.measures import MeasureRunner
 from dfal_cli.scoring.parts import Arrays, Section, joined, read_part
 from dfal_cli.scoring.rows import MEASURED, Indices, Rows, no_margins
 from dfal_cli.scoring.scorer import Batch, ExtraMeasures, Scorer
@@ -115,13 +115,13 @@ class PoolMargins:
             progress.advance(asked)
 
 
-def tables_of(rows: Rows, classes: Sequence[str], section: Section, measuring: Measuring) -> Iterator[pa.Table]:
+def tables_of(rows: Rows, classes: Sequence[str], section: Section, measuring: MeasureRunner) -> Iterator[pa.Table]:
     """The scores file of the rows, some at a time, with the extra measures that their section keeps."""
     blocks = ({name: block[name] for name in measuring.names if name in block} for block in section.blocks())
     extra_measures = in_groups(blocks, ROWS_AT_ONCE)
     for start in range(0, max(1, len(rows)), ROWS_AT_ONCE):
         columns = rows.columns(start, start + ROWS_AT_ONCE, classes)
-        yield scores_table(columns, next(extra_measures, {}) or measuring.of_nothing())
+        yield scores_table(columns, next(extra_measures, {}) or measuring.empty())
 
 
 def in_groups(blocks: Iterable[Arrays], size: int) -> Iterator[Arrays]:

@@ -1,15 +1,14 @@
-"""Strategies: which images of a scored pool to ask about. None of them sees a network or an oracle label.
+"""Query strategies: which images of a scored pool to label next. A strategy sees no network and no oracle label.
 
-To add one: write a function (pool, count, generator) -> positions of the picked rows in rank order, and give it a line
-in STRATEGIES. The help of `select` reads that table, so pandas and numpy are imported where they are needed, not here.
+To add one, write a function (pool, count, generator) -> positions of the picked rows in rank order, and add it to
+STRATEGIES. `select --help` reads that table, so this module does not import pandas and numpy at the top level.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from dfal_cli.schemas import EMBEDDING, IMAGE, PROBABILITIES
-from dfal_cli.strategies.ceal import confident_labels
+from dfal_cli.schemas import EMBEDDING, IMAGE, PREDICTED, PROBABILITIES
 from dfal_cli.strategies.pool import Pool, Positions
 
 __all__ = ["DEFAULT_STRATEGIES", "STRATEGIES", "Pick", "Pool", "Positions", "Strategy", "pick_queries"]
@@ -21,45 +20,48 @@ if TYPE_CHECKING:
     from dfal_cli.strategies.centres import Vectors
 
 SHORTLIST = 10
-"""How many of the smallest margins dfal-diverse looks at for each query."""
+"""Number of smallest margins that dfal-diverse considers per query."""
+
+CEAL_FIRST_THRESHOLD, CEAL_DECAY = 0.05, 0.0033
+"""Entropy threshold of pseudo-labels in round 0, and its decrease per round, in nats."""
 
 Pick: TypeAlias = Callable[[Pool, int, "np.random.Generator"], Positions]
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """An entry of the table."""
+    """An entry of the table of strategies."""
 
     pick: Pick
     """pool, count, generator -> positions of at most count rows, best query first."""
     help: str
     measure: str | None = None
-    """The column it sorts by, shown in the query list."""
+    """The column that the strategy sorts by; it is included in the query list."""
     needs: tuple[str, ...] = ()
-    """Measures that `score` computes only when asked to (`--measure`)."""
+    """Optional measures (`score --measure`) that the strategy requires."""
     nearest: int = 0
-    """How many margins a query must be certain: `score --nearest` must be at least so many times the count."""
+    """Number of exact smallest margins required per query: `score --nearest` must be at least this times the count."""
     labelled: bool = False
-    """Whether it looks at the embeddings of what has been labelled."""
+    """Whether the strategy uses the embeddings of labelled images."""
     pseudo_labels: "Callable[[pd.DataFrame, int], pd.Series[str]] | None" = None
-    """Rows that are not asked about, round -> labels the network is sure enough of to train on, by row."""
+    """Rows that are not queried, round number -> confident predictions to train on, by row."""
     note: str = ""
-    """What else to know in front of its queries: a sentence."""
+    """A sentence for the preview page."""
     without_twins: bool = False
-    """Its queries carry no twins, even if `score` has kept some."""
+    """Leave twins out of the query list, even if `score` has written some."""
 
     @property
     def trains_on_twins(self) -> bool:
-        """Whether the method is to train on its queries' adversarial images too."""
+        """Whether the method also trains on the adversarial images of its queries."""
         return self.nearest > 0 and not self.without_twins
 
 
 def by_measure(measure: str, *, descending: bool = False) -> Pick:
-    """Sort by one measure; images whose measure is unknown come last, ties are broken by path."""
+    """Return a strategy that sorts by one measure; unknown values come last, ties are broken by path."""
 
     def pick(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
         values = pool.scores[measure].to_numpy("float64")
-        # The rows are sorted by path, so a stable sort leaves ties in that order; nan is sorted last.
+        # The rows are sorted by path, so a stable sort keeps ties in that order; nan is sorted last.
         order: Positions = (-values if descending else values).argsort(kind="stable")
         return order[:count]
 
@@ -67,48 +69,60 @@ def by_measure(measure: str, *, descending: bool = False) -> Pick:
 
 
 def at_random(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
-    """A random subset, in random order."""
+    """Pick a random sample in random order."""
     return generator.permutation(len(pool.scores))[:count]
 
 
 def core_set(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
-    """k-center greedy on the embeddings, from the labelled images (Sener and Savarese, arXiv:1708.00489)."""
-    from dfal_cli.strategies.centres import among_known
+    """Pick by k-center greedy on embeddings, starting from labelled images (Sener and Savarese, arXiv:1708.00489)."""
+    from dfal_cli.strategies.centres import pick_among_known
     from dfal_cli.strategies.k_center import k_center_greedy
 
-    return among_known(pool, (EMBEDDING,), lambda points: k_center_greedy(points, pool.labelled, count), count)
+    return pick_among_known(pool, (EMBEDDING,), lambda points: k_center_greedy(points, pool.labelled, count), count)
 
 
 def badge(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
-    """k-means++ seeding on last-layer gradients, as if each prediction were right (Ash et al., arXiv:1906.03671)."""
-    from dfal_cli.strategies.centres import among_known
+    """Pick by k-means++ seeding on last-layer gradients for the predicted labels (Ash et al., arXiv:1906.03671)."""
+    from dfal_cli.strategies.centres import pick_among_known
     from dfal_cli.strategies.k_means_seeding import Gradients, k_means_seeding, last_layer_errors
 
     def seed(probabilities: "Vectors", embeddings: "Vectors") -> Positions:
         return k_means_seeding(Gradients(last_layer_errors(probabilities), embeddings), count, generator)
 
-    return among_known(pool, (PROBABILITIES, EMBEDDING), seed, count)
+    return pick_among_known(pool, (PROBABILITIES, EMBEDDING), seed, count)
 
 
 def dfal_diverse(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
-    """Small margins that differ: of the SHORTLIST times `count` nearest, one for each cluster of embeddings.
+    """Pick diverse small margins: cluster the SHORTLIST * count smallest margins, and pick one image per cluster.
 
-    The clusters are those of k-means, drawn towards small margins: an image weighs the inverse of its own (Zhdanov,
-    arXiv:1901.05954, weighs uncertainty). Ranked by margin.
+    Clusters come from k-means on embeddings, weighted by the inverse margin (after Zhdanov, arXiv:1901.05954, who
+    weights by uncertainty). The picked images are ranked by margin.
     """
-    from dfal_cli.strategies.centres import among_known
-    from dfal_cli.strategies.k_means import SMALLEST, k_means_representatives
+    from dfal_cli.strategies.centres import pick_among_known
+    from dfal_cli.strategies.k_means import MIN_MARGIN, k_means_representatives
 
     def spread(margins: "Vectors", embeddings: "Vectors") -> Positions:
-        return k_means_representatives(embeddings, 1 / margins[:, 0].clip(SMALLEST), count, generator)
+        return k_means_representatives(embeddings, 1 / margins[:, 0].clip(MIN_MARGIN), count, generator)
 
     nearest = by_measure("margin")(pool, SHORTLIST * count, generator)
     shortlist = pool._replace(scores=pool.scores.iloc[nearest])
-    return nearest[among_known(shortlist, ("margin", EMBEDDING), spread, count)]
+    return nearest[pick_among_known(shortlist, ("margin", EMBEDDING), spread, count)]
+
+
+def confident_labels(others: "pd.DataFrame", round_number: int) -> "pd.Series[str]":
+    """Return the predicted class of each row whose entropy is below the round's threshold, (0.05 - 0.0033 round) nats.
+
+    CEAL trains on these pseudo-labels, too (Wang et al., arXiv:1701.03551). From round 16 on there are none. Other
+    implementations subtract 0.0033 round from the previous threshold, so that there are none from round 6 on.
+
+    others: the rows of the pool that are not queried.
+    """
+    threshold = max(0.0, CEAL_FIRST_THRESHOLD - CEAL_DECAY * round_number)
+    return others.loc[others["entropy"] < threshold, PREDICTED]
 
 
 def _without_twins(strategy: Strategy) -> Strategy:
-    return replace(strategy, help=f"{strategy.help}; their twins do not train", without_twins=True)
+    return replace(strategy, help=f"{strategy.help}; without twins", without_twins=True)
 
 
 DFAL = Strategy(
@@ -116,11 +130,11 @@ DFAL = Strategy(
 )
 DFAL_DIVERSE = Strategy(
     dfal_diverse,
-    "small margins that differ: one for each cluster of embeddings",
+    "diverse small margins: one image per cluster of embeddings",
     "margin",
     needs=(EMBEDDING,),
     nearest=SHORTLIST,
-    note="Each picture stands for a cluster of similar ones that are as near.",
+    note="Each image represents a cluster of similar images with small margins.",
 )
 
 STRATEGIES: dict[str, Strategy] = {
@@ -132,51 +146,53 @@ STRATEGIES: dict[str, Strategy] = {
         by_measure("entropy", descending=True), "the highest entropy (Shannon 1948; Settles 2009)", "entropy"
     ),
     "least-confidence": Strategy(
-        by_measure("confidence"), "the lowest top probability (Culotta and McCallum 2005)", "confidence"
+        by_measure("confidence"),
+        "the lowest probability of the predicted class (Culotta and McCallum 2005)",
+        "confidence",
     ),
     "probability-gap": Strategy(
         by_measure("probability_gap"),
-        "the smallest gap between the two top probabilities (Scheffer, Decomain and Wrobel 2001)",
+        "the smallest gap between the two highest probabilities (Scheffer, Decomain and Wrobel 2001)",
         "probability_gap",
     ),
     "bald": Strategy(
         by_measure("bald", descending=True),
-        "the highest mutual information of prediction and weights (Gal and others, arXiv:1703.02910)",
+        "the highest mutual information of label and weights (Gal and others, arXiv:1703.02910)",
         "bald",
         needs=("bald",),
     ),
     "egl": Strategy(
         by_measure("egl", descending=True),
-        "the longest expected gradient (Huang and others, arXiv:1612.03226)",
+        "the largest expected gradient length (Huang and others, arXiv:1612.03226)",
         "egl",
         needs=("egl",),
     ),
     "core-set": Strategy(
         core_set,
-        "the farthest from all that is labelled or picked (Sener and Savarese, arXiv:1708.00489)",
+        "the largest distance to labelled and picked images (Sener and Savarese, arXiv:1708.00489)",
         needs=(EMBEDDING,),
         labelled=True,
     ),
     "badge": Strategy(
         badge,
-        "gradients that are long and differ (Ash and others, arXiv:1906.03671)",
+        "large and diverse gradients (Ash and others, arXiv:1906.03671)",
         needs=(EMBEDDING, PROBABILITIES),
     ),
     "ceal": Strategy(
         by_measure("entropy", descending=True),
-        "as entropy; the surest of the others get pseudo-labels (Wang and others, arXiv:1701.03551)",
+        "the highest entropy; confident predictions become pseudo-labels (Wang and others, arXiv:1701.03551)",
         "entropy",
         pseudo_labels=confident_labels,
     ),
-    "random": Strategy(at_random, "a random subset"),
+    "random": Strategy(at_random, "a random sample"),
 }
 
 DEFAULT_STRATEGIES = "dfal,dfal-without-twins,random"
-"""What `simulate` plays."""
+"""The strategies that `simulate` compares by default."""
 
 
 def pick_queries(pool: Pool, strategy: str, count: int, seed: int) -> "pd.DataFrame":
-    """The rows that the strategy picks, in rank order; the order of the rows of `pool.scores` does not matter."""
+    """Return the rows that the strategy picks, in rank order. They do not depend on the row order of `pool.scores`."""
     from numpy.random import default_rng
 
     by_path = pool.scores.sort_values(IMAGE, kind="stable").reset_index(drop=True)

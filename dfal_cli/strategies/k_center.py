@@ -1,23 +1,23 @@
 """k-center greedy: each pick is the point farthest from all centres so far (Sener and Savarese, arXiv:1708.00489).
 
-The largest distance that is left is at most twice what the best choice of as many centres would leave. Distances are
-kept to the nearest centre only, and are sums of squared differences: |a|^2 + |b|^2 - 2ab would round small ones away.
+The largest remaining distance is at most twice that of the optimal choice of centres. Only distances to the nearest
+centre are stored. They are sums of squared differences, as |a|^2 + |b|^2 - 2ab would lose small ones to rounding.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.strategies.centres import UNKNOWN, Distances, Vectors, add_centre, in_blocks, then_by_path
+from dfal_cli.strategies.centres import NO_CENTRE, Distances, Vectors, add_centre, in_blocks, then_by_path
 from dfal_cli.strategies.pool import Positions
 
-CENTRES_AT_ONCE = 1024
+CENTRES_PER_BLOCK = 1024
 
 
 def k_center_greedy(points: Vectors, centres: Vectors | None, count: int) -> Positions:
-    """Pick `count` of the points, (n, d), given the first centres, (m, d); ties are broken by position.
+    """Pick `count` of the points, (n, d), given initial centres, (m, d); ties are broken by position.
 
-    Without centres the first pick is the point nearest to the mean: the bound holds whichever is first, and the middle
-    of the pool is the best single centre that can be told at a glance. Points that coincide with a centre come last.
+    Without centres, the first pick is the point nearest to the mean, a good single centre; the bound holds for any
+    first pick. Points that coincide with a centre come last.
     """
 
     def distances_from(centre: int, rows: Positions) -> Distances:
@@ -28,7 +28,7 @@ def k_center_greedy(points: Vectors, centres: Vectors | None, count: int) -> Pos
         distances = distances_to_nearest(points, centres)
         pick = int(distances.argmax())
     else:
-        distances = np.full(len(points), UNKNOWN)
+        distances = np.full(len(points), NO_CENTRE)
         pick = _nearest_to_mean(points)
     picked: list[int] = []
     while len(picked) < wanted and distances[pick] > 0:
@@ -39,18 +39,18 @@ def k_center_greedy(points: Vectors, centres: Vectors | None, count: int) -> Pos
 
 
 def distances_to_nearest(points: Vectors, centres: Vectors) -> Distances:
-    """Squared distances, (n,), from each point to the nearest of many centres.
+    """Return squared distances, (n,), from each point to the nearest of many centres.
 
-    Products find that centre fast, in float64; how far away it is, differences tell.
+    Matrix products in float64 find the nearest centre quickly; differences then give its exact distance.
     """
     everywhere = np.arange(len(points))
-    mean = centres.mean(0, dtype=np.float64)  # lengths measured from there are short, and so is what is rounded away
+    mean = centres.mean(0, dtype=np.float64)  # centring makes lengths small, which reduces rounding errors
     nearest, at = np.full(len(points), np.inf), np.zeros(len(points), np.intp)
-    for start in range(0, len(centres), CENTRES_AT_ONCE):
-        some = centres[start : start + CENTRES_AT_ONCE] - mean
+    for start in range(0, len(centres), CENTRES_PER_BLOCK):
+        some = centres[start : start + CENTRES_PER_BLOCK] - mean
         lengths, across = _squares(some), -2 * some.T
         for rows in in_blocks(everywhere, max(points.shape[1], len(some))):
-            # Squared distances less the square of points[rows] - mean, which is the same for all centres.
+            # Squared distances minus |points[rows] - mean|^2, which is the same for all centres.
             relative = (points[rows] - mean) @ across + lengths
             best = relative.argmin(1)
             least = relative[np.arange(len(rows)), best]
@@ -68,6 +68,6 @@ def _nearest_to_mean(points: Vectors) -> int:
 
 
 def _squares(vectors: npt.NDArray[np.floating]) -> Distances:
-    """Squared lengths: (n, d) -> (n,)."""
+    """Return squared lengths: (n, d) -> (n,)."""
     lengths: Distances = np.einsum("ij,ij->i", vectors, vectors)
     return lengths

@@ -1,31 +1,31 @@
-"""Weighted k-means, and one point for each cluster (after Zhdanov, arXiv:1901.05954)."""
+"""Weighted k-means, and one representative point per cluster (after Zhdanov, arXiv:1901.05954)."""
 
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.strategies.centres import UNKNOWN, Distances, Vectors, add_centre, in_blocks
+from dfal_cli.strategies.centres import NO_CENTRE, Distances, Vectors, add_centre, in_blocks
 from dfal_cli.strategies.pool import Positions
 
-MOST_ROUNDS = 50
-"""Of Lloyd's: as a rule the clusters stand still after ten or twenty."""
+MAX_ITERATIONS = 50
+"""Of Lloyd's algorithm, which usually converges in 10 to 20 iterations."""
 
-SMALLEST = 1e-12
-"""What a weight may be the inverse of: nothing is lost of a margin, and sums stay finite."""
+MIN_MARGIN = 1e-12
+"""Smaller margins are raised to this value, so that sums of their inverses stay finite."""
 
 Weights = npt.NDArray[np.floating]
 
 
 def k_means_representatives(points: Vectors, weights: Weights, count: int, generator: np.random.Generator) -> Positions:
-    """For each of `count` clusters of the points, (n, d), the point nearest to its mean; in order of position.
+    """Return the point nearest to the mean of each of `count` clusters of points, (n, d), in order of position.
 
-    weights: (n,), positive. A mean is drawn towards its heavy points, and so is the choice of the first means
-    (k-means++). Where points coincide there are fewer clusters, and the heaviest of the other points fill up.
+    weights: (n,), positive; used for the means and for the choice of the initial means (k-means++).
+    If coinciding points lead to fewer clusters, the other points with the largest weights are added.
     """
     wanted = min(count, len(points))
-    points = points - points.mean(0, dtype=np.float64).astype(np.float32)  # products then round little away
+    points = points - points.mean(0, dtype=np.float64).astype(np.float32)  # centring reduces rounding errors
     means = points[_seeds(points, weights, wanted, generator)]
     clusters = np.full(len(points), -1)
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ITERATIONS):
         before, clusters = clusters, _nearest(points, means)
         if (clusters == before).all():
             break
@@ -39,13 +39,13 @@ def k_means_representatives(points: Vectors, weights: Weights, count: int, gener
 
 
 def _seeds(points: Vectors, weights: Weights, count: int, generator: np.random.Generator) -> list[int]:
-    """k-means++: each drawn by its weight times its squared distance from the nearest one so far."""
+    """Draw initial means by k-means++: probabilities are weight times squared distance to the nearest mean so far."""
 
     def distances_from(centre: int, rows: Positions) -> Distances:
         squares: Distances = ((points[rows] - points[centre]) ** 2).sum(1, dtype=np.float64)
         return squares
 
-    distances = np.full(len(points), UNKNOWN)
+    distances = np.full(len(points), NO_CENTRE)
     chances = weights
     picked: list[int] = []
     while len(picked) < count and chances.sum() > 0:
@@ -56,14 +56,14 @@ def _seeds(points: Vectors, weights: Weights, count: int, generator: np.random.G
 
 
 def _nearest(points: Vectors, means: Vectors) -> Positions:
-    """The nearest mean of each point: (n, d), (k, d) -> (n,)."""
+    """Return the nearest mean of each point: (n, d), (k, d) -> (n,)."""
     lengths, across = (means**2).sum(1), -2 * means.T
     blocks = in_blocks(np.arange(len(points)), max(means.shape))
     return np.concatenate([(points[rows] @ across + lengths).argmin(1) for rows in blocks])
 
 
 def _means(points: Vectors, weights: Weights, clusters: Positions, before: Vectors) -> Vectors:
-    """The weighted mean of each cluster, (k, d); an empty one stays where it was."""
+    """Return the weighted mean of each cluster, (k, d); the mean of an empty cluster is kept."""
     by_cluster = np.argsort(clusters, kind="stable")
     found, starts = np.unique(clusters[by_cluster], return_index=True)
     own = weights[by_cluster]

@@ -1,4 +1,4 @@
-"""What a strategy is given, and what it gives back."""
+"""The input and output types of a strategy."""
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Positions: TypeAlias = "npt.NDArray[np.intp]"
-"""Of rows of a pool."""
+"""Positions of rows in a pool."""
 
 
 class Pool(NamedTuple):
-    """All that a strategy may know."""
+    """The input of a strategy."""
 
     scores: "pd.DataFrame"
-    """n rows, one per image, sorted by path; a cell of a vector measure is an array."""
+    """n rows, one per image, sorted by path; the cells of vector measures are arrays."""
     labelled: "npt.NDArray[np.float32] | None" = None
-    """(m, d) embeddings of the images that have been asked about; only for strategies that say `labelled`."""
+    """(m, d) embeddings of labelled images; only for strategies with `labelled` set."""

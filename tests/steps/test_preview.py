@@ -135,7 +135,7 @@ def test_where_no_query_has_a_margin_nothing_is_said_of_margins(tmp_path: Path) 
 
 
 def test_a_picture_that_stands_for_a_cluster_is_said_to(tmp_path: Path) -> None:
-    said = "Each picture stands for a cluster of similar ones"
+    said = "Each image represents a cluster of similar images"
     assert said in preview_by("dfal-diverse", tmp_path / "diverse").words
     assert said not in preview_by("dfal", tmp_path / "dfal").words
 

@@ -272,4 +272,4 @@ def test_egl_of_frozen_weights_is_refused(frozen):
 def test_embeddings_that_may_not_be_the_penultimate_ones_are_told_of_once_for_pool_and_labelled(frozen):
     ended = score("--measure", "embedding", *frozen, checkpoint="frozen.safetensors")
     assert ended.code == 0, ended.stderr
-    assert ended.stderr.count("no layer of frozen_net:frozen makes its logits") == 1
+    assert ended.stderr.count("no layer of frozen_net:frozen computes its logits") == 1

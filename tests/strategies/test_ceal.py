@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfal_cli.strategies import STRATEGIES
-from dfal_cli.strategies.ceal import confident_labels
+from dfal_cli.strategies import STRATEGIES, confident_labels
 
 OTHERS = pd.DataFrame(
     {

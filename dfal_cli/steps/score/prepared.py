@@ -6,7 +6,7 @@ from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.images import DecodedBatch, ImageSource
-from dfal_cli.measures import MEASURES, Measuring, Settings
+from dfal_cli.measures import MEASURES, MeasureRunner, Settings
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.steps.score.made_from import UNFINISHED_CHANGE_TEXTS
@@ -44,10 +44,10 @@ def scorer_of(
 
 def measuring_of(
     options: ScoreOptions, names: Sequence[str], network: LoadedNetwork, batches: FittingBatches, reporter: Reporter
-) -> Measuring:
+) -> MeasureRunner:
     """Raises UsageError if the network has not what a measure takes."""
     settings = Settings(network.metadata["architecture"]["name"], options.passes, options.seed, reporter.warn)
-    return Measuring({name: MEASURES[name] for name in names}, network.model, settings, batches)
+    return MeasureRunner({name: MEASURES[name] for name in names}, network.model, settings, batches)
 
 
 def say_what_is_kept(parts: Parts, shaped_by: dict[str, Any], total: int, reporter: Reporter) -> None:
