@@ -25,7 +25,7 @@ class Extended:
         shutil.copytree(ROOT / "dfal_cli", self._folder / "dfal_cli", ignore=shutil.ignore_patterns("__pycache__"))
         diff = DIFFS / f"{name}.diff"
         done = subprocess.run(["git", "apply", diff], cwd=self._folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{diff.name} no longer fits the code: {done.stderr}"
+        assert done.returncode == 0, f"{diff.name} no longer fits the code, change it as well: {done.stderr}"
 
     def dfal(self, *arguments: object) -> Ended:
         """Run a command of the copy."""
