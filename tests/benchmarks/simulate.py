@@ -31,13 +31,13 @@ SKETCHES = 15_000
 EPOCHS = 30
 SHAPE = (1, 28, 28)
 COLUMNS = (
-    "strategy", "simulate, s", "bare loop, s", "ratio", "CPU ratio", "training steps, s", "queries, s", "the rest, s",
-    "ratio less queries",
+    "strategy", "simulate, s", "plain loop, s", "ratio", "CPU ratio", "training steps, s", "queries, s", "rest, s",
+    "ratio without queries",
 )  # fmt: skip
 
 
 class Data(NamedTuple):
-    """Files for `dfal simulate`, and some of the images in memory for the bare loop."""
+    """Files for `dfal simulate`, and some of the images in memory for the plain loop."""
 
     root: Path
     oracle: Path
@@ -85,7 +85,7 @@ def bare_loop(data: Data, twins: bool) -> tuple[float, float]:
 
 
 def floor_of(data: Data, strategies: str) -> tuple[float, float]:
-    """Wall and CPU seconds of the bare loop of each of the strategies, one after the other."""
+    """Wall and CPU seconds of the plain loop of each of the strategies, one after the other."""
     taken = [bare_loop(data, twins=strategy == "dfal") for strategy in strategies.split(",")]
     return sum(wall for wall, _ in taken), sum(cpu for _, cpu in taken)
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, help="keep the images there for the next run")
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES, help="as of simulate; a row each")
-    parser.add_argument("--jobs", type=int, default=1, help="of simulate; as many threads has the bare loop")
+    parser.add_argument("--jobs", type=int, default=1, help="of simulate; the plain loop uses as many threads")
     options = parser.parse_args()
     torch.set_num_threads(options.jobs)
     os.environ["OMP_NUM_THREADS"] = str(options.jobs)
