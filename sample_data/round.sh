@@ -1,41 +1,41 @@
 #!/usr/bin/env bash
-# One script for every night: it goes as far as the answers allow, and waits for a person where they are missing.
+# Run this script every night. It does as much as the answers allow, and waits for a person where they are missing.
 #
-#   bash sample_data/round.sh          plays three rounds on the sample data; oracle.csv plays the person
+#   bash sample_data/round.sh          plays three rounds on the sample data; oracle.csv answers instead of a person
 #
-# For your own images copy it, change the settings below and leave ORACLE empty. Then put it into cron:
+# For your own images, copy it, change the settings below and leave ORACLE empty. Then add it to your crontab:
 #   15 2 * * *  cd /data/birds && PATH="/opt/dfal/.venv/bin:$PATH" bash round.sh --quiet
-# Run it as often as you like. Options that every command of dfal has (--quiet) may follow; the exit code is that of the
-# command that could not do its work.
+# You may run it as often as you like. Options that every command of dfal has (--quiet) may follow. If a command fails,
+# the script ends with its exit code.
 #
-# Every round has its own numbered folder, and nothing in it changes once the next one has begun:
-#   rounds/000/queries.csv                       a random first list: nothing is trained yet
+# Each round has a numbered folder, in which nothing changes after the next round has started:
+#   rounds/000/queries.csv                       a random first list, before anything is trained
 #   rounds/001/labels.csv model.safetensors train.json scores.parquet queries.csv preview.html
 #   rounds/002/labels.csv ...                    the labels of round 1 and the answers to its list; and so on
-# Change settings whenever you like. Once a round has its list, nothing of it is made again: they count from the next
-# round on. A night that ended before that is done again with the new ones.
+# You may change settings at any time. Once a round has its list, nothing of the round is computed again, so the new
+# settings apply from the next round on. A night that ended before that is repeated with the new settings.
 set -euo pipefail
-shopt -s inherit_errexit # a command that fails inside $(...) ends the script too, with its own exit code
+shopt -s inherit_errexit # a command that fails inside $(...) also ends the script, with its exit code
 
 here=$(cd "$(dirname "$0")" && pwd)
 IMAGES=${IMAGES-$here/images}     # the image root
-TEST=${TEST-$here/test.csv}       # image,label: measures the network, is never asked about; empty: there is none
+TEST=${TEST-$here/test.csv}       # image,label: measures the network and is never asked about; empty: none
 ROUNDS=${ROUNDS-$here/rounds}     # where the numbered folders go
-ORACLE=${ORACLE-$here/oracle.csv} # answers by itself; empty: a person fills in rounds/NNN/queries.csv
-LABELS=${LABELS-}                 # labels to begin with, if there are any; empty: start from none
-NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: an answer may name a class that no label has had yet
-CLASSES=${CLASSES-}               # classes that answers may name in any case, a,b,c; empty: those of the labels
+ORACLE=${ORACLE-$here/oracle.csv} # labels that answer instead of a person; empty: a person fills in rounds/NNN/queries.csv
+LABELS=${LABELS-}                 # labels to start with; empty: none
+NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: answers may name classes that no label has had yet
+CLASSES=${CLASSES-}               # classes that answers may always name, a,b,c; empty: those of the labels
 
-ARCH=${ARCH-}                     # the network; empty: dfal chooses
-IMAGE_SIZE=${IMAGE_SIZE-}         # side of its input in pixels; empty: as suits the images
+ARCH=${ARCH-}                     # the network; empty: dfal's default
+IMAGE_SIZE=${IMAGE_SIZE-}         # side of its input in pixels; empty: dfal's default
 EPOCHS=${EPOCHS-}                 # maximum number of epochs; empty: 100
-RESTARTS=${RESTARTS-5}            # number of trainings; the best is kept, as in the paper
-CONFIG=${CONFIG-}                 # any other options: a dfal.yaml with a section per command; empty: none
+RESTARTS=${RESTARTS-5}            # number of training runs; the best one is kept, as in the paper
+CONFIG=${CONFIG-}                 # a dfal.yaml with any other options, a section for each command; empty: none
 
-COUNT=${COUNT-40}                 # labels a round
-STRATEGY=${STRATEGY-dfal}         # what to ask about: see `dfal select --help`
-LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: go on
-CACHE=${CACHE-}                   # a folder that keeps decoded images from night to night; empty: decode them anew
+COUNT=${COUNT-40}                 # number of queries per round
+STRATEGY=${STRATEGY-dfal}         # the strategy: see `dfal docs strategies`
+LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: never
+CACHE=${CACHE-}                   # a folder that keeps decoded images from night to night; empty: none
 DFAL=${DFAL-dfal}                 # or: python3 -m dfal_cli
 
 configured=(${CONFIG:+--config "$CONFIG"})
@@ -47,7 +47,7 @@ outside=(${TEST:+--exclude "$TEST"})
 spelt=(${CLASSES:+--class-names "$CLASSES"} ${NEW_CLASSES:+--allow-new-classes})
 cached=(${CACHE:+--cache "$CACHE"})
 
-# What each strategy needs of `score`: as many certain margins, and twins, as it looks at, or further measures.
+# What each strategy needs from `score`: certain margins and twins for the images that it considers, or more measures.
 case $STRATEGY in
     dfal) needs=(--nearest "$COUNT" --twins "$COUNT") ;;
     dfal-without-twins) needs=(--nearest "$COUNT") ;;
@@ -61,30 +61,30 @@ esac
 
 folder() { printf '%s/%03d' "$ROUNDS" "$1"; }
 
-# Add up numbers of dfal's JSON, which comes on stdin: number KEY[.KEY] ...
+# Print the sum of numbers in dfal's JSON on stdin: number KEY[.KEY] ...
 number() {
     python3 -c '
 import functools, json, sys
-told = json.load(sys.stdin)
-print(sum(functools.reduce(dict.__getitem__, key.split("."), told) for key in sys.argv[1:]))' "$@"
+result = json.load(sys.stdin)
+print(sum(functools.reduce(dict.__getitem__, key.split("."), result) for key in sys.argv[1:]))' "$@"
 }
 
-# Run a command that writes a file. Nothing has been asked in this round yet, so what stands there and was made in another
-# way (exit code 2: other settings, images or labels since an unfinished night) is made anew.
+# Run a command that writes a file. This round has no list yet, so an existing file that was made differently (exit
+# code 2: other settings, images or labels since an unfinished night) is overwritten.
 produce() {
     local file=$1 code=0
     shift
     "$@" "${options[@]}" || code=$?
     if [ "$code" -eq 2 ] && [ -e "$file" ]; then
-        echo "$file: making it anew" >&2
+        echo "$file: overwriting it" >&2
         "$@" "${options[@]}" --force
     else
         return "$code"
     fi
 }
 
-# Run a command that looks for images to ask about. If none are left, the work is done: the command fails then, and its
-# JSON counts a pool of 0.
+# Run a command that looks for images to ask about. If none are left, it fails with a pool of 0 in its JSON, and all the
+# work is done.
 asking() {
     local json code=0
     json=$("$@" --json) || code=$?
@@ -106,7 +106,7 @@ train() {
     mv "$now/train.json.new" "$now/train.json"
 }
 
-# Score the pool, and ask about the best of it. The list comes last: a round that has it is complete.
+# Score the pool and write the list. The list comes last: a round that has it is complete.
 ask() {
     local now
     now=$(folder "$1")
@@ -116,7 +116,7 @@ ask() {
         --round "$1" --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
 }
 
-# A round in one line: labels so far, how good the network is, how much better than before, and what it confuses.
+# Report a round in one line: labels so far, accuracy, change since the last round, and the most frequent mistakes.
 report() {
     if [ ! -e "$(folder "$1")/train.json" ]; then return; fi
     python3 - "$1" "$(folder "$1")/train.json" "$(folder $(($1 - 1)))/train.json" <<'PYTHON'
@@ -132,12 +132,12 @@ for kind in [kind for kind in ("test", "validation") if kind in now][:1]:
         line += f", {accuracy - 100 * before[kind]['accuracy']:+.1f} points since round {int(number) - 1}"
     confused = [f"{true} taken for {taken} ({times})" for true, taken, times in measured["confused"][:3]]
     line += f"; confused most: {', '.join(confused)}" if confused else ""
-sys.stdout.reconfigure(errors="backslashreplace")  # a class may be called anything, and a log take little
+sys.stdout.reconfigure(errors="backslashreplace")  # a class may have any name, but a log may not show it
 print("".join(sign if sign.isprintable() else "?" for sign in line))
 PYTHON
 }
 
-# The oracle writes its labels into a query list, as a person would in a spreadsheet.
+# Write the oracle's labels into a query list, as a person would in a spreadsheet.
 answer() {
     python3 - "$1" "$ORACLE" <<'PYTHON'
 import csv, sys
@@ -152,20 +152,20 @@ with open(path, "w", newline="", encoding="utf-8") as file:
 PYTHON
 }
 
-# Merge a list into labels and write them as those of a round: begin ROUND MERGE_OPTION ...
+# Merge a list into the labels and write them as the labels of a round: begin ROUND MERGE_OPTION ...
 begin() {
     mkdir -p "$(folder "$1")"
     $DFAL "${@:2}" --out "$(folder "$1")/labels.csv" "${options[@]}"
 }
 
-# What merging would come to, as JSON.
+# Print the result that a merge would have, as JSON.
 try_merge() { $DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet; }
 
-# How many classes a round's labels name. A first list may be all of one, and with fewer than two nothing can be trained.
+# Count the classes of a round's labels. A first list may have only one class, and training needs two.
 classes() {
     local labels json
     labels=$(folder "$1")/labels.csv
-    # Merged into themselves they change nothing, and are counted as they are now: a person may have corrected them.
+    # Merging the labels into themselves changes nothing and counts them as they are now: a person may have corrected them.
     json=$($DFAL merge --queries "$labels" --labels "$labels" --out "$labels.csv" --dry-run --json --quiet)
     number classes <<<"$json"
 }
@@ -174,7 +174,7 @@ if [ -n "$LABELS" ] && [ ! -e "$(folder 1)/labels.csv" ]; then
     begin 1 merge --queries "$LABELS" --labels "$(folder 0)/labels.csv" "${spelt[@]}"
 fi
 
-# Begin with the newest round: it may have been interrupted anywhere, or its list may have been answered today.
+# Start with the newest round: it may have been interrupted at any point, or its list may have been answered today.
 round=0
 while [ -e "$(folder $((round + 1)))/labels.csv" ]; do round=$((round + 1)); done
 
@@ -206,7 +206,7 @@ while true; do
     fi
     merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" --images "$IMAGES" "${spelt[@]}")
     if [ -z "$CLASSES" ] && [ -n "$few" ]; then merge+=(--allow-new-classes); fi
-    json=$(try_merge 2>/dev/null) || try_merge # its warnings come with the merge itself, but an error must be heard
+    json=$(try_merge 2>/dev/null) || try_merge # the merge itself repeats its warnings, but an error must be shown
     left=$(number counts.left <<<"$json")
     if [ "$left" -gt 0 ]; then
         echo "waiting for $left answers in $now/queries.csv (look at $now/preview.html)"
@@ -214,7 +214,7 @@ while true; do
     fi
     rows=$(number counts.merged counts.unchanged counts.conflicts <<<"$json")
     if [ "$rows" -eq 0 ]; then
-        echo "waiting: $now/queries.csv has no rows; delete it to be asked anew"
+        echo "waiting: $now/queries.csv has no rows; delete it to get a new list"
         exit 0
     fi
     begin $((round + 1)) "${merge[@]}"

@@ -192,7 +192,7 @@ def test_a_list_without_rows_is_waited_for_until_it_is_deleted(nights: Nights, o
     for _ in range(2):
         ended = nights("--quiet", ORACLE=oracle)
         assert (ended.code, ended.stderr) == (0, "")
-        assert ended.stdout == "waiting: rounds/000/queries.csv has no rows; delete it to be asked anew\n"
+        assert ended.stdout == "waiting: rounds/000/queries.csv has no rows; delete it to get a new list\n"
     assert not Path("rounds/001").exists()
     Path("rounds/000/queries.csv").unlink()
     nights("--quiet")
