@@ -12,21 +12,30 @@ from dfal_cli.cli.streams import reading_may_end, tell
 from dfal_cli.errors import UsageError
 
 PAGES = Path(__file__).parents[1] / "docs"
-ON_THE_WEB = (
+BROWSER_ONLY = (
     (r"(?s)<!--.*?-->\n?", ""),  # the program that generates a table
     (r"(?m)^!\[.*\n\n", ""),  # a picture
     (r"\[([^]]+)\]\((\w+)\.md[^)]*\)", r"\1 (`dfal docs \2`)"),
     (r"\[([^]]+)\]\((?!https?:)[^)]*\)", r"\1"),
 )
-"""What a page has for browsers only, and what a terminal shows in its place."""
+"""Patterns of what only a browser can show, and what a terminal shows instead."""
+
+
+def _topics_starting_with(typed: str) -> list[str]:
+    return [name for name in topics() if name.startswith(typed)]
 
 
 def docs(
     topic: Annotated[
-        str | None, typer.Argument(metavar="TOPIC", help="The topic to show. Without it, the topics are listed.")
+        str | None,
+        typer.Argument(
+            metavar="TOPIC",
+            help="The topic to show. Without it, list the topics.",
+            autocompletion=_topics_starting_with,
+        ),
     ] = None,
 ) -> None:
-    """Show the documentation."""
+    """Show the documentation: list its topics, or show one."""
     if topic is None:
         tell("\n".join(f"{name:12} {summary}" for name, summary in topics().items()), sys.stdout)
         return
@@ -47,7 +56,7 @@ def _read(topic: str) -> str:
 
 
 def _for_terminals(page: str) -> str:
-    for pattern, replacement in ON_THE_WEB:
+    for pattern, replacement in BROWSER_ONLY:
         page = re.sub(pattern, replacement, page)
     return page
 

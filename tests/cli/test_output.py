@@ -169,13 +169,14 @@ def from_bash(option: str, **settings: Any) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def test_completion_completes_commands_and_options(in_tmp: Path) -> None:
+def test_completion_completes_commands_options_and_topics(in_tmp: Path) -> None:
     def completed(typed: str) -> list[str]:
         asked = {"_DFAL_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
         return dfal_process(env={**os.environ, **asked}).stdout.split()
 
     assert completed("dfal si") == ["simulate"]
     assert completed("dfal select --prev") == ["--preview"]
+    assert completed("dfal docs mar") == ["margins"]
     installed = from_bash("--show-completion")
     assert "_DFAL_COMPLETE=complete_bash" in installed.stdout
 
