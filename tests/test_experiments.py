@@ -1,4 +1,4 @@
-"""The experiments: what is committed is what their README says, and their scripts know the options they use."""
+"""The experiments: the committed results are those that their README shows, and their scripts run."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def test_results_come_with_their_timings_and_picture(results: Path) -> None:
     assert (beginnings == 1).all(axis=None), "the runs of a trial begin with the same network on the same labels"
 
 
-def test_every_experiment_is_told_of_in_the_readme() -> None:
+def test_every_experiment_is_named_in_the_readme() -> None:
     text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
     assert [script.parent.name for script in SCRIPTS if f"`{script.parent.name}`" not in text] == []
 

@@ -78,7 +78,7 @@ def _finite(value: Any) -> Any:
 
 @contextlib.contextmanager
 def running(context: typer.Context) -> Iterator[Run]:
-    """Carry out a command in the block; its errors become messages and exit codes, as documented in the README."""
+    """Carry out a command in the block; its errors become messages and the exit codes of docs/reliability.md."""
     run = Run(context)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a network of one's own may print; stdout carries only results

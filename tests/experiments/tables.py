@@ -1,4 +1,4 @@
-"""Tables of the experiments' README, from the results that lie beside it (the README calls this through cog)."""
+"""Tables of the experiments' README, from the results beside it (the README calls these functions through cog)."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
