@@ -121,6 +121,17 @@ def confident_labels(others: "pd.DataFrame", round_number: int) -> "pd.Series[st
     return others.loc[others["entropy"] < threshold, PREDICTED]
 
 
+def coverage(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
+    """Images that cover the uncertain part of the pool, together with the labelled ones (after arXiv:2412.20644)."""
+    from dfal_cli.strategies.centres import among_known
+    from dfal_cli.strategies.kernel_coverage import greedy_coverage
+
+    def cover(gaps: "Vectors", embeddings: "Vectors") -> Positions:
+        return greedy_coverage(embeddings, 1 - gaps[:, 0].astype("float64"), pool.labelled, count, generator)
+
+    return among_known(pool, ("probability_gap", EMBEDDING), cover, count)
+
+
 def _without_twins(strategy: Strategy) -> Strategy:
     return replace(strategy, help=f"{strategy.help}; without twins", without_twins=True)
 
@@ -166,6 +177,12 @@ STRATEGIES: dict[str, Strategy] = {
         "the largest expected gradient length (Huang and others, arXiv:1612.03226)",
         "egl",
         needs=("egl",),
+    ),
+    "coverage": Strategy(
+        coverage,
+        "images that cover the uncertain part of the pool (after Bae and others, arXiv:2412.20644)",
+        needs=(EMBEDDING,),
+        labelled=True,
     ),
     "core-set": Strategy(
         core_set,

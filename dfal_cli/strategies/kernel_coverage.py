@@ -1,0 +1,110 @@
+"""Uncertainty-weighted kernel coverage (after Bae and others, arXiv:2412.20644, "Uncertainty Herding").
+
+The pool is covered by the images that are labelled or picked, C, as far as
+
+    coverage(C) = sum_i u_i max_{c in C} k(x_i, c),    k(x, c) = exp(-|x - c|^2 / s^2),
+
+where u_i is the uncertainty of image i and x_i its embedding, of unit length. Each pick is the image that adds most to
+it. Coverage is submodular: what an image adds never grows, so an outdated gain is an upper bound, and most images need
+not be looked at again (lazy greedy; Minoux 1978). The result is at least 1 - 1/e of the best possible coverage.
+
+The width s is the median distance of a pool image to the nearest labelled one: it shrinks as labels grow, so that the
+first lists spread over the whole pool and later ones follow the uncertainty.
+
+Time and memory do not grow with the square of the pool: coverage is measured on a random sample of the pool, and the
+candidates are another one. A pool of up to SAMPLE images is looked at as a whole.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from dfal_cli.strategies.centres import Vectors
+from dfal_cli.strategies.pool import Positions
+
+SAMPLE = 8_192
+"""Images on which coverage is measured."""
+CANDIDATES = 16_384
+"""Images that may be picked, of which the kernel is kept in memory: 0.5 GB with SAMPLE."""
+ROWS_AT_ONCE = 256
+
+Numbers = npt.NDArray[np.float64]
+
+
+def greedy_coverage(
+    points: Vectors, uncertainty: npt.NDArray[np.floating], covered_by: Vectors | None, count: int,
+    generator: np.random.Generator,
+) -> Positions:  # fmt: skip
+    """Pick `count` of the points, (n, d), that cover them best together with the vectors `covered_by`, (m, d).
+
+    uncertainty: (n,), at least 0. Ties are broken by position. When all is covered, the most uncertain follow.
+    """
+    points = unit_length(points)
+    sample = _drawn(len(points), SAMPLE, generator)
+    candidates = _drawn(len(points), CANDIDATES, generator)
+    weights = uncertainty[sample].astype(np.float64)
+    labelled = unit_length(covered_by) if covered_by is not None and len(covered_by) else None
+    kernel, covered = _kernel(points[candidates], points[sample], labelled)
+    picked = candidates[_greedy(kernel, covered, weights, min(count, len(candidates)))]
+    most_uncertain = np.argsort(-uncertainty, kind="stable")
+    others = most_uncertain[~np.isin(most_uncertain, picked)]
+    return np.concatenate([picked, others])[:count]
+
+
+def unit_length(vectors: Vectors) -> Vectors:
+    """The vectors, (n, d), divided by their lengths; a vector of zeros stays as it is."""
+    lengths: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    return vectors / lengths
+
+
+def _drawn(total: int, count: int, generator: np.random.Generator) -> Positions:
+    """A random `count` of the positions, sorted; all of them if there are no more."""
+    if total <= count:
+        return np.arange(total)
+    return np.sort(generator.choice(total, count, replace=False))
+
+
+def _kernel(candidates: Vectors, sample: Vectors, labelled: Vectors | None) -> tuple[Vectors, Numbers]:
+    """k(candidate, sample), (c, n), and how far the labelled vectors cover the sample, (n,)."""
+    squares = _squared_distances(candidates, sample)
+    if labelled is None:
+        nearest = np.full(len(sample), np.inf)
+        width = float(np.median(squares))
+    else:
+        nearest = _squared_distances(sample, labelled).min(1).astype(np.float64)
+        width = float(np.median(nearest))
+    width = width or 1.0  # everything coincides
+    squares /= -width
+    return np.exp(squares, out=squares), np.exp(-nearest / width)
+
+
+def _squared_distances(some: Vectors, others: Vectors) -> Vectors:
+    """|a - b|^2 of vectors of unit length: (a, d), (b, d) -> (a, b)."""
+    products = some @ others.T
+    products *= -2
+    products += 2
+    np.maximum(products, 0, out=products)  # rounding
+    return products
+
+
+def _greedy(kernel: Vectors, covered: Numbers, weights: Numbers, count: int) -> Positions:
+    """Positions of the rows of the kernel that are picked one after the other, as long as they add anything."""
+    gains = np.concatenate(
+        [
+            np.maximum(kernel[start : start + ROWS_AT_ONCE] - covered, 0) @ weights
+            for start in range(0, len(kernel), ROWS_AT_ONCE)
+        ]
+    )
+    picked: list[int] = []
+    while len(picked) < count:
+        best = int(gains.argmax())
+        gain = float(np.maximum(kernel[best] - covered, 0) @ weights)
+        if gain < gains[best]:
+            gains[best] = gain
+            continue
+        if gain <= 0:
+            break
+        picked.append(best)
+        covered = np.maximum(covered, kernel[best])
+        gains[best] = -1
+    return np.array(picked, np.intp)
