@@ -123,13 +123,13 @@ def confident_labels(others: "pd.DataFrame", round_number: int) -> "pd.Series[st
 
 def coverage(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
     """Images that cover the uncertain part of the pool, together with the labelled ones (after arXiv:2412.20644)."""
-    from dfal_cli.strategies.centres import among_known
+    from dfal_cli.strategies.centres import pick_among_known
     from dfal_cli.strategies.kernel_coverage import greedy_coverage
 
     def cover(gaps: "Vectors", embeddings: "Vectors") -> Positions:
         return greedy_coverage(embeddings, 1 - gaps[:, 0].astype("float64"), pool.labelled, count, generator)
 
-    return among_known(pool, ("probability_gap", EMBEDDING), cover, count)
+    return pick_among_known(pool, ("probability_gap", EMBEDDING), cover, count)
 
 
 def _without_twins(strategy: Strategy) -> Strategy:
