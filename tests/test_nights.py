@@ -92,7 +92,7 @@ def test_a_night_that_was_killed_is_done_again_when_images_and_labels_have_chang
     write(Path("rounds/001/labels.csv"), "image,label", f"{first},light", *(f"{image},dark" for image in others))
     ended = nights()
     assert ended.code == 0, ended.stderr
-    assert "was made from other --labels" in ended.stderr
+    assert "was made with other --labels" in ended.stderr
     assert "waiting for 3 answers in rounds/001/queries.csv" in ended.stdout
 
 

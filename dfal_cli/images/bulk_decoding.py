@@ -124,7 +124,7 @@ class Preparing:
             try:
                 path = resolve_image(self._root, image, follow_links=self._follow_links)
                 probe = probe_image(path)
-                yield probe, read_picture(path, InputFormat((1, 1, 1))).largest if probe.wide else None
+                yield probe, read_picture(path, InputFormat((1, 1, 1))).max_value if probe.over_8_bits else None
             except ImageError as error:
                 self._unreadable[image] = str(error)
 
@@ -174,5 +174,5 @@ def _decode_part(part: _Part) -> Iterator[_Found]:
             except ImageError as error:
                 found.unreadable[image] = str(error)
             else:
-                found.seen.append((probe, picture.largest))
+                found.seen.append((probe, picture.max_value))
         yield found

@@ -188,7 +188,7 @@ class _Shelf:
         if zlib.crc32(pixels.data) != segment.checksums[row]:
             _remove(segment.file)
             return None
-        largest = segment.largest.item(row)
+        largest = segment.max_values.item(row)
         return DecodedImage(pixels, None if math.isnan(largest) else largest)
 
     def publish(self, content: bytes) -> None:

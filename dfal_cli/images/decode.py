@@ -28,7 +28,7 @@ class DecodedImage(NamedTuple):
 
     pixels: Pixels
     """(C, H, W)"""
-    largest: float | None
+    max_value: float | None
     """The largest finite value of an image of more than 8 bits, before it was scaled; at least 0. None of others."""
 
 
@@ -59,7 +59,7 @@ class Probe(NamedTuple):
     grey: bool
     height: int
     width: int
-    wide: bool = False
+    over_8_bits: bool = False
     """Whether it has more than 8 bits."""
 
 
@@ -147,7 +147,7 @@ def _eight_bits(image: Image.Image, white: float | None) -> tuple[Image.Image, f
     if image.mode not in WIDE_MODES:
         return image, None
     values = np.asarray(image)
-    largest = _largest(values)
+    largest = _max_value(values)
     white = white or FULL_SCALE.get(image.mode, 65_535.0)
     scaled = np.empty(values.shape, np.uint8)
     rows = max(1, SCALED_AT_ONCE // image.width)
@@ -158,7 +158,7 @@ def _eight_bits(image: Image.Image, white: float | None) -> tuple[Image.Image, f
     return Image.fromarray(scaled), largest
 
 
-def _largest(values: npt.NDArray[Any]) -> float:
+def _max_value(values: npt.NDArray[Any]) -> float:
     """The largest finite value, at least 0. Raises ImageError if there is none."""
     if values.dtype.kind != "f":
         return float(values.max(initial=0))

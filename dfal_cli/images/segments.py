@@ -50,7 +50,7 @@ class Segment:
     states: npt.NDArray[Any]
     """Of kind STATE."""
     checksums: npt.NDArray[np.int64]
-    largest: npt.NDArray[np.float64]
+    max_values: npt.NDArray[np.float64]
     """As that of a DecodedImage; nan for None."""
 
 
@@ -59,7 +59,7 @@ def segment_bytes(images: Iterable[tuple[Key, DecodedImage]]) -> bytes:
     keys, pictures = zip(*images, strict=True)
     parts = [np.ascontiguousarray(picture.pixels).data for picture in pictures]
     columns = [list(column) for column in zip(*keys, strict=True)]
-    columns += [[zlib.crc32(part) for part in parts], [picture.largest for picture in pictures]]
+    columns += [[zlib.crc32(part) for part in parts], [picture.max_value for picture in pictures]]
     index = json.dumps(columns, separators=(",", ":")).encode()
     return b"".join([*parts, index, TRAILER.pack(len(index), zlib.crc32(index), MAGIC)])
 

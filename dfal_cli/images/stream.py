@@ -37,7 +37,7 @@ class DecodedBatch(NamedTuple):
     """(B, C, H, W) uint8."""
     unreadable: list[tuple[str, str]]
     """Path and reason."""
-    largest: MaxValues
+    max_values: MaxValues
 
 
 def read_from_disk(root: Path, image: str, input_format: InputFormat, *, follow_links: bool = False) -> DecodedImage:
@@ -80,15 +80,15 @@ def read_batches(
 
 
 def _read_batch(root: Path, batch: Sequence[str], input_format: InputFormat, reader: ImageReader) -> DecodedBatch:
-    images, pixels, unreadable, largest = [], [], [], []
+    images, pixels, unreadable, max_values = [], [], [], []
     for image in batch:
         try:
             picture = reader(root, image, input_format)
             pixels.append(picture.pixels)
             images.append(image)
-            if picture.largest is not None:
-                largest.append(picture.largest)
+            if picture.max_value is not None:
+                max_values.append(picture.max_value)
         except ImageError as error:
             unreadable.append((image, str(error)))
     stacked = np.stack(pixels) if pixels else np.empty((0, *input_format.shape), np.uint8)
-    return DecodedBatch(images, stacked, unreadable, np.array(largest, np.float64))
+    return DecodedBatch(images, stacked, unreadable, np.array(max_values, np.float64))

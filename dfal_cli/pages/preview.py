@@ -118,8 +118,8 @@ class _Images(NamedTuple):
         for image in images:
             with contextlib.suppress(ImageError):
                 path = self.path(image)
-                if probe_image(path).wide:
-                    largest.append(read_picture(path, InputFormat((1, 1, 1))).largest or 0.0)
+                if probe_image(path).over_8_bits:
+                    largest.append(read_picture(path, InputFormat((1, 1, 1))).max_value or 0.0)
         return self._replace(white=common_white(np.array(largest)) if largest else None)
 
 

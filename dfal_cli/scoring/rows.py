@@ -53,13 +53,18 @@ class Rows:
     """The rows of images in the order of their paths: of equal margins, the earlier row comes first."""
 
     def __init__(
-        self, images: Sequence[str], measured: Block, margins: Block, largest: MaxValues = NO_MAX_VALUES, flat: int = 0
+        self,
+        images: Sequence[str],
+        measured: Block,
+        margins: Block,
+        max_values: MaxValues = NO_MAX_VALUES,
+        flat: int = 0,
     ) -> None:
         """flat: how many of the images are one flat colour."""
         self.images = images
         self.measured = measured
         self.margins = margins
-        self.largest = largest
+        self.max_values = max_values
         self.flat = flat
         self.twins: dict[int, str] = {}
         """Of some rows, where their twin is."""

@@ -148,7 +148,7 @@ class _Scoring:
         self._margins = no_margins(len(images))
         self.unreadable: list[tuple[str, str]] = []
         self._missing: list[int] = []
-        self._largest: list[MaxValues] = []
+        self._max_values: list[MaxValues] = []
         self._flat = 0
 
     def take(self, start: int, end: int, found: Arrays) -> None:
@@ -157,22 +157,22 @@ class _Scoring:
         readable = np.delete(np.arange(start, end), found[UNREADABLE] - start)
         self._measured[readable], self._margins[readable] = found[ROWS], found[MARGINS]
         self._missing += missing
-        self._largest.append(found[LARGEST])
+        self._max_values.append(found[LARGEST])
         self._flat += int(found[FLAT].sum())
         reasons = found[REASONS].tolist()
         self.unreadable += zip((self._images[place] for place in missing), reasons, strict=True)
 
     def rows(self) -> Rows:
         """Those of the images that could be read."""
-        largest = np.concatenate([NO_MAX_VALUES, *self._largest])
+        max_values = np.concatenate([NO_MAX_VALUES, *self._max_values])
         if not self._missing:
-            return Rows(self._images, self._measured, self._margins, largest, self._flat)
+            return Rows(self._images, self._measured, self._margins, max_values, self._flat)
         readable = np.delete(np.arange(len(self._images)), self._missing)
         return Rows(
             [self._images[place] for place in readable.tolist()],
             self._measured[readable],
             self._margins[readable],
-            largest,
+            max_values,
             self._flat,
         )
 
@@ -186,7 +186,7 @@ def _arrays(images: Sequence[str], start: int, batch: Batch) -> Arrays:
         MARGINS: batch.margins,
         UNREADABLE: np.array(places, np.int64),
         REASONS: np.array([unreadable[images[place]] for place in places], np.str_),
-        LARGEST: batch.largest,
+        LARGEST: batch.max_values,
         FLAT: batch.flat,
         **batch.extra_measures,
     }

@@ -51,7 +51,7 @@ class Batch(NamedTuple):
     """Those that could be, in order; what follows is of these."""
     unreadable: list[tuple[str, str]]
     """Path and reason of the others."""
-    largest: MaxValues
+    max_values: MaxValues
     flat: npt.NDArray[np.bool_]
     """(B,): which are one flat colour."""
     measured: Block
@@ -92,7 +92,7 @@ class Scorer:
                 len(decoded.images) + len(decoded.unreadable),
                 decoded.images,
                 decoded.unreadable,
-                decoded.largest,
+                decoded.max_values,
                 are_flat(decoded.pixels),
                 measured,
                 self._margins_of(floats) if with_margins else _not_examined(measured),

@@ -1,1 +1,1 @@
-"""From labelled images and their twins to a trained network."""
+"""Training: from labelled images and their twins to a trained network."""

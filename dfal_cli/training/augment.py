@@ -1,4 +1,4 @@
-"""Augmentations for training, by name; none by default, as in the paper."""
+"""Image augmentations for training, by name. The paper uses none."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ Augmentation = Callable[[Tensor], Tensor]
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": lambda image: image,
-    # What does not change a digit, a sketch or a symbol: a little place, angle and size.
+    # Small shifts, rotations and scalings leave a digit, a sketch or a symbol what it is.
     "shift": v2.RandomAffine(degrees=10, translate=(0.1, 0.1), scale=(0.9, 1.1)),
     "flip": v2.RandomHorizontalFlip(),
-    # Photographs: where the camera stood and what the light was.
+    # Photographs also vary in viewpoint and lighting.
     "photo": v2.Compose(
         [
             v2.RandomHorizontalFlip(),
@@ -25,7 +25,10 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 
 
 def augmented(images: Tensor, name: str) -> Tensor:
-    """Transform each image, (B, C, H, W) float, on its own: a whole batch at once would get one and the same draw."""
+    """Apply the named augmentation to each image of a batch, (B, C, H, W) float.
+
+    The images are transformed one by one: v2 transforms draw once per call, which would be once per batch.
+    """
     if name == "none":
         return images
     return torch.stack([AUGMENTATIONS[name](image) for image in images])

@@ -1,4 +1,4 @@
-"""What a checkpoint is made from: whether it is there already, and if not, what was different."""
+"""The inputs of a checkpoint: they tell whether an existing one is up to date, and otherwise what has changed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,33 +9,34 @@ from dfal_cli.models.architecture import code_sha256
 from dfal_cli.system.fingerprints import sha256_of
 
 CHANGE_TEXTS = {
-    "labels": "from other --labels, or before an image or a twin of theirs was changed",
-    "validation": "from another --validation, or before an image of it was changed",
-    "test": "from another --test, or before an image of it was changed",
-    "pseudo_labels": "from other --pseudo-labels, or before an image of theirs was changed",
-    "init": "from another --init",
-    "weights": "from other --weights",
+    "labels": "with other --labels, or with other versions of their images or twins",
+    "validation": "with another --validation, or with other versions of its images",
+    "test": "with another --test, or with other versions of its images",
+    "pseudo_labels": "with other --pseudo-labels, or with other versions of their images",
+    "init": "with another --init",
+    "weights": "with other --weights",
     "code": "with other code of the network",
     "dfal": "with dfal {0}, not {1}",
 }
-"""How to say that a part is not what it was."""
+"""How a message says that an input differs from that of an existing checkpoint; {0}: its value then, {1}: now."""
 
 
 def checkpoint_inputs(
     settings: Mapping[str, Any],
     contents: Mapping[str, str],
-    starts: Mapping[str, Path | None],
+    initial_weights: Mapping[str, Path | None],
     architecture: str | None,
 ) -> dict[str, Any]:
-    """All that shapes a checkpoint, ready for JSON.
+    """Return everything that determines the contents of a checkpoint, ready for JSON.
 
-    Of every file that is read the contents, not the modification time, so that equal inputs give equal bytes wherever
-    they lie. `contents`: of the label sets; `starts`: the files of --init and --weights.
+    Files count by their contents, not by path or modification time, so that equal inputs give equal bytes anywhere.
+    settings: options that shape the checkpoint. contents: digests of the label sets. initial_weights: the files of
+    --init and --weights. architecture: the network, whose code counts if it is the user's own.
     """
     return {
         "settings": dict(settings),
         **contents,
-        **{name: sha256_of(path) if path else "" for name, path in starts.items()},
+        **{name: sha256_of(path) if path else "" for name, path in initial_weights.items()},
         "code": code_sha256(architecture),
         "dfal": __version__,
     }

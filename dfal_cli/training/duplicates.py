@@ -1,4 +1,4 @@
-"""The same picture under several names: files of equal contents."""
+"""Warnings about duplicate images: files with equal contents under several names."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,51 +11,54 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.label_sets import LabelSets
 
 
-class Named(NamedTuple):
-    """A picture as a table has it."""
+class HashedImage(NamedTuple):
+    """A row of a labels table, with a hash of the contents of the image file."""
 
     image: str
     label: str
-    picture: str
-    """A hash of its contents; "" if that is not known, which equals nothing."""
+    content_hash: str
 
 
-def warn_about_duplicates(sets: LabelSets, pictures: Mapping[str, Sequence[str]], reporter: Reporter) -> None:
-    """Warn of pictures that are trained on and measured on, and of those that are labelled in two ways.
+def warn_about_duplicates(sets: LabelSets, content_hashes: Mapping[str, Sequence[str]], reporter: Reporter) -> None:
+    """Warn of images with several labels, and of validation and test images that are also trained on.
 
-    pictures: as `LabelSets.pictures` gives them. An image that is in two sets under one name is warned of elsewhere.
+    Only duplicates under different names count here; `read_label_sets` warns of names that are in two sets.
+    content_hashes: the result of `LabelSets.content_hashes`.
     """
-    labelled = _named(sets.labels, pictures["labels"])
+    labelled = _hashed(sets.labels, content_hashes["labels"])
     _warn_of_contradictions(labelled, reporter)
-    trained = {each.picture: each.image for each in (*_named(sets.pseudo_labels, pictures["pseudo_labels"]), *labelled)}
+    pseudo_labelled = _hashed(sets.pseudo_labels, content_hashes["pseudo_labels"])
+    trained = {each.content_hash: each.image for each in (*pseudo_labelled, *labelled)}
     names = set(sets.labels[IMAGE])
     for name in ("validation", "test"):
-        measured = _named(sets.tables[name], pictures[name])
-        copies = [each for each in measured if each.picture in trained and each.image not in names]
+        measured = _hashed(sets.tables[name], content_hashes[name])
+        copies = [each for each in measured if each.content_hash in trained and each.image not in names]
         if copies:
+            copy = copies[0]
             reporter.warn(
-                f"{len(copies)} of {len(sets.tables[name])} images in --{name} are pictures that are trained on under "
-                f"another name ({listed([copies[0].image])} is {listed([trained[copies[0].picture]])}): "
-                "its accuracy overstates performance on new images"
+                f"{len(copies)} of {len(sets.tables[name])} images in --{name} are copies of training images "
+                f"({listed([copy.image])} equals {listed([trained[copy.content_hash]])}): "
+                "the accuracy overstates performance on new images"
             )
 
 
-def _warn_of_contradictions(labelled: Sequence[Named], reporter: Reporter) -> None:
-    first: dict[str, Named] = {}
-    contradicting: dict[str, tuple[Named, Named]] = {}
+def _warn_of_contradictions(labelled: Sequence[HashedImage], reporter: Reporter) -> None:
+    first: dict[str, HashedImage] = {}
+    contradicting: dict[str, tuple[HashedImage, HashedImage]] = {}
     for each in labelled:
-        other = first.setdefault(each.picture, each)
+        other = first.setdefault(each.content_hash, each)
         if other.label != each.label:
-            contradicting.setdefault(each.picture, (other, each))
+            contradicting.setdefault(each.content_hash, (other, each))
     if contradicting:
         one, other = next(iter(contradicting.values()))
-        several = f"{len(contradicting)} pictures are" if len(contradicting) > 1 else "a picture is"
+        several = f"{len(contradicting)} images are" if len(contradicting) > 1 else "1 image is"
         reporter.warn(
             f"{several} in --labels under several names with different labels, such as "
             f"{listed([one.image])} ({shown(one.label)}) and {listed([other.image])} ({shown(other.label)})"
         )
 
 
-def _named(table: pd.DataFrame, pictures: Sequence[str]) -> list[Named]:
-    rows = zip(table[IMAGE], table[LABEL], pictures, strict=True)
-    return [Named(image, label, picture) for image, label, picture in rows if picture]
+def _hashed(table: pd.DataFrame, content_hashes: Sequence[str]) -> list[HashedImage]:
+    """The rows whose hash is known; an unknown one, "", equals nothing."""
+    rows = zip(table[IMAGE], table[LABEL], content_hashes, strict=True)
+    return [HashedImage(image, label, content_hash) for image, label, content_hash in rows if content_hash]

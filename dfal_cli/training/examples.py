@@ -1,4 +1,4 @@
-"""Labelled images and their twins, in memory, ready to train on."""
+"""Labelled images and their twins in memory, for training and evaluation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,39 +26,40 @@ from dfal_cli.tables.twins import TwinError, TwinShapeError, read_twin
 
 DECODED_AT_ONCE = 64
 
-READY_BYTES = 10**9
-"""Examples that take no more than that as floats are kept ready on the device."""
+MAX_DEVICE_BYTES = 10**9
+"""Examples of at most this size as floats are copied to the device once; more are copied batch by batch."""
 
 
-class Ready(NamedTuple):
-    """Examples on the device that computes."""
+class DeviceExamples(NamedTuple):
+    """Examples as batches on a device."""
 
     number: int
+    """Number of images and twins."""
     classes: int
-    """Larger than all labels."""
+    """Number of classes: one more than the largest label."""
     shape: Shape
     device: torch.device
     batch: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """Items, on the device -> float images in [0, 1], (B, C, H, W), and labels (B,)."""
+    """Indices (B,) on the device -> float images in [0, 1], (B, C, H, W), and labels (B,)."""
 
 
 class Examples(NamedTuple):
-    """Labelled images, followed by twins; item i < N is image i, item N + j is twin j."""
+    """N labelled images and M twins; item i < N is image i, item N + j is twin j."""
 
     images: Tensor
-    """(N, C, H, W) uint8: eight bits are what the files hold."""
+    """(N, C, H, W) uint8, as decoded from the files."""
     labels: Tensor
-    """(N,) int64 class indices; those of classes that the network has no output for come after all others."""
+    """(N,) int64 class indices. Classes that the network has no output for have the largest indices."""
     twins: Tensor
-    """(M, C, H, W) float32: eight bits would erase a small perturbation."""
+    """(M, C, H, W) float32: rounding to 8 bits would erase a small perturbation."""
     twin_of: Tensor
-    """(M,) int64: the image each twin belongs to, and has its label and its side of the split from."""
+    """(M,) int64: index of the image that each twin belongs to; the twin has its label and its side of the split."""
 
     def __len__(self) -> int:
         return len(self.labels) + len(self.twin_of)
 
     def batch(self, items: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The items as float images in [0, 1], (B, C, H, W), and labels (B,), on `device`."""
+        """Return the items, (B,) indices, as float images in [0, 1], (B, C, H, W), and labels (B,), on `device`."""
         count = len(self.labels)
         plain = items < count
         images = torch.empty(len(items), *self.images.shape[1:])
@@ -68,28 +69,29 @@ class Examples(NamedTuple):
         owners[~plain] = self.twin_of[items[~plain] - count]
         return on_device(images, device), on_device(self.labels[owners], device)
 
-    def ready(self, device: torch.device) -> "Ready":
-        """The same examples, as floats on `device` already if they are not too many."""
+    def on_device(self, device: torch.device) -> "DeviceExamples":
+        """Return the examples for use on `device`; all are copied there at once up to MAX_DEVICE_BYTES."""
         shape = self.images.shape[1:]
         channels, height, width = shape
-        known = (len(self), int(self.labels.max()) + 1, (channels, height, width), device)
-        if 4 * len(self) * shape.numel() > READY_BYTES:
-            return Ready(*known, lambda items: self.batch(items.cpu(), device))
+        fields = (len(self), int(self.labels.max()) + 1, (channels, height, width), device)
+        if 4 * len(self) * shape.numel() > MAX_DEVICE_BYTES:
+            return DeviceExamples(*fields, lambda items: self.batch(items.cpu(), device))
         images, labels = self.batch(torch.arange(len(self)), device)
-        return Ready(*known, lambda items: (images[items], labels[items]))
+        return DeviceExamples(*fields, lambda items: (images[items], labels[items]))
 
     def of_images(self, chosen: Tensor) -> "Examples":
-        """The chosen images, (N,) bool, together with their twins."""
-        place = chosen.cumsum(0) - 1
-        kept = chosen[self.twin_of]
-        return Examples(self.images[chosen], self.labels[chosen], self.twins[kept], place[self.twin_of[kept]])
+        """Return the images where `chosen`, (N,) bool, is true, with their twins."""
+        new_index = chosen.cumsum(0) - 1
+        with_image = chosen[self.twin_of]
+        twin_of = new_index[self.twin_of[with_image]]
+        return Examples(self.images[chosen], self.labels[chosen], self.twins[with_image], twin_of)
 
     def without_twins(self) -> "Examples":
-        """The images alone."""
+        """Return the images without their twins."""
         return Examples(self.images, self.labels, self.twins[:0], self.twin_of[:0])
 
     def followed_by(self, others: "Examples") -> "Examples":
-        """These images and then the others, and their twins likewise."""
+        """Return these examples followed by the others."""
         return Examples(
             torch.cat([self.images, others.images]),
             torch.cat([self.labels, others.labels]),
@@ -108,14 +110,14 @@ def load_examples(
     workers: int | None,
     reporter: Reporter,
 ) -> Examples:
-    """Decode the images of a table of labelled rows (as `read_labels_files` makes it) and load their twins.
+    """Decode the images of a labels table, as `read_labels_files` returns it, and load their twins.
 
-    classes: all that the table has; its labels become their places.
-    A twin that is missing or of another size is left out, with a counted warning. Raises DataError if an image cannot
-    be read: a label was paid for it.
+    classes: every class in the table, in the order of the class indices.
+    Twins that are missing or have another size are left out and counted in a warning. Raises DataError if an image
+    cannot be read: somebody has spent time on its label.
     """
     pixels = np.empty((len(table), *input_format.shape), np.uint8)
-    largest = []
+    max_values = [NO_MAX_VALUES]
     done = 0
     with reporter.progress("reading", len(table), "images") as progress:
         for batch in images.batches(list(table[IMAGE]), input_format, DECODED_AT_ONCE, workers):
@@ -124,9 +126,9 @@ def load_examples(
                 raise unreadable_row(images, table[table[IMAGE] == image].iloc[0], reason)
             pixels[done : done + len(batch.images)] = batch.pixels
             done += len(batch.images)
-            largest.append(batch.largest)
+            max_values.append(batch.max_values)
             progress.advance(len(batch.images))
-    for warning in scale_warnings(np.concatenate([NO_MAX_VALUES, *largest]), input_format.white):
+    for warning in scale_warnings(np.concatenate(max_values), input_format.white):
         reporter.warn(warning)
     labels = torch.tensor(pd.Categorical(table[LABEL], categories=list(classes)).codes, dtype=torch.int64)
     twins, twin_of = _load_twins(table, input_format.shape, reporter) if with_twins else ([], [])
@@ -135,6 +137,7 @@ def load_examples(
 
 
 def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[list[np.ndarray], list[int]]:
+    """Load the twins of a labels table; return them with the row of each. Missing and misfit twins are left out."""
     twins, twin_of, missing, misfits = [], [], 0, 0
     for row, path in enumerate(table[TWIN]):
         if not path:
@@ -147,9 +150,9 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
         except TwinError:
             missing += 1
     if missing:
-        reporter.warn(f"{missing} twins are missing or damaged and do not train; their images do")
+        reporter.warn(f"{missing} twins are missing or damaged; training uses their images only")
     if misfits:
-        reporter.warn(f"{misfits} twins are of another size than {shape} and do not train; their images do")
+        reporter.warn(f"{misfits} twins do not have the input shape {shape}; training uses their images only")
     return twins, twin_of
 
 
@@ -157,9 +160,9 @@ def unreadable_row(
     images: ImageSource,
     row: "dict[Any, str] | pd.Series[str]",
     reason: str,
-    remedy: str = f"mend it, or label it {SKIP}",
+    remedy: str = f"repair it, or label it {SKIP}",
 ) -> DataError:
-    """The error that a labelled image cannot be used, with its place in the labels file."""
+    """Return the error for a labelled image that cannot be used, with the file and line of its label."""
     place = location_of(Path(row["file"]), row["row"])
     hint = "" if images.is_there(row[IMAGE]) else image_names(images).hint(row[IMAGE])
     if hint:

@@ -1,4 +1,4 @@
-"""What a network's input is to be: as the options say, or as the labelled images are."""
+"""The input of a network: its shape and its white, from the options or from the labelled images."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.examples import DECODED_AT_ONCE, unreadable_row
 
 ONE_PIXEL = InputFormat((1, 1, 1))
-"""Of images of which only the largest value is wanted: a cache that keeps it keeps next to nothing else."""
+"""Format for images whose maximum value alone is needed; the cache then stores one pixel per image."""
 
 
 class InputOptions(NamedTuple):
-    """What the options say of the input; None of what is to be as the images are."""
+    """Options of the input format; None: choose by the labelled images."""
 
     image_size: int | None
     grey: bool | None
@@ -24,25 +24,28 @@ class InputOptions(NamedTuple):
 
 
 def probe_images(images: ImageSource, table: pd.DataFrame, reporter: Reporter) -> dict[str, Probe]:
-    """What the headers of the images tell. Raises DataError if one cannot be read."""
-    with reporter.progress("looking at", len(table), "images") as progress:
+    """Read the headers of the images in a labels table. Raises DataError if one cannot be read."""
+    with reporter.progress("reading headers of", len(table), "images") as progress:
         return {row[IMAGE]: _probe(images, row) for row in progress.over(table.to_dict("records"))}
 
 
 def choose_input_format(
-    images: ImageSource, probes: Mapping[str, Probe], told: InputOptions, workers: int | None, reporter: Reporter
+    images: ImageSource, probes: Mapping[str, Probe], options: InputOptions, workers: int | None, reporter: Reporter
 ) -> InputFormat:
-    """How images become the network's input: as told, or as the labelled images are."""
-    shape = common_shape(probes.values(), told.image_size, told.grey, reporter.warn)
-    wide = [image for image, probe in probes.items() if probe.wide]
-    if told.white is not None or not wide:
-        return InputFormat(shape, told.white)
-    with reporter.progress("finding white", len(wide), "images") as progress:
-        largest = [NO_MAX_VALUES]
-        for batch in images.batches(wide, ONE_PIXEL, DECODED_AT_ONCE, workers):
-            largest.append(batch.largest)
+    """Return the input format that the options give, completed by the labelled images.
+
+    Images of more than 8 bits are decoded to find the white, unless --white gives it.
+    """
+    shape = common_shape(probes.values(), options.image_size, options.grey, reporter.warn)
+    over_8_bits = [image for image, probe in probes.items() if probe.over_8_bits]
+    if options.white is not None or not over_8_bits:
+        return InputFormat(shape, options.white)
+    with reporter.progress("finding white", len(over_8_bits), "images") as progress:
+        max_values = [NO_MAX_VALUES]
+        for batch in images.batches(over_8_bits, ONE_PIXEL, DECODED_AT_ONCE, workers):
+            max_values.append(batch.max_values)
             progress.advance(len(batch.images) + len(batch.unreadable))
-    return InputFormat(shape, common_white(np.concatenate(largest)))
+    return InputFormat(shape, common_white(np.concatenate(max_values)))
 
 
 def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:

@@ -1,4 +1,4 @@
-"""What a training is told: the images to train on, to stop by and to test on, with their labels, and pseudo-labels."""
+"""The label tables of a training: training, validation and test labels, and pseudo-labels."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,45 +20,46 @@ from dfal_cli.tables import (
     read_labels_files,
     read_pseudo_labels,
 )
-from dfal_cli.tables.class_names import class_name_warnings, likely_typos
-from dfal_cli.training.classes import check_labels, choose_classes
+from dfal_cli.tables.class_names import class_name_warnings
+from dfal_cli.training.classes import check_unknown_classes, choose_classes, unknown_classes
 from dfal_cli.training.examples import unreadable_row
 
 
 class LabelSets(NamedTuple):
-    """Tables of labelled rows, as `read_labels_files` makes them; those that nobody named are empty."""
+    """Tables of labelled rows, as `read_labels_files` returns them; empty for options that are not given."""
 
     labels: pd.DataFrame
     validation: pd.DataFrame
     test: pd.DataFrame
     pseudo_labels: pd.DataFrame
-    """What a network said of images that are in none of the others."""
+    """Labels that a network predicted, of images that are in none of the other tables."""
     classes: tuple[str, ...]
+    """The trained classes, in the order of the logits."""
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """All of them, by the names of the options."""
+        """The tables, by the names of the options."""
         return {name: table for name, table in self._asdict().items() if name != "classes"}
 
     def classes_in(self, name: str) -> tuple[str, ...]:
-        """The classes, followed by those that only this table has: the network has no output for them."""
-        return (*self.classes, *_strange(self.tables[name], self.classes))
+        """Return the trained classes, followed by those that only this table has."""
+        return (*self.classes, *unknown_classes(self.tables[name], self.classes))
 
-    def pictures(self, images: ImageSource, reporter: Reporter) -> dict[str, list[str]]:
-        """What is in the image files of each table, in the order of its rows: a hash; "" where that is not known."""
+    def content_hashes(self, images: ImageSource, reporter: Reporter) -> dict[str, list[str]]:
+        """Hash the image files of each table, in the order of its rows; "" where the contents are unknown."""
         with reporter.progress("hashing", sum(map(len, self.tables.values())), "images") as progress:
             return {
                 name: [images.content_hash(image) for image in progress.over(table[IMAGE])]
                 for name, table in self.tables.items()
             }
 
-    def contents(self, pictures: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """SHA-256 of what each table says and of what is in the files that it names; a missing file is ""."""
+    def digests(self, content_hashes: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Return a SHA-256 per table of its rows, image contents and twin contents; a missing file counts as ""."""
         return {
             name: digest_of_many(
-                (image, label, picture, sha256_or_empty(Path(twin)) if twin else "")
-                for image, label, twin, picture in zip(
-                    table[IMAGE], table[LABEL], table[TWIN], pictures[name], strict=True
+                (image, label, content_hash, sha256_or_empty(Path(twin)) if twin else "")
+                for image, label, twin, content_hash in zip(
+                    table[IMAGE], table[LABEL], table[TWIN], content_hashes[name], strict=True
                 )
             )
             for name, table in self.tables.items()
@@ -73,115 +74,90 @@ def read_label_sets(
     class_names: Sequence[str] | None,
     reporter: Reporter,
     names: ImageNames,
-    of_folders: pd.DataFrame | None = None,
+    from_folders: pd.DataFrame | None = None,
 ) -> LabelSets:
-    """Read the files and settle the classes: those of the labels to train on, unless they are named.
+    """Read the labels files and choose the classes: `class_names`, or the classes of the training labels.
 
-    of_folders: what to train on in place of `labels`, except for what is measured on.
-    Images to train on that are not there are left out with a warning; a test or validation set keeps all its rows.
+    from_folders: replaces `labels`, without the validation and test images.
+    Missing training images are left out with a warning; the validation and test tables keep all their rows.
 
-    Raises UsageError if a file does not exist, DataError if one is not what it should be or has no label.
+    Raises UsageError if a file does not exist. Raises DataError if a file is invalid or has no label.
     """
     files = {"labels": labels, "validation": validation, "test": test}
-    matched = names.matched(lambda missing: reporter.warn(f"{missing}; they do not train"))
-    told = {
+    matched = names.matched(lambda missing: reporter.warn(f"{missing}; training leaves them out"))
+    read = {
         name: read_labels_files(paths, matched if name == "labels" else names.renamed) for name, paths in files.items()
     }
-    if of_folders is not None:
-        told["labels"] = _without_measured(of_folders, told, reporter)
-    tables = {name: labelled_rows(table) for name, table in told.items()}
-    tables["labels"] = _of_images_there(tables["labels"], names)
+    if from_folders is not None:
+        read["labels"] = _without_measured(from_folders, read, reporter)
+    tables = {name: labelled_rows(table) for name, table in read.items()}
+    tables["labels"] = _existing(tables["labels"], names)
     if tables["labels"].empty:
-        raise DataError(f"{labels[0]}: no image has a label yet; `dfal select --strategy random` starts a list")
+        raise DataError(
+            f"{labels[0]}: no image has a label yet; choose images to label with `dfal select --strategy random`"
+        )
     for name in ("validation", "test"):
         if files[name] and tables[name].empty:
-            raise DataError(f"{files[name][0]}: no image has a label, so there is nothing to measure on (--{name})")
+            raise DataError(f"{files[name][0]}: no image has a label; --{name} needs labelled images")
         _warn_of_overlap(tables["labels"], tables[name], name, reporter)
     classes = choose_classes(tables["labels"], class_names)
     for doubt in class_name_warnings(classes) if class_names is None else ():
         reporter.warn(doubt)
     for name in ("validation", "test"):
-        _see_to_strange_classes(tables[name], classes, name, reporter, are_all_named=class_names is not None)
-    known = set[str]().union(*map(answered_images, told.values()))
-    guessed, left_out = read_pseudo_labels(pseudo_labels, classes, known, matched)
+        check_unknown_classes(tables[name], classes, name, reporter, classes_are_named=class_names is not None)
+    answered = set[str]().union(*map(answered_images, read.values()))
+    pseudo_labelled, left_out = read_pseudo_labels(pseudo_labels, classes, answered, matched)
     if left_out:
         reporter.note(f"{left_out} pseudo-labels are left out: their images are in --labels, --validation or --test")
-    return LabelSets(**tables, pseudo_labels=_of_images_there(guessed, names), classes=classes)
+    return LabelSets(**tables, pseudo_labels=_existing(pseudo_labelled, names), classes=classes)
 
 
-def check_images_exist(images: ImageSource, measured_on: Iterable[pd.DataFrame]) -> None:
-    """Raises DataError if images to measure on are not there: fewer of them would make another measurement."""
-    named = pd.concat(list(measured_on), ignore_index=True)
-    missing = named[~_are_there(named, image_names(images))]
+def check_images_exist(images: ImageSource, tables: Iterable[pd.DataFrame]) -> None:
+    """Raise DataError if an image of these tables is missing: on fewer test images an accuracy is another measure."""
+    rows = pd.concat(list(tables), ignore_index=True)
+    missing = rows[~_exist(rows, image_names(images))]
     if missing.empty:
         return
     reason, them = "no such file", "it"
     if len(missing) > 1:
-        reason, them = f"{reason} ({len(missing)} images are not there: {listed(missing[IMAGE])})", "them"
+        reason, them = f"{reason} ({len(missing)} images are missing: {listed(missing[IMAGE])})", "them"
     raise unreadable_row(images, missing.iloc[0], reason, f"restore {them}, or label {them} {SKIP}")
 
 
 def folder_labels(images: ImageSource, reporter: Reporter) -> pd.DataFrame:
-    """The labels that the folders of the images give, as `read_labels_files` makes them. Raises DataError if none."""
+    """Label each image by its folder, in a table as of `read_labels_files`. Raises DataError if there is no folder."""
     listing = images.listing()
     report_unread(images.root, listing, reporter)
     table, left_out = labels_from_folders(images.root, listing.images)
     if left_out:
         reporter.warn(left_out)
     if table.empty:
-        raise DataError(f"{images.root}: holds no folder of images, so there are no classes (--labels-from-folders)")
+        raise DataError(f"{images.root}: has no folders of images; --labels-from-folders takes their names for classes")
     return table
 
 
-def _of_images_there(table: pd.DataFrame, names: ImageNames) -> pd.DataFrame:
-    return table[_are_there(table, names)].reset_index(drop=True)
+def _existing(table: pd.DataFrame, names: ImageNames) -> pd.DataFrame:
+    return table[_exist(table, names)].reset_index(drop=True)
 
 
-def _are_there(table: pd.DataFrame, names: ImageNames) -> "pd.Series[bool]":
-    return table[IMAGE].map(names.is_there).astype(bool)  # of an empty column it would be text
+def _exist(table: pd.DataFrame, names: ImageNames) -> "pd.Series[bool]":
+    return table[IMAGE].map(names.is_there).astype(bool)  # an empty column would be text otherwise
 
 
-def _without_measured(of_folders: pd.DataFrame, told: Mapping[str, pd.DataFrame], reporter: Reporter) -> pd.DataFrame:
-    measured = set[str]().union(*map(answered_images, told.values()))
-    left = of_folders[~of_folders[IMAGE].isin(measured)].reset_index(drop=True)
+def _without_measured(table: pd.DataFrame, measured: Mapping[str, pd.DataFrame], reporter: Reporter) -> pd.DataFrame:
+    """Return the table without the images of the validation and test tables."""
+    measured_images = set[str]().union(*map(answered_images, measured.values()))
+    left = table[~table[IMAGE].isin(measured_images)].reset_index(drop=True)
     if left.empty:
-        raise DataError("--labels-from-folders: all images are in --validation or --test, and none is left to train on")
-    if len(left) < len(of_folders):
-        reporter.note(f"{len(of_folders) - len(left)} images are in --validation or --test and do not train")
+        raise DataError("--labels-from-folders: all images are in --validation or --test; none is left to train on")
+    if len(left) < len(table):
+        reporter.note(f"{len(table) - len(left)} images are in --validation or --test and are not trained on")
     return left
 
 
 def _warn_of_overlap(labels: pd.DataFrame, measured: pd.DataFrame, name: str, reporter: Reporter) -> None:
-    """What is measured on images that were trained on says nothing."""
     both = len(set(labels[IMAGE]) & set(measured[IMAGE]))
     if both:
         reporter.warn(
-            f"{both} images are both in --labels and in --{name}: its accuracy overstates performance on new images"
+            f"{both} images are in --labels and in --{name}: the accuracy overstates performance on new images"
         )
-
-
-def _see_to_strange_classes(
-    table: pd.DataFrame, classes: Sequence[str], name: str, reporter: Reporter, *, are_all_named: bool
-) -> None:
-    """Warn of images that nobody can be right on, since nothing of their class is trained on.
-
-    Raises DataError if the classes have all been named, or if there are no other images to choose an epoch by.
-    """
-    if are_all_named:
-        check_labels(table, classes)
-    strange = _strange(table, classes)
-    if not strange:
-        return
-    count = int(table[LABEL].isin(strange).sum())
-    if count == len(table) and name == "validation":
-        raise DataError(f"{table['file'][0]}: no image is of a class that --labels has: {listed(classes)} (--{name})")
-    reporter.warn(
-        f"{count} of {len(table)} images in --{name} are of classes that no image in --labels has "
-        f"({listed(strange)}): they count as wrong"
-    )
-    for slip in likely_typos(strange, (*classes, *strange)):
-        reporter.warn(f"--{name}: {slip}")
-
-
-def _strange(table: pd.DataFrame, classes: Sequence[str]) -> list[str]:
-    return sorted(set(table[LABEL]) - set(classes))

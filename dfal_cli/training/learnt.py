@@ -1,33 +1,34 @@
-"""Whether a network has learnt anything, by its figures on the sets of images that it is measured on."""
+"""Whether a network has learnt anything, judged by its metrics on the training, validation and test images."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from dfal_cli.statistics.intervals import beats_guessing, wilson_interval
 
-UNSEEN = ("test", "validation")
+HELD_OUT = ("test", "validation")
 """Sets that the network was not trained on, the most independent first."""
 
 
 class Evidence(NamedTuple):
-    """Whether the network has learnt, and by which figures."""
+    """Whether the network has learnt, and the metrics that show it."""
 
     learnt: bool | None
-    """None where too few images tell."""
+    """None if there are too few images to tell."""
     measured_on: str = ""
-    """The set that these figures are of; "" if none speaks for or against it."""
+    """The set that the metrics belong to; "" if no set is evidence for or against."""
     figures: Mapping[str, Any] | None = None
-    """Its accuracy, examples, interval and largest_share."""
+    """Accuracy, examples, interval and largest_share on that set."""
 
 
 def evidence_in(metrics: Mapping[str, Any]) -> Evidence:
-    """What the first set says that can tell: test, validation, or both together.
+    """Compare the network with always predicting the largest class, on the first conclusive set.
 
-    Training images, which can be learnt by heart, only ever speak against it: if not even they have been fitted. Where
-    nothing can tell, an unseen set that naming its largest class would be as right on is at least a bad sign.
+    The sets are tried in this order: test, validation, both together. Training images can be memorised, so they are
+    evidence only against a network that fails to fit even them. If no set is conclusive, a held-out set on which the
+    network is no better than its largest class is returned as a bad sign, with `learnt` None.
     """
-    unseen = {name: metrics[name] for name in UNSEEN if name in metrics}
-    sets = {**unseen, " and ".join(unseen): _together(*unseen.values())} if len(unseen) > 1 else unseen
+    held_out = {name: metrics[name] for name in HELD_OUT if name in metrics}
+    sets = {**held_out, " and ".join(held_out): _pooled(*held_out.values())} if len(held_out) > 1 else held_out
     for name, figures in sets.items():
         learnt = _beats_guessing(figures)
         if learnt is not None:
@@ -43,12 +44,15 @@ def _beats_guessing(figures: Mapping[str, Any]) -> bool | None:
 
 
 def _is_bad_sign(figures: Mapping[str, Any]) -> bool:
-    """Of a single class, everybody is right on all images by naming it."""
+    """No better than the largest class; a set of a single class is no sign, as its accuracy can be no better."""
     return bool(figures["accuracy"] <= figures["largest_share"] < 1)
 
 
-def _together(*sets: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures on several sets as if on one; guessing may name another class in each, which is never worse."""
+def _pooled(*sets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics on the union of several sets.
+
+    The largest share is an upper bound: the sets may have different largest classes.
+    """
     examples = sum(figures["examples"] for figures in sets)
     accuracy, largest_share = (
         sum(figures[share] * figures["examples"] for figures in sets) / examples

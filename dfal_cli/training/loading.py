@@ -1,4 +1,4 @@
-"""All images of a training, decoded before the first epoch: a wrong row must not cost the epochs."""
+"""Loading all images of a training before the first epoch, so that an unreadable image costs no training time."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,20 +13,20 @@ from dfal_cli.training.split import split_images
 
 
 class TrainingData(NamedTuple):
-    """Examples by what they are for."""
+    """The examples of a training, by their use."""
 
     labelled: Examples
-    """Labelled images to train on, and their twins."""
+    """Labelled training images and their twins."""
     training: Examples
-    """These, and what trains along: images with pseudo-labels."""
+    """All training examples: `labelled`, and the images with pseudo-labels."""
     validation: Examples | None
     test: Examples | None
     twins: int
-    """That the labelled images have; those of images split off do not train."""
+    """Number of twins that the labelled images have, before the validation split."""
 
     @property
     def measured(self) -> dict[str, Examples]:
-        """What the network is measured on: images only, since twins are made to be hard."""
+        """The sets to evaluate the network on; without twins, which are chosen to be hard."""
         sets = {"training": self.labelled.without_twins(), "validation": self.validation, "test": self.test}
         return {name: examples for name, examples in sets.items() if examples is not None}
 
@@ -35,7 +35,7 @@ def load_training_data(
     images: ImageSource,
     sets: LabelSets,
     input_format: InputFormat,
-    pictures: Sequence[str],
+    content_hashes: Sequence[str],
     *,
     with_twins: bool,
     validation_fraction: float,
@@ -43,10 +43,10 @@ def load_training_data(
     workers: int | None,
     reporter: Reporter,
 ) -> TrainingData:
-    """Decode every set, and split validation images off the labelled ones if there is no set of them.
+    """Decode the images of every set; without a validation set, split one off the labelled images.
 
-    pictures: hashes of what is in the labelled images, "" where not known; equal ones stay together.
-    A split-off image's twin neither trains nor is measured. Raises DataError if an image cannot be read.
+    content_hashes: of the labelled images; duplicates stay on one side of the split.
+    The twins of split-off images are dropped. Raises DataError if an image cannot be read.
     """
 
     def load(name: str, twins: bool = False) -> Examples | None:
@@ -59,11 +59,11 @@ def load_training_data(
 
     labelled = load("labels", with_twins)
     validation, test, pseudo = load("validation"), load("test"), load("pseudo_labels")
-    assert labelled is not None  # `read_label_sets` has seen to it
+    assert labelled is not None  # `read_label_sets` refuses an empty table
     twins = len(labelled.twin_of)
     if validation is None:
         generator = torch.Generator().manual_seed(seed)
-        chosen = split_images(labelled.labels, pictures, validation_fraction, generator)
+        chosen = split_images(labelled.labels, content_hashes, validation_fraction, generator)
         if chosen.any():
             labelled, validation = labelled.of_images(~chosen), labelled.of_images(chosen).without_twins()
     training = labelled if pseudo is None else labelled.followed_by(pseudo)

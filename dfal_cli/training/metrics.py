@@ -1,4 +1,4 @@
-"""What a training came to, in numbers for JSON."""
+"""Metrics of a trained network, ready for JSON."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from dfal_cli.statistics.intervals import wilson_interval
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.evaluation import Evaluation, evaluate
 from dfal_cli.training.examples import Examples
-from dfal_cli.training.fitting import Epoch
 from dfal_cli.training.learnt import evidence_in
+from dfal_cli.training.run import Epoch
 
 MOST_CONFUSED = 5
-"""Pairs of classes that are named as taken for each other."""
+"""Maximum number of class pairs listed as the most frequent mistakes."""
 
 
 def metrics_of(
@@ -24,17 +24,17 @@ def metrics_of(
     measured: Mapping[str, tuple[Examples, Sequence[str]]],
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """The epoch whose the model is, how it does on each set of examples, and whether it has learnt.
+    """Evaluate the network on each set, and judge whether it has learnt.
 
-    measured: "training", and "validation" and "test" if there are any, with the names of the classes that their labels
-    are places of.
+    best: the epoch that the weights come from. num_classes: outputs of the network. measured: examples and class names,
+    in the order of the class indices, of "training", and of "validation" and "test" if there are any.
     """
     device = next(model.parameters()).device
     metrics: dict[str, Any] = {"epoch": best.epoch}
     total = sum(len(examples) for examples, _ in measured.values())
     with reporter.progress("evaluating", total, "images") as progress:
         for name, (examples, names) in measured.items():
-            evaluation = evaluate(model, examples.ready(device), num_classes, progress.advance)
+            evaluation = evaluate(model, examples.on_device(device), num_classes, progress.advance)
             metrics[name] = _summary_of(evaluation) if name == "training" else _report_of(evaluation, names)
     return {**metrics, "learnt": evidence_in(metrics).learnt}
 
@@ -50,7 +50,7 @@ def _summary_of(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _report_of(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
-    """names: of the rows of the confusion table; its columns are the first of them."""
+    """names: the classes of the rows of the confusion matrix; its columns are the first of them."""
     rows = evaluation.confusion.tolist()
     return {
         **_summary_of(evaluation),
@@ -61,7 +61,7 @@ def _report_of(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _most_confused(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> list[tuple[str, str, int]]:
-    """True class, predicted class and how often, of the most frequent mistakes."""
+    """Return true class, predicted class and count of the most frequent mistakes, the most frequent first."""
     mistakes = [
         (names[true], names[predicted], count)
         for true, row in enumerate(confusion)

@@ -1,16 +1,16 @@
-"""What to try where a network has not learnt: the same advice of a training and of a simulation."""
+"""Advice for a network that has not learnt, for `train` and `simulate`."""
 
 from dfal_cli.images import Shape
 
 SIDE_OF_PHOTOS = 64
-"""Of their input in pixels, where they have no size of their own: at 72 to 128 a ResNet-18 learnt next to nothing."""
+"""Default input size for photos of different sizes, in pixels: at 72 to 128 a ResNet-18 learnt next to nothing."""
 
 
 def what_to_try(shape: Shape, *, at_last_epoch: bool | None, may_start_pretrained: bool) -> str:
-    """What may help a network whose input is (C, H, W), in words, the likeliest first.
+    """Return what may help a network with input (C, H, W), the likeliest remedy first, as a phrase.
 
-    at_last_epoch: whether its best epoch was the last one allowed; None if nobody knows.
-    may_start_pretrained: whether it could start from pretrained weights, and does not yet.
+    at_last_epoch: whether the best epoch was the last one allowed; None if unknown.
+    may_start_pretrained: whether there are pretrained weights that the training did not use.
     """
     remedies = {
         "more --epochs": at_last_epoch is not False,

@@ -1,54 +1,54 @@
-"""What a training came to, in words and tables for a person."""
+"""Metrics of a trained network as text and tables on the console."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dfal_cli.statistics.intervals import FEW
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.training.learnt import UNSEEN, evidence_in
+from dfal_cli.training.learnt import HELD_OUT, evidence_in
 
 LARGEST_TABLE = 20
-"""Classes: a confusion table of more is wider than any screen."""
+"""Maximum number of classes in a confusion matrix: a wider one fits no screen."""
 
 WORST = 10
-"""Classes that are shown of so many."""
+"""Number of classes shown if there are more."""
 
 
 def show_metrics(metrics: Mapping[str, Any], classes: Sequence[str], reporter: Reporter) -> None:
-    """Show accuracy per class and the confusion table of the most independent set."""
-    measured = [name for name in UNSEEN if name in metrics]
+    """Show accuracy per class and the confusion matrix of the most independent set."""
+    measured = [name for name in HELD_OUT if name in metrics]
     if measured:
         _show_confusion(measured[0], metrics[measured[0]], classes, reporter)
     for name in measured:
         if metrics[name]["examples"] < FEW:
             low, high = metrics[name]["interval"]
             reporter.note(
-                f"{metrics[name]['examples']} {name} images tell little: "
-                f"of new images {100 * low:.0f} to {100 * high:.0f} % may be right"
+                f"{metrics[name]['examples']} {name} images are few: "
+                f"the accuracy on new images may be anywhere from {100 * low:.0f} to {100 * high:.0f} %"
             )
 
 
 def warn_unless_learnt(metrics: Mapping[str, Any], what_to_try: str, reporter: Reporter) -> None:
-    """Say that a network has not been shown to have learnt, by which numbers, and what to do."""
+    """Warn if the metrics do not show that the network has learnt; name them and `what_to_try`."""
     evidence = evidence_in(metrics)
     if evidence.figures is not None and not evidence.learnt:
         reporter.warn(
-            "the network has not been shown to have learnt: "
-            f"{accuracy_in_words(evidence.measured_on, evidence.figures)}, and always naming the largest class "
+            "there is no evidence that the network has learnt: "
+            f"{accuracy_in_words(evidence.measured_on, evidence.figures)}, and always predicting the largest class "
             f"would be right on {100 * evidence.figures['largest_share']:.1f} %; try {what_to_try}"
         )
     elif evidence.learnt is None:
-        reporter.note("whether the network has learnt cannot be told: there are too few unseen images to measure it on")
+        reporter.note("too few held-out images to tell whether the network has learnt")
 
 
 def summary_of(metrics: Mapping[str, Any]) -> str:
-    """One sentence for a person."""
-    measured = [accuracy_in_words(name, metrics[name]) for name in UNSEEN if name in metrics]
+    """Return a one-line summary."""
+    measured = [accuracy_in_words(name, metrics[name]) for name in HELD_OUT if name in metrics]
     return "; ".join([f"best of {metrics['epochs']} epochs: {metrics['epoch']}", *measured])
 
 
 def accuracy_in_words(name: str, report: Mapping[str, Any]) -> str:
-    """`validation: 58.3 % of 12 images right (32 to 81 %)`, the latter the 95 % interval."""
+    """Return `validation: 58.3 % of 12 images right (32 to 81 %)`, with the 95 % confidence interval."""
     low, high = (100 * end for end in report["interval"])
     digits = 0 if report["examples"] < 1000 else 1
     return (
@@ -64,25 +64,25 @@ def _show_confusion(name: str, report: Mapping[str, Any], classes: Sequence[str]
         shown = [(label, _percent(accuracies[label]), *row) for label, row in zip(accuracies, rows, strict=True)]
         reporter.table(f"{title}; rows true, columns predicted", ("class", "accuracy", *classes), shown)
         return
-    places = [place for place, accuracy in enumerate(accuracies.values()) if accuracy is not None]
     labels = list(accuracies)
-    worst = sorted(places, key=lambda place: (accuracies[labels[place]], -sum(rows[place])))[:WORST]
+    measured = [index for index, accuracy in enumerate(accuracies.values()) if accuracy is not None]
+    worst = sorted(measured, key=lambda index: (accuracies[labels[index]], -sum(rows[index])))[:WORST]
     shown = [
         (
-            labels[place],
-            _percent(accuracies[labels[place]]),
-            sum(rows[place]),
-            _mistaken_for(rows[place], place, classes),
+            labels[index],
+            _percent(accuracies[labels[index]]),
+            sum(rows[index]),
+            _most_frequent_mistake(rows[index], index, classes),
         )
-        for place in worst
+        for index in worst
     ]
-    columns = ("class", "accuracy", "images", "mostly taken for")
+    columns = ("class", "accuracy", "images", "most often mistaken for")
     reporter.table(f"{title}; the {len(worst)} worst of {len(labels)} classes (--json has all)", columns, shown)
 
 
-def _mistaken_for(row: Sequence[int], place: int, classes: Sequence[str]) -> str:
-    """The class that most of the mistakes name, and how many do."""
-    mistakes = [0 if predicted == place else count for predicted, count in enumerate(row)]
+def _most_frequent_mistake(row: Sequence[int], true: int, classes: Sequence[str]) -> str:
+    """Return the class that a class is most often mistaken for, with the count."""
+    mistakes = [0 if predicted == true else count for predicted, count in enumerate(row)]
     most = max(mistakes)
     return f"{classes[mistakes.index(most)]} ({most})" if most else "-"
 

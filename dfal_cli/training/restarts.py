@@ -1,4 +1,4 @@
-"""Training from several starts, of which the best is taken; one that was stopped goes on after its last epoch."""
+"""Training with random restarts: several runs from different seeds, of which the best is kept; runs can be resumed."""
 
 import copy
 import math
@@ -13,46 +13,40 @@ from dfal_cli.system.device import is_out_of_memory
 from dfal_cli.system.progress import Progress
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.examples import Examples
-from dfal_cli.training.fitting import (
-    MONITORS,
-    Diverged,
-    Epoch,
-    Kept,
-    TrainingRun,
-    TrainingSettings,
-    best_epoch,
-    fit,
-    fits,
-)
+from dfal_cli.training.fitting import Diverged, fit
+from dfal_cli.training.run import MONITORS, Epoch, Snapshot, TrainingRun, TrainingSettings, best_epoch
 from dfal_cli.training.state import State, TrainingState
 
-CHOSEN = "chosen."
-"""Before the names of the weights of the best training that has ended, among those of the one in hand."""
+BEST_RUN = "chosen."
+"""Prefix of the weights of the best finished run in the state file; those of the current run have other prefixes."""
 
 
 class Trained(NamedTuple):
-    """The best network, all epochs of each start, the place of the best."""
+    """The result of all restarts."""
 
     model: Network
+    """The best network."""
     histories: list[list[Epoch]]
-    chosen: int
+    """The epochs of each run; empty for a run that diverged."""
+    best: int
+    """Index of the run that the model comes from."""
 
 
 class Restarts:
-    """Trainings from one start after the other."""
+    """Training runs, one per seed, and the best weights so far."""
 
     def __init__(
         self,
         start: Callable[[int], Network],
         seeds: Sequence[int],
-        schedule: TrainingSettings,
+        settings: TrainingSettings,
         state: TrainingState,
         reporter: Reporter,
     ) -> None:
-        """start: a network on its device, made of a seed."""
+        """start: makes the initial network, on its device, from a seed. state: the file that runs are resumed from."""
         self._start = start
         self._seeds = seeds
-        self._schedule = schedule
+        self._settings = settings
         self._state = state
         self._reporter = reporter
         self._histories: list[list[Epoch]] = []
@@ -60,102 +54,108 @@ class Restarts:
         self._best_weights: dict[str, Tensor] = {}
 
     def train(self, training: Examples, validation: Examples | None) -> Trained:
-        """Train them all, or those that are left.
+        """Run all restarts, or those that an interrupted call has left.
 
-        Raises UsageError if all diverge, TryAgainError if memory does not suffice, Interrupted after an epoch.
+        Raises UsageError if every run diverges, TryAgainError if memory runs out, Interrupted after an epoch.
         """
-        model, before = self._taken_up()
-        done = self._schedule.epochs * len(self._histories) + (len(before.told["history"]) if before else 0)
-        total = self._schedule.epochs * len(self._seeds)
+        model, snapshot = self._resumed()
+        done = self._settings.epochs * len(self._histories) + (len(snapshot.values["history"]) if snapshot else 0)
+        total = self._settings.epochs * len(self._seeds)
         with self._reporter.progress("training", total, "epochs", done) as progress:
             while True:
                 if len(self._seeds) > 1:
-                    self._reporter.note(f"training {len(self._histories) + 1} of {len(self._seeds)}")
+                    self._reporter.note(self._run_in_words)
                 seed = self._seeds[len(self._histories)]
-                course = TrainingRun(model, self._schedule, seed)
-                history = self._fitted(course, training, validation, seed, progress, before)
-                progress.skip(self._schedule.epochs - len(course.history))
-                self._judge(history, model)
+                run = TrainingRun(model, self._settings, seed)
+                history = self._fitted(run, training, validation, seed, progress, snapshot)
+                progress.skip(self._settings.epochs - len(run.history))
+                self._record(history, model)
                 if len(self._histories) == len(self._seeds):
                     break
-                model, before = self._new(), None
+                model, snapshot = self._next_network(), None
         if not self._best_weights:
-            raise UsageError(f"training diverged: no loss was finite; try an --lr below {self._schedule.lr:g}")
+            raise UsageError(
+                f"training diverged: no run had a finite loss; use a learning rate below {self._settings.lr:g} (--lr)"
+            )
         model.load_state_dict(self._best_weights)
         return Trained(model, self._histories, self._best[1])
 
     def _fitted(
         self,
-        course: TrainingRun,
+        run: TrainingRun,
         training: Examples,
         validation: Examples | None,
         seed: int,
         progress: Progress,
-        before: Kept | None,
+        snapshot: Snapshot | None,
     ) -> list[Epoch]:
-        """The epochs; none if the training diverged."""
+        """Train one run and return its epochs; none if it diverged."""
 
         def on_epoch(epoch: Epoch) -> None:
             self._reporter.detail(str(epoch))
-            self._state.write_now_and_then(lambda: self._kept(course))
-            self._advance(progress, course)
+            self._state.write_now_and_then(lambda: self._state_of(run))
+            self._advance(progress, run)
 
         try:
-            return fit(course, training, validation, seed, on_epoch, before, progress.within)
+            return fit(run, training, validation, seed, on_epoch, snapshot, progress.within)
         except Diverged:
-            self._reporter.warn(f"training {len(self._histories) + 1} of {len(self._seeds)} diverged")
+            self._reporter.warn(f"{self._run_in_words} diverged")
             return []
         except RuntimeError as error:
             if is_out_of_memory(error):
-                smaller = max(1, self._schedule.batch_size // 2)
-                raise TryAgainError(f"out of memory; try --batch-size {smaller}") from None
+                smaller = max(1, self._settings.batch_size // 2)
+                raise TryAgainError(f"out of memory; use a smaller batch: --batch-size {smaller}") from None
             raise
 
-    def _advance(self, progress: Progress, course: TrainingRun) -> None:
+    def _advance(self, progress: Progress, run: TrainingRun) -> None:
         try:
             progress.advance(1)
         except Interrupted as stopped:
-            if self._state.write(self._kept(course)):
-                stopped.add_note(f"after {self._place(len(course.history))}; the same command goes on from there")
+            if self._state.write(self._state_of(run)):
+                epoch = self._epoch_in_words(len(run.history))
+                stopped.add_note(f"after {epoch}; run the same command again to resume")
             raise
 
-    def _judge(self, history: list[Epoch], model: Network) -> None:
+    def _record(self, history: list[Epoch], model: Network) -> None:
+        """Add a finished run, and copy its weights if it is the best so far."""
         merit = -math.inf
         if history:
-            merit = MONITORS[self._schedule.monitor](best_epoch(history, self._schedule.monitor))
+            merit = MONITORS[self._settings.monitor](best_epoch(history, self._settings.monitor))
         if merit > self._best[0]:
             self._best = merit, len(self._histories)
             self._best_weights = copy.deepcopy(model.state_dict())
         self._histories.append(history)
 
-    def _kept(self, course: TrainingRun) -> State:
-        tensors, told = course.kept()
-        tensors |= {f"{CHOSEN}{name}": value for name, value in self._best_weights.items()}
-        return tensors, {"course": told, "histories": self._histories, "best": self._best}
+    def _state_of(self, run: TrainingRun) -> State:
+        tensors, values = run.snapshot()
+        tensors |= {f"{BEST_RUN}{name}": value for name, value in self._best_weights.items()}
+        return tensors, {"course": values, "histories": self._histories, "best": self._best}
 
-    def _new(self) -> Network:
-        """The network of the next training."""
+    def _next_network(self) -> Network:
         return self._start(self._seeds[len(self._histories)])
 
-    def _taken_up(self) -> tuple[Network, Kept | None]:
-        """Know the trainings that an earlier call has finished; the network in hand, and what it had come to."""
+    def _resumed(self) -> tuple[Network, Snapshot | None]:
+        """Load what an interrupted call has finished; return the current network and the state of its run."""
         state = self._state.read()
         if state is None:
-            return self._new(), None
-        tensors, told = state
-        self._histories = [[Epoch(*epoch) for epoch in history] for history in told["histories"]]
-        model, kept = self._new(), Kept(tensors, told["course"])
-        if not fits(kept, model):
-            self._state.say_that_it_is("of a network of other weights")
+            return self._next_network(), None
+        tensors, values = state
+        self._histories = [[Epoch(*epoch) for epoch in history] for history in values["histories"]]
+        model, snapshot = self._next_network(), Snapshot(tensors, values["course"])
+        if not snapshot.matches(model):
+            self._state.report_unusable("from a network with other weights")
             self._histories = []
-            return self._new(), None
-        self._best = told["best"][0], told["best"][1]
+            return self._next_network(), None
+        self._best = values["best"][0], values["best"][1]
         self._best_weights = {
-            name.removeprefix(CHOSEN): value for name, value in tensors.items() if name.startswith(CHOSEN)
+            name.removeprefix(BEST_RUN): value for name, value in tensors.items() if name.startswith(BEST_RUN)
         }
-        self._reporter.note(f"going on after {self._place(len(told['course']['history']))}")
-        return model, kept
+        self._reporter.note(f"resuming after {self._epoch_in_words(len(snapshot.values['history']))}")
+        return model, snapshot
 
-    def _place(self, epoch: int) -> str:
-        number = len(self._histories) + 1
-        return f"epoch {epoch}" + (f" of training {number} of {len(self._seeds)}" if len(self._seeds) > 1 else "")
+    @property
+    def _run_in_words(self) -> str:
+        return f"training run {len(self._histories) + 1} of {len(self._seeds)}"
+
+    def _epoch_in_words(self, epoch: int) -> str:
+        return f"epoch {epoch}" + (f" of {self._run_in_words}" if len(self._seeds) > 1 else "")

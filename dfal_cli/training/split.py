@@ -1,4 +1,4 @@
-"""Which of the labelled images are split off to validate on."""
+"""The validation split of the labelled images."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,43 +9,46 @@ from torch import Tensor
 SMALLEST_SPLIT = 10
 
 
-def split_images(labels: Tensor, pictures: Sequence[str], fraction: float, generator: torch.Generator) -> Tensor:
-    """Choose a random `fraction` of the images for validation, of each class its share: (N,) -> (N,) bool.
+def split_images(labels: Tensor, content_hashes: Sequence[str], fraction: float, generator: torch.Generator) -> Tensor:
+    """Choose a random, stratified `fraction` of the images for validation: labels (N,) -> (N,) bool.
 
-    pictures: what tells equal images, "" of one that equals none. Equal ones are chosen together or not at all: a
-    network that knows one by heart is right on the other. The shares are kept as far as that allows.
-    The last training image of a class is never chosen. Where the fraction makes fewer than SMALLEST_SPLIT none is: so
-    few say nothing about when to stop, and training needs them more.
+    content_hashes: one per image, "" if unknown. Duplicates are chosen together or not at all, because a network that
+    has memorised one is right on the other; the class shares are kept as far as that allows.
+    The last training image of a class is never chosen. A split of fewer than SMALLEST_SPLIT images is not made: it says
+    too little about when to stop, and training needs its images more.
     """
     wanted = int(len(labels) * fraction)
     counts = labels.bincount().tolist()
     quotas = _quotas(counts, wanted if wanted >= SMALLEST_SPLIT else 0)
     left, room = counts, sum(quotas)
     validation = torch.zeros(len(labels), dtype=torch.bool)
-    for images in _equal_ones_together(torch.randperm(len(labels), generator=generator).tolist(), pictures):
-        taken = Counter(labels[images].tolist())
-        if len(images) <= room and all(quotas[label] > 0 and count < left[label] for label, count in taken.items()):
+    for images in _duplicates_grouped(torch.randperm(len(labels), generator=generator).tolist(), content_hashes):
+        classes = Counter(labels[images].tolist())
+        if len(images) <= room and all(quotas[label] > 0 and count < left[label] for label, count in classes.items()):
             validation[images] = True
             room -= len(images)
-            for label, count in taken.items():
+            for label, count in classes.items():
                 quotas[label] -= count
                 left[label] -= count
     return validation
 
 
-def _equal_ones_together(images: Iterable[int], pictures: Sequence[str]) -> Iterable[list[int]]:
+def _duplicates_grouped(images: Iterable[int], content_hashes: Sequence[str]) -> Iterable[list[int]]:
     groups: dict[str | int, list[int]] = {}
     for image in images:
-        groups.setdefault(pictures[image] or image, []).append(image)
+        groups.setdefault(content_hashes[image] or image, []).append(image)
     return groups.values()
 
 
 def _quotas(counts: list[int], wanted: int) -> list[int]:
-    """So many of each class, by the largest remainder, as far as one is left of each. counts: images of each class."""
+    """Distribute `wanted` validation images over classes with these counts, by the largest remainder method.
+
+    At least one image of each class is left for training.
+    """
     shares = [count * wanted / sum(counts) for count in counts]
-    most = [max(0, count - 1) for count in counts]
-    quotas = [min(int(share), limit) for share, limit in zip(shares, most, strict=True)]
-    for _ in range(min(wanted, sum(most)) - sum(quotas)):
-        open_ones = [label for label, limit in enumerate(most) if quotas[label] < limit]
-        quotas[max(open_ones, key=lambda label: shares[label] - quotas[label])] += 1
+    limits = [max(0, count - 1) for count in counts]
+    quotas = [min(int(share), limit) for share, limit in zip(shares, limits, strict=True)]
+    for _ in range(min(wanted, sum(limits)) - sum(quotas)):
+        below_limit = [label for label, limit in enumerate(limits) if quotas[label] < limit]
+        quotas[max(below_limit, key=lambda label: shares[label] - quotas[label])] += 1
     return quotas

@@ -1,4 +1,4 @@
-"""What training starts from: new weights, or those that the user named."""
+"""Initial weights of a training: random, or from a checkpoint, a file or torchvision."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,34 +16,34 @@ from dfal_cli.system.reporting import Reporter
 
 
 class InitialWeights(NamedTuple):
-    """Weights to start from."""
+    """A state dict to start from."""
 
     state: dict[str, Tensor]
     source: str
-    how: str = ""
-    """What had to be taken away to find them; mostly "". """
+    """Where the weights come from, for messages."""
+    reading: str = ""
+    """Which part of a file was read, and which prefixes were removed from the names; "" for the whole file."""
 
 
 def prepare_networks(
     new: Callable[[int], Network],
-    origin: Callable[[Network], InitialWeights | None],
+    weights_for: Callable[[Network], InitialWeights | None],
     first_seed: int,
     reporter: Reporter,
 ) -> Callable[[int], Network]:
-    """Make the first network now, and see that the weights to start from fit it: before the work, not after it.
+    """Return a function from seeds to initial networks. The first network is built now, before any other work.
 
-    new: a network of random weights, from a seed; origin: where the weights of such a one are to come from instead.
-    Returns a function from seeds to networks, which has the first one ready.
-    Raises UsageError or DataError if the network cannot be built, or weights cannot be read or do not fit.
+    new: makes a network with random weights from a seed. weights_for: weights to load into it, if any.
+    Raises UsageError or DataError if the network cannot be built, or if the weights cannot be read or do not match it.
     """
-    ready = {first_seed: new(first_seed)}
-    weights = origin(ready[first_seed])
+    built = {first_seed: new(first_seed)}
+    weights = weights_for(built[first_seed])
     if weights is not None:
-        _say(weights, load_matching_weights(ready[first_seed], weights.state, weights.source), reporter)
+        _report(weights, load_matching_weights(built[first_seed], weights.state, weights.source), reporter)
 
     def start(seed: int) -> Network:
-        if seed in ready:
-            return ready.pop(seed)
+        if seed in built:
+            return built.pop(seed)
         network = new(seed)
         if weights is not None:
             load_matching_weights(network, weights.state, weights.source)
@@ -53,33 +53,35 @@ def prepare_networks(
 
 
 def new_network(arch: str, num_classes: int, shape: Shape, seed: int) -> Network:
-    """A network with random weights, as in the paper."""
+    """Return a network with random weights, as in the paper."""
     with seeded(seed, torch.device("cpu")):
         return build_network(arch, num_classes, shape)
 
 
-def weights_of_checkpoint(before: LoadedNetwork, path: Path, classes: tuple[str, ...]) -> InitialWeights:
-    """The weights of a checkpoint; its head's mean its classes, and are taken only if these are the same."""
-    state = before.model.body.state_dict()
-    if before.classes == classes:
+def weights_of_checkpoint(checkpoint: LoadedNetwork, path: Path, classes: tuple[str, ...]) -> InitialWeights:
+    """Return the weights of a checkpoint; without the head, unless the checkpoint has the same classes."""
+    state = checkpoint.model.body.state_dict()
+    if checkpoint.classes == classes:
         return InitialWeights(state, str(path))
-    arch, shape = before.metadata["architecture"]["name"], before.input_shape
+    arch, shape = checkpoint.metadata["architecture"]["name"], checkpoint.input_shape
+    # The head consists of the tensors whose shape depends on the number of classes.
     wider, own = (new_network(arch, count, shape, 0).body.state_dict() for count in (len(classes) + 1, len(classes)))
     headless = {name: value for name, value in state.items() if name in own and own[name].shape == wider[name].shape}
     return InitialWeights(headless, str(path))
 
 
 def weights_from_options(network: Network, arch: str, weights: Path | None, pretrained: bool) -> InitialWeights | None:
-    """The weights in a file, read as fits the network best, or torchvision's; None if neither is asked for."""
+    """Return the weights of the --weights file, or torchvision's with --pretrained; None without either."""
     if weights:
-        reading = best_matching_state(network, read_weights(weights))
-        return InitialWeights(reading.state, str(weights), str(reading))
+        match = best_matching_state(network, read_weights(weights))
+        return InitialWeights(match.state, str(weights), str(match))
     return InitialWeights(read_pretrained(arch), f"the pretrained {arch}") if pretrained else None
 
 
-def _say(origin: InitialWeights, fresh: list[str], reporter: Reporter) -> None:
-    """Say what does not go without saying."""
-    if origin.how:
-        reporter.note(f"{origin.source}: taken are {origin.how}")
-    if fresh:
-        reporter.note(f"{origin.source}: all weights taken but {listed(fresh)}, which start anew")
+def _report(weights: InitialWeights, not_loaded: list[str], reporter: Reporter) -> None:
+    if weights.reading:
+        reporter.note(f"{weights.source}: using {weights.reading}")
+    if not_loaded:
+        reporter.note(
+            f"{weights.source}: all weights loaded except {listed(not_loaded)}, which are initialised randomly"
+        )

@@ -1,6 +1,6 @@
-"""A training under way, kept beside its output so that the same command goes on where it was stopped or killed.
+"""The state of an unfinished training, kept beside its output so that the same command resumes it.
 
-The file is a checked one of safetensors: reading it runs no code, and a damaged one is known.
+The state is a safetensors file behind a checksum: reading it runs no code, and damage is detected.
 """
 
 import errno
@@ -20,22 +20,26 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_checked, write_checked
 
 SECONDS_BETWEEN = 10.0
-"""A training that takes less is done again; nor is one kept more often."""
+"""Minimum time between two writes; a shorter training is not worth resuming."""
 
 LARGEST_SHARE = 0.05
-"""Of the time, for keeping it: a large network takes seconds to write."""
+"""Maximum share of the training time spent on writing: a large network takes seconds to write."""
 
-TOLD = "told"
+VALUES = "told"
+"""Name of the tensor that holds the JSON part of a State."""
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
-"""Tensors, and what is ready for JSON."""
+"""Tensors, and everything else, ready for JSON."""
 
 
 class TrainingState:
-    """The file that holds it."""
+    """The state file of one output, `.<out>.training`."""
 
     def __init__(self, out: Path, made_from: str, device: torch.device, reporter: Reporter) -> None:
-        """made_from: of the checkpoint `out`; another torch or kind of device goes on otherwise, too."""
+        """made_from: fingerprint of the inputs of the checkpoint `out`.
+
+        Another version of torch or another kind of device computes other numbers, so neither resumes the training.
+        """
         out = out.resolve()
         self._path = out.with_name(f".{out.name}.training")
         self._made_from = fingerprint(made_from, torch.__version__, device.type)
@@ -43,33 +47,35 @@ class TrainingState:
         self._next = time.monotonic() + SECONDS_BETWEEN
 
     def read(self) -> State | None:
-        """What is kept there; None, and said why, if it is of no use."""
+        """Return the stored state; None, with a note on the reason, if it cannot be used."""
         if not self._path.exists():
             return None
         state = _unpacked(read_checked(self._path))
         if state is not None and state[1]["made_from"] == self._made_from:
             return state
-        self.say_that_it_is(
-            "damaged" if state is None else "of a training with other options, labels, images, network, device or torch"
+        self.report_unusable(
+            "damaged"
+            if state is None
+            else "from a training with other options, labels, images, network, device or version of torch"
         )
         return None
 
-    def say_that_it_is(self, unfit: str) -> None:
-        """Why it is of no use."""
-        self._reporter.note(f"{self._path}: {unfit}; training starts anew")
+    def report_unusable(self, reason: str) -> None:
+        """Say why the state cannot be used."""
+        self._reporter.note(f"{self._path}: {reason}; training starts from the beginning")
 
     def write_now_and_then(self, state: Callable[[], State]) -> None:
-        """Write it if the last time is long enough ago."""
+        """Write the state if the last write is long enough ago."""
         if time.monotonic() >= self._next:
             self.write(state())
 
     def write(self, state: State) -> bool:
-        """Whether it could be written: it is an aid, and the training itself may well find the room it needs."""
+        """Write the state; return whether that succeeded. A failure is a warning: the training itself can go on."""
         started = time.monotonic()
         try:
             write_checked(self._path, _packed(state, self._made_from))
         except OSError as error:
-            self._reporter.warn(f"{self._path}: {error.strerror}; a training that is stopped will start anew")
+            self._reporter.warn(f"{self._path}: {error.strerror}; an interrupted training cannot be resumed")
             self._next = float("inf")
             return False
         ended = time.monotonic()
@@ -77,7 +83,7 @@ class TrainingState:
         return True
 
     def make_room_for(self, save: Callable[[], None]) -> None:
-        """Save the checkpoint, if need be in the room that the training took here: several times as much."""
+        """Save the checkpoint; if the disk is full, remove the state file first, which is several times as large."""
         try:
             save()
         except OSError as error:
@@ -87,23 +93,23 @@ class TrainingState:
             save()
 
     def remove(self) -> None:
-        """The checkpoint stands."""
+        """Remove the state file, once the checkpoint is written."""
         self._path.unlink(missing_ok=True)
 
 
 def _packed(state: State, made_from: str) -> bytes:
-    tensors, told = state
+    tensors, values = state
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    text = canonical_json({**told, "made_from": made_from}).encode()
-    content: bytes = save({**plain, TOLD: torch.frombuffer(bytearray(text), dtype=torch.uint8)})
+    text = canonical_json({**values, "made_from": made_from}).encode()
+    content: bytes = save({**plain, VALUES: torch.frombuffer(bytearray(text), dtype=torch.uint8)})
     return content
 
 
 def _unpacked(content: bytes | None) -> State | None:
-    """None if it is damaged, or something else."""
+    """The state in the content of a file; None if it is damaged, or something else."""
     try:
         tensors = load(content or b"")
-        told = json.loads(bytes(tensors.pop(TOLD).tolist()))
+        values = json.loads(bytes(tensors.pop(VALUES).tolist()))
     except (SafetensorError, KeyError, ValueError):
         return None
-    return (tensors, told) if isinstance(told, dict) and "made_from" in told else None
+    return (tensors, values) if isinstance(values, dict) and "made_from" in values else None

@@ -38,7 +38,7 @@ def test_every_white_is_kept_apart_and_how_bright_an_image_was_is_kept_with_it(h
         assert read(white=white) == []
         with cached(Path("cache"), "1GB", read_from_disk, Silent()) as reader:
             (batch,) = read_batches(Path("images"), ["000.png", "wide.png"], InputFormat(SHAPE, white), 2, 1, reader)
-            assert batch.largest.tolist() == [3000]
+            assert batch.max_values.tolist() == [3000]
 
 
 def test_pixels_from_the_cache_may_be_held_while_another_command_clears_it(house: Path) -> None:

@@ -54,8 +54,8 @@ def test_every_kind_of_wide_image_goes_by_the_white_that_is_named(
     path = save(tmp_path / f"a.{suffix}", *(np.array([0, 819, 4095, 4100]) * unit), kind=kind)
     white = 4095.0 * unit
     assert decode_image(path, SHAPE, white).ravel().tolist() == [0, 51, 255, 255]
-    assert probe_image(path).wide
-    assert read_picture(path, InputFormat(SHAPE, white)).largest == pytest.approx(4100 * unit)
+    assert probe_image(path).over_8_bits
+    assert read_picture(path, InputFormat(SHAPE, white)).max_value == pytest.approx(4100 * unit)
 
 
 def test_images_of_one_series_keep_their_relation(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_without_a_white_the_full_scale_of_the_mode_stands_in_whatever_the_image
 def test_white_means_nothing_to_images_of_8_bits(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 0, 1, 128, 255, kind=np.uint8)
     assert decode_image(path, SHAPE, 4095).ravel().tolist() == [0, 1, 128, 255]
-    assert read_picture(path, InputFormat(SHAPE, 4095)).largest is None
+    assert read_picture(path, InputFormat(SHAPE, 4095)).max_value is None
 
 
 def test_images_that_do_not_fit_the_scale_are_counted() -> None:

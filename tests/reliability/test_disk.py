@@ -130,7 +130,7 @@ def test_a_disk_too_full_for_a_trainings_state_costs_a_warning(small: Path, monk
     done = dfal(*COMMANDS["train"])
     assert done.code == 75, "the checkpoint finds no room, either"
     assert done.stderr.count("warning: ") == 1
-    assert ".m.safetensors.training: No space left on device; a training that is stopped" in done.stderr
+    assert ".m.safetensors.training: No space left on device; an interrupted training" in done.stderr
 
 
 def test_a_trainings_state_makes_room_for_the_checkpoint(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,7 @@ def test_training_names_the_labelled_image_that_vanishes(house: Path, said: str)
         house / "labels.csv", "image,label", *(f"{number:03}.png,{'ab'[number % 2]}" for number in range(40))
     )
     training = TrainOptions(images=Path("images"), labels=[labels], out=Path("new.safetensors"), epochs=1, device="cpu")
-    with pytest.raises(DataError, match=r"labels.csv, line 41: image '039.png': no such file; mend it, or label it"):
+    with pytest.raises(DataError, match=r"labels.csv, line 41: image '039.png': no such file; repair it, or label it"):
         train(training, Meanwhile(said, Path("images/039.png").unlink))
     assert not Path("new.safetensors").exists()
 
@@ -256,5 +256,5 @@ def test_what_may_not_be_read_or_entered_is_listed(house: Path) -> None:
         "no names/": "a folder: Permission denied",
         "sealed/": "a folder: Permission denied",
     }
-    assert "dfal train: labels.csv, line 4: image '000.png': Permission denied; mend it" in done.stderr
+    assert "dfal train: labels.csv, line 4: image '000.png': Permission denied; repair it" in done.stderr
     assert "dfal merge: answers.csv, line 2: image 'sealed/a.png' is not under images\n" in done.stderr

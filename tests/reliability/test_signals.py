@@ -41,7 +41,7 @@ def test_a_stopped_training_keeps_its_epochs_and_the_earlier_checkpoint(
         done = ended(process)
     assert (done.code, done.stdout) == (code, "")
     assert done.stderr.startswith("dfal train: interrupted after epoch ")
-    assert done.stderr.endswith("; the same command goes on from there\n")
+    assert done.stderr.endswith("; run the same command again to resume\n")
     assert len(done.stderr.splitlines()) == 1
     assert Path("out/m.safetensors").read_bytes() == before
     assert names(Path("out")) == {"m.safetensors", ".m.safetensors.training"}

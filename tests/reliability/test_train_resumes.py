@@ -117,10 +117,10 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_bytes(
     for epochs in (3, 13, 1):
         terminated(epochs)
         stopped = train("out", *SETTINGS[setting], code=143)
-        assert re.search(r"interrupted after epoch \d+.*; the same command goes on from there\n$", stopped.stderr)
+        assert re.search(r"interrupted after epoch \d+.*; run the same command again to resume\n$", stopped.stderr)
         assert names(Path("out")) == {STATE}
     done = train("out", *SETTINGS[setting])
-    assert re.search(r"^going on after epoch \d+", done.stderr, re.MULTILINE)
+    assert re.search(r"^resuming after epoch \d+", done.stderr, re.MULTILINE)
     assert checkpoint("out") == checkpoint("once")
     assert names(Path("out")) == {"m.safetensors"}
 
@@ -145,7 +145,7 @@ def test_what_was_kept_of_another_call_is_not_gone_on_from_and_goes_with_the_che
     terminated(2)
     train("out", "--epochs", 5, "--lr", 0.1, code=143)
     done = train("out", "--epochs", 5)
-    assert f"{STATE}: of a training with other options" in done.stderr
+    assert f"{STATE}: from a training with other options" in done.stderr
     assert checkpoint("out") == checkpoint("once")
     assert names(Path("out")) == {"m.safetensors"}
 
@@ -156,14 +156,17 @@ def test_a_training_goes_on_though_the_test_was_corrected(house: Path, terminate
     train("out", "--epochs", 5, "--test", "test.csv", code=143)
     write(house / "test.csv", "image,label", "000.png,dark", "001.png,light")
     done = train("out", "--epochs", 5, "--test", "test.csv")
-    assert "going on after epoch 2" in done.stderr
+    assert "resuming after epoch 2" in done.stderr
     train("once", "--epochs", 5, "--test", "test.csv")
     assert checkpoint("out") == checkpoint("once")
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [("own.py", "of a training with other options, labels, images, network"), ("sizes.py", "of a network of other")],
+    [
+        ("own.py", "from a training with other options, labels, images, network"),
+        ("sizes.py", "from a network with other weights"),
+    ],
 )
 def test_a_network_that_has_changed_is_trained_anew(
     house: Path, terminated: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, changed: str, said: str
@@ -178,7 +181,7 @@ def test_a_network_that_has_changed_is_trained_anew(
     forget_modules(monkeypatch)
     done = train("out", *options)
     assert said in done.stderr
-    assert "going on" not in done.stderr
+    assert "resuming" not in done.stderr
     train("once", *options)
     assert checkpoint("out") == checkpoint("once")
 
@@ -208,7 +211,7 @@ def test_a_damaged_state_is_ignored(
     state = Path("out", STATE)
     state.write_bytes(damage(state.read_bytes()))
     done = train("out", "--epochs", 5)
-    assert f"{STATE}: damaged; training starts anew" in done.stderr
+    assert f"{STATE}: damaged; training starts from the beginning" in done.stderr
     assert checkpoint("out") == checkpoint("once")
 
 
@@ -216,7 +219,7 @@ def test_a_pipe_in_the_place_of_the_state_is_ignored(house: Path) -> None:
     Path("out").mkdir()
     os.mkfifo(Path("out", STATE))
     done = train("out", "--epochs", 2)
-    assert f"{STATE}: damaged; training starts anew" in done.stderr
+    assert f"{STATE}: damaged; training starts from the beginning" in done.stderr
     assert names(Path("out")) == {"m.safetensors"}
 
 
@@ -228,7 +231,7 @@ def test_a_link_to_the_checkpoint_has_the_training_of_its_target(
     train("once", "--epochs", 5)
     terminated(2)
     train("out", "--epochs", 5, code=143)
-    assert "going on after epoch 2" in train("link", "--epochs", 5).stderr
+    assert "resuming after epoch 2" in train("link", "--epochs", 5).stderr
     assert names(Path("out")) == {"m.safetensors"}
     assert checkpoint("link") == checkpoint("once")
 

@@ -115,7 +115,7 @@ def test_train_takes_labels_from_folders_but_for_what_it_is_measured_on(sorted_i
     assert ended.code == 0, ended.stderr
     assert (ended.json["counts"]["labelled"], ended.json["classes"]) == (16, ["dark", "light"])
     assert LEFT_OUT in ended.json["warnings"]
-    assert "8 images are in --validation or --test and do not train" in ended.stderr
+    assert "8 images are in --validation or --test and are not trained on" in ended.stderr
     again = train("--labels-from-folders", "--test", "test.csv", "--json")
     assert again.json["status"] == "up to date"
     (sorted_images / "images" / "dark" / "002.png").rename(sorted_images / "images" / "deep" / "light" / "002.png")
@@ -150,7 +150,7 @@ def test_a_folder_without_folders_has_no_classes(sorted_images: Path) -> None:
         "train", "--images", "flat/images", "--labels-from-folders", "--out", "m.safetensors", "--device", "cpu"
     )
     assert ended.code == 3
-    assert "flat/images: holds no folder of images" in ended.stderr
+    assert "flat/images: has no folders of images" in ended.stderr
     write(sorted_images / "flat_test.csv", "image,label", "000.png,dark", "001.png,light")
     ended = dfal(
         "simulate", "--images", "flat/images", "--labels-from-folders", "--test", "flat_test.csv", "--out", "o",

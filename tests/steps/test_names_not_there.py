@@ -129,7 +129,7 @@ def test_train_and_simulate_go_on_without_labelled_images_that_are_not_there(in_
     trained = dfal("train", *shared, "--out", "m.safetensors", "--json")
     assert (trained.code, json.loads(trained.stdout)["counts"]["labelled"]) == (0, 14)
     missing = "2 of 16 images in pool.csv are not under images; the first: 001.png (line 3)"
-    assert f"{missing}; they do not train" in trained.stderr
+    assert f"{missing}; training leaves them out" in trained.stderr
     playing = ("--initial", 10, "--count", 2, "--budget", 14, "--trials", 1, "--strategies", "random")
     simulated = dfal("simulate", *shared, *playing, "--out", "o")
     assert (simulated.code, missing in simulated.stderr) == (0, True)
@@ -142,7 +142,7 @@ def test_train_and_simulate_count_all_test_images_that_are_not_there_at_once(in_
     shared = ("--images", "images", "--labels", "pool.csv", "--test", "test.csv")
     trained = dfal("train", *shared, "--out", "m.safetensors", "--device", "cpu")
     assert trained.code == 3
-    assert "test.csv, line 3: image '017.png': no such file (3 images are not there: 017.png, 018.png, 019.png)" in (
+    assert "test.csv, line 3: image '017.png': no such file (3 images are missing: 017.png, 018.png, 019.png)" in (
         trained.stderr
     )
     assert "restore them, or label them __skip__" in trained.stderr

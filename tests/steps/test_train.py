@@ -91,7 +91,7 @@ def test_images_that_were_only_touched_are_up_to_date(folder):
     assert train(folder, "--json").json["status"] == "up to date"
 
 
-OTHER_LABELS = "from other --labels, or before an image or a twin of theirs was changed"
+OTHER_LABELS = "with other --labels, or with other versions of their images or twins"
 
 
 @pytest.mark.parametrize(

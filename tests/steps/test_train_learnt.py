@@ -62,7 +62,7 @@ def test_a_network_that_learns_nothing_is_warned_of_with_the_numbers_and_what_to
     ended = train("--arch", "stubborn:network", "--epochs", 3, "--test", "test.csv")
     (warning,) = ended.json["warnings"]
     assert "test: 50.0 % of 40 images right (35 to 65 %)" in warning
-    assert "always naming the largest class would be right on 50.0 %" in warning
+    assert "always predicting the largest class would be right on 50.0 %" in warning
     for remedy in ("--epochs", "--patience"):  # which of them: whether the best epoch was the last
         assert (remedy in warning) == ((remedy == "--epochs") == (ended.json["epoch"] == 3))
     assert "--augment photo, or more labels" in warning
@@ -85,7 +85,7 @@ def test_a_test_at_the_level_of_guessing_is_warned_of_however_few_its_images(hou
     ended = train("--arch", "stubborn:network", "--epochs", 1, "--test", "test.csv", labels="few.csv")
     assert ended.json["learnt"] is None
     (warning,) = ended.json["warnings"]
-    assert "not been shown to have learnt: test: 50.0 % of 6 images right" in warning
+    assert "no evidence that the network has learnt: test: 50.0 % of 6 images right" in warning
 
 
 def test_a_loss_on_classes_without_an_output_only_is_null_in_the_checkpoint(house: Path) -> None:
@@ -117,14 +117,14 @@ def test_too_few_images_prove_nothing_either_way(house: Path) -> None:
     ended = train("--arch", "stubborn:network", "--epochs", 1, labels="few.csv")
     assert ended.json["learnt"] is None
     assert ended.json["warnings"] == []
-    assert "cannot be told" in ended.stderr
+    assert "too few held-out images to tell" in ended.stderr
 
 
 def test_the_validation_figure_comes_with_its_interval_and_few_images_are_said_to_tell_little(house: Path) -> None:
     write(house / "validation.csv", *(house / "test.csv").read_text().splitlines()[:13])
     ended = train("--arch", "stubborn:network", "--epochs", 1, "--validation", "validation.csv")
     assert "validation: 50.0 % of 12 images right (25 to 75 %)" in ended.stderr
-    assert "12 validation images tell little: of new images 25 to 75 % may be right" in ended.stderr
+    assert "12 validation images are few: the accuracy on new images may be anywhere from 25 to 75 %" in ended.stderr
 
 
 def summary(accuracy: float, examples: int, share: float) -> dict[str, float]:
@@ -179,8 +179,8 @@ def examples(*labels: int) -> Examples:
 
 
 def test_images_of_classes_without_an_output_are_wrong_and_out_of_the_loss() -> None:
-    evaluation = evaluate(predicting(1.0, 0.0), examples(0, 0, 1, 2, 3).ready(torch.device("cpu")), 2)
-    known = evaluate(predicting(1.0, 0.0), examples(0, 0, 1).ready(torch.device("cpu")), 2)
+    evaluation = evaluate(predicting(1.0, 0.0), examples(0, 0, 1, 2, 3).on_device(torch.device("cpu")), 2)
+    known = evaluate(predicting(1.0, 0.0), examples(0, 0, 1).on_device(torch.device("cpu")), 2)
     assert evaluation.confusion.tolist() == [[2, 0], [1, 0], [1, 0], [1, 0]]
     assert evaluation.accuracy == 2 / 5
     assert evaluation.largest_share == 2 / 5

@@ -177,7 +177,7 @@ def test_a_validation_file_of_unknown_classes_only_is_refused(folder, tmp_path):
         "--out", tmp_path / "model.safetensors", "--epochs", 1,
     )  # fmt: skip
     assert ended.code == 3
-    assert f"{validation}: no image is of a class that --labels has: dark, grey, light" in ended.stderr
+    assert f"{validation}: no image has a class that is in --labels: dark, grey, light" in ended.stderr
 
 
 def test_the_table_for_people_goes_to_stderr(folder, tmp_path):

@@ -13,9 +13,9 @@ SEEDS = st.integers(0, 1000)
 ENOUGH_TO_SPLIT = st.lists(st.integers(0, 4), min_size=25, max_size=60)
 
 
-def split(labels, fraction, seed, pictures=None):
+def split(labels, fraction, seed, content_hashes=None):
     return split_images(
-        torch.tensor(labels), pictures or [""] * len(labels), fraction, torch.Generator().manual_seed(seed)
+        torch.tensor(labels), content_hashes or [""] * len(labels), fraction, torch.Generator().manual_seed(seed)
     )
 
 
@@ -103,9 +103,9 @@ def test_examples_are_the_same_whether_or_not_there_is_room_to_keep_them_ready(m
         torch.rand(2, 1, 3, 3, generator=generator), torch.tensor([4, 0]),
     )  # fmt: skip
     items = torch.tensor([6, 3, 0, 5])
-    ready = examples.ready(torch.device("cpu")).batch(items)
-    monkeypatch.setattr("dfal_cli.training.examples.READY_BYTES", 0)
-    on_demand = examples.ready(torch.device("cpu")).batch(items)
+    ready = examples.on_device(torch.device("cpu")).batch(items)
+    monkeypatch.setattr("dfal_cli.training.examples.MAX_DEVICE_BYTES", 0)
+    on_demand = examples.on_device(torch.device("cpu")).batch(items)
     assert all(torch.equal(one, other) for one, other in zip(ready, on_demand, strict=True))
 
 
@@ -115,20 +115,23 @@ PICTURES = st.lists(st.tuples(st.sampled_from(["", *"abcdefghijklmnopqrst"]), st
 @settings(deadline=None)
 @given(PICTURES, st.floats(0.4, 0.9), SEEDS)
 def test_equal_pictures_are_on_one_side_and_every_class_is_still_trained_on(rows, fraction, seed):
-    pictures, labels = map(list, zip(*rows, strict=True))
-    chosen = split(labels, fraction, seed, pictures)
-    sides = [{pictures[row] for row in range(len(rows)) if pictures[row] and chosen[row] == side} for side in (0, 1)]
+    content_hashes, labels = map(list, zip(*rows, strict=True))
+    chosen = split(labels, fraction, seed, content_hashes)
+    sides = [
+        {content_hashes[row] for row in range(len(rows)) if content_hashes[row] and chosen[row] == side}
+        for side in (0, 1)
+    ]
     assert not sides[0] & sides[1]
     assert set(torch.tensor(labels)[~chosen].tolist()) == set(labels)
     assert int(chosen.sum()) <= len(rows) * fraction
 
 
 def test_of_pictures_that_are_all_there_twice_as_many_are_split_off_of_each_class_alike():
-    labels, pictures = [0] * 40 + [1] * 20, [str(row // 2) for row in range(60)]
-    chosen = split(labels, 0.2, 0, pictures)
+    labels, content_hashes = [0] * 40 + [1] * 20, [str(row // 2) for row in range(60)]
+    chosen = split(labels, 0.2, 0, content_hashes)
     assert [int(part.sum()) for part in chosen.split([40, 20])] == [8, 4]
 
 
 def test_classes_too_small_for_a_pair_by_their_share_do_not_keep_others_from_being_split_off():
-    labels, pictures = [row // 6 for row in range(60)], [str(row // 2) for row in range(60)]
-    assert int(split(labels, 0.2, 0, pictures).sum()) == 12
+    labels, content_hashes = [row // 6 for row in range(60)], [str(row // 2) for row in range(60)]
+    assert int(split(labels, 0.2, 0, content_hashes).sum()) == 12

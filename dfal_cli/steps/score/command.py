@@ -117,7 +117,7 @@ def _score(
         scorer, candidates, section, with_margins=options.nearest is None, extra_measures=measuring
     )
     stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
-    for warning in scale_warnings(rows.largest, network.input_format.white):
+    for warning in scale_warnings(rows.max_values, network.input_format.white):
         reporter.warn(warning)
     audit = _settle_margins(options, scorer, rows, parts)
     kept = _keep_twins(options, scorer, rows, reporter)

@@ -9,7 +9,7 @@ from dfal_cli.models import check_name
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
 from dfal_cli.training.augment import AUGMENTATIONS
-from dfal_cli.training.fitting import MONITORS
+from dfal_cli.training.run import MONITORS
 
 
 def check(options: TrainOptions) -> None:

@@ -25,13 +25,13 @@ from dfal_cli.system.fingerprints import fingerprint, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.checkpoint_inputs import CHANGE_TEXTS, checkpoint_inputs
 from dfal_cli.training.duplicates import warn_about_duplicates
-from dfal_cli.training.fitting import TrainingSettings, best_epoch
 from dfal_cli.training.label_sets import LabelSets, check_images_exist, folder_labels, read_label_sets
 from dfal_cli.training.loading import TrainingData, load_training_data
 from dfal_cli.training.metrics import metrics_of
 from dfal_cli.training.remedies import what_to_try
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
 from dfal_cli.training.restarts import Restarts, Trained
+from dfal_cli.training.run import TrainingSettings, best_epoch
 from dfal_cli.training.state import TrainingState
 
 
@@ -55,8 +55,8 @@ def train(
         hashes = _hashes(options)
         sets = _label_sets(options, source, reporter)
         settled = settle(options, source, sets.labels, reporter)
-        pictures = sets.pictures(source, reporter)
-        shaped_by = _made_from(options, settled, sets.contents(pictures))
+        content_hashes = sets.content_hashes(source, reporter)
+        shaped_by = _made_from(options, settled, sets.digests(content_hashes))
         device = choose_device(options.device)
         state = TrainingState(options.out, _shaping_the_training(shaped_by), device, reporter)
         if options.out.exists() and not options.force:
@@ -65,11 +65,11 @@ def train(
             if judged and "learnt" in there.details:  # older checkpoints do not tell
                 warn_unless_learnt(there.details, _remedies(options, settled, there.details), reporter)
             return there
-        warn_about_duplicates(sets, pictures, reporter)
+        warn_about_duplicates(sets, content_hashes, reporter)
         seeds = _seeds(options)
         start = prepared_start(settled, options, sets.classes, seeds[0], reporter)
         say_what_was_settled(settled, options, reporter)
-        loaded = _loaded(options, settled, source, sets, pictures, reporter)
+        loaded = _loaded(options, settled, source, sets, content_hashes, reporter)
         _warn_of_flat(loaded, reporter)
         reporter.note(f"training {settled.architecture} on {_in_words(loaded, sets)}, {device.type}")
         restarts = Restarts(lambda seed: start(seed).to(device), seeds, _schedule(options, settled), state, reporter)
@@ -155,11 +155,11 @@ def _loaded(
     settled: Settled,
     source: ImageSource,
     sets: LabelSets,
-    pictures: Mapping[str, list[str]],
+    content_hashes: Mapping[str, list[str]],
     reporter: Reporter,
 ) -> TrainingData:
     return load_training_data(
-        source, sets, settled.input_format, pictures["labels"],
+        source, sets, settled.input_format, content_hashes["labels"],
         with_twins=options.twins, validation_fraction=settled.how.validation_fraction, seed=options.seed,
         workers=options.workers, reporter=reporter,
     )  # fmt: skip
@@ -189,11 +189,11 @@ def _counts(loaded: TrainingData, sets: LabelSets) -> dict[str, int]:
 def _metrics(
     settled: Settled, trained: Trained, loaded: TrainingData, sets: LabelSets, reporter: Reporter
 ) -> dict[str, Any]:
-    best = best_epoch(trained.histories[trained.chosen], settled.how.monitor)
+    best = best_epoch(trained.histories[trained.best], settled.how.monitor)
     names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
     measured = {name: (examples, names[name]) for name, examples in loaded.measured.items()}
     return {
-        "restart": trained.chosen + 1,
+        "restart": trained.best + 1,
         "epochs": sum(map(len, trained.histories)),
         **metrics_of(trained.model, best, len(sets.classes), measured, reporter),
     }

@@ -22,7 +22,8 @@ from dfal_cli.models import build_network, seeded
 from dfal_cli.system.reporting import Silent
 from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import Examples, load_examples
-from dfal_cli.training.fitting import Epoch, TrainingRun, TrainingSettings, fit
+from dfal_cli.training.fitting import fit
+from dfal_cli.training.run import Epoch, TrainingRun, TrainingSettings
 
 COLUMNS = ("labels", "side", "augment", "split", "trial", "epoch", "loss", "accuracy", "test_accuracy")
 EPOCHS = 60
@@ -78,7 +79,7 @@ def trained(setting: Setting, labelled: Examples, test: Examples, num_classes: i
     training, validation = labelled.of_images(~chosen), labelled.of_images(chosen) if chosen.any() else None
     with seeded(setting.trial, CPU):
         model = build_network("resnet18", num_classes, (3, setting.side, setting.side))
-    tested, rows = test.ready(CPU), []
+    tested, rows = test.on_device(CPU), []
     lowest, highest = float("inf"), 0.0
 
     def on_epoch(epoch: Epoch) -> None:
