@@ -1,1 +1,1 @@
-"""From a pool of images to measures of each, in a stream that can be stopped and goes on."""
+"""Scoring: from a pool of images to a table of measures, in a stream that can be interrupted and resumed."""

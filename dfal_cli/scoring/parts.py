@@ -1,9 +1,9 @@
-"""Finished parts of a long computation, kept beside its output, from which the next identical call goes on.
+"""Finished parts of a long computation, kept beside its output, from which an identical call resumes.
 
-They lie in `.<name of the output>.parts/`, a checked file `<section>-<start>.part` each: an .npz of the
-arrays and of a header (JSON) that tells what they are a part of. A section is work on positions 0, 1, 2,
-done a batch at a time; a part covers some of them, from a batch's beginning to another's end. A part appears whole or
-not at all, one that is damaged is as good as absent, and each stands for itself.
+The folder `.<name of the output>.parts/` holds one file with a checksum per part, `<section>-<start>.part`: an .npz of
+arrays and of a JSON header that says what they are part of. A section is work on positions 0, 1, 2 ..., done in
+batches; a part covers consecutive finished batches. Parts are written atomically and are independent of each other, and
+a damaged part counts as missing.
 """
 
 import contextlib
@@ -28,23 +28,23 @@ from dfal_cli.system.fingerprints import canonical_json
 from dfal_cli.system.state_files import read_checked, write_checked
 
 Arrays = dict[str, npt.NDArray[Any]]
-"""What has been found out in some batches, batch after batch along the first axis. No name may be HEADER."""
+"""Results of consecutive batches, concatenated along the first axis. No array may be named HEADER."""
 
 HEADER = "header"
 SUFFIX = ".part"
 
 SECONDS = 5.0
-"""So much work is put into a part, and is what a kill costs; a call that takes less writes none."""
+"""Minimum work per part, which a kill loses; a shorter call writes no part."""
 SHARE = 0.01
-"""Of the time, so much may go into writing parts: where that is slow, they are larger ..."""
+"""Maximum share of the time spent on writing: on a slow disk, parts become larger ..."""
 MOST_SECONDS = 60.0
-"""... but not larger than that."""
+"""... up to this much work."""
 MOST_BYTES = 2**26
-"""Finished work takes no more memory than that before it is written."""
+"""Maximum memory for finished work that is not written yet."""
 
 
 class Part(NamedTuple):
-    """A part on the disk."""
+    """A part on disk; it covers the positions from `start` up to, not including, `end`."""
 
     start: int
     end: int
@@ -52,7 +52,7 @@ class Part(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """A finished batch that is in no part yet."""
+    """A finished batch that is not written yet."""
 
     start: int
     end: int
@@ -60,20 +60,22 @@ class _Batch(NamedTuple):
 
 
 class Parts:
-    """The parts of one call. As a context, it writes what is finished when the call is stopped before its time."""
+    """The parts of one call. As a context manager, it writes finished work when the call is interrupted."""
 
     def __init__(self, out: Path, made_from: dict[str, Any]) -> None:
-        """Look for parts of an earlier call for the output `out`; `made_from`, ready for JSON, says if it was this one.
+        """Load the list of parts that earlier calls for the output `out` have left.
 
-        What is from another call stays until this one has something to put in its place.
+        made_from: the inputs of this call, ready for JSON. Parts with other inputs are removed once this call writes
+        its first part.
         """
         out = out.resolve()
         self.folder = out.with_name(f".{out.name}.parts")
-        self.others: list[dict[str, Any]] = []
-        """What the parts of other calls were made from."""
+        self.other_inputs: list[dict[str, Any]] = []
+        """The inputs of parts that belong to other calls."""
         self.damaged = 0
-        self.sizes: BatchSizes | None = None
-        """Of the batches of which the parts are made; None if there are none."""
+        """Number of damaged parts."""
+        self.batch_sizes: BatchSizes | None = None
+        """Batch sizes of the parts; None without parts."""
         self._batches: FittingBatches | None = None
         self._made_from = json.loads(canonical_json(made_from))
         self._sections: dict[str, Section] = {}
@@ -84,7 +86,7 @@ class Parts:
         if self.folder.is_dir():
             remove_leftovers(self.folder, lambda name: name.endswith(SUFFIX))
         for file in sorted(self.folder.glob(f"*{SUFFIX}")):
-            self._look_at(file)
+            self._register(file)
 
     def __enter__(self) -> Self:
         return self
@@ -92,37 +94,37 @@ class Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, UsageError | DataError):  # such a call leaves nothing that is new
+        if error is None or isinstance(error, UsageError | DataError):  # a refused call would not be resumed
             return
-        with contextlib.suppress(OSError):  # why it ends is more important
+        with contextlib.suppress(OSError):  # it must not hide the error that ends the call
             self.write()
             if isinstance(error, Interrupted) and self.folder.exists():
-                error.add_note("before the end; the same command goes on from what is finished")
-        with contextlib.suppress(OSError):  # it is not empty, or was never made
+                error.add_note("before the end; run the same command again to resume from the finished part")
+        with contextlib.suppress(OSError):  # the folder is not empty, or does not exist
             self.folder.rmdir()
 
-    def made_by(self, batches: FittingBatches) -> None:
-        """Keep their sizes with the parts from here on."""
+    def track_batch_sizes(self, batches: FittingBatches) -> None:
+        """Store the sizes of these batches with each part from now on."""
         self._batches = batches
 
     def section(self, name: str) -> "Section":
-        """The section of that name; one without parts if there is none."""
+        """Return the section of that name, which is empty if there are no parts of it."""
         return self._sections.setdefault(name, Section(self, name))
 
     def remove(self) -> None:
-        """Remove all of them, as the output stands."""
+        """Remove all parts, once the output is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def finished(self, batch: _Batch) -> None:
-        """Write a part if it is time to."""
+    def batch_finished(self, batch: _Batch) -> None:
+        """Write parts if enough finished work is waiting."""
         self._waiting += sum(values.nbytes for values in batch.found.values())
         since = time.monotonic() - self._last
-        worth = min(max(SECONDS, self._took / SHARE), MOST_SECONDS)
-        if since >= worth or self._waiting >= MOST_BYTES:
+        interval = min(max(SECONDS, self._took / SHARE), MOST_SECONDS)
+        if since >= interval or self._waiting >= MOST_BYTES:
             self.write()
 
     def write(self) -> None:
-        """Write a part of whatever is finished, and remove those of other calls."""
+        """Write all finished work, and remove the parts of other calls."""
         if not self._waiting:
             return
         began = time.monotonic()
@@ -136,110 +138,108 @@ class Parts:
         self._took = self._last - began
 
     def write_part(self, section: str, start: int, end: int, found: Arrays) -> Part:
-        """Write one part, whole and on the disk."""
+        """Write one part atomically."""
         sizes = self._batches and self._batches.sizes
-        told = {"made_from": self._made_from, "sizes": sizes, "section": section, "start": start, "end": end}
+        header = {"made_from": self._made_from, "sizes": sizes, "section": section, "start": start, "end": end}
         content = io.BytesIO()
-        np.savez(content, **found, **{HEADER: np.frombuffer(canonical_json(told).encode(), np.uint8)})  # type: ignore[arg-type]
+        np.savez(content, **found, **{HEADER: np.frombuffer(canonical_json(header).encode(), np.uint8)})  # type: ignore[arg-type]
         file = self.folder / f"{section}-{start:010d}{SUFFIX}"
         write_checked(file, content.getbuffer())
         return Part(start, end, file)
 
-    def _look_at(self, file: Path) -> None:
+    def _register(self, file: Path) -> None:
         stored = _read(file)
         if stored is None:
             self.damaged += 1
             self._foreign.append(file)
             return
-        told = json.loads(stored[HEADER].tobytes())
-        if told["made_from"] != self._made_from:
-            self.others.append(told["made_from"])
+        header = json.loads(stored[HEADER].tobytes())
+        if header["made_from"] != self._made_from:
+            self.other_inputs.append(header["made_from"])
             self._foreign.append(file)
             return
-        self.section(told["section"]).take_over(Part(told["start"], told["end"], file))
-        if told["sizes"]:
-            sizes = BatchSizes(*told["sizes"])
-            self.sizes = min(self.sizes or sizes, sizes)  # where memory ran out they shrank
+        self.section(header["section"]).add_part(Part(header["start"], header["end"], file))
+        if header["sizes"]:
+            sizes = BatchSizes(*header["sizes"])
+            self.batch_sizes = min(self.batch_sizes or sizes, sizes)  # they shrink when memory runs out
 
 
 class Section:
-    """Work on positions 0, 1, 2 ..., and what is finished of it."""
+    """Work on positions 0, 1, 2 ...: its parts on disk, and the finished batches that are not written yet."""
 
     def __init__(self, parts: Parts, name: str) -> None:
         self._parts = parts
         self._name = name
-        self._kept: list[Part] = []  # by their positions, none of which is in two
-        self._fresh: list[list[_Batch]] = []  # runs of batches without a gap
+        self._written: list[Part] = []  # sorted by position; they do not overlap
+        self._unwritten: list[list[_Batch]] = []  # runs of adjacent batches
 
     @property
-    def kept(self) -> int:
-        """How many positions the parts cover."""
-        return sum(part.end - part.start for part in self._kept)
+    def finished(self) -> int:
+        """Number of positions that the parts cover."""
+        return sum(part.end - part.start for part in self._written)
 
-    def stretch(self, start: int, end: int) -> tuple[int, Part | None]:
-        """Up to where, `end` at most, the positions from `start` on are in one part, or in none; and that part."""
-        place = bisect_right(self._kept, start, key=lambda part: part.start)
-        if place and start < self._kept[place - 1].end:
-            part = self._kept[place - 1]
+    def next_range(self, start: int, end: int) -> tuple[int, Part | None]:
+        """Return the part that covers `start`, if any, and up to where (at most `end`) that is so."""
+        index = bisect_right(self._written, start, key=lambda part: part.start)
+        if index and start < self._written[index - 1].end:
+            part = self._written[index - 1]
             return min(end, part.end), part
-        return min(end, self._kept[place].start) if place < len(self._kept) else end, None
+        return min(end, self._written[index].start) if index < len(self._written) else end, None
 
     def add(self, start: int, end: int, found: Arrays) -> None:
-        """Keep what a batch has found out."""
+        """Add the results of a batch."""
         batch = _Batch(start, end, found)
-        if self._fresh and self._fresh[-1][-1].end == start:
-            self._fresh[-1].append(batch)
+        if self._unwritten and self._unwritten[-1][-1].end == start:
+            self._unwritten[-1].append(batch)
         else:
-            self._fresh.append([batch])
-        self._parts.finished(batch)
+            self._unwritten.append([batch])
+        self._parts.batch_finished(batch)
 
     def blocks(self) -> Iterator[Arrays]:
-        """All that has been found out, in the order of the positions.
+        """Yield all results in the order of the positions.
 
         Raises TryAgainError if a part cannot be read any more.
         """
-        pieces: list[Part | _Batch] = [*self._kept, *itertools.chain.from_iterable(self._fresh)]
+        pieces: list[Part | _Batch] = [*self._written, *itertools.chain.from_iterable(self._unwritten)]
         for piece in sorted(pieces, key=lambda piece: piece.start):
             yield read_part(piece) if isinstance(piece, Part) else piece.found
 
-    def take_over(self, part: Part) -> None:
-        """Know a part."""
-        self._kept.append(part)
-        self._kept.sort()
+    def add_part(self, part: Part) -> None:
+        """Add a part that is on disk."""
+        self._written.append(part)
+        self._written.sort()
 
-    def forget(self) -> None:
-        """Do without the parts: they are not of this work after all."""
-        for part in self._kept:
+    def discard(self) -> None:
+        """Remove the parts from disk, because they turned out to belong to other work."""
+        for part in self._written:
             part.file.unlink(missing_ok=True)
-        self._kept.clear()
+        self._written.clear()
 
     def write(self) -> None:
-        """Write a part of each run of finished batches."""
-        for run in self._fresh:
-            found = joined([batch.found for batch in run])
-            self.take_over(self._parts.write_part(self._name, run[0].start, run[-1].end, found))
-        self._fresh.clear()
+        """Write one part per run of adjacent batches."""
+        for run in self._unwritten:
+            found = concatenated([batch.found for batch in run])
+            self.add_part(self._parts.write_part(self._name, run[0].start, run[-1].end, found))
+        self._unwritten.clear()
 
 
-def joined(blocks: Sequence[Arrays]) -> Arrays:
-    """The arrays of one block after the other; a block without images may lack some."""
+def concatenated(blocks: Sequence[Arrays]) -> Arrays:
+    """Concatenate the arrays of several blocks by name; a block without images may lack some."""
     names = dict.fromkeys(name for block in blocks for name in block)
     return {name: np.concatenate([block[name] for block in blocks if name in block]) for name in names}
 
 
 def read_part(part: Part) -> Arrays:
-    """Read a part that was whole before. Raises TryAgainError if it is no more."""
+    """Read a part. Raises TryAgainError if it has been removed or damaged since it was listed."""
     stored = _read(part.file)
     if stored is None:
-        raise TryAgainError(
-            f"{part.file}: not there any more, or damaged; run the same command again: it is computed anew"
-        )
+        raise TryAgainError(f"{part.file}: missing or damaged; run the same command again, which computes it again")
     del stored[HEADER]
     return stored
 
 
 def _read(file: Path) -> Arrays | None:
-    """What is in a file; None if it is missing or damaged."""
+    """Return the arrays in a file; None if it is missing or damaged."""
     content = read_checked(file)
     if content is None:
         return None

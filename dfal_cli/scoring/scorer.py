@@ -1,4 +1,4 @@
-"""From a stream of images to measures, margins and twins."""
+"""Measures, margins and twins of images, computed while the images stream by."""
 
 import copy
 import functools
@@ -25,14 +25,14 @@ from dfal_cli.system.device import FittingBatches, on_device
 from dfal_cli.system.reporting import Reporter
 
 Stream = Callable[[Sequence[str]], Iterator[DecodedBatch]]
-"""Reads the named images, in order, as decoded batches."""
+"""Decodes the named images, in order, in batches."""
 
 ExtraMeasures = Callable[[Tensor], dict[str, npt.NDArray[np.float32]]]
-"""More measures of a batch of images (B, C, H, W), B > 0, by their names: (B, ...) each."""
+"""Computes extra measures of a batch of images (B, C, H, W), B > 0: arrays (B, ...) by name."""
 
 
 class MarginSettings(NamedTuple):
-    """Which margin is meant."""
+    """Settings of the margin estimator."""
 
     estimator: str
     norm: str
@@ -42,25 +42,25 @@ class MarginSettings(NamedTuple):
     clip: bool
 
 
-class Batch(NamedTuple):
-    """What one batch of images has come to."""
+class ScoredBatch(NamedTuple):
+    """The results of one batch."""
 
-    asked: int
-    """Images that were to be read."""
+    requested: int
+    """Number of images requested."""
     images: list[str]
-    """Those that could be, in order; what follows is of these."""
+    """The readable ones, in order; all arrays below have one row for each of them."""
     unreadable: list[tuple[str, str]]
-    """Path and reason of the others."""
+    """Path and reason of each unreadable image."""
     max_values: MaxValues
     flat: npt.NDArray[np.bool_]
-    """(B,): which are one flat colour."""
+    """(B,): which images are a single flat colour."""
     measured: Block
     margins: Block
     extra_measures: dict[str, npt.NDArray[np.float32]]
 
 
 class Scorer:
-    """A network, the margin that is wanted of it, and how images reach it."""
+    """Computes measures of images with one network and one set of margin settings."""
 
     def __init__(
         self,
@@ -76,19 +76,19 @@ class Scorer:
         self._batches = batches
         self.reporter = reporter
         self.lost: dict[str, str] = {}
-        """Images that could be read, and then not again, with the reasons: what is known of them by then stays."""
+        """Images that became unreadable after their first reading, with the reasons; their earlier results stay."""
 
     def batches_of(
         self, images: Sequence[str], *, with_margins: bool, extra_measures: ExtraMeasures | None = None
-    ) -> Iterator[Batch]:
-        """Score the images in a stream; without margins they count as not examined.
+    ) -> Iterator[ScoredBatch]:
+        """Yield the scores of the images in batches; without margins, the images count as not examined.
 
-        extra_measures: is given the images too, since they are decoded anyway.
+        extra_measures: computed from the same decoded images.
         """
         for decoded in self._stream(images):
             floats = self._floats(decoded.pixels)
             measured = self._in_batches(self._measure, floats, MEASURED)
-            yield Batch(
+            yield ScoredBatch(
                 len(decoded.images) + len(decoded.unreadable),
                 decoded.images,
                 decoded.unreadable,
@@ -102,9 +102,9 @@ class Scorer:
     def margins_of(
         self, images: Sequence[str], *, give_up_beyond: float = math.inf, exact: bool = False
     ) -> Iterator[tuple[int, list[str], Block]]:
-        """Yield for each batch how many images it is of, those that can be read, and their margins.
+        """Yield for each batch the number of images requested, the readable ones, and their margins.
 
-        Images given up because they would go beyond so far are `skipped`. exact: computed in float64.
+        Images whose perturbation grows longer than `give_up_beyond` are `skipped`. exact: compute in float64.
         """
         for decoded in self._stream(images):
             self.lost |= dict(decoded.unreadable)
@@ -113,16 +113,16 @@ class Scorer:
             yield len(decoded.images) + len(decoded.unreadable), decoded.images, margins
 
     def twins_of(self, images: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-        """Yield each image with its twin, (C, H, W), less those that do not lie clearly across the boundary.
+        """Yield each image with its twin, (C, H, W), except twins that are not clearly across the decision boundary.
 
-        They are computed again, rather than held in memory while a pool streams by.
+        Twins are computed a second time, because those of a whole pool do not fit in memory.
         """
         with self.reporter.progress("twins", len(images), "images") as progress:
             for decoded in self._stream(images):
                 self.lost |= dict(decoded.unreadable)
                 names = iter(decoded.images)
                 for twins, across in self._batches.apply(self._twins, self._floats(decoded.pixels)):
-                    # names come last: they go on to the next part of the batch
+                    # zip must not take a name beyond the last twin of this part: it belongs to the next part
                     yield from ((name, twin) for twin, is_across, name in zip(twins, across, names) if is_across)  # noqa: B905
                 progress.advance(len(decoded.images) + len(decoded.unreadable))
 
@@ -139,13 +139,13 @@ class Scorer:
 
     @functools.cached_property
     def _exact_model(self) -> nn.Module | None:
-        """The network in float64; None if it does not compute in that: one of the user's own may be tied to float32."""
+        """The network in float64; None if it works in float32 only, as a user's own network may."""
         try:
             model = copy.deepcopy(self._network.model).double()
             with torch.no_grad():
                 model(torch.zeros(1, *self._network.input_shape, dtype=torch.float64, device=self._network.device))
-        except (RuntimeError, TypeError, NotImplementedError, UsageError):  # it cannot be copied, or is tied to float32
-            self.reporter.warn("the network does not compute in float64: the order of nearly equal margins is not sure")
+        except (RuntimeError, TypeError, NotImplementedError, UsageError):  # it cannot be copied, or needs float32
+            self.reporter.warn("the network does not compute in float64: the order of near-ties is uncertain")
             return None
         return model
 
@@ -153,7 +153,7 @@ class Scorer:
         return np.concatenate([np.empty(0, kind), *self._batches.apply(function, images)])
 
     def _measure(self, images: Tensor) -> Block:
-        """The probability measures and the gap of the two largest logits."""
+        """Return the probability measures and the gap between the two largest logits."""
         with torch.no_grad():
             logits = self._network.model(images)
         top = logits.topk(2, dim=1).values
@@ -164,14 +164,14 @@ class Scorer:
     def _margins_of(self, images: Tensor, *, give_up_beyond: float = math.inf, exact: bool = False) -> Block:
         def margins_of(part: Tensor) -> Block:
             crossing = self._cross(part, give_up_beyond=give_up_beyond, exact=exact)
-            gone = NORMS[self._margins.norm].length(crossing.adversarial - part).double().cpu().numpy()
+            length = NORMS[self._margins.norm].length(crossing.adversarial - part).double().cpu().numpy()
             why = why_not_crossed(self._network.model, crossing, self._margins.max_iterations)
-            to_come = torch.zeros_like(crossing.iterations)
-            columns = (to_come, crossing.margin, crossing.crossing_class, crossing.iterations, to_come)
+            filled_below = torch.zeros_like(crossing.iterations)
+            columns = (filled_below, crossing.margin, crossing.crossing_class, crossing.iterations, filled_below)
             margins = _block(MARGINS, columns)
             margins["why"] = [REASONS.index(reason) for reason in why]
             crossed = np.isfinite(margins["margin"])
-            margins["outcome"] = np.where(gone > give_up_beyond, OUTCOMES.index(SKIPPED), OUTCOMES.index(UNCROSSED))
+            margins["outcome"] = np.where(length > give_up_beyond, OUTCOMES.index(SKIPPED), OUTCOMES.index(UNCROSSED))
             margins["outcome"][crossed] = OUTCOMES.index(CROSSED)
             margins["margin"][~crossed] = np.nan
             margins["crossing_class"][~crossed] = UNKNOWN
@@ -186,17 +186,17 @@ class Scorer:
 
 
 def _not_examined(measured: Block) -> Block:
-    """The margins of images that have only been measured: where the logits are not finite, there is none to find."""
+    """Return margin rows for images without margins: `uncrossed` if their logits are not finite, else `skipped`."""
     margins = no_margins(len(measured))
-    hopeless = ~np.isfinite(measured["logit_gap"])
-    margins["outcome"][hopeless] = OUTCOMES.index(UNCROSSED)
-    margins["why"][hopeless] = REASONS.index(NOT_FINITE)
+    not_finite = ~np.isfinite(measured["logit_gap"])
+    margins["outcome"][not_finite] = OUTCOMES.index(UNCROSSED)
+    margins["why"][not_finite] = REASONS.index(NOT_FINITE)
     return margins
 
 
 def _block(kind: np.dtype[Any], columns: Iterable[Tensor]) -> Block:
-    """Rows of that kind from their columns, (B,) each."""
-    values = [column.detach().double().cpu().numpy() for column in columns]  # numpy knows no bfloat16
+    """Return rows of dtype `kind` with these columns, (B,) each."""
+    values = [column.detach().double().cpu().numpy() for column in columns]  # numpy has no bfloat16
     block = np.empty(len(values[0]), kind)
     for name, column in zip(kind.names or (), values, strict=True):
         block[name] = column

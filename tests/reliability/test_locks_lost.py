@@ -104,7 +104,7 @@ def test_parts_that_are_removed_meanwhile_are_computed_again_by_the_next_call(
         patch.setenv("FOLDER_REMOVED_AT", "15")
         done = dfal(*command("new/s.csv"))
     assert done.code == 75, done.stderr
-    assert "new/.s.csv.parts/pool-0000000000.part: not there any more, or damaged; run the same command" in done.stderr
+    assert "new/.s.csv.parts/pool-0000000000.part: missing or damaged; run the same command" in done.stderr
     assert dfal(*command("new/s.csv")).code == 0
     assert Path("new/s.csv").read_bytes() == Path("undisturbed.csv").read_bytes()
     assert names(Path("new")) == {"s.csv", "s.csv.meta.json", "s.csv.unreadable.csv"}

@@ -9,7 +9,7 @@ import pytest
 
 from dfal_cli.errors import DataError, TryAgainError
 from dfal_cli.scoring import parts as module
-from dfal_cli.scoring.parts import Parts, joined
+from dfal_cli.scoring.parts import Parts, concatenated
 from dfal_cli.system.device import BatchSizes, FittingBatches
 from dfal_cli.system.files import atomic_output
 from dfal_cli.system.reporting import Silent
@@ -34,7 +34,7 @@ def add(parts: Parts, start: int, end: int, name: str = "pool") -> None:
 
 
 def numbers(parts: Parts) -> list[int]:
-    return joined(list(parts.section("pool").blocks()))["numbers"].tolist()
+    return concatenated(list(parts.section("pool").blocks()))["numbers"].tolist()
 
 
 def test_what_was_written_is_there_in_the_next_call_in_the_order_of_the_positions(out: Path, at_once: None) -> None:
@@ -42,7 +42,7 @@ def test_what_was_written_is_there_in_the_next_call_in_the_order_of_the_position
     for start in (4, 0, 8):
         add(first, start, start + 4)
     again = Parts(out, MADE_FROM)
-    assert again.section("pool").kept == 12
+    assert again.section("pool").finished == 12
     assert numbers(again) == list(range(12))
 
 
@@ -68,7 +68,7 @@ def test_a_call_that_ends_before_its_time_writes_what_is_finished_of_every_secti
         add(parts, 0, 2, "margins")
         raise KeyboardInterrupt
     again = Parts(out, MADE_FROM)
-    assert (again.section("pool").kept, again.section("margins").kept) == (8, 2)
+    assert (again.section("pool").finished, again.section("margins").finished) == (8, 2)
 
 
 def test_a_call_that_ends_soon_writes_nothing_be_it_well_or_by_a_users_error(out: Path) -> None:
@@ -89,24 +89,24 @@ def test_what_is_missing_between_parts_is_told_stretch_by_stretch(out: Path, at_
     found = []
     at = 0
     while at < 20:
-        end, part = section.stretch(at, 20)
+        end, part = section.next_range(at, 20)
         found.append((at, end, part is not None))
         at = end
     assert found == [(0, 4, False), (4, 8, True), (8, 12, False), (12, 16, True), (16, 20, False)]
-    end, part = section.stretch(5, 7)
+    end, part = section.next_range(5, 7)
     assert (end, part and part.start) == (7, 4)
 
 
 def test_parts_of_another_call_stay_until_there_is_something_to_put_in_their_place(out: Path, at_once: None) -> None:
     add(Parts(out, MADE_FROM), 0, 4)
     other = Parts(out, MADE_FROM | {"checkpoint": "def"})
-    assert other.others == [MADE_FROM]
-    assert other.section("pool").kept == 0
+    assert other.other_inputs == [MADE_FROM]
+    assert other.section("pool").finished == 0
     other.write()
-    assert Parts(out, MADE_FROM).section("pool").kept == 4
+    assert Parts(out, MADE_FROM).section("pool").finished == 4
     add(other, 0, 2)
-    assert Parts(out, MADE_FROM).section("pool").kept == 0
-    assert Parts(out, MADE_FROM | {"checkpoint": "def"}).section("pool").kept == 2
+    assert Parts(out, MADE_FROM).section("pool").finished == 0
+    assert Parts(out, MADE_FROM | {"checkpoint": "def"}).section("pool").finished == 2
 
 
 @pytest.mark.parametrize("length", [0, 10, 31, 32, 33, 100, -1])
@@ -116,9 +116,9 @@ def test_a_part_that_is_cut_short_anywhere_counts_as_absent(out: Path, at_once: 
     (file,) = parts.folder.iterdir()
     file.write_bytes(file.read_bytes()[:length])
     again = Parts(out, MADE_FROM)
-    assert (again.damaged, again.section("pool").kept) == (1, 0)
+    assert (again.damaged, again.section("pool").finished) == (1, 0)
     add(again, 0, 4)
-    assert Parts(out, MADE_FROM).section("pool").kept == 4
+    assert Parts(out, MADE_FROM).section("pool").finished == 4
 
 
 def test_a_part_that_is_damaged_under_the_command_means_try_again(out: Path, at_once: None) -> None:
@@ -126,18 +126,18 @@ def test_a_part_that_is_damaged_under_the_command_means_try_again(out: Path, at_
     add(parts, 0, 4)
     (file,) = parts.folder.iterdir()
     file.write_bytes(b"nonsense")
-    with pytest.raises(TryAgainError, match="not there any more, or damaged"):
+    with pytest.raises(TryAgainError, match="missing or damaged; run"):
         numbers(parts)
 
 
 def test_the_sizes_of_the_batches_are_kept_as_they_shrank(out: Path, at_once: None) -> None:
     batches = FittingBatches(64, Silent())
     parts = Parts(out, MADE_FROM)
-    parts.made_by(batches)
+    parts.track_batch_sizes(batches)
     add(parts, 0, 64)
     batches.size = 32
     add(parts, 64, 128)
-    assert Parts(out, MADE_FROM).sizes == BatchSizes(64, 32)
+    assert Parts(out, MADE_FROM).batch_sizes == BatchSizes(64, 32)
 
 
 def test_what_a_killed_call_was_writing_is_removed_by_the_next_one(out: Path, at_once: None) -> None:
@@ -160,9 +160,9 @@ def test_a_pipe_among_the_parts_is_a_damaged_part(out: Path, at_once: None) -> N
     parts.folder.mkdir()
     os.mkfifo(parts.folder / "pool-0000000000.part")
     again = Parts(out, MADE_FROM)
-    assert (again.damaged, again.section("pool").kept) == (1, 0)
+    assert (again.damaged, again.section("pool").finished) == (1, 0)
     add(again, 0, 4)
-    assert Parts(out, MADE_FROM).section("pool").kept == 4
+    assert Parts(out, MADE_FROM).section("pool").finished == 4
 
 
 def test_a_link_to_the_output_has_the_parts_of_its_target(out: Path, at_once: None) -> None:
@@ -170,4 +170,4 @@ def test_a_link_to_the_output_has_the_parts_of_its_target(out: Path, at_once: No
     out.touch()
     link = out.with_name("elsewhere.parquet")
     link.symlink_to(out)
-    assert Parts(link, MADE_FROM).section("pool").kept == 4
+    assert Parts(link, MADE_FROM).section("pool").finished == 4

@@ -13,8 +13,8 @@ from dfal_cli.images import NO_MAX_VALUES
 from dfal_cli.scoring import parts as module
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
-from dfal_cli.scoring.scored import PoolMargins, in_groups, score_all
-from dfal_cli.scoring.scorer import Batch
+from dfal_cli.scoring.scored import PoolMargins, rechunked, score_all
+from dfal_cli.scoring.scorer import ScoredBatch
 from dfal_cli.system.progress import Progress
 from dfal_cli.system.reporting import Silent
 
@@ -25,7 +25,7 @@ def test_groups_hold_the_same_rows_in_the_same_order_however_they_were_divided(l
     rows = np.arange(3 * sum(lengths)).reshape(-1, 3)
     ends = np.cumsum([0, *lengths])
     blocks = [{"a": rows[start:end], "b": rows[start:end, 0]} for start, end in itertools.pairwise(ends)]
-    groups = [group for group in in_groups(blocks, size) if group]
+    groups = [group for group in rechunked(blocks, size) if group]
     assert all(len(group["a"]) == size for group in groups[:-1])
     for name, expected in (("a", rows), ("b", rows[:, 0])):
         found = np.concatenate([expected[:0], *(group[name] for group in groups)])
@@ -58,12 +58,12 @@ class Counting:
 class Flat(Counting):
     """Every image is one flat colour; batches are of 3."""
 
-    def batches_of(self, images: Sequence[str], *, with_margins: bool, extra_measures: object) -> Iterator[Batch]:
+    def batches_of(self, images: Sequence[str], *, with_margins: bool, extra_measures: object) -> Iterator[ScoredBatch]:
         for start in range(0, len(images), 3):
             these = list(images[start : start + 3])
             self.computed += len(these)
             zeros = np.zeros(len(these), MEASURED)
-            yield Batch(
+            yield ScoredBatch(
                 len(these), these, [], NO_MAX_VALUES, np.ones(len(these), bool), zeros, no_margins(len(these)), {}
             )
 

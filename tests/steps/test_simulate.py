@@ -122,7 +122,7 @@ def test_the_budget_ends_with_the_oracles_labels(house: Path) -> None:
 def test_a_warning_says_of_which_round_it_is(house: Path) -> None:
     ended = simulate(house, "warned", "--strategies", "random,dfal", "--trials", 2, "--budget", 14, "--json")
     assert ended.json["warnings"] == [
-        "dfal, trial 1, round 3: 3 of 3 images have no margin (3 cap reached); the nearest may be among them"
+        "dfal, trial 1, round 3: 3 of 3 images have no margin (3 cap reached); the nearest images may be among them"
     ]
 
 

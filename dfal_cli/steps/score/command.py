@@ -17,12 +17,11 @@ from dfal_cli.schemas import (
     META_SUFFIX,
     UNREADABLE_SUFFIX,
 )
-from dfal_cli.scoring.labelled import embed_labelled, remove_labelled
 from dfal_cli.scoring.nearest import Audit, resolve_ties, walk_nearest
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import Rows
 from dfal_cli.scoring.sanity import PROBED, probe_network, warn_unless_learnt
-from dfal_cli.scoring.scored import PoolMargins, score_all, tables_of
+from dfal_cli.scoring.scored import PoolMargins, embed_labelled, score_all, tables_of
 from dfal_cli.scoring.scorer import Scorer
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.score.checks import check
@@ -35,7 +34,7 @@ from dfal_cli.system.device import choose_device, full_precision
 from dfal_cli.system.files import beside, locked
 from dfal_cli.system.paths import check_paths
 from dfal_cli.system.reporting import Reporter, Silent
-from dfal_cli.tables import refuse_foreign_files, write_labelled_embeddings, write_scores
+from dfal_cli.tables import labelled_path, refuse_foreign_files, write_labelled_embeddings, write_scores
 from dfal_cli.tables.twins import TwinStore, locked_twins
 
 FURTHER = (UNREADABLE_SUFFIX, LABELLED_SUFFIX)
@@ -129,7 +128,7 @@ def _score(
         embedded = embed_labelled(scorer, found.labelled, parts.section("labelled"), embedding)
         outputs.append(write_labelled_embeddings(options.out, *embedded, told["made_from"]))
     else:
-        remove_labelled(options.out)
+        labelled_path(options.out).unlink(missing_ok=True)
     metadata = metadata_of_scores(options, network, told, audit, with_labelled=bool(found.labelled))
     with reporter.busy("writing the scores"):
         write_scores(options.out, tables_of(rows, network.classes, section, measuring), metadata)

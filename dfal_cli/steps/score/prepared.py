@@ -18,13 +18,13 @@ from dfal_cli.system.reporting import Reporter
 
 def fitting_batches(options: ScoreOptions, network: LoadedNetwork, parts: Parts, reporter: Reporter) -> FittingBatches:
     """As many images at a time as the option says; else as those of the parts; else a first guess."""
-    kept = parts.sizes
+    kept = parts.batch_sizes
     if kept is not None and options.batch_size in (None, kept.read):
         batches = FittingBatches(kept.read, reporter, kept.computed)
     else:
         size = options.batch_size or first_batch_size(network.device, network.input_shape)
         batches = FittingBatches(size, reporter)
-    parts.made_by(batches)
+    parts.track_batch_sizes(batches)
     return batches
 
 
@@ -52,13 +52,13 @@ def measuring_of(
 
 def say_what_is_kept(parts: Parts, shaped_by: dict[str, Any], total: int, reporter: Reporter) -> None:
     """Whether this call goes on from an unfinished one, or why it does not."""
-    if kept := parts.section("pool").kept:
-        examined = parts.section("margins").kept
+    if kept := parts.section("pool").finished:
+        examined = parts.section("margins").finished
         reporter.note(
             f"going on after {kept} of {total} images" + (f" and {examined} further margins" if examined else "")
         )
-    elif parts.others:
-        told = (differences(other, shaped_by, UNFINISHED_CHANGE_TEXTS) for other in parts.others)
+    elif parts.other_inputs:
+        told = (differences(other, shaped_by, UNFINISHED_CHANGE_TEXTS) for other in parts.other_inputs)
         why = " and ".join(dict.fromkeys(itertools.chain.from_iterable(told)))
         reporter.note(f"starting anew: the unfinished call whose parts are in {parts.folder} was made {why}")
     if parts.damaged:
