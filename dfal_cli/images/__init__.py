@@ -1,4 +1,4 @@
-"""Image files: finding them under a folder, decoding them sensibly, reading them in a stream, keeping the pixels."""
+"""Image files: finding, decoding and caching them, and reading them in a stream of batches."""
 
 from dfal_cli.images.bulk_decoding import UnreadableImagesError
 from dfal_cli.images.cache import cached

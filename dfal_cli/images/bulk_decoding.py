@@ -1,4 +1,4 @@
-"""Decoding images into one file, by several processes, to a format that is settled on the way."""
+"""Decoding many images into one file with several processes, to a format that the images themselves decide."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ import numpy as np
 
 from dfal_cli.errors import DataError, shown
 from dfal_cli.images.cache_space import DISK_RESERVE
-from dfal_cli.images.decode import InputFormat, Probe, probe_and_decode, probe_image, read_picture
+from dfal_cli.images.decode import InputFormat, Probe, probe_and_decode, probe_image, read_image
 from dfal_cli.images.folder import resolve_image
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.shape import common_shape
@@ -23,31 +23,31 @@ from dfal_cli.system.processes import Processes
 from dfal_cli.system.reporting import Reporter
 
 KEPT_BYTES = 4 * 10**9
-"""Of images that take more than that, none is kept: they are read from disk each time."""
+"""Maximum size of the file. More images than that are not stored: they are read from their own files each time."""
 
 PART = 500
-"""So many images are decoded by a process at a time; for fewer none is started."""
+"""Number of images per task of a process; for fewer images no process is started."""
 
-TOLD = 20
-"""After so many images a process says what has become of them."""
+REPORTED_AT_ONCE = 20
+"""Number of images after which a process reports its results."""
 
 
 class UnreadableImagesError(DataError):
-    """Images that cannot be read, all of them."""
+    """Some images cannot be read; `unreadable` lists all of them."""
 
     def __init__(self, unreadable: Sequence[tuple[str, str]]) -> None:
-        """unreadable: each image and the reason, at least one."""
+        """unreadable: path and reason of each image, at least one."""
         image, reason = unreadable[0]
         super().__init__(f"{shown(image)} cannot be read: {reason} ({len(unreadable)} in all)")
         self.unreadable = list(unreadable)
 
 
 Seen = tuple[Probe, float | None]
-"""Of an image, and the largest value as of a DecodedImage."""
+"""The probe of an image, and its `DecodedImage.max_value`."""
 
 
 class _Part(NamedTuple):
-    """Some of the images, and where their pixels go."""
+    """A task of a process: consecutive images, and where their pixels go."""
 
     root: Path
     images: list[str]
@@ -58,15 +58,15 @@ class _Part(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What has become of some images of a part."""
+    """Results of some images of a part."""
 
     start: int
     seen: list[Seen]
     unreadable: dict[str, str]
 
 
-class Preparing:
-    """All images to be decoded, the pool first."""
+class BulkDecoder:
+    """Decodes a list of images, of which the pool comes first."""
 
     def __init__(
         self, root: Path, images: list[str], in_pool: int, file: Path, workers: int | None, reporter: Reporter,
@@ -82,49 +82,50 @@ class Preparing:
         self._unreadable: dict[str, str] = {}
 
     def run(self, image_size: int | None, grey: bool | None, white: float | None) -> tuple[InputFormat, bool]:
-        """Decode to the format of the first image, and once more if not all are like it; return it and whether kept."""
-        shape = common_shape(
-            (probe for probe, _ in itertools.islice(self._looked_at(self._images), 1)), image_size, grey
-        )
+        """Decode all images; return their format, and whether the pixels were stored.
+
+        The format of the first image is tried first: usually all images share it, and one pass suffices.
+        """
+        shape = common_shape((probe for probe, _ in itertools.islice(self._probe(self._images), 1)), image_size, grey)
         most = min(KEPT_BYTES, shutil.disk_usage(self._file.parent).free - DISK_RESERVE) // len(self._images)
         presumed = InputFormat(shape, white)
         fits = math.prod(shape) <= most
-        seen = self._decode(presumed) if fits else self._seen_undecoded()
+        seen = self._decode(presumed) if fits else self._probe_all()
         self._stop_if_unreadable()
-        settled = self._settled(seen, image_size, grey, white)
-        if fits and settled != presumed:
-            fits = math.prod(settled.shape) <= most
+        chosen = self._choose_format(seen, image_size, grey, white)
+        if fits and chosen != presumed:
+            fits = math.prod(chosen.shape) <= most
             if fits:
-                self._decode(settled)
+                self._decode(chosen)
             else:
                 self._file.unlink()
-        return settled, fits
+        return chosen, fits
 
-    def _settled(
+    def _choose_format(
         self, seen: Sequence[Seen], image_size: int | None, grey: bool | None, white: float | None
     ) -> InputFormat:
-        """As told, or by the images of the pool, which come first."""
+        """Return the format that the options give, completed by the images of the pool."""
         pool = seen[: self._in_pool]
         shape = common_shape((probe for probe, _ in pool), image_size, grey, self._reporter.warn)
-        if white is None and (wide := [largest for _, largest in pool if largest is not None]):
-            white = common_white(np.array(wide))
+        if white is None and (max_values := [value for _, value in pool if value is not None]):
+            white = common_white(np.array(max_values))
             self._reporter.note(f"white: {white:g}, by the images of the pool (--white)")
-        for warning in scale_warnings(np.array([each for _, each in seen if each is not None]), white):
+        for warning in scale_warnings(np.array([value for _, value in seen if value is not None]), white):
             self._reporter.warn(warning)
         return InputFormat(shape, white)
 
-    def _seen_undecoded(self) -> list[Seen]:
-        """What there is to see of all images without keeping their pixels."""
-        with self._reporter.progress("looking at", len(self._images), "images") as progress:
-            return list(self._looked_at(progress.over(self._images)))
+    def _probe_all(self) -> list[Seen]:
+        """Probe all images without storing their pixels."""
+        with self._reporter.progress("reading headers of", len(self._images), "images") as progress:
+            return list(self._probe(progress.over(self._images)))
 
-    def _looked_at(self, images: Iterable[str]) -> Iterator[Seen]:
-        """Those that can be read, of which only those of more than 8 bits are decoded; the others are noted."""
+    def _probe(self, images: Iterable[str]) -> Iterator[Seen]:
+        """Yield the probes of readable images, and remember the others; only images of more than 8 bits are decoded."""
         for image in images:
             try:
                 path = resolve_image(self._root, image, follow_links=self._follow_links)
                 probe = probe_image(path)
-                yield probe, read_picture(path, InputFormat((1, 1, 1))).max_value if probe.over_8_bits else None
+                yield probe, read_image(path, InputFormat((1, 1, 1))).max_value if probe.over_8_bits else None
             except ImageError as error:
                 self._unreadable[image] = str(error)
 
@@ -133,12 +134,12 @@ class Preparing:
             raise UnreadableImagesError(sorted(self._unreadable.items()))
 
     def _decode(self, input_format: InputFormat) -> list[Seen]:
-        """Write all images into the file. Raises UnreadableImagesError, after all have been tried."""
+        """Decode all images into the file. Raises UnreadableImagesError if some cannot be read, after trying all."""
         total = len(self._images)
         seen: dict[int, list[Seen]] = {}
         with atomic_output(self._file) as temporary, self._reporter.progress("decoding", total, "images") as progress:
             np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *input_format.shape)).flush()
-            _take_room(temporary)
+            _allocate(temporary)
             parts = [
                 _Part(
                     self._root, self._images[start : start + PART], input_format, temporary, start, self._follow_links
@@ -156,23 +157,23 @@ class Preparing:
         return list(itertools.chain.from_iterable(seen[start] for start in sorted(seen)))
 
 
-def _take_room(file: Path) -> None:
-    """Have the disk set aside all of it now: writing to a mapped file for which there is none kills the process."""
+def _allocate(file: Path) -> None:
+    """Allocate the disk space of the file now: writing to a mapped file on a full disk would kill the process."""
     with file.open("r+b") as handle:
         os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
 
 
 def _decode_part(part: _Part) -> Iterator[_Found]:
     pixels = np.lib.format.open_memmap(part.file, "r+")
-    for first in range(0, len(part.images), TOLD):
+    for first in range(0, len(part.images), REPORTED_AT_ONCE):
         found = _Found(part.start + first, [], {})
-        for place, image in enumerate(part.images[first : first + TOLD], found.start):
+        for row, image in enumerate(part.images[first : first + REPORTED_AT_ONCE], found.start):
             try:
                 path = resolve_image(part.root, image, follow_links=part.follow_links)
-                probe, picture = probe_and_decode(path, part.input_format)
-                pixels[place] = picture.pixels
+                probe, decoded = probe_and_decode(path, part.input_format)
+                pixels[row] = decoded.pixels
             except ImageError as error:
                 found.unreadable[image] = str(error)
             else:
-                found.seen.append((probe, picture.max_value))
+                found.seen.append((probe, decoded.max_value))
         yield found

@@ -1,8 +1,8 @@
-"""Decoded images kept on disk from one command to the next.
+"""A cache of decoded images on disk, shared by all commands.
 
-Under the cache folder there is a folder for each way of decoding, with segments of 16 MB. A segment appears whole under
-its name or not at all, and never changes: commands may read, fill and clear one cache at the same time, and be killed.
-The cache is a convenience: whatever goes wrong with it, the images are decoded, and no pixel is another one.
+The cache folder has a subfolder for each way of decoding, with segment files of 16 MB. Segments are written atomically
+and never change, so several commands may read, fill and clear the cache at the same time, or be killed. The cache only
+saves time: whatever goes wrong with it, the images are decoded from their files, to the same pixels.
 """
 
 import contextlib
@@ -30,20 +30,21 @@ from dfal_cli.system.locks import LockHeldError, LocksUnsupportedError, holding
 from dfal_cli.system.reporting import Reporter
 
 SEGMENT_BYTES = 16_000_000
-"""What is decoded but not yet in a segment is lost when a command is killed, and takes memory."""
+"""Size of a segment. Up to this much decoded data waits in memory, and is lost if the command is killed."""
 
 SEGMENTS_MAPPED = 8
-"""Mapped pages count as memory of the process, so only the segments used last are mapped: 128 MB."""
+"""Number of segments mapped at a time, the last used ones: mapped pages count as memory of the process (128 MB)."""
 
 
 @contextlib.contextmanager
 def cached(
     folder: Path | None, limit: str, reader: ImageReader, reporter: Reporter, *, follow_links: bool = False
 ) -> Iterator[ImageReader]:
-    """Yield an ImageReader that keeps in `folder` what `reader` decodes; `reader` itself if there is no folder.
+    """Yield an ImageReader that caches the images that `reader` decodes in `folder`; `reader` itself without a folder.
 
-    follow_links: whether `reader` does. What it has read then is kept apart, from readers that must not.
-    A folder that cannot be made is done without. Raises UsageError if the limit is none, or the folder a file.
+    limit: maximum size, such as `10GB`. follow_links: whether `reader` follows links; the cache keeps such images apart
+    from those of readers that do not.
+    If the folder cannot be created, images are not cached. Raises UsageError for an invalid limit or folder.
     """
     limit_bytes = bytes_of(limit)
     if folder is None:
@@ -52,7 +53,7 @@ def cached(
     try:
         make_folder(folder)
     except OSError as error:
-        reporter.warn(f"the cache {folder} cannot be made: {error.strerror}; images are decoded each time")
+        reporter.warn(f"the cache {folder} cannot be created: {error.strerror}; images are decoded each time")
         yield reader
         return
     cache = DecodedCache(folder, limit_bytes, reader, reporter, LINKS if follow_links else "")
@@ -63,122 +64,122 @@ def cached(
 
 
 LINKS = "-links"
-"""Marks what was read by way of links that may leave the image root."""
+"""Suffix of the subfolders for images that were read through links that may leave the image root."""
 
 SECONDS_TO_WAIT = 10.0
-"""For other commands that fill the cache: a segment is written in less."""
+"""Maximum wait for other commands that fill the cache: writing a segment takes less."""
 
 
 class DecodedCache:
-    """An ImageReader that keeps decoded images in segment files.
+    """An ImageReader that caches decoded images in segment files.
 
-    Images are known by their real path and the state of their files; what cannot be read is not kept. Threads may share
-    it; close it to keep the last images too.
+    The key of an image is its real path and the state of its file. Unreadable images are not cached. Threads may share
+    the cache; `close` writes the last images.
     """
 
     def __init__(self, folder: Path, limit: int, reader: ImageReader, reporter: Reporter, mark: str = "") -> None:
         self._folder = folder
         self._mark = mark
         self._limit = limit
-        self._segment_bytes = min(SEGMENT_BYTES, limit // 8)  # a small limit can be filled, and cleared, by parts
+        self._segment_bytes = min(SEGMENT_BYTES, limit // 8)  # a small cache also has several segments to clear
         self._reader = reader
         self._reporter = reporter
-        self._real_root = functools.cache(os.path.realpath)  # a link may be turned meanwhile
-        self._shelves: dict[InputFormat, _Shelf] = {}
+        self._real_root = functools.cache(os.path.realpath)  # resolved once: a link may change during the run
+        self._stores: dict[InputFormat, _Store] = {}
         self._filling = True
-        self._lock = threading.Lock()  # of filling; finding needs none
-        self._hits, self._misses = itertools.count(), itertools.count()  # next() is one step for all threads
+        self._lock = threading.Lock()  # for filling; lookups need no lock
+        self._hits, self._misses = itertools.count(), itertools.count()  # next() is atomic
         with contextlib.suppress(OSError):
             clear_leftovers(folder)
             make_room(folder, 0, limit)
 
     def __call__(self, root: Path, image: str, input_format: InputFormat) -> DecodedImage:
-        """Read the image, from the cache if it is there. Raises ImageError."""
+        """Return the image from the cache, or decode it. Raises ImageError."""
         real_root = self._real_root(root)
         path = f"{real_root}/{image}"
         key = _key_of(path)
         if key is None:
-            return self._reader(root, image, input_format)  # says why not
-        shelf = self._shelves.get(input_format) or self._open(input_format)
-        picture = shelf.find(key)
-        if picture is None:
-            picture = self._reader(Path(real_root), image, input_format)
+            return self._reader(root, image, input_format)  # it raises the error
+        store = self._stores.get(input_format) or self._open(input_format)
+        decoded = store.find(key)
+        if decoded is None:
+            decoded = self._reader(Path(real_root), image, input_format)
             next(self._misses)
-            if _key_of(path) == key:  # it has not been replaced meanwhile
-                self._keep(shelf, key, picture)
+            if _key_of(path) == key:  # the file has not been replaced meanwhile
+                self._add(store, key, decoded)
         else:
             next(self._hits)
-        return picture
+        return decoded
 
     def close(self) -> None:
-        """Publish what is not yet in a segment; say how much came from the cache."""
+        """Write the images that are not in a segment yet, and report how many images came from the cache."""
         with self._lock:
-            for shelf in self._shelves.values():
-                if self._filling and shelf.fresh:
-                    self._publish(shelf)
+            for store in self._stores.values():
+                if self._filling and store.unwritten:
+                    self._write(store)
             self._filling = False
         hits, misses = next(self._hits), next(self._misses)
         if hits + misses:
-            self._reporter.note(f"{hits} of {hits + misses} readings of images came from the cache {self._folder}")
+            self._reporter.note(f"{hits} of {hits + misses} image reads came from the cache {self._folder}")
 
-    def _open(self, input_format: InputFormat) -> "_Shelf":
+    def _open(self, input_format: InputFormat) -> "_Store":
         with self._lock:
-            if input_format not in self._shelves:
-                self._shelves[input_format] = _Shelf(self._folder, input_format, self._mark)
-            return self._shelves[input_format]
+            if input_format not in self._stores:
+                self._stores[input_format] = _Store(self._folder, input_format, self._mark)
+            return self._stores[input_format]
 
-    def _keep(self, shelf: "_Shelf", key: Key, picture: DecodedImage) -> None:
+    def _add(self, store: "_Store", key: Key, decoded: DecodedImage) -> None:
         with self._lock:
             if self._filling:
-                shelf.fresh[key.path] = (key, picture)
-                if len(shelf.fresh) * picture.pixels.nbytes >= self._segment_bytes:
-                    self._publish(shelf)
+                store.unwritten[key.path] = (key, decoded)
+                if len(store.unwritten) * decoded.pixels.nbytes >= self._segment_bytes:
+                    self._write(store)
 
-    def _publish(self, shelf: "_Shelf") -> None:
-        """Make a segment of a shelf's fresh images; if that cannot be, stop filling."""
-        content = segment_bytes(shelf.fresh.values())
+    def _write(self, store: "_Store") -> None:
+        """Write the unwritten images of a store as a segment; stop filling the cache if that fails."""
+        content = segment_bytes(store.unwritten.values())
         try:
-            # In turn: two at once would overshoot the limit, and the next would remove what is in use to keep it.
+            # One command at a time: two would exceed the limit, and the next would then remove segments in use.
             with holding(self._folder / ".lock", SECONDS_TO_WAIT, lambda holder: None):
                 if make_room(self._folder, len(content), self._limit):
-                    shelf.publish(content)
+                    store.write(content)
                     return
             self._reporter.note(
                 f"the cache {self._folder} is full: further images are decoded each time (--cache-limit)"
             )
         except (OSError, TryAgainError, LockHeldError, LocksUnsupportedError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or "its file system knows no locks"
+            reason = getattr(error, "strerror", None) or str(error) or "its file system does not support locks"
             self._reporter.warn(f"the cache {self._folder} cannot be filled: {reason}; images are decoded each time")
         self._filling = False
-        shelf.fresh.clear()
+        store.unwritten.clear()
 
 
-class _Shelf:
-    """The decoded images of one format, and of one mark."""
+class _Store:
+    """The cached images of one input format, in a subfolder of the cache."""
 
     def __init__(self, folder: Path, input_format: InputFormat, mark: str) -> None:
         shape, white = input_format
         if white is not None:
             mark = f"-white{white!r}{mark}"
-        # Another Pillow may bring another decoder, and other pixels.
+        # Another version of Pillow may decode to other pixels.
         self._folder = folder / f"{'x'.join(map(str, shape))}-{DECODING}-pillow{PIL.__version__}{mark}"
         self._shape = shape
         self._map = functools.lru_cache(SEGMENTS_MAPPED)(functools.partial(_map_and_mark_used, shape=shape))
-        self._places: dict[str, tuple[Segment, int]] = {}
-        self.fresh: dict[str, tuple[Key, DecodedImage]] = {}
-        """Those that are in no segment yet."""
-        for file in sorted(matching(self._folder, f"*{SUFFIX}")):  # by age, so that the newest of an image is found
+        self._rows: dict[str, tuple[Segment, int]] = {}
+        self.unwritten: dict[str, tuple[Key, DecodedImage]] = {}
+        """Images that are not in a segment yet, by path."""
+        for file in sorted(matching(self._folder, f"*{SUFFIX}")):  # oldest first, so that the newest entry wins
             self._index(file)
 
     def find(self, key: Key) -> DecodedImage | None:
-        """The picture, its pixels read-only; None if it is not here, or of another state of the file, or damaged."""
-        fresh = self.fresh.get(key.path)
-        if fresh is not None and fresh[0] == key:
-            return fresh[1]
-        place = self._places.get(key.path)
-        if place is None:
+        """Return the image, its pixels read-only; None if it is missing, outdated or damaged."""
+        unwritten = self.unwritten.get(key.path)
+        if unwritten is not None and unwritten[0] == key:
+            return unwritten[1]
+        entry = self._rows.get(key.path)
+        if entry is None:
             return None
-        segment, row = place
+        segment, row = entry
         if segment.states[row].item() != key.state:
             return None
         try:
@@ -188,19 +189,19 @@ class _Shelf:
         if zlib.crc32(pixels.data) != segment.checksums[row]:
             _remove(segment.file)
             return None
-        largest = segment.max_values.item(row)
-        return DecodedImage(pixels, None if math.isnan(largest) else largest)
+        max_value = segment.max_values.item(row)
+        return DecodedImage(pixels, None if math.isnan(max_value) else max_value)
 
-    def publish(self, content: bytes) -> None:
-        """Write the fresh images, whose segment is `content`, and forget them. Raises OSError."""
+    def write(self, content: bytes) -> None:
+        """Write the unwritten images, which `content` holds, as a segment. Raises OSError."""
         file = self._folder / f"{time.time_ns():020d}-{uuid.uuid4().hex}{SUFFIX}"
         with atomic_output(file) as temporary:
             temporary.write_bytes(content)
         self._index(file)
-        self.fresh.clear()
+        self.unwritten.clear()
 
     def _index(self, file: Path) -> None:
-        """Know the images of a segment; remove it if it is damaged."""
+        """Add the images of a segment to the index; remove the segment if it is damaged."""
         try:
             paths, segment = read_segment(file, self._shape)
         except SegmentError:
@@ -208,17 +209,17 @@ class _Shelf:
         except OSError:  # another command has removed it
             pass
         else:
-            self._places |= {path: (segment, row) for row, path in enumerate(paths)}
+            self._rows |= {path: (segment, row) for row, path in enumerate(paths)}
 
 
 def _key_of(path: str) -> Key | None:
-    """The state of an image's file; None if it is not there."""
+    """Return the cache key of an image file; None if it is missing."""
     state = file_state(path)
     return None if state is None else Key(path, state)
 
 
 def _map_and_mark_used(segment: Segment, shape: Shape) -> Pixels:
-    with contextlib.suppress(OSError):  # a cache that may only be read
+    with contextlib.suppress(OSError):  # a read-only cache
         os.utime(segment.file)
     return map_pixels(segment, shape)
 

@@ -1,8 +1,8 @@
-"""How much room the cache may take, and what makes way when it is full.
+"""The size limit of the image cache, and which segments are removed when it is full.
 
-Segments unused for longest go first, but what has been used in the last two days does not go for something new: a pool
-larger than the limit would every night push out what it is about to read, and never find anything. So of such a pool a
-part stays, and the rest is decoded each time; images that nobody reads any more make way.
+The least recently used segments are removed first, but none that was used in the last two days. Otherwise a pool larger
+than the cache would evict its own images every night before reading them. With this rule a part of such a pool stays
+cached, the rest is decoded each time, and images that are no longer read make way.
 """
 
 import contextlib
@@ -18,39 +18,41 @@ from dfal_cli.system.files import remove_leftovers
 
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
-SHELVES = "*x*x*-*-pillow*"
-"""The folders within a cache that are its own; nothing else is ever removed."""
+STORES = "*x*x*-*-pillow*"
+"""Pattern of the cache's own subfolders; nothing else is ever removed."""
 
 KEPT_SECONDS = 2 * 86_400
+"""Time since its last use during which a segment is not removed."""
 
 DISK_RESERVE = 10**9
-"""So much of the disk is left free: the outputs of the commands need it more."""
+"""Bytes of the disk left free for the outputs of commands."""
 
 
 def bytes_of(size: str) -> int:
-    """The number of bytes in `10GB`, `500 MB` or `1.5T`. Raises UsageError."""
+    """Return the number of bytes in `10GB`, `500 MB` or `1.5T`. Raises UsageError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt])b?", size.strip().lower(), re.ASCII)
     if match is None:
-        raise UsageError(f"--cache-limit {size}: use a number and kB, MB, GB or TB, such as 10GB")
+        raise UsageError(f"--cache-limit {size}: must be a number and kB, MB, GB or TB, such as 10GB")
     return int(float(match[1]) * UNITS[match[2]])
 
 
 def make_folder(folder: Path) -> None:
-    """Make the cache folder. Raises UsageError if it can be none, OSError if it cannot be made now or here."""
+    """Create the cache folder. Raises UsageError for an unsuitable path, OSError if creating it fails."""
     if folder == Path():
-        raise UsageError("--cache: name a folder of its own, not the working directory")
+        raise UsageError("--cache: must be a folder of its own, not the working directory")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file, not a folder (--cache)")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except NotADirectoryError as error:
-        raise UsageError(f"{folder}: cannot be made: {error.strerror} (--cache)") from None
+        raise UsageError(f"{folder}: cannot be created: {error.strerror} (--cache)") from None
 
 
 def make_room(folder: Path, wanted: int, limit: int) -> bool:
-    """Whether `wanted` bytes fit into the cache and on the disk, after removing what may be removed for them.
+    """Remove segments to make room for `wanted` bytes; return whether these fit into the limit now.
 
-    A limit lower than before also removes what is in use. Raises OSError.
+    If the cache exceeds the limit, because it was lowered, recently used segments are removed too. Raises OSError, also
+    if the disk is nearly full.
     """
     segments = sorted(_segments(folder))
     total = sum(size for _, size, _ in segments)
@@ -65,13 +67,13 @@ def make_room(folder: Path, wanted: int, limit: int) -> bool:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what killed commands were writing."""
-    for shelf in matching(folder, SHELVES):
-        remove_leftovers(shelf, lambda name: name.endswith(SUFFIX))
+    """Remove the temporary files of killed commands."""
+    for store in matching(folder, STORES):
+        remove_leftovers(store, lambda name: name.endswith(SUFFIX))
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """The files that match; none if the folder cannot be read."""
+    """Return the paths that match; none if the folder cannot be read."""
     try:
         return list(folder.glob(pattern))
     except OSError:
@@ -79,9 +81,9 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def _segments(folder: Path) -> list[tuple[float, int, Path]]:
-    """When each segment was last used, its size, its path."""
+    """Return the time of the last use, the size and the path of each segment."""
     segments = []
-    for file in matching(folder, f"{SHELVES}/*{SUFFIX}"):
+    for file in matching(folder, f"{STORES}/*{SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):  # another command has removed it
             status = file.stat()
             segments.append((status.st_mtime, status.st_size, file))

@@ -1,4 +1,4 @@
-"""One image file to pixels: any mode that Pillow reads, the right way up, at the network's size."""
+"""Decoding an image file: any mode that Pillow reads, upright, at the input size of a network."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ Shape = tuple[int, int, int]
 
 
 class InputFormat(NamedTuple):
-    """How images are made into pixels for a network."""
+    """How images are converted to the input of a network."""
 
     shape: Shape
     white: float | None = None
-    """The value that becomes 255 in images of more than 8 bits; None: the full scale of their mode."""
+    """Value that is scaled to 255 in images of more than 8 bits; None: the full scale of their mode."""
 
 
 class DecodedImage(NamedTuple):
@@ -29,74 +29,74 @@ class DecodedImage(NamedTuple):
     pixels: Pixels
     """(C, H, W)"""
     max_value: float | None
-    """The largest finite value of an image of more than 8 bits, before it was scaled; at least 0. None of others."""
+    """Maximum finite value, at least 0, of an image of more than 8 bits before scaling; None for 8-bit images."""
 
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
-WIDE_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
+MODES_OVER_8_BITS = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
 FULL_SCALE = {"F": 1.0}
-"""White by a mode, as long as nobody says what it is for a set of images; of integers 16 bits."""
+"""White of a mode if the InputFormat gives none; 16 bits for integers."""
 EXIF_ORIENTATION = 0x0112
 SIDEWAYS = frozenset({5, 6, 7, 8})
-"""EXIF orientations in which height and width change places."""
+"""EXIF orientations that swap height and width."""
 
 DECODING = 3
-"""Raise it whenever `read_picture` gives other pixels than before: what is kept of earlier ones is then out of date."""
+"""Version of the decoding. Increase it whenever `read_image` returns other pixels, to invalidate the cache."""
 
 SCALED_AT_ONCE = 1_000_000
-"""Pixels of more than 8 bits that are floats at a time: a float takes more room than what it comes from."""
+"""Number of pixels of more than 8 bits converted to floats at a time, to save memory."""
 
 SCALED_BY_DECODER = frozenset({"JPEG", "MPO"})
-"""Formats, the latter several JPEGs, that are decoded at a fraction of their size. HEIF would take a thumbnail."""
+"""Formats that are decoded at a fraction of their size (MPO is several JPEGs). HEIF would return a thumbnail."""
 
-PAPER = 255
-"""What shows through transparent pixels: white, as a page would."""
+BACKGROUND = 255
+"""Transparent pixels become white, the usual background of a page."""
 
 
 class Probe(NamedTuple):
-    """What an image's header tells."""
+    """Properties of an image that its header gives."""
 
     grey: bool
     height: int
     width: int
     over_8_bits: bool = False
-    """Whether it has more than 8 bits."""
+    """Whether a channel has more than 8 bits."""
 
 
 def probe_image(path: Path) -> Probe:
-    """Read an image's kind and size without decoding it. Raises ImageError."""
+    """Read kind and size of an image without decoding it. Raises ImageError."""
     with opened_image(path) as image:
         return _probed(image)
 
 
 def decode_image(path: Path, input_shape: Shape, white: float | None = None) -> Pixels:
-    """Decode to (C, H, W) uint8, C = 1 (grey) or 3, resized to H x W (aspect ratio not kept: all of it is seen).
+    """Decode an image to (C, H, W) uint8, with C = 1 (grey) or 3.
 
-    EXIF rotation is applied, transparency laid over white, pixels of more than 8 bits scaled as `InputFormat` says, of
-    an animation the first frame is taken, a large JPEG is decoded at a fraction of its size. Raises ImageError with the
-    reason.
+    The whole image is resized to H x W, without keeping the aspect ratio. EXIF rotation is applied, transparent pixels
+    become white, pixels of more than 8 bits are scaled as `InputFormat` says, animations give their first frame, and
+    large JPEGs are decoded at a fraction of their size. Raises ImageError with the reason.
     """
-    return read_picture(path, InputFormat(input_shape, white)).pixels
+    return read_image(path, InputFormat(input_shape, white)).pixels
 
 
-def read_picture(path: Path, input_format: InputFormat) -> DecodedImage:
-    """The same, with what was seen on the way."""
+def read_image(path: Path, input_format: InputFormat) -> DecodedImage:
+    """Decode an image like `decode_image`; also return its maximum value. Raises ImageError."""
     with opened_image(path) as image:
         return _decoded(image, input_format)
 
 
 def probe_and_decode(path: Path, input_format: InputFormat) -> tuple[Probe, DecodedImage]:
-    """Both, of a file that is opened once. Raises ImageError."""
+    """Probe and decode an image, opening its file once. Raises ImageError."""
     with opened_image(path) as image:
         return _probed(image), _decoded(image, input_format)
 
 
 def _probed(image: Image.Image) -> Probe:
     if image.format == "TIFF":
-        image.load()  # Pillow turns these by itself
-    turned = image.format != "TIFF" and _orientation(image) in SIDEWAYS
-    width, height = reversed(image.size) if turned else image.size
-    return Probe(image.mode in GREY_MODES, height, width, image.mode in WIDE_MODES)
+        image.load()  # Pillow rotates TIFF images itself
+    rotated = image.format != "TIFF" and _orientation(image) in SIDEWAYS
+    width, height = reversed(image.size) if rotated else image.size
+    return Probe(image.mode in GREY_MODES, height, width, image.mode in MODES_OVER_8_BITS)
 
 
 def _decoded(image: Image.Image, input_format: InputFormat) -> DecodedImage:
@@ -104,62 +104,62 @@ def _decoded(image: Image.Image, input_format: InputFormat) -> DecodedImage:
     orientation = _orientation(image)
     scaled = _scaled(image, (height, width) if orientation in SIDEWAYS else (width, height))
     upright = ImageOps.exif_transpose(scaled) if orientation else scaled
-    eight_bits, largest = _eight_bits(upright, input_format.white)
+    eight_bits, max_value = _eight_bits(upright, input_format.white)
     opaque = _opaque(eight_bits)
     if opaque.mode == "LAB":
-        opaque = opaque.convert("RGB")  # there is no other way from it
+        opaque = opaque.convert("RGB")  # Pillow converts LAB to RGB only
     converted = opaque.convert("L" if channels == 1 else "RGB")
     if converted.size != (width, height):
         converted = converted.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(converted)
-    return DecodedImage(pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1)), largest)
+    return DecodedImage(pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1)), max_value)
 
 
 def _scaled(image: Image.Image, wanted: tuple[int, int]) -> Image.Image:
-    """A JPEG of at least four times the wanted (width, height) at that size; other images as they are.
+    """Return a JPEG of at least four times the wanted (width, height) at the wanted size; other images unchanged.
 
-    Its decoder makes a half, a quarter or an eighth of it, no less than twice the wanted size, so that the final resize
-    still has pixels to filter: on photos the result differs from that of a full decode by 0.2 to 0.4 of 255 levels on
-    average, by 14 at most.
+    The JPEG decoder scales by 1/2, 1/4 or 1/8, here to no less than twice the wanted size, so that the final resize
+    still filters. On photos the result differs from that of a full decode by 0.2 to 0.4 of 255 levels on average, and
+    by at most 14.
     """
     if image.format not in SCALED_BY_DECODER:
         return image
     full = image.size
-    decoded = image.draft(None, (2 * wanted[0], 2 * wanted[1]))  # no mode: that would not be converted as it is here
+    decoded = image.draft(None, (2 * wanted[0], 2 * wanted[1]))  # no mode: the decoder would convert colours otherwise
     if decoded is None or image.size == full:
         return image
-    return image.resize(wanted, Image.Resampling.BILINEAR, box=decoded[1])  # its last row may be a fraction of one
+    return image.resize(wanted, Image.Resampling.BILINEAR, box=decoded[1])  # the last row may be a fraction of a pixel
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 0 if there is none, or none that can be read."""
+    """Return the EXIF orientation; 0 if it is missing or unreadable."""
     try:
         return int(image.getexif().get(EXIF_ORIENTATION, 0))
-    except Exception:  # broken EXIF raises almost anything, and is no reason to lose the image
+    except Exception:  # broken EXIF raises almost anything, and does not make the image unreadable
         return 0
 
 
 def _eight_bits(image: Image.Image, white: float | None) -> tuple[Image.Image, float | None]:
-    """Scale integers of more than 8 bits, and floats, to 0..255, and tell the largest; other modes pass unchanged.
+    """Scale images of more than 8 bits to 0..255, and return their maximum value; return other images unchanged.
 
-    What is negative or NaN is black, what is larger than `white` is white. Raises ImageError if no value is finite.
+    Negative values and NaN become black, values above `white` white. Raises ImageError if no value is finite.
     """
-    if image.mode not in WIDE_MODES:
+    if image.mode not in MODES_OVER_8_BITS:
         return image, None
     values = np.asarray(image)
-    largest = _max_value(values)
+    max_value = _max_value(values)
     white = white or FULL_SCALE.get(image.mode, 65_535.0)
     scaled = np.empty(values.shape, np.uint8)
     rows = max(1, SCALED_AT_ONCE // image.width)
-    with np.errstate(invalid="ignore"):  # some NaN say so when they are copied
+    with np.errstate(invalid="ignore"):  # copying a signalling NaN warns
         for start in range(0, image.height, rows):
             part = np.nan_to_num(values[start : start + rows].astype(np.float64), posinf=white, neginf=0.0)
             scaled[start : start + rows] = (part / white * 255).round().clip(0, 255)
-    return Image.fromarray(scaled), largest
+    return Image.fromarray(scaled), max_value
 
 
 def _max_value(values: npt.NDArray[Any]) -> float:
-    """The largest finite value, at least 0. Raises ImageError if there is none."""
+    """Return the maximum finite value, at least 0. Raises ImageError if no value is finite."""
     if values.dtype.kind != "f":
         return float(values.max(initial=0))
     finite = np.isfinite(values)
@@ -169,9 +169,9 @@ def _max_value(values: npt.NDArray[Any]) -> float:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Lay an image with transparency over white."""
+    """Composite an image with transparency over the background."""
     if not image.has_transparency_data:
         return image
     image = image.convert("RGBA")
-    page = Image.new("RGBA", image.size, (PAPER, PAPER, PAPER, 255))
-    return Image.alpha_composite(page, image)
+    background = Image.new("RGBA", image.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
+    return Image.alpha_composite(background, image)

@@ -1,4 +1,4 @@
-"""The images under an image root."""
+"""Listing the images under an image root, and resolving their paths within it."""
 
 import functools
 import os
@@ -11,55 +11,55 @@ from typing import NamedTuple
 from dfal_cli.images.formats import readable_suffixes, suffix_of, suffixes_not_read
 from dfal_cli.images.opening import ImageError, kind_of
 
-LEAVES = "a link that leaves the image root; --follow-links allows that"
-CLIMBS = "leaves the image root; name images without .."
+OUTSIDE_LINK = "a link that leaves the image root; use --follow-links to allow such links"
+OUTSIDE_PATH = "leaves the image root; use paths without .."
 
 HIDDEN_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
-"""What archives and network disks put thumbnails and the like into, besides names that begin with a dot."""
+"""Folders in which archives and network disks store thumbnails; they count as hidden, like names with a leading dot."""
 
 
 @dataclass
 class Skipped:
-    """What lies under an image root and is no image, though it might seem so."""
+    """Files under an image root that are not images, but may have been meant as such."""
 
     hidden: int = 0
-    """Hidden folders, and hidden files with an image's suffix."""
+    """Number of hidden folders, and of hidden files with an image suffix."""
     others: Counter[str] = field(default_factory=Counter)
-    """Files that look like images in a format that is not read, by suffix; "" for none."""
+    """Number of files in unsupported image formats, by suffix; "" for files without one."""
 
 
 class Listing(NamedTuple):
-    """What there is under an image root."""
+    """The files under an image root."""
 
     images: list[str]
     """POSIX paths relative to the root, sorted. Each is a regular file, or a link to one under the root."""
     unreadable: list[tuple[str, str]]
-    """What is called an image and is none, or lies where it cannot be reached: the path, as text, and why; sorted."""
+    """Path and reason of each file with an image suffix that is not an image or cannot be reached; sorted."""
     skipped: Skipped
 
 
 class _Folder(NamedTuple):
-    """A folder to be looked through."""
+    """A folder to search."""
 
     path: str
     prefix: str
-    """Of the paths of its images."""
+    """Prefix of the relative paths of its images."""
     above: frozenset[tuple[int, int]]
-    """Device and inode of the folders on the way here: a folder that contains itself is entered once."""
+    """Device and inode of its parent folders; a folder that links to one of them is not entered again."""
 
 
 def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> Listing:
-    r"""All images under `root`. Links are followed as long as they stay under it, or anywhere with `follow_links`.
+    r"""Return all images under `root`. Links are followed if they stay under it, or anywhere with `follow_links`.
 
-    below: list only what lies in this folder, which is named by its POSIX path relative to `root`.
-    Names that are not UTF-8 cannot stand in a table, and are listed with \x.. for their bytes. Raises OSError if the
-    folder itself cannot be read.
+    below: search only this folder, a POSIX path relative to `root`.
+    Names that are not UTF-8 cannot be stored in a table; they are listed as unreadable, with their bytes as \x...
+    Raises OSError if the folder itself cannot be read.
     """
     found = Listing([], [], Skipped())
     within = "" if follow_links else os.path.realpath(root)
     start = root / below
     if within and _leaves(os.path.realpath(start), within):
-        found.unreadable.append((_as_text(f"{below}/"), LEAVES))
+        found.unreadable.append((_as_text(f"{below}/"), OUTSIDE_LINK))
         return found
     os.scandir(start).close()
     above = frozenset(_identity(root / folder) for folder in PurePosixPath(below).parents)
@@ -67,8 +67,8 @@ def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> L
     while waiting:
         folder = waiting.pop()
         try:
-            waiting += _look_through(folder, within, found)
-        except OSError as error:  # no permission, or it has vanished
+            waiting += _search(folder, within, found)
+        except OSError as error:  # no permission, or removed meanwhile
             found.unreadable.append((_as_text(folder.prefix), f"a folder: {error.strerror}"))
     found.images.sort()
     found.unreadable.sort()
@@ -76,18 +76,18 @@ def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> L
 
 
 def resolve_image(root: Path, image: str, *, follow_links: bool = False) -> Path:
-    """Where an image is. Raises ImageError if it is not under the image root, whoever named it.
+    """Return the path of an image. Raises ImageError if it is not under the image root.
 
-    With `follow_links` a link may lead out of it, but no name.
+    With `follow_links`, links may lead outside, but `..` may not.
     """
     path = root / image
     if follow_links:
         if image.startswith("/") or ".." in image.split("/"):
-            raise ImageError(CLIMBS)
+            raise ImageError(OUTSIDE_PATH)
         return path
     is_link = os.path.islink(path)  # noqa: PTH114 - Path's raises if the name is too long
     if (is_link and _leaves(os.path.realpath(path), os.path.realpath(root))) or _folder_leaves(path.parent, root):
-        raise ImageError(LEAVES)
+        raise ImageError(OUTSIDE_LINK)
     return path
 
 
@@ -97,12 +97,12 @@ def _folder_leaves(folder: Path, root: Path) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of that name holds no images of the user's."""
+    """Return whether files and folders with this name are ignored."""
     return name.startswith(".") or name in HIDDEN_FOLDERS
 
 
-def _look_through(folder: _Folder, within: str, found: Listing) -> Iterator[_Folder]:
-    """Note the images of a folder; yield the folders in it. Raises OSError.
+def _search(folder: _Folder, within: str, found: Listing) -> Iterator[_Folder]:
+    """Add the images of a folder to `found`, and yield its subfolders. Raises OSError.
 
     within: the real path that links must not leave; "" if they may lead anywhere.
     """
@@ -130,7 +130,7 @@ def _look_through(folder: _Folder, within: str, found: Listing) -> Iterator[_Fol
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
-    status = os.stat(folder)  # noqa: PTH116 - plain paths throughout: there may be a million of them
+    status = os.stat(folder)  # noqa: PTH116 - str paths are faster, and there may be a million
     return status.st_dev, status.st_ino
 
 
@@ -142,13 +142,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _problem_of(entry: os.DirEntry[str], name: str, within: str, *, is_folder: bool) -> str:
-    """Why the entry is not to be read; "" if it is."""
+    """Return the reason why the entry cannot be read; "" if it can."""
     try:
         if entry.is_symlink() and within and _leaves(os.path.realpath(entry.path, strict=True), within):
-            return LEAVES
+            return OUTSIDE_LINK
         if not is_folder and not entry.is_file():
             return f"{kind_of(entry.stat())}, not an image file"
-    except OSError as error:  # a link to nowhere or to itself
+    except OSError as error:  # a broken or circular link
         return str(error.strerror)
     return "" if is_folder or is_text(name) else "its name is not UTF-8; rename it"
 
@@ -158,7 +158,7 @@ def _leaves(real: str, real_root: str) -> bool:
 
 
 def is_text(path: str) -> bool:
-    """Whether a path is UTF-8, so that it can stand in a file."""
+    """Return whether a path is UTF-8, so that it can be stored in a table."""
     return _as_text(path) == path
 
 

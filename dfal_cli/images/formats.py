@@ -1,4 +1,4 @@
-"""The formats of image files: which are read, by which suffixes they are known, and what some of them need."""
+"""Image file formats: which ones are read, their suffixes, and what they require."""
 
 import functools
 import importlib.util
@@ -10,21 +10,21 @@ from PIL import features
 HEIF = "HEIF"
 
 EXTRA = "pip install 'dfal-cli[heic]'"
-"""What brings the package that reads HEIF."""
+"""Installs the package that reads HEIF."""
 
 
 class Format(NamedTuple):
-    """What is known of a format."""
+    """A format and its requirements."""
 
     suffixes: tuple[str, ...]
     feature: str = ""
-    """What Pillow may be built without, by the name that PIL.features gives it."""
+    """Optional feature of Pillow that the format needs, by its name in PIL.features."""
     package: str = ""
-    """What has to be installed besides Pillow."""
+    """Package that the format needs besides Pillow."""
 
     @property
     def available(self) -> bool:
-        """Whether it can be read here."""
+        """Whether the format can be read in this environment."""
         if self.package:
             return importlib.util.find_spec(self.package) is not None
         return not self.feature or _has(self.feature)
@@ -41,7 +41,7 @@ FORMATS = {
     "JPEG2000": Format((".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), "jpg_2000"),
     HEIF: Format((".heic", ".heif"), package="pillow_heif"),
 }
-"""By Pillow's names. It knows more formats; one of them starts Ghostscript."""
+"""Formats by their names in Pillow, whose other formats are left out on purpose: one of them runs Ghostscript."""
 
 NOT_READ = frozenset({
     ".ai", ".arw", ".avifs", ".cr2", ".cr3", ".cur", ".dcm", ".dds", ".dib", ".dng", ".emf", ".eps", ".exr",
@@ -50,30 +50,30 @@ NOT_READ = frozenset({
     ".qoi", ".raf", ".ras", ".raw", ".rw2", ".sgi", ".srw", ".svg", ".svgz", ".tga", ".wmf", ".x3f", ".xbm",
     ".xcf", ".xpm",
 })  # fmt: skip
-"""Suffixes of images that are never read. A file without a suffix may be an image, too."""
+"""Suffixes of image formats that are not supported."""
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a file's name in small letters, with its dot; "" if it has none."""
+    """Return the suffix of a file name in lower case, with its dot; "" if it has none."""
     stem, dot, suffix = name.rpartition(".")
     return f"{dot}{suffix}".lower() if stem else ""
 
 
 @functools.cache
 def readable_suffixes() -> frozenset[str]:
-    """Those by which an image is found in a folder."""
+    """Return the suffixes of files that count as images."""
     return frozenset(suffix for each in FORMATS.values() if each.available for suffix in each.suffixes)
 
 
 @functools.cache
 def suffixes_not_read() -> frozenset[str]:
-    """Those of files that look like images and are left out; "" among them."""
+    """Return the suffixes of files that may be images and are not read; "" is one, for files without a suffix."""
     known = {suffix for each in FORMATS.values() for suffix in each.suffixes}
     return frozenset({"", *NOT_READ, *known}) - readable_suffixes()
 
 
 def formats_for(path: Path) -> tuple[str, ...]:
-    """The formats that a file may have, whatever its suffix says; HEIF only if it says so."""
+    """Return the formats to try for a file. The suffix does not matter, except that HEIF needs its own."""
     if suffix_of(path.name) in FORMATS[HEIF].suffixes and FORMATS[HEIF].available:
         _register_heif()
         return (*_of_pillow(), HEIF)
@@ -81,7 +81,7 @@ def formats_for(path: Path) -> tuple[str, ...]:
 
 
 def not_readable(path: Path) -> str:
-    """Why a file that is in none of its formats cannot be read."""
+    """Return the reason why a file that is in none of `formats_for(path)` cannot be read."""
     return (
         remedy_for(suffix_of(path.name))
         or f"not an image in a format that can be read ({', '.join(formats_for(path))})"
@@ -89,9 +89,9 @@ def not_readable(path: Path) -> str:
 
 
 def remedy_for(suffix: str) -> str:
-    """What to install so that files of that suffix can be read; "" if that is not what they lack."""
+    """Return what to install for files with this suffix; "" if no package is missing."""
     if suffix in FORMATS[HEIF].suffixes and not FORMATS[HEIF].available:
-        return f"HEIC takes another package: {EXTRA}"
+        return f"HEIC needs another package: {EXTRA}"
     return ""
 
 
@@ -102,12 +102,12 @@ def _of_pillow() -> tuple[str, ...]:
 
 @functools.cache
 def _register_heif() -> None:
-    """Teach Pillow the format. The import takes a moment, so only those wait who have such an image."""
+    """Register HEIF with Pillow; only when it is needed, because the import is slow."""
     import pillow_heif
 
     pillow_heif.register_heif_opener()
 
 
 def _has(feature: str) -> bool:
-    """Whether Pillow is new enough to know the feature, and has it."""
+    """Return whether this version of Pillow has the feature."""
     return feature in {*features.modules, *features.codecs} and bool(features.check(feature))

@@ -1,4 +1,4 @@
-"""Opening one image file, whatever it may be: it does not hang, does not fill the memory, and runs no other program."""
+"""Opening an untrusted image file without hanging, exhausting the memory, or running another program."""
 
 import contextlib
 import errno
@@ -18,21 +18,21 @@ from dfal_cli.errors import TryAgainError
 from dfal_cli.images.formats import formats_for, not_readable
 
 MOST_PIXELS = 89_478_485
-"""Larger images are refused: a few bytes of file can claim to be gigabytes of pixels."""
+"""Maximum size of an image: a few bytes of file can claim to be gigabytes of pixels."""
 
 MOST_BYTES = 10**9
-"""Larger files are refused: some decoders read all of a file, or a part as long as it claims, into memory."""
+"""Maximum size of a file: some decoders read the whole file, or as much as it claims to hold, into memory."""
 
 MOST_SCANNED = 2 * 10**9
-"""Pixels times scans of a progressive JPEG: the largest has 22, where ten are usual."""
+"""Maximum of pixels times scans of a progressive JPEG. It allows 22 scans of the largest image; ten are usual."""
 
 START_OF_SCAN = b"\xff\xda"
 
 LARGE_PIXELS, LARGE_BYTES = 16_000_000, 64_000_000
-"""Images larger than either are decoded one at a time: one may take 1.5 GB of memory for a moment."""
+"""Images larger than either are decoded one at a time, because one may briefly take 1.5 GB of memory."""
 
-NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Errors that say nothing of the image."""
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors caused by the machine, not by the image."""
 
 TILE = (322, 323)
 """TIFF tags: width and height of a tile."""
@@ -45,35 +45,35 @@ KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-# A malformed tag is no news to the user: what cannot be decoded is reported as such. (Set once: the decoding threads
-# could not set and restore it per image.)
+# Warnings about malformed tags do not help the user: images that cannot be decoded are reported. They are silenced once
+# for all threads, because per-image changes to the filters are not thread-safe.
 warnings.filterwarnings("ignore", module="PIL")
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # without any, its errors would go to stderr
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # without a handler, its errors would go to stderr
 
 _one_at_a_time = threading.RLock()
 
 
 class ImageError(Exception):
-    """An image cannot be read; the message is the reason, without its path."""
+    """An image cannot be read; the message is the reason, without the path."""
 
 
 class MissingImageError(ImageError):
-    """There is no such file."""
+    """The image file does not exist."""
 
 
 class _Unmapped(io.FileIO):
-    """A file that tells nobody its number: libtiff maps one that does, and whoever cuts it short kills the process."""
+    """A file without `fileno`: libtiff would map it, and truncating a mapped file kills the process."""
 
     def fileno(self) -> int:
-        """Raises OSError, as that of a file in memory does."""
+        """Raise OSError, as a file in memory does."""
         raise io.UnsupportedOperation("fileno")
 
 
 @contextlib.contextmanager
 def opened_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image, by its contents, not its suffix; whatever its decoder says in the block becomes an ImageError.
+    """Open an image; its contents, not its suffix, decide the format. Any decoding error in the block is an ImageError.
 
-    Raises TryAgainError where the machine is at fault.
+    Raises TryAgainError if the machine is out of memory or file handles.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -95,36 +95,36 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
         raise ImageError(not_readable(path)) from None
     except Image.DecompressionBombError:
         raise ImageError(f"too many pixels: more than {MOST_PIXELS:,}") from None
-    except MemoryError:  # more often what the file claims than what the machine lacks
+    except MemoryError:  # usually caused by a size that the file claims, not by the machine
         raise ImageError("not enough memory to decode it") from None
-    except Exception as error:  # decoders of broken files raise almost anything: OSError, SyntaxError, struct.error ...
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise TryAgainError(f"{path}: {error.strerror}; try again with fewer --workers") from None
+    except Exception as error:  # decoders raise almost anything: OSError, SyntaxError, struct.error ...
+        if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
+            raise TryAgainError(f"{path}: {error.strerror}; use fewer --workers") from None
         raise ImageError(_reason(error)) from error
 
 
 def kind_of(status: os.stat_result) -> str:
-    """What is there if it is no file: `a FIFO`; "" if it is one."""
+    """Return the kind of a path that is not a regular file, such as `a FIFO`; "" if it is one."""
     return "" if stat.S_ISREG(status.st_mode) else KINDS.get(stat.S_IFMT(status.st_mode), "not a file")
 
 
 def _opened_file(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
-    """The file as Pillow is to read it, which `stack` will close. Raises ImageError or OSError.
+    """Open the file for Pillow; `stack` closes it. Raises ImageError or OSError.
 
-    A file object, not a path: Pillow maps a file that it opens itself.
+    Pillow gets a file object instead of a path, because it maps files that it opens itself.
     """
-    status = path.stat()  # opening a device may do something already
+    status = path.stat()  # checked first: merely opening a device may have effects
     if kind := kind_of(status):
         raise ImageError(f"{kind}, not an image file")
     if status.st_size > MOST_BYTES:
-        raise ImageError(f"too large a file: more than {MOST_BYTES:,} bytes")
+        raise ImageError(f"the file is too large: more than {MOST_BYTES:,} bytes")
     if status.st_size > LARGE_BYTES:
         stack.enter_context(_one_at_a_time)
-    return stack.enter_context(io.BufferedReader(_Unmapped(_without_waiting(path))))
+    return stack.enter_context(io.BufferedReader(_Unmapped(_open_nonblocking(path))))
 
 
 def _pixels_at_once(image: Image.Image) -> int:
-    """The pixels that its decoder holds; a tile of a TIFF may be larger than all of the image."""
+    """Return the number of pixels that the decoder allocates; a tile of a TIFF may be larger than the image."""
     tags = getattr(image, "tag_v2", {})
     sides = [tags.get(tag, 0) for tag in TILE]
     across, down = (int(max(side) if isinstance(side, tuple) else side) for side in sides)
@@ -132,7 +132,7 @@ def _pixels_at_once(image: Image.Image) -> int:
 
 
 def _check_scans(file: IO[bytes], pixels: int) -> None:
-    """Raises ImageError if a progressive JPEG, of some hundred bytes a scan, would be decoded for hours."""
+    """Raise ImageError for a progressive JPEG with so many scans that decoding would take hours."""
     place = file.tell()
     file.seek(0)
     scans = file.read(MOST_BYTES).count(START_OF_SCAN)
@@ -141,12 +141,12 @@ def _check_scans(file: IO[bytes], pixels: int) -> None:
         raise ImageError(f"too many scans: {scans:,} of {pixels:,} pixels")
 
 
-def _without_waiting(path: Path) -> int:
-    """Open a file; whoever has put a FIFO there meanwhile does not keep us waiting."""
+def _open_nonblocking(path: Path) -> int:
+    """Open a file without blocking, in case it has been replaced by a FIFO."""
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def _reason(error: Exception) -> str:
-    """One line, without the path."""
+    """Return the message of a decoder in one line, without the path."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(said.split()) or type(error).__name__

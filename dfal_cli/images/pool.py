@@ -18,76 +18,76 @@ from dfal_cli.tables import ImageNames, NameMatcher, answered_images, labelled_r
 
 
 class KnownImages(NamedTuple):
-    """What is not to be asked about, by the names of the images on disk."""
+    """Images that are not in the pool, by their names on disk."""
 
     labels: pd.DataFrame
-    """As `read_labels_files` makes it."""
-    settled: set[str]
-    """Labelled or __skip__."""
+    """The result of `read_labels_files`."""
+    answered: set[str]
+    """Images that are labelled, or marked __skip__."""
     excluded: set[str]
-    """Named in an --exclude file, and not settled."""
+    """Images in an --exclude file that are not answered."""
 
     def counts(self, images: Iterable[str]) -> dict[str, int]:
-        """How many of these images are taken, for each reason."""
+        """Count those of the images that are labelled, and those that are excluded."""
         images = list(images)
-        reasons = {"labelled": self.settled, "excluded": self.excluded}
-        return {reason: sum(image in taken for image in images) for reason, taken in reasons.items()}
+        known = {"labelled": self.answered, "excluded": self.excluded}
+        return {reason: sum(image in names for image in images) for reason, names in known.items()}
 
 
 class Pool(NamedTuple):
-    """The pool, and what is not in it any more."""
+    """The pool, and the images that are labelled or excluded."""
 
     listing: Listing
-    """The images of the pool, and what is called one and cannot be read."""
+    """The images of the pool, and the unreadable files among them."""
     labelled: list[str]
-    """The images that have a label (neither blank nor __skip__) and are there, sorted."""
+    """Existing images with a label (neither blank nor __skip__), sorted."""
     counts: dict[str, int]
-    """How many images of the root are `labelled` (or __skip__) and how many `excluded`."""
+    """Number of images under the root that are `labelled` (or __skip__), and that are `excluded`."""
 
 
 def read_known_images(labels: Sequence[Path], exclude: Sequence[Path], matching: NameMatcher) -> KnownImages:
-    """Read what the files settle or exclude.
+    """Read the labels files and the --exclude files.
 
-    Raises UsageError if a file does not exist, DataError if it is not the table it should be, and as `matching` does.
+    Raises UsageError if a file does not exist, DataError if it is invalid, and whatever `matching` raises.
     """
     table = read_labels_files(labels, matching)
-    settled = answered_images(table)
-    return KnownImages(table, settled, read_excluded(exclude, matching) - settled)
+    answered = answered_images(table)
+    return KnownImages(table, answered, read_excluded(exclude, matching) - answered)
 
 
 def find_pool(
     images: ImageSource, labels: Sequence[Path], exclude: Sequence[Path], warn: Callable[[str], None]
 ) -> Pool:
-    """The images that no labels file has settled (labelled or __skip__) and no `exclude` file names.
+    """Return the images that have no label (nor __skip__) in a labels file, and are in no `exclude` file.
 
-    Warns of named images that are not there. Raises UsageError if a named file or folder does not exist, DataError as
-    `read_known_images` and if no image that a file names is there, EmptyPoolError if nothing is left.
+    warn: called about images in these files that do not exist. Raises UsageError if a file or folder does not exist,
+    DataError if a file is invalid or none of its images exists, EmptyPoolError if no image is left.
     """
     listing = images.listing()
     paths, unreadable, skipped = listing
     if not paths:
-        told = [f"no images there ({', '.join(FORMATS)})"]
+        problems = [f"no images ({', '.join(FORMATS)})"]
         if unreadable:
-            told.append(unreadable_in_words(unreadable))
+            problems.append(unreadable_in_words(unreadable))
         if skipped.hidden:
-            told.append(_hidden(skipped.hidden))
+            problems.append(_hidden(skipped.hidden))
         if skipped.others:
-            told.append(_others(skipped.others))
-        raise DataError(f"{images.root}: {'; '.join(told)}")
+            problems.append(_others(skipped.others))
+        raise DataError(f"{images.root}: {'; '.join(problems)}")
     names = image_names(images, [*paths, *(image for image, _ in unreadable)] if labels or exclude else ())
-    taken = read_known_images(labels, exclude, names.matched(warn))
-    out = taken.settled | taken.excluded
-    pool = [image for image in paths if image not in out]
+    known = read_known_images(labels, exclude, names.matched(warn))
+    outside = known.answered | known.excluded
+    pool = [image for image in paths if image not in outside]
     if not pool:
         problem = f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded"
-        raise EmptyPoolError(problem, taken.counts(paths))
-    left = listing._replace(images=pool, unreadable=[each for each in unreadable if each[0] not in out])
-    labelled = sorted(image for image in labelled_rows(taken.labels)[IMAGE] if names.is_there(image))
-    return Pool(left, labelled, taken.counts(paths))
+        raise EmptyPoolError(problem, known.counts(paths))
+    left = listing._replace(images=pool, unreadable=[each for each in unreadable if each[0] not in outside])
+    labelled = sorted(image for image in labelled_rows(known.labels)[IMAGE] if names.is_there(image))
+    return Pool(left, labelled, known.counts(paths))
 
 
 def image_names(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
-    """The names of the images; those that have been `listed` need not be looked for."""
+    """Return an ImageNames for the images. listed: known to exist, which saves looking for them."""
     known = frozenset(listed)
     return ImageNames(
         images.root,
@@ -97,7 +97,7 @@ def image_names(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
 
 
 def _is_missing(images: ImageSource, image: str) -> bool:
-    """Not so if it is only out of reach, which is said of it when it is read."""
+    """Return whether the file does not exist. One that is merely unreadable is reported when it is read."""
     if images.is_there(image):
         return False
     try:
@@ -110,7 +110,7 @@ def _is_missing(images: ImageSource, image: str) -> bool:
 
 
 def report_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
-    """Tell of files that might be taken for images and are not in the pool; returns the counts for `--json`."""
+    """Report files that may have been meant as images but are skipped; return the counts for `--json`."""
     if skipped.hidden:
         reporter.note(_hidden(skipped.hidden))
     if skipped.others:
@@ -119,7 +119,7 @@ def report_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
 
 
 def report_unread(root: Path, listing: Listing, reporter: Reporter) -> dict[str, int]:
-    """The same, and a warning of the images of this listing that cannot be read."""
+    """Report skipped files like `report_skipped`, and unreadable images as a warning."""
     if listing.unreadable:
         reporter.warn(f"{root}: {unreadable_in_words(listing.unreadable)}")
     return report_skipped(listing.skipped, reporter)
@@ -130,29 +130,29 @@ def _hidden(count: int) -> str:
 
 
 def _others(counts: Counter[str]) -> str:
-    """How many files are not read, of which kinds, and what to do about it where something can be done."""
+    """Return a sentence on files that are not read, with their suffixes, and what to install if that would help."""
     kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
     remedies = {remedy for suffix in counts if (remedy := remedy_for(suffix))}
     total = counts.total()
-    said = f"{total} other files are not read" if total > 1 else "1 other file is not read"
-    return "; ".join((f"{said}: {listed(kinds)}", *sorted(remedies)))
+    problem = f"{total} other files are not read" if total > 1 else "1 other file is not read"
+    return "; ".join((f"{problem}: {listed(kinds)}", *sorted(remedies)))
 
 
 def draw_candidates(pool: list[str], candidates: int | None, seed: int) -> list[str]:
-    """A random `candidates` of the pool, in its order (the paper draws 300); all of it if None.
+    """Return a random sample of `candidates` images of the pool, in its order (the paper draws 300); all of it if None.
 
-    Each image has its own lot, so that of two pools of one size the images that both hold are drawn alike. The size is
-    part of it: as a pool shrinks from round to round, the same seed must not draw what it has drawn before.
+    The images with the smallest hashes are drawn. A hash depends on image and seed, so that two pools of the same size
+    give similar samples; and on the pool size, so that the same seed gives a new sample as the pool shrinks.
     """
     if candidates is None or candidates >= len(pool):
         return pool
-    lots = [hashlib.blake2b(f"{seed}/{len(pool)}/{image}".encode(), digest_size=16).digest() for image in pool]
-    chosen = heapq.nsmallest(candidates, range(len(pool)), key=lots.__getitem__)
-    return [pool[place] for place in sorted(chosen)]
+    hashes = [hashlib.blake2b(f"{seed}/{len(pool)}/{image}".encode(), digest_size=16).digest() for image in pool]
+    chosen = heapq.nsmallest(candidates, range(len(pool)), key=hashes.__getitem__)
+    return [pool[index] for index in sorted(chosen)]
 
 
 def unreadable_in_words(unreadable: Sequence[tuple[str, str]]) -> str:
-    """How many there are, and what the first of them is, in one sentence."""
+    """Return a sentence with the number of unreadable images, and path and reason of the first."""
     image, reason = unreadable[0]
-    told = f"{len(unreadable)} images cannot be read, the first" if len(unreadable) > 1 else "1 image cannot be read"
-    return f"{told}: {shown(image)}: {reason}"
+    count = f"{len(unreadable)} images cannot be read, the first" if len(unreadable) > 1 else "1 image cannot be read"
+    return f"{count}: {shown(image)}: {reason}"

@@ -1,8 +1,8 @@
-"""Segments: files of decoded images that are written once, whole, and never changed; reading one needs no lock.
+"""Segments: files of decoded images that are written once and never change, so that reading needs no lock.
 
-A segment is the pixels of N images, uint8 (N, C, H, W); then, as JSON, for each of them the path and the state of its
-file, a checksum of its pixels, and the largest value before they were scaled to 8 bits; then TRAILER, by which a file
-that is cut short or of another kind is known.
+A segment holds the pixels of N images, uint8 (N, C, H, W); then a JSON index with, for each image, its path, the state
+of its file, a checksum of its pixels and its maximum value before scaling to 8 bits; then a TRAILER, which detects
+truncated and foreign files.
 """
 
 import json
@@ -28,15 +28,15 @@ TRAILER = struct.Struct("<QI8s")
 MAGIC = b"dfal-px2"
 
 STATE = np.dtype([("size", np.int64), ("modified", np.int64), ("inode", np.uint64), ("changed", np.int64)])
-"""A FileState."""
+"""A FileState as a dtype."""
 
 
 class SegmentError(Exception):
-    """The file is not a whole segment."""
+    """The file is not a complete segment."""
 
 
 class Key(NamedTuple):
-    """An image file as it was when it was decoded."""
+    """An image file and its state when it was decoded."""
 
     path: str
     state: FileState
@@ -44,28 +44,32 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """What the index of a segment says of its N images, less their paths."""
+    """The index of a segment of N images, without their paths."""
 
     file: Path
     states: npt.NDArray[Any]
-    """Of kind STATE."""
+    """(N,) of dtype STATE."""
     checksums: npt.NDArray[np.int64]
+    """(N,): CRC-32 of the pixels of each image."""
     max_values: npt.NDArray[np.float64]
-    """As that of a DecodedImage; nan for None."""
+    """(N,): `max_value` of each DecodedImage; nan for None."""
 
 
 def segment_bytes(images: Iterable[tuple[Key, DecodedImage]]) -> bytes:
-    """The contents of a segment of these images."""
-    keys, pictures = zip(*images, strict=True)
-    parts = [np.ascontiguousarray(picture.pixels).data for picture in pictures]
+    """Return the contents of a segment file of these images."""
+    keys, decoded = zip(*images, strict=True)
+    parts = [np.ascontiguousarray(image.pixels).data for image in decoded]
     columns = [list(column) for column in zip(*keys, strict=True)]
-    columns += [[zlib.crc32(part) for part in parts], [picture.max_value for picture in pictures]]
+    columns += [[zlib.crc32(part) for part in parts], [image.max_value for image in decoded]]
     index = json.dumps(columns, separators=(",", ":")).encode()
     return b"".join([*parts, index, TRAILER.pack(len(index), zlib.crc32(index), MAGIC)])
 
 
 def read_segment(file: Path, shape: Sequence[int]) -> tuple[list[str], Segment]:
-    """Read the index of a segment of images of `shape`: the paths, and the rest. Raises SegmentError or OSError."""
+    """Read the index of a segment of images with this shape; return the paths and the rest.
+
+    Raises SegmentError or OSError.
+    """
     with file.open("rb") as handle:
         length = handle.seek(0, 2)
         if length < TRAILER.size:
@@ -79,17 +83,17 @@ def read_segment(file: Path, shape: Sequence[int]) -> tuple[list[str], Segment]:
         index = handle.read(index_length)
     if zlib.crc32(index) != checksum:
         raise SegmentError
-    paths, states, checksums, largest = json.loads(index)
+    paths, states, checksums, max_values = json.loads(index)
     if len(paths) * np.prod(shape, dtype=np.int64) != pixels_length:
         raise SegmentError
     packed = np.array([tuple(state) for state in states], STATE)
-    return paths, Segment(file, packed, np.array(checksums, np.int64), np.array(largest, np.float64))
+    return paths, Segment(file, packed, np.array(checksums, np.int64), np.array(max_values, np.float64))
 
 
 def map_pixels(segment: Segment, shape: Sequence[int]) -> Pixels:
-    """The pixels of a segment, (N, C, H, W), read-only and mapped: they stay valid when the file is removed.
+    """Map the pixels of a segment, (N, C, H, W), read-only; they stay valid when the file is removed.
 
-    Raises OSError or ValueError if the file is not there any more, or too short.
+    Raises OSError or ValueError if the file is missing or too short.
     """
     count = len(segment.checksums)
     with segment.file.open("rb") as handle:

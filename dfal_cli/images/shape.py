@@ -1,4 +1,4 @@
-"""What a network is given to look at, when nobody says: the images' own kind and size."""
+"""The input shape of a network: given by options, or chosen by the colours and sizes of the images."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dfal_cli.images.decode import Probe, Shape
 
 SIDE_WHEN_SIZES_DIFFER = 224
-"""What most networks are made for. Images that all have one larger size, photos of one camera, get this one too."""
+"""The input size of most networks. Images of one common size that is larger also get it."""
 
 FEW = 10
-"""One in so many, or fewer, is an exception: it does not decide the size, and there is a warning."""
+"""At most one image in FEW is an exception: exceptions do not decide the shape and are warned of."""
 
 
 def common_shape(
@@ -18,10 +18,10 @@ def common_shape(
     grey: bool | None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Shape:
-    """(C, H, W) of the network's input: as told, or as the images are, which are looked at only if need be.
+    """Return the input shape (C, H, W) that the options and the images give.
 
-    Grey if every one of them is; their `own_size`, else SIDE_WHEN_SIZES_DIFFER squared. `warn` is told of a few images
-    that are unlike the others.
+    Without `grey`, the input is grey if every image is. Without `image_size`, it has the images' `own_size`, else
+    SIDE_WHEN_SIZES_DIFFER squared. probes: read only if an option is missing. warn: called about exceptional images.
     """
     if grey is not None and image_size is not None:
         return (1 if grey else 3, image_size, image_size)
@@ -33,20 +33,20 @@ def common_shape(
 def _channels(seen: Counter[Probe], warn: Callable[[str], None]) -> int:
     colour = sum(count for probe, count in seen.items() if not probe.grey)
     if 0 < FEW * colour <= seen.total():
-        them, have = ("it is", "has") if colour == 1 else ("they are", "have")
+        they_look, have = ("it looks", "has") if colour == 1 else ("they look", "have")
         warn(
-            f"{colour} of {seen.total()} images {have} colour channels, so the network takes colour; "
-            f"use --gray if {them} grey all the same"
+            f"{colour} of {seen.total()} images {have} colour channels, so the network takes colour images; "
+            f"use --gray if {they_look} grey"
         )
     return 3 if colour else 1
 
 
 def own_size(probes: Iterable[Probe]) -> tuple[int, int] | None:
-    """The height and width that nine of ten images have; None if there is none, or a larger one than networks take."""
-    common = _by_size(Counter(probes))
-    if not common or FEW * (common.total() - max(common.values())) > common.total():
+    """Return the height and width that nine images in ten have, if any, up to SIDE_WHEN_SIZES_DIFFER; else None."""
+    sizes = _by_size(Counter(probes))
+    if not sizes or FEW * (sizes.total() - max(sizes.values())) > sizes.total():
         return None
-    size, _ = common.most_common(1)[0]
+    size, _ = sizes.most_common(1)[0]
     return size if max(size) <= SIDE_WHEN_SIZES_DIFFER else None
 
 
@@ -63,7 +63,7 @@ def _size(seen: Counter[Probe], warn: Callable[[str], None]) -> tuple[int, int]:
         is_not = "is not" if others.total() == 1 else "are not"
         warn(
             f"{others.total()} of {seen.total()} images {is_not} {width}x{height} like the others (one is "
-            f"{other_width}x{other_height}) and resized to that; --image-size sets another size"
+            f"{other_width}x{other_height}) and will be resized; use --image-size to set another size"
         )
     return height, width
 

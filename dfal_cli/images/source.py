@@ -1,4 +1,4 @@
-"""Whatever a step asks of image files, in one object: a folder on disk, or images that have been prepared."""
+"""The images of a step behind one interface: a folder on disk, or images decoded beforehand (`PreparedImages`)."""
 
 import contextlib
 import functools
@@ -19,69 +19,69 @@ from dfal_cli.system.reporting import Reporter
 
 
 class ImageSource(Protocol):
-    """The images under an image root, known by their paths relative to it."""
+    """The images under an image root, identified by their paths relative to it."""
 
     @property
     def root(self) -> Path:
         """The image root."""
 
     def listing(self) -> Listing:
-        """All images, and what is called one and cannot be read. Raises UsageError."""
+        """Return all images, and the files that look like images and cannot be read. Raises UsageError."""
 
     def is_there(self, image: str) -> bool:
-        """Whether there is a file of that name, which may be none of an image."""
+        """Return whether the file exists; it need not be a readable image."""
 
     def probe(self, image: str) -> Probe:
-        """An image's kind and size. Raises ImageError."""
+        """Return the kind and size of an image. Raises ImageError."""
 
     def file_state(self, image: str) -> FileState | None:
-        """What changes when the image's file does; quick to tell. None if it is not there."""
+        """Return the state of the file, which changes with it and is quick to read; None if the file is missing."""
 
     def content_hash(self, image: str) -> str:
-        """What changes whenever the image does; "" if it is not there."""
+        """Return a hash of the file's contents; "" if the file is missing."""
 
     def batches(
         self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
     ) -> Iterator[DecodedBatch]:
-        """The images as decoded batches, in order; `workers` as of `read_batches`."""
+        """Yield the images as decoded batches, in order; `workers` as in `read_batches`."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The images of a folder, read whenever they are asked for."""
+    """The images of a folder, read on each request."""
 
     root: Path
     reader: ImageReader = read_from_disk
     follow_links: bool = False
-    """Also where they lead out of the folder; the reader has been told."""
+    """Whether links may lead out of the folder; `reader` must agree."""
 
     def listing(self) -> Listing:
-        """All images, and what is called one and cannot be read. Raises UsageError if there is no such folder."""
+        """Return all images, and the files that look like images and cannot be read. Raises UsageError."""
         must_exist(self.root, "--images", folder=True)
         if not is_text(str(self.root.absolute())):
-            raise UsageError(f"{self.root.absolute()}: not UTF-8, and no file could name it; rename it (--images)")
+            raise UsageError(f"{self.root.absolute()}: not UTF-8, so no table can refer to it; rename it (--images)")
         return list_images(self.root, follow_links=self.follow_links)
 
     def is_there(self, image: str) -> bool:
-        """Whether there is a file of that name."""
+        """Return whether the file exists."""
         return is_file(self.root / image)
 
     def probe(self, image: str) -> Probe:
-        """An image's kind and size, from its header. Raises ImageError."""
+        """Return the kind and size of an image, from its header. Raises ImageError."""
         return probe_image(resolve_image(self.root, image, follow_links=self.follow_links))
 
     def file_state(self, image: str) -> FileState | None:
-        """The state of the file: a pool is too large to be read twice."""
+        """Return the state of the file; None if it is missing."""
         return file_state(f"{self.root}/{image}")
 
     def content_hash(self, image: str) -> str:
-        """SHA-256 of the file."""
+        """Return the SHA-256 of the file; "" if it is missing."""
         return sha256_or_empty(self.root / image)
 
     def batches(
         self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
     ) -> Iterator[DecodedBatch]:
-        """The images as decoded batches, in order."""
+        """Yield the images as decoded batches, in order."""
         return read_batches(self.root, images, input_format, batch_size, workers, self.reader)
 
 
@@ -89,7 +89,7 @@ class ImageFolder:
 def open_images(
     images: ImageSource | None, root: Path, cache: Path | None, limit: str, reporter: Reporter, *, follow_links: bool
 ) -> Iterator[ImageSource]:
-    """Yield the images that a step was given; else those of the folder `root`, by way of the cache if there is one."""
+    """Yield `images` if given, else the images of the folder `root`, read through the cache if there is one."""
     if images is not None:
         yield images
         return

@@ -1,4 +1,4 @@
-"""Images in a stream of decoded batches: decoding runs beside computing, and memory stays flat as the pool grows."""
+"""A stream of decoded batches: decoding runs in parallel with computing, and memory use is independent of pool size."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dfal_cli.images.decode import DecodedImage, InputFormat, Pixels, read_picture
+from dfal_cli.images.decode import DecodedImage, InputFormat, Pixels, read_image
 from dfal_cli.images.folder import resolve_image
 from dfal_cli.images.opening import ImageError
 from dfal_cli.images.white import MaxValues
@@ -18,31 +18,33 @@ MOST_WORKERS = 8
 
 
 def worker_count(workers: int | None) -> int:
-    """As told; else one per core, up to 8."""
+    """Return the number of decoding threads: `workers`, or by default one per core, up to MOST_WORKERS."""
     return min(cores(), MOST_WORKERS) if workers is None else workers
 
 
 class ImageReader(Protocol):
-    """Something that decodes an image, whose path is relative to the image root."""
+    """A function that decodes an image, given by its path relative to the image root."""
 
     def __call__(self, root: Path, image: str, input_format: InputFormat) -> DecodedImage:
-        """Raises ImageError."""
+        """Decode the image. Raises ImageError."""
 
 
 class DecodedBatch(NamedTuple):
-    """A batch of decoded images, in the order asked for, less those that could not be read."""
+    """A batch of decoded images, in the requested order."""
 
     images: list[str]
+    """Paths of the B readable images."""
     pixels: Pixels
     """(B, C, H, W) uint8."""
     unreadable: list[tuple[str, str]]
-    """Path and reason."""
+    """Path and reason of each unreadable image."""
     max_values: MaxValues
+    """Of the images of more than 8 bits in this batch."""
 
 
 def read_from_disk(root: Path, image: str, input_format: InputFormat, *, follow_links: bool = False) -> DecodedImage:
-    """The plain ImageReader."""
-    return read_picture(resolve_image(root, image, follow_links=follow_links), input_format)
+    """Decode an image from its file, without a cache."""
+    return read_image(resolve_image(root, image, follow_links=follow_links), input_format)
 
 
 def read_batches(
@@ -53,9 +55,10 @@ def read_batches(
     workers: int | None = None,
     reader: ImageReader = read_from_disk,
 ) -> Iterator[DecodedBatch]:
-    """Yield the images as batches of `batch_size`, decoded ahead by `workers` threads (`worker_count`).
+    """Yield the images in batches of `batch_size`, decoded ahead by `workers` threads (`worker_count`).
 
-    Threads, not processes: decoders release the interpreter lock, and there is nothing to start, to pickle or to leak.
+    workers: 0 decodes in the calling thread. Threads suffice because decoders release the interpreter lock; unlike
+    processes they need no start-up and no pickling.
     """
     workers = worker_count(workers)
     batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
@@ -83,11 +86,11 @@ def _read_batch(root: Path, batch: Sequence[str], input_format: InputFormat, rea
     images, pixels, unreadable, max_values = [], [], [], []
     for image in batch:
         try:
-            picture = reader(root, image, input_format)
-            pixels.append(picture.pixels)
+            decoded = reader(root, image, input_format)
+            pixels.append(decoded.pixels)
             images.append(image)
-            if picture.max_value is not None:
-                max_values.append(picture.max_value)
+            if decoded.max_value is not None:
+                max_values.append(decoded.max_value)
         except ImageError as error:
             unreadable.append((image, str(error)))
     stacked = np.stack(pixels) if pixels else np.empty((0, *input_format.shape), np.uint8)

@@ -1,4 +1,4 @@
-"""Which value is white in images of more than 8 bits: one for all images that a network sees, so that they compare."""
+"""The value of white in images of more than 8 bits: one for all images of a network, so that they are comparable."""
 
 import math
 from collections.abc import Iterator
@@ -10,47 +10,51 @@ from dfal_cli.errors import UsageError
 from dfal_cli.images.shape import FEW
 
 SCALES = (1.0, 255.0, 1023.0, 4095.0, 16_383.0, 65_535.0)
-"""Floats from 0 to 1, and integers of 8, 10, 12, 14 and 16 bits."""
+"""White of floats from 0 to 1, and of integers of 8, 10, 12, 14 and 16 bits."""
 
 MaxValues = npt.NDArray[np.float64]
-"""The largest value of each image of more than 8 bits among some images; (n,)."""
+"""(n,): the maximum value of each image of more than 8 bits in a set of images."""
 
 NO_MAX_VALUES: MaxValues = np.empty(0)
-"""Of images of 8 bits."""
+"""MaxValues of images of 8 bits."""
 
 
 def check_white(white: float | None) -> None:
-    """Raises UsageError if no image can have that value, or any brightness by it."""
+    """Raise UsageError if `white` is not a positive number."""
     if white is not None and not 0 < white < math.inf:
-        raise UsageError(f"--white {white:g}: name a positive number, such as 4095 for images of 12 bits")
+        raise UsageError(f"--white {white:g}: must be a positive number, such as 4095 for images of 12 bits")
 
 
-def white_of(largest: float) -> float:
-    """The white of images of which the brightest pixel has this value: that of their scale if they use half of it."""
-    scale = next((scale for scale in SCALES if largest <= scale), largest)
-    return scale if largest > scale / 2 else largest or 1.0
+def white_of(max_value: float) -> float:
+    """Return the white of images with this maximum value: that of the scale they use more than half of, else itself."""
+    scale = next((scale for scale in SCALES if max_value <= scale), max_value)
+    return scale if max_value > scale / 2 else max_value or 1.0
 
 
-def common_white(largest: MaxValues) -> float:
-    """The white of images with these largest values: of the scale that nine of ten have, else of the brightest of all.
+def common_white(max_values: MaxValues) -> float:
+    """Return the white of images with these maximum values.
 
-    Thus one broken pixel does not make all images dark; the few that are brighter are cut off.
+    It is the white of nine images in ten if that is the white of a scale, else the white of the brightest image. So one
+    broken pixel does not darken all images; the few images that are brighter are clipped.
     """
-    if not len(largest):
+    if not len(max_values):
         return white_of(0)
-    ordered = np.sort(largest)
-    most, brightest = ordered[-1 - len(ordered) // FEW], ordered[-1]
-    has_scale = most > 0 and white_of(most) in SCALES
-    return white_of(float(most if has_scale else brightest))
+    ordered = np.sort(max_values)
+    typical, brightest = ordered[-1 - len(ordered) // FEW], ordered[-1]
+    has_scale = typical > 0 and white_of(typical) in SCALES
+    return white_of(float(typical if has_scale else brightest))
 
 
-def scale_warnings(largest: MaxValues, white: float | None) -> Iterator[str]:
-    """What to say of images that do not fit the scale; `white` is None if it was settled without any of their kind."""
+def scale_warnings(max_values: MaxValues, white: float | None) -> Iterator[str]:
+    """Yield a warning if images do not fit the scale of the training images.
+
+    white: that of the training; None if it had no images of more than 8 bits.
+    """
     if white is None:
-        unlike = len(largest)
-        said = "more than 8 bits, unlike those of the training: they are scaled by the full range of their kind"
+        count = len(max_values)
+        problem = "more than 8 bits, unlike the training images: they are scaled by the full range of their type"
     else:
-        unlike = int((largest > white).sum())
-        said = f"values above {white:g}, the white of the training (--white): they are cut off there"
-    if unlike:
-        yield f"{unlike} images have {said}" if unlike > 1 else f"1 image has {said}"
+        count = int((max_values > white).sum())
+        problem = f"values above {white:g}, the white of the training (--white): these values are clipped"
+    if count:
+        yield f"{count} images have {problem}" if count > 1 else f"1 image has {problem}"

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from dfal_cli.images import ImageError, InputFormat, Shape, common_white, decode_image, probe_image, resolve_image
-from dfal_cli.images.decode import Pixels, read_picture
+from dfal_cli.images.decode import Pixels, read_image
 from dfal_cli.pages.template import is_made_by, write_page
 from dfal_cli.schemas import IMAGE, TWIN
 from dfal_cli.statistics.comparison import BASELINE
@@ -119,7 +119,7 @@ class _Images(NamedTuple):
             with contextlib.suppress(ImageError):
                 path = self.path(image)
                 if probe_image(path).over_8_bits:
-                    largest.append(read_picture(path, InputFormat((1, 1, 1))).max_value or 0.0)
+                    largest.append(read_image(path, InputFormat((1, 1, 1))).max_value or 0.0)
         return self._replace(white=common_white(np.array(largest)) if largest else None)
 
 

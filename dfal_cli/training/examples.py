@@ -152,7 +152,7 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
     if missing:
         reporter.warn(f"{missing} twins are missing or damaged; training uses their images only")
     if misfits:
-        reporter.warn(f"{misfits} twins do not have the input shape {shape}; training uses their images only")
+        reporter.warn(f"{misfits} twins are of another size than the input, {shape}; training uses their images only")
     return twins, twin_of
 
 

@@ -121,7 +121,7 @@ def test_a_disk_that_fills_up_while_the_cache_is_written_costs_a_warning_and_lea
 
 @pytest.mark.parametrize(
     ("folder", "reason"),
-    [("oracle.csv", "oracle.csv: is a file"), ("oracle.csv/cache", "cannot be made"), ("", "a folder of its own")],
+    [("oracle.csv", "oracle.csv: is a file"), ("oracle.csv/cache", "cannot be created"), ("", "a folder of its own")],
 )
 def test_a_folder_that_can_be_none_is_a_slip(house: Path, folder: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dfal_cli.images import ImageError, formats, list_images, resolve_image
-from dfal_cli.images.folder import LEAVES
+from dfal_cli.images.folder import OUTSIDE_LINK
 from tests.images.availability import available
 
 
@@ -80,9 +80,9 @@ def test_links_that_leave_the_root_or_lead_nowhere_are_told_of(tmp_path: Path) -
         ["a.png"],
         [
             ("broken.png", "No such file or directory"),
-            ("file.png", LEAVES),
-            ("folder/", LEAVES),
-            ("neighbour/", LEAVES),
+            ("file.png", OUTSIDE_LINK),
+            ("folder/", OUTSIDE_LINK),
+            ("neighbour/", OUTSIDE_LINK),
             ("self.png", "Too many levels of symbolic links"),
         ],
     )
@@ -152,7 +152,7 @@ def test_what_would_hang_its_reader_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "null.png").symlink_to("/dev/null")
     assert list_images(tmp_path)[:2] == (
         ["a.png"],
-        [("null.png", LEAVES), ("pipe.png", "a FIFO, not an image file")],
+        [("null.png", OUTSIDE_LINK), ("pipe.png", "a FIFO, not an image file")],
     )
 
 

@@ -50,7 +50,7 @@ def test_without_its_package_heic_says_how_to_install_it(tmp_path: Path, monkeyp
         assert "pip install" not in not_readable(tmp_path / "a.png")
         ended = dfal("select", "--images", tmp_path, "--strategy", "random", "--count", 1, "--out", tmp_path / "q.csv")
     assert ended.code == 3
-    assert "1 other file is not read: 1 .heic; HEIC takes another package: pip install 'dfal-cli[heic]'" in ended.stderr
+    assert "1 other file is not read: 1 .heic; HEIC needs another package: pip install 'dfal-cli[heic]'" in ended.stderr
 
 
 def test_listing_and_reading_other_images_does_not_import_the_package_of_heic(tmp_path: Path) -> None:

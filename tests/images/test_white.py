@@ -8,7 +8,7 @@ from PIL import Image
 
 from dfal_cli.errors import UsageError
 from dfal_cli.images import InputFormat, check_white, common_white, decode_image, prepare, probe_image, scale_warnings
-from dfal_cli.images.decode import read_picture
+from dfal_cli.images.decode import read_image
 from dfal_cli.images.white import white_of
 from dfal_cli.system.reporting import Silent
 
@@ -55,7 +55,7 @@ def test_every_kind_of_wide_image_goes_by_the_white_that_is_named(
     white = 4095.0 * unit
     assert decode_image(path, SHAPE, white).ravel().tolist() == [0, 51, 255, 255]
     assert probe_image(path).over_8_bits
-    assert read_picture(path, InputFormat(SHAPE, white)).max_value == pytest.approx(4100 * unit)
+    assert read_image(path, InputFormat(SHAPE, white)).max_value == pytest.approx(4100 * unit)
 
 
 def test_images_of_one_series_keep_their_relation(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_without_a_white_the_full_scale_of_the_mode_stands_in_whatever_the_image
 def test_white_means_nothing_to_images_of_8_bits(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 0, 1, 128, 255, kind=np.uint8)
     assert decode_image(path, SHAPE, 4095).ravel().tolist() == [0, 1, 128, 255]
-    assert read_picture(path, InputFormat(SHAPE, 4095)).max_value is None
+    assert read_image(path, InputFormat(SHAPE, 4095)).max_value is None
 
 
 def test_images_that_do_not_fit_the_scale_are_counted() -> None:
@@ -115,7 +115,7 @@ def test_prepared_images_go_by_the_brightest_of_the_pool(
 
     assert prepared(None) == [[0, 51, 62, 0], [0, 51, 249, 0], [0, 51, 255, 0]]
     assert reporter.warnings == [
-        "1 image has values above 4095, the white of the training (--white): they are cut off there"
+        "1 image has values above 4095, the white of the training (--white): these values are clipped"
     ]
     assert prepared(5000) == [[0, 42, 51, 0], [0, 42, 204, 0], [0, 42, 255, 0]]
     assert len(reporter.warnings) == 1

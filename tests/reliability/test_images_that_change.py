@@ -17,7 +17,7 @@ from PIL import Image
 
 from dfal_cli.errors import DataError
 from dfal_cli.images import ImageFolder, Listing
-from dfal_cli.images.folder import LEAVES
+from dfal_cli.images.folder import OUTSIDE_LINK
 from dfal_cli.images.formats import FORMATS
 from dfal_cli.images.opening import opened_image
 from dfal_cli.steps.score.command import score
@@ -84,7 +84,7 @@ def test_what_vanishes_or_shrinks_before_it_is_read_is_listed_and_what_is_replac
         "035.png": "no such file",
         "036.png": "image file is truncated",
         "038.png": "a FIFO, not an image file",
-        "039.png": LEAVES,
+        "039.png": OUTSIDE_LINK,
     }
     assert "037.png" in cells("s.csv", "outcome")
 

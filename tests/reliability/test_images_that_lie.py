@@ -14,17 +14,17 @@ from PIL import Image
 
 from dfal_cli.errors import shown
 from dfal_cli.images import ImageError, decode_image
-from dfal_cli.images.folder import LEAVES
+from dfal_cli.images.folder import OUTSIDE_LINK
 from tests.conftest import Ended, dfal, dfal_process, draw_folder, write, write_margins
 from tests.page import Page
 from tests.reliability.lying_images import SCORED, UNREADABLE, png, zeros
 
 LINKS = {
-    "leaves.png": ("../outside.png", LEAVES),
-    "leaves too": ("..", LEAVES),
+    "leaves.png": ("../outside.png", OUTSIDE_LINK),
+    "leaves too": ("..", OUTSIDE_LINK),
     "nowhere.png": ("gone.png", "No such file or directory"),
     "itself.png": ("itself.png", "Too many levels of symbolic links"),
-    "device.png": ("/dev/zero", LEAVES),
+    "device.png": ("/dev/zero", OUTSIDE_LINK),
 }
 SPECIAL = {"fifo.png": "a FIFO, not an image file", "socket.png": "a socket, not an image file"}
 
@@ -93,7 +93,7 @@ REASONS = {
     **{name: reason for name, (_, reason) in UNREADABLE.items()},
     **{name.replace("leaves too", "leaves too/"): reason for name, (_, reason) in LINKS.items()},
     **SPECIAL,
-    "of gigabytes.webp": "too large a file: more than 1,000,000,000 bytes",
+    "of gigabytes.webp": "the file is too large: more than 1,000,000,000 bytes",
 }
 
 
@@ -184,7 +184,7 @@ def test_a_device_is_not_even_opened() -> None:
 
 LABELLED = {
     "fifo.png": "a FIFO, not an image file",
-    "leaves.png": LEAVES,
+    "leaves.png": OUTSIDE_LINK,
     "nowhere.png": "no such file",
     "a page.jpg": "not an image in a format that can be read",
     "claims to be huge.png": "too many pixels",
@@ -232,7 +232,7 @@ def test_a_preview_says_what_has_become_of_its_images_and_waits_for_none(in_tmp:
     ended = dfal("select", "--scores", "s.parquet", "--count", 3, "--out", "q.csv", "--preview", "p.html")
     assert ended.code == 0
     page = Page(in_tmp / "p.html")
-    assert LEAVES in page.text
+    assert OUTSIDE_LINK in page.text
     assert SPECIAL["fifo.png"] in page.text
     assert len(page.pictures()) == 1
 
@@ -248,4 +248,4 @@ def test_simulate_lists_what_cannot_be_read_before_it_trains(scored: tuple[Path,
     listed = column(tmp_path / "sim" / "unreadable.csv", "reason")
     assert set(listed) == set(names)
     assert listed["fifo.png"] == SPECIAL["fifo.png"]
-    assert listed["leaves.png"] == LEAVES
+    assert listed["leaves.png"] == OUTSIDE_LINK

@@ -51,16 +51,14 @@ def test_outputs_are_the_same_bytes_without_a_cache_and_with_an_empty_a_full_and
 
 
 def test_train_and_score_share_a_cache(house: Path) -> None:
-    assert "0 of 28 readings of images came from the cache c" in train("m.safetensors", "--cache", "c").stderr
-    assert (
-        "28 of 28 readings of images came from the cache c" in train("m.safetensors", "--cache", "c", "--force").stderr
-    )
+    assert "0 of 28 image reads came from the cache c" in train("m.safetensors", "--cache", "c").stderr
+    assert "28 of 28 image reads came from the cache c" in train("m.safetensors", "--cache", "c", "--force").stderr
     labelled = ("--labels", "labels.csv", "--labels", "validation.csv")
     without_margins = dfal(
         "score", *FILES, *labelled, "--checkpoint", "m.safetensors", "--out", "s.csv", "--cache", "c"
     )
     assert (
-        "14 of 25 readings of images came from the cache c" in without_margins.stderr
+        "14 of 25 image reads came from the cache c" in without_margins.stderr
     )  # of the pool, those of test.csv; and the first 8 twice, on which the network is tried
 
 
@@ -80,7 +78,7 @@ def test_the_cache_may_stand_in_the_config_file(house: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--cache", "c", "--cache-limit", "10XB"), "10XB: use a number and kB, MB, GB or TB, such as 10GB"),
+        (("--cache", "c", "--cache-limit", "10XB"), "10XB: must be a number and kB, MB, GB or TB, such as 10GB"),
         (("--cache-limit", "much"), "--cache-limit much: use a number"),
         (("--cache", "labels.csv"), "labels.csv: is a file, not a folder (--cache)"),
     ],

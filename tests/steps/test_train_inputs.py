@@ -101,10 +101,9 @@ def test_one_odd_image_among_many_changes_nothing_and_there_is_a_warning_even_wh
     ended = train(root, out, "--quiet")
     assert load_checkpoint(out).input_shape == (3, 16, 16)
     assert ended.stderr.splitlines() == [
-        "warning: 1 of 10 images has colour channels, so the network takes colour; "
-        "use --gray if it is grey all the same",
-        "warning: 1 of 10 images is not 16x16 like the others (one is 17x16) and resized to that; "
-        "--image-size sets another size",
+        "warning: 1 of 10 images has colour channels, so the network takes colour images; use --gray if it looks grey",
+        "warning: 1 of 10 images is not 16x16 like the others (one is 17x16) and will be resized; "
+        "use --image-size to set another size",
     ]
 
 

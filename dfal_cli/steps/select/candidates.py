@@ -100,8 +100,8 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
         options.labels, options.exclude, names.matched(reporter.warn) if source else names.renamed
     )
     # Most of what is taken was so before scoring: what counts is whether the names in the tables are those of images.
-    counts = taken.counts(filter(names.is_there, taken.settled | taken.excluded))
-    is_taken = table[IMAGE].isin(taken.settled | taken.excluded)
+    counts = taken.counts(filter(names.is_there, taken.answered | taken.excluded))
+    is_taken = table[IMAGE].isin(taken.answered | taken.excluded)
     left = table[~is_taken].reset_index(drop=True)
     if left.empty:
         problem = f"{scores}: no image is left to ask about: all are labelled or excluded"
