@@ -79,7 +79,7 @@ def test_the_cache_may_stand_in_the_config_file(house: Path) -> None:
     ("arguments", "message"),
     [
         (("--cache", "c", "--cache-limit", "10XB"), "10XB: must be a number and kB, MB, GB or TB, such as 10GB"),
-        (("--cache-limit", "much"), "--cache-limit much: use a number"),
+        (("--cache-limit", "much"), "--cache-limit much: must be a number"),
         (("--cache", "labels.csv"), "labels.csv: is a file, not a folder (--cache)"),
     ],
 )  # fmt: skip

@@ -88,7 +88,7 @@ def test_merge_follows_links_as_the_other_commands_do(sorted_images: Path) -> No
     assert refused.code == 2
     for part in (
         "no folder per class in it: 2 images cannot be read",
-        "a link that leaves the image root; --follow-links",
+        "a link that leaves the image root; use --follow-links",
     ):
         assert part in refused.stderr
     assert merge("--queries", "root/sorted", "--follow-links", "--out", "out.csv").code == 0
