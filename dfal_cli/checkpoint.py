@@ -153,7 +153,7 @@ def _state_shapes(path: Path, name: str, num_classes: int, shape: Shape) -> dict
     try:
         return state_shapes(name, num_classes, shape)
     except Exception:  # layers raise various errors for shapes they cannot take
-        raise DataError(f"{path}: its network {name} cannot take images of its input shape {shape}") from None
+        raise DataError(f"{path}: its network {name} does not accept images of its input shape {shape}") from None
 
 
 def _built(name: str, num_classes: int, shape: Shape) -> Network:
@@ -163,14 +163,14 @@ def _built(name: str, num_classes: int, shape: Shape) -> Network:
 
 def _check_fit(path: Path, name: str, stored: TensorFile, wanted: dict[str, Tensor]) -> None:
     """Raise DataError unless the file declares exactly these tensors."""
-    claims = stored.claims
+    tensors = stored.tensors
     problems = [
-        *(f"{key} is missing" for key in wanted.keys() - claims.keys()),
-        *(f"{key:.80} is unexpected" for key in claims.keys() - wanted.keys()),
+        *(f"{key} is missing" for key in wanted.keys() - tensors.keys()),
+        *(f"{key:.80} is unexpected" for key in tensors.keys() - wanted.keys()),
         *(
-            f"{key} is {_described(claims[key])}, not {_described(TensorInfo(value.dtype, tuple(value.shape)))}"
+            f"{key} is {_described(tensors[key])}, not {_described(TensorInfo(value.dtype, tuple(value.shape)))}"
             for key, value in wanted.items()
-            if key in claims and claims[key] != (value.dtype, value.shape)
+            if key in tensors and tensors[key] != (value.dtype, value.shape)
         ),
     ]
     if problems:

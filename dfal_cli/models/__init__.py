@@ -1,9 +1,8 @@
-"""Networks by name: (num_classes, input_shape) -> nn.Module that maps images in [0, 1] to logits.
+"""Networks by name: functions (num_classes, input_shape) -> nn.Module that maps images in [0, 1] to logits.
 
-To add one: write a function `f(num_classes, input_shape)` in this package and give it a line in BUILTIN_NETWORKS.
+To add a network, write such a function in this package and add it to BUILTIN_NETWORKS in `network.py`.
 """
 
-from dfal_cli.models.initialise import seeded
 from dfal_cli.models.network import (
     build_network,
     check_finite,
@@ -16,6 +15,7 @@ from dfal_cli.models.network import (
 )
 from dfal_cli.models.normalised import Network, Normalisation, Shape
 from dfal_cli.models.pooling import fast_pooling
+from dfal_cli.models.seeding import seeded
 
 __all__ = [
     "Network",

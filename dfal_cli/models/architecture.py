@@ -1,4 +1,4 @@
-"""Networks by their names: what is known of them without torch."""
+"""What is known about a network by its name alone, without importing torch."""
 
 import importlib.util
 import sys
@@ -12,19 +12,19 @@ DEFAULT_FOR_PHOTOS = "resnet18"
 
 
 def default_architecture(input_shape: tuple[int, int, int]) -> str:
-    """A network that suits images of this shape, (C, H, W)."""
+    """Return the default network for images of this shape, (C, H, W)."""
     return "lenet5" if max(input_shape[1:]) <= LARGEST_SIDE_FOR_LENET5 else DEFAULT_FOR_PHOTOS
 
 
 def code_sha256(architecture: str | None) -> str | None:
-    """SHA-256 of the file of a `package.module:function`; None of other networks, or if there is no such file."""
+    """Return the SHA-256 of the source file of a `package.module:function`; None for other networks or without file."""
     if architecture is None or ":" not in architecture:
         return None
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
         found = importlib.util.find_spec(architecture.partition(":")[0])
-    except (Exception, SystemExit):  # of the user's code, and told when it is built
+    except (Exception, SystemExit):  # raised by the user's code; reported when the network is built
         return None
     finally:
         sys.path.remove(here)

@@ -1,4 +1,4 @@
-"""What a checkpoint tells of itself, which in a file from elsewhere may be anything."""
+"""Reading and validating the metadata of a checkpoint, which may come from an untrusted file."""
 
 import json
 import math
@@ -11,22 +11,22 @@ from dfal_cli.schemas import CONTRACT, METADATA_KEY
 from dfal_cli.tables.class_names import class_name_error
 
 MOST_PIXELS = 178_956_970
-"""No image that is read has more; Pillow takes them for an attack."""
+"""Maximum plausible input size: twice Pillow's limit for images, above which it refuses to decode them."""
 
 
 def read_metadata(path: Path, stored: dict[str, Any]) -> dict[str, Any]:
-    """Read dfal's metadata among what the header of the file holds. Raises DataError unless they tell a network."""
+    """Parse dfal's metadata in the header of a checkpoint. Raises DataError unless they describe a network."""
     try:
         metadata = json.loads(stored[METADATA_KEY])
-    except (KeyError, TypeError, ValueError, RecursionError):  # the last one of brackets without end
+    except (KeyError, TypeError, ValueError, RecursionError):  # RecursionError: deeply nested JSON
         metadata = None
     if not isinstance(metadata, dict):
-        raise DataError(f"{path}: not a checkpoint of dfal; `dfal train` writes one")
+        raise DataError(f"{path}: not a checkpoint of dfal; create one with `dfal train`")
     contract = metadata.get("contract")
     if type(contract) is not int or contract != CONTRACT:
         raise DataError(f"{path}: from another version of dfal (contract {contract!r:.80}); train again")
-    if not _tells_a_network(metadata):
-        raise DataError(f"{path}: its metadata are damaged: they tell no network; train again")
+    if not _describes_network(metadata):
+        raise DataError(f"{path}: damaged metadata: they do not describe a network; train again")
     problem = class_name_error(metadata["classes"])
     if problem is not None:
         raise DataError(f"{path}: {problem}; train again")
@@ -34,18 +34,18 @@ def read_metadata(path: Path, stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def network_of(metadata: dict[str, Any]) -> tuple[str, tuple[str, ...], tuple[int, int, int]]:
-    """Architecture, class names and input shape, as `read_metadata` has seen to them."""
+    """Return architecture, class names and input shape of metadata that `read_metadata` has validated."""
     channels, height, width = metadata["input_shape"]
     return metadata["architecture"]["name"], tuple(metadata["classes"]), (channels, height, width)
 
 
 def input_format_of(metadata: dict[str, Any]) -> InputFormat:
-    """How images were made into pixels for the network, likewise. Older checkpoints tell no white."""
+    """Return the input format of the network, likewise. Older checkpoints have no white."""
     _, _, shape = network_of(metadata)
     return InputFormat(shape, metadata.get("white"))
 
 
-def _tells_a_network(metadata: dict[str, Any]) -> bool:
+def _describes_network(metadata: dict[str, Any]) -> bool:
     match metadata:
         case {
             "architecture": {"name": str()},
@@ -57,5 +57,5 @@ def _tells_a_network(metadata: dict[str, Any]) -> bool:
 
 
 def _is_white(value: Any) -> bool:
-    """Whether it can be the white of images of more than 8 bits: a number, or None where there were none."""
+    """Return whether the value is a valid white of an InputFormat."""
     return value is None or (type(value) in (int, float) and 0 < value < math.inf)

@@ -1,8 +1,8 @@
-"""Faster max pooling on a CPU, where no gradient is wanted.
+"""Faster max pooling on a CPU for inference.
 
-torch's own notes where each maximum stood, place by place, and takes as long as LeNet5's convolutions. The maximum of
-shifted images takes a tenth of that for 2 x 2 places, a half to three quarters for 3 x 3 at a stride of 2
-(tests/benchmarks/pooling.py), and is the same number: only of zeros of both signs it may be the other.
+torch's max pooling records the position of each maximum, and takes as long as the convolutions of LeNet5. The maximum
+of shifted images takes a tenth of that time for 2x2 kernels, and a half to three quarters for 3x3 kernels with stride 2
+(tests/benchmarks/pooling.py). The results are equal, except for the sign of zeros.
 """
 
 import contextlib
@@ -17,22 +17,22 @@ from torch import Tensor, nn
 from dfal_cli.models.forwards import is_unmodified, replaced_forward
 
 Pair = tuple[int, int]
-"""Down and across."""
+"""(vertical, horizontal)"""
 
 KERNELS = (2, 3)
-"""Sides of a kernel of which it is faster; larger ones need too many shifts."""
+"""Kernel sides for which the shifts are faster; larger kernels need too many."""
 
 
 @contextlib.contextmanager
 def fast_pooling(model: nn.Module) -> Iterator[None]:
-    """In the block, the model's max poolings are computed the fast way, where that is one."""
+    """In the block, compute the max pooling layers of the model with shifted images where that is faster."""
     layers = [layer for layer in model.modules() if isinstance(layer, nn.MaxPool2d) and _is_plain(layer)]
     with replaced_forward(_forward, [] if _is_compiled(model) else layers):
         yield
 
 
 def _forward(layer: nn.MaxPool2d, images: Tensor) -> Tensor:
-    """images: (B, C, H, W) -> (B, C, h, w)."""
+    """Pool images (B, C, H, W) to (B, C, h, w)."""
     kernel, stride, padding = map(_pair, (layer.kernel_size, layer.stride, layer.padding))
     h, w = ((images.shape[i - 2] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in (0, 1))
     if min(h, w) < 1 or not _is_plain_batch(images):
@@ -47,7 +47,10 @@ def _forward(layer: nn.MaxPool2d, images: Tensor) -> Tensor:
 
 
 def _is_plain_batch(images: Tensor) -> bool:
-    """Of floats on a CPU that no gradient is wanted of. Where channels come last torch's own pooling is as fast."""
+    """Return whether the images are contiguous floats on a CPU, without gradients.
+
+    With channels-last memory format, torch's own pooling is as fast.
+    """
     return (
         not torch.is_grad_enabled()
         and images.device.type == "cpu"
@@ -60,7 +63,7 @@ def _is_plain_batch(images: Tensor) -> bool:
 
 
 def _is_plain(layer: nn.MaxPool2d) -> bool:
-    """Whether it is a layer that torch accepts, and without anything out of the ordinary."""
+    """Return whether `_forward` supports the arguments of the layer."""
     sides = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     return (
         is_unmodified(layer, nn.MaxPool2d)
@@ -75,7 +78,7 @@ def _is_plain(layer: nn.MaxPool2d) -> bool:
 
 
 def _is_side_or_pair(given: Any) -> bool:
-    """torch takes lists, single ones and numpy's integers too."""
+    """Return whether the value is an int or a pair of ints; torch also accepts lists and numpy integers."""
     return type(given) is int or (isinstance(given, tuple) and [type(side) for side in given] == [int, int])
 
 
@@ -84,5 +87,5 @@ def _pair(sides: Any) -> Pair:
 
 
 def _is_compiled(model: nn.Module) -> bool:
-    """Whether torch.compile has been at some of it, which would compile anew whenever a layer changes."""
+    """Return whether torch.compile was applied to a part, which would be recompiled whenever a layer changes."""
     return any(hasattr(part, "_orig_mod") or part._compiled_call_impl is not None for part in model.modules())

@@ -1,4 +1,4 @@
-"""Safetensors files from strangers: the header says what a file claims to hold, before any memory is given for it."""
+"""Reading untrusted safetensors files: the header is validated before memory is allocated for tensors."""
 
 import contextlib
 import hashlib
@@ -13,39 +13,39 @@ from safetensors.torch import load
 from torch import Tensor
 
 LONGEST_HEADER = 100_000_000
-"""Bytes; the file format's own limit."""
+"""Maximum size of a header in bytes, by the definition of the file format."""
 
 
 class DamagedError(Exception):
-    """The file is not what it should be; the message says how."""
+    """The file is damaged, or not a safetensors file; the message says how."""
 
 
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "C64": torch.complex64,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
-"""As the file format writes them."""
+"""Types by their names in the file format."""
 
 
 class TensorInfo(NamedTuple):
-    """What the header says of a tensor."""
+    """Type and shape of a tensor, as the header gives them."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
 
 
 class TensorFile:
-    """An open safetensors file. Its bytes are read, not mapped: a mapped file that shrinks kills the process."""
+    """An open safetensors file. It is read, not mapped: truncating a mapped file would kill the process."""
 
     def __init__(self, handle: BinaryIO, size: int) -> None:
         self._handle = handle
         self._size = size
         header = _read_header(handle, size)
         self.metadata: dict[str, Any] = header.pop("__metadata__", {})
-        self.claims = {name: _claim(name, told) for name, told in header.items()}
+        self.tensors = {name: _tensor_info(name, info) for name, info in header.items()}
 
     def load(self) -> tuple[dict[str, Tensor], str]:
-        """The tensors, and the SHA-256 of the file they came from. Raises DamagedError."""
+        """Return the tensors, and the SHA-256 of the file. Raises DamagedError."""
         self._handle.seek(0)
         content = self._handle.read(self._size)
         try:
@@ -56,7 +56,7 @@ class TensorFile:
 
 @contextlib.contextmanager
 def opened_tensors(path: Path) -> Iterator[TensorFile]:
-    """Open a safetensors file and read its header. Raises DamagedError if it has none that fits the file."""
+    """Open a safetensors file and read its header. Raises DamagedError if the header is missing or invalid."""
     with path.open("rb") as handle:
         yield TensorFile(handle, path.stat().st_size)
 
@@ -64,20 +64,20 @@ def opened_tensors(path: Path) -> Iterator[TensorFile]:
 def _read_header(handle: BinaryIO, size: int) -> dict[str, Any]:
     length = int.from_bytes(handle.read(8), "little")
     if not 0 < length <= min(size - 8, LONGEST_HEADER):
-        raise DamagedError("it is no safetensors file, or a part of one")
+        raise DamagedError("not a safetensors file, or an incomplete one")
     try:
         header = json.loads(handle.read(length))
-    except (ValueError, RecursionError):  # the latter of brackets without end
+    except (ValueError, RecursionError):  # RecursionError: deeply nested JSON
         raise DamagedError("its header is not JSON") from None
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
-        raise DamagedError("its header is no table of tensors")
+        raise DamagedError("its header is not a table of tensors")
     return header
 
 
-def _claim(name: str, told: Any) -> TensorInfo:
-    match told:
+def _tensor_info(name: str, info: Any) -> TensorInfo:
+    match info:
         case {"dtype": str(dtype), "shape": list(shape)} if dtype in DTYPES and all(
             type(side) is int for side in shape
         ):
             return TensorInfo(DTYPES[dtype], tuple(shape))
-    raise DamagedError(f"its header tells no shape and type of {name:.80}")
+    raise DamagedError(f"its header has no valid shape and type for {name:.80}")

@@ -1,4 +1,4 @@
-"""Every non-quantised classification network of torchvision, by its name."""
+"""The classification networks of torchvision by name, except quantised ones."""
 
 import contextlib
 import importlib
@@ -12,20 +12,20 @@ NO_AUXILIARY_HEADS = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
 }
-"""Arguments by which a constructor leaves out heads that only help its own training recipe."""
+"""Constructor arguments that omit auxiliary heads, which only serve the network's original training recipe."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def names() -> list[str]:
-    """The networks' names, sorted."""
+    """Return the names of the networks, sorted."""
     models = _models()
     return sorted(models.list_models(module=models))
 
 
 def build(name: str, num_classes: int, input_shape: tuple[int, int, int]) -> nn.Module:
-    """Build the network from scratch with a head of `num_classes`; it takes 3-channel images."""
+    """Build the network with random weights and `num_classes` outputs; it accepts images with 3 channels."""
     arguments: dict[str, Any] = dict(NO_AUXILIARY_HEADS.get(name, {}))
     if name.startswith("vit_"):
         arguments["image_size"] = input_shape[1]
@@ -36,18 +36,18 @@ def build(name: str, num_classes: int, input_shape: tuple[int, int, int]) -> nn.
 
 
 def pretrained_weights(name: str) -> dict[str, Tensor]:
-    """Torchvision's own weights for the network, which it downloads once and keeps in its cache."""
+    """Return torchvision's weights for the network; torchvision downloads them once and caches them."""
     weights = _models().get_model_weights(name).DEFAULT
-    with contextlib.redirect_stdout(sys.stderr):  # it announces the download; stdout carries only results
+    with contextlib.redirect_stdout(sys.stderr):  # torchvision announces the download; stdout is for results
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     return state
 
 
 def weights_url(name: str) -> str:
-    """Where they can be fetched from."""
+    """Return the download address of these weights."""
     return str(_models().get_model_weights(name).DEFAULT.url)
 
 
 def _models() -> ModuleType:
-    """It takes a second to import, which no other network has to wait for."""
+    """Import torchvision.models on first use, because it takes a second."""
     return importlib.import_module("torchvision.models")

@@ -1,4 +1,4 @@
-"""Networks of the user's own, `package.module:function`: what they do wrong is said, with the place where they do."""
+"""Networks in the user's own code, `package.module:function`; messages about them name the line that failed."""
 
 import contextlib
 import importlib
@@ -19,7 +19,7 @@ from dfal_cli.system.device import is_out_of_memory
 
 
 class UserNetwork(Network):
-    """A network of the user's own, which may do anything: what comes out is looked at each time."""
+    """A network in the user's own code, whose output is checked on every call."""
 
     def __init__(self, body: nn.Module, num_classes: int, named: str) -> None:
         super().__init__(body, Normalisation())
@@ -27,7 +27,7 @@ class UserNetwork(Network):
         self._named = named
 
     def forward(self, images: Tensor) -> Tensor:
-        """images: (B, C, H, W) in [0, 1] -> logits (B, K). Raises UsageError if the network fails to do that."""
+        """Map images (B, C, H, W) in [0, 1] to logits (B, K). Raises UsageError if the network does not do that."""
         process = os.getpid()
         try:
             logits = super().forward(images)
@@ -39,12 +39,13 @@ class UserNetwork(Network):
             size = size_of((images.shape[-3], images.shape[-2], images.shape[-1]))
             raise UsageError(f"{self._named}: fails on {size} images: {_what_happened(error)}") from error
         finally:
-            if os.getpid() != process:  # it has forked, and a second dfal must not go on from here
+            if os.getpid() != process:  # the network has forked: a second dfal must not continue
                 os._exit(1)
         self._check(logits, images)
         return logits
 
     def _check(self, logits: object, images: Tensor) -> None:
+        expected = f"logits of shape {(len(images), self._num_classes)}"
         if not isinstance(logits, Tensor):
             problem = type(logits).__name__
         elif logits.shape != (len(images), self._num_classes):
@@ -52,36 +53,35 @@ class UserNetwork(Network):
         elif not logits.is_floating_point():
             problem = str(logits.dtype)
         elif logits.device != images.device:
-            problem = f"a tensor on {logits.device}, not on {images.device}"
+            problem, expected = f"a tensor on {logits.device}", f"a tensor on {images.device}"
         else:
             return
-        asked = f"{len(images)} images of {self._num_classes} classes"
-        raise UsageError(f"{self._named}: returned {problem} for {asked}, not logits")
+        raise UsageError(f"{self._named}: returned {problem} instead of {expected}")
 
 
 def check_module_exists(architecture: str, named: str) -> None:
-    """Raises UsageError if there is no such package or module, as far as can be seen without running its code."""
+    """Raise UsageError if the package or module does not exist, as far as that is known without running its code."""
     package = architecture.partition(":")[0].partition(".")[0]
     try:
         with _working_directory_importable():
             found = importlib.util.find_spec(package)
-    except ValueError:  # no name, or a module that tells nothing of itself: what is wrong is said when it is built
+    except ValueError:  # an empty name, or a module without a spec: the error is reported when the network is built
         return
     if found is None:
         raise UsageError(f"{named}: {_no_module(package)}")
 
 
 def build_user_network(architecture: str, num_classes: int, input_shape: Shape, named: str) -> Network:
-    """Import `package.module:function` with the working directory importable, call it, and try what it returns.
+    """Import `package.module:function` with the working directory on the path, call it, and try the network.
 
-    Raises UsageError if any of that goes wrong.
+    named: option and name, for messages. Raises UsageError if any of that fails.
     """
     module_name, _, function_name = architecture.partition(":")
     try:
         with _working_directory_importable():
             function = getattr(importlib.import_module(module_name), function_name)
             body = function(num_classes=num_classes, input_shape=input_shape)
-    except (Exception, SystemExit) as error:  # whatever the user's code raises is the user's to mend
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         if is_termination(error):
             raise
         raise UsageError(f"{named}: {_why_not_built(error, module_name, function_name)}") from error
@@ -93,7 +93,7 @@ def build_user_network(architecture: str, num_classes: int, input_shape: Shape, 
 
 
 def is_termination(error: BaseException) -> bool:
-    """Whether it is the end that a signal asked for, which is no fault of the network it came in."""
+    """Return whether the error is the exit that a SIGTERM requests, which is not a fault of the network."""
     return isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM
 
 
@@ -114,20 +114,20 @@ def _try_out(network: Network, named: str, input_shape: Shape) -> None:
     try:
         with torch.no_grad():
             network(torch.zeros(2, *input_shape))
-    except RuntimeError as error:  # all other errors have been made a UsageError
+    except RuntimeError as error:  # out of memory: `forward` converts all other errors to UsageError
         raise TryAgainError(f"{named}: out of memory on two {size_of(input_shape)} images") from error
     finally:
         for module, training in modes:
             module.training = training
-        torch.set_default_dtype(kind)  # that it changes them is warned of where it is used
+        torch.set_default_dtype(kind)  # the network may have changed global settings; `probe_network` warns of that
         torch.set_num_threads(threads)
-    strange = [name for name, value in network.body.state_dict().items() if not isinstance(value, Tensor)]
-    if strange:
-        raise UsageError(f"{named}: its state_dict has what is no tensor, {strange[0]}, which a checkpoint cannot hold")
+    others = [name for name, value in network.body.state_dict().items() if not isinstance(value, Tensor)]
+    if others:
+        raise UsageError(f"{named}: its state_dict holds a value that is not a tensor: {others[0]}; remove it")
 
 
 def _why_not_built(error: BaseException, module: str, function: str) -> str:
-    """What kept it from being imported or built; the two slips that everybody makes are said plainly."""
+    """Return why the network was not imported or built, with plain messages for the two most frequent mistakes."""
     match error:
         case ModuleNotFoundError(name=str(missing)) if module == missing or module.startswith(f"{missing}."):
             return _no_module(missing)
@@ -141,10 +141,10 @@ def _no_module(name: str) -> str:
 
 
 def _what_happened(error: BaseException) -> str:
-    """The error in one line, with where in the user's file it happened."""
+    """Return the error in one line, with file and line of the user's code."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = "" if trace is None else f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})"
-    said = " ".join(str(error).split())[:500]
-    return f"{type(error).__name__}: {said}{place}"
+    location = "" if trace is None else f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})"
+    message = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {message}{location}"

@@ -1,4 +1,4 @@
-"""Weights from elsewhere to start from: a local file, or torchvision's own."""
+"""Reading weights to start from: from a local file, or torchvision's pretrained ones."""
 
 import argparse
 import itertools
@@ -21,26 +21,26 @@ from dfal_cli.system.paths import must_be_regular
 State = dict[str, Tensor]
 
 CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model", "module")
-"""Under which training scripts store a state dict, beside the epoch, the optimiser and so on.
+"""Keys under which training scripts store a state dict, beside epoch, optimiser and so on.
 
-The averaged weights come first, as in timm's own loader: they are the ones that such scripts report their accuracy of.
+Averaged weights come first, as in timm's loader, because such scripts report the accuracy of these.
 """
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")
-"""What DataParallel, torch.compile, Lightning and self-supervised training put before the names of tensors."""
+"""Prefixes of tensor names added by DataParallel, torch.compile, Lightning and self-supervised training."""
 
-DEEPEST = 4
-"""Prefixes before one name."""
+MOST_PREFIXES = 4
+"""Maximum number of prefixes of one name."""
 
 
 class UnwrappedState(NamedTuple):
-    """A state dict that a file of weights can be read as."""
+    """A state dict found in a weights file."""
 
     state: State
     container: str
-    """Under which it is stored; "" if it is the whole file."""
+    """Key under which it was stored; "" if it is the whole file."""
     prefix: str = ""
-    """What has been taken away from before its names."""
+    """Prefixes that were removed from its names."""
 
     def __str__(self) -> str:
         parts = (self.container and f"its {self.container!r}", self.prefix and f"names without {self.prefix!r}")
@@ -48,28 +48,29 @@ class UnwrappedState(NamedTuple):
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """Read a file of weights, from safetensors or from torch.save (weights only: no code in it is run).
+    """Read a weights file, in safetensors format or from torch.save (`weights_only`, so that no code in it is run).
 
-    Returns a state dict, or what a training script has stored: a dict with state dicts under CONTAINERS.
-    Raises UsageError if there is no such file, DataError if it holds no state dict.
+    Returns a state dict, or the dict of a training script, with state dicts under CONTAINERS.
+    Raises UsageError if the file does not exist, DataError if it holds no state dict.
     """
     must_be_regular(path, "--weights")
     stored = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_torch(path)
     if not _is_state(stored) and not any(_contained(stored)):
-        others = f", nor has it one under {', '.join(CONTAINERS)}" if isinstance(stored, dict) else ""
-        raise DataError(f"{path}: not a state dict (a table of tensor names and tensors){others}")
+        others = f", and has none under {', '.join(CONTAINERS)}" if isinstance(stored, dict) else ""
+        raise DataError(f"{path}: not a state dict (a dict from tensor names to tensors){others}")
     whole: dict[str, Any] = stored
     return whole
 
 
 def best_matching_state(network: Network, stored: dict[str, Any]) -> UnwrappedState:
-    """Of all that the weights, as `read_weights` returns them, can be read as: what most of the network's tensors fit.
+    """Return the state dict in the result of `read_weights` that matches most tensors of the network.
 
-    Of several the first one of CONTAINERS, and the one with the fewest prefixes taken away.
+    Every container is tried, with and without prefixes. Ties go to the first of CONTAINERS, then to the fewest removed
+    prefixes.
     """
-    inner = [UnwrappedState(stored, "")] if _is_state(stored) else list(_contained(stored))
-    readings = itertools.chain.from_iterable(_stripped(state, DEEPEST) for state in inner)
-    return max(readings, key=lambda reading: len(matching_weights(network, reading.state)))
+    found = [UnwrappedState(stored, "")] if _is_state(stored) else list(_contained(stored))
+    candidates = itertools.chain.from_iterable(_without_prefixes(state, MOST_PREFIXES) for state in found)
+    return max(candidates, key=lambda candidate: len(matching_weights(network, candidate.state)))
 
 
 def _contained(stored: Any) -> Iterator[UnwrappedState]:
@@ -78,15 +79,15 @@ def _contained(stored: Any) -> Iterator[UnwrappedState]:
             yield UnwrappedState(stored[name], name)
 
 
-def _stripped(whole: UnwrappedState, deepest: int) -> Iterator[UnwrappedState]:
-    """The state dict, and what it is without prefixes, one after the other."""
-    yield whole
-    state, container, before = whole
-    for prefix in PREFIXES if deepest else ():
+def _without_prefixes(original: UnwrappedState, most: int) -> Iterator[UnwrappedState]:
+    """Yield the state dict as it is, and then with up to `most` prefixes removed."""
+    yield original
+    state, container, removed = original
+    for prefix in PREFIXES if most else ():
         within = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         if within:
             others = {name: value for name, value in state.items() if not name.startswith(prefix)}
-            yield from _stripped(UnwrappedState(others | within, container, before + prefix), deepest - 1)
+            yield from _without_prefixes(UnwrappedState(others | within, container, removed + prefix), most - 1)
 
 
 def _from_safetensors(path: Path) -> Any:
@@ -102,14 +103,14 @@ def _from_torch(path: Path) -> Any:
         if zipfile.is_zipfile(path) and _unpacked_size(path) > path.stat().st_size:
             raise ValueError("torch.save compresses nothing; this would unpack to any size")
         with (
-            warnings.catch_warnings(action="ignore"),  # of how it was pickled
-            # Training scripts store their options beside the weights, in a plain object that runs nothing.
+            warnings.catch_warnings(action="ignore"),  # about the pickle format
+            # Training scripts store their options beside the weights in a Namespace, which is safe to load.
             torch.serialization.safe_globals([argparse.Namespace]),
         ):
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception:  # what it makes of a damaged file may be anything; its advice is to let the file run code
+    except Exception:  # torch raises almost anything for damaged files, and advises to let the file run code
         raise DataError(
             f"{path}: not a state dict that can be loaded without running code; "
             "store the state dict alone: torch.save(model.state_dict(), FILE)"
@@ -128,7 +129,7 @@ def _is_state(stored: Any) -> bool:
 
 
 def _is_plain(name: object, value: object) -> bool:
-    """Whether it is a name and a tensor that holds its numbers: neither quantised, sparse nor without any."""
+    """Return whether this is a name with a dense tensor that has data and is not quantised."""
     return (
         isinstance(name, str)
         and isinstance(value, Tensor)
@@ -138,17 +139,17 @@ def _is_plain(name: object, value: object) -> bool:
 
 
 def read_pretrained(architecture: str) -> State:
-    """Torchvision's own weights for a network. Raises UsageError if it has none or they cannot be fetched."""
+    """Return torchvision's weights for a network. Raises UsageError if there are none or the download fails."""
     if architecture not in torchvision_networks.names():
         raise UsageError(
-            f"--pretrained: there are no weights for {architecture}, only for torchvision's networks: "
-            "name one of them, such as --arch resnet18"
+            f"--pretrained: there are no pretrained weights for {architecture}; "
+            "use a network of torchvision, such as --arch resnet18"
         )
     try:
         return torchvision_networks.pretrained_weights(architecture)
-    except (OSError, RuntimeError) as error:  # the latter of a download that is not what it should be
+    except (OSError, RuntimeError) as error:  # RuntimeError: the downloaded file has the wrong hash
         url = torchvision_networks.weights_url(architecture)
         raise UsageError(
             f"--pretrained: the weights of {architecture} cannot be downloaded ({' '.join(str(error).split())}); "
-            f"fetch {url} in another way and name the file: --weights {url.rpartition('/')[2]}"
+            f"fetch {url} in another way and use the file: --weights {url.rpartition('/')[2]}"
         ) from None

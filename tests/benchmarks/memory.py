@@ -19,7 +19,7 @@ from torch import nn
 
 from dfal_cli.checkpoint import save_checkpoint
 from dfal_cli.models import build_network
-from dfal_cli.models.initialise import seeded
+from dfal_cli.models.seeding import seeded
 
 NAMES = (1_000, 1_000_000)
 DIFFERENT = 100

@@ -71,7 +71,7 @@ def test_a_network_of_each_family_takes_grey_and_colour_images(name, side):
 )  # fmt: skip
 def test_an_impossible_size_is_refused_with_possible_ones(name, shape):
     with pytest.raises(
-        UsageError, match=rf"{name} cannot take {shape[2]}x{shape[1]}.*--image-size may be.* \d+"
+        UsageError, match=rf"{name} does not accept {shape[2]}x{shape[1]}.*use another --image-size, such as.* \d+"
     ) as said:
         build_network(name, 3, shape)
     first = int(str(said.value).split("for instance, ")[1].split(",")[0])

@@ -67,7 +67,7 @@ def test_the_working_directory_is_importable_for_the_network_only(own):
         ("absent_package:build", "there is no module 'absent_package', neither in the working directory"),
         ("absent_package.inner:build", "there is no module 'absent_package'"),
         ("my_package.my_networks:no_module", "int, not a torch.nn.Module"),
-        ("my_package.my_networks:no_logits", r"returned \(2, 64\) for 2 images of 3 classes"),
+        ("my_package.my_networks:no_logits", r"returned \(2, 64\) instead of logits of shape \(2, 3\)"),
         ("my_package.my_networks:fails_on_images", "fails on 8x8 grey images"),
         ("my_package.my_networks:without_arguments", "num_classes"),
         ("my_package.my_networks:", "--arch my_package.my_networks:"),

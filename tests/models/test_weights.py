@@ -34,7 +34,7 @@ def test_weights_that_fit_wholly_are_taken_wholly():
 def test_weights_of_another_network_are_refused_and_none_is_taken(state):
     network = build_network("lenet5", 3, (1, 16, 16))
     before = [parameter.clone() for parameter in network.parameters()]
-    with pytest.raises(DataError, match="other: fits another network"):
+    with pytest.raises(DataError, match="other: weights of another network"):
         load_matching_weights(
             network, state | build_network("squeezenet1_1", 3, (3, 32, 32)).body.state_dict(), "other"
         )
@@ -100,7 +100,7 @@ def test_a_file_that_is_not_there_is_a_usage_error(tmp_path):
 
 
 def test_the_papers_networks_have_no_pretrained_weights():
-    with pytest.raises(UsageError, match="--pretrained: there are no weights for lenet5"):
+    with pytest.raises(UsageError, match="--pretrained: there are no pretrained weights for lenet5"):
         read_pretrained("lenet5")
 
 
@@ -151,9 +151,7 @@ def test_a_prefix_that_the_network_has_itself_stays():
 
 def test_of_weights_that_do_not_fit_names_and_shapes_of_both_sides_are_shown():
     network = build_network("lenet5", 3, (1, 16, 16))
-    with pytest.raises(
-        DataError, match=r"it has stem\.weight \(2x2\), where the network has 0\.weight \(\d+x1x\dx\d\)"
-    ):
+    with pytest.raises(DataError, match=r"the file has stem\.weight \(2x2\), the network 0\.weight \(\d+x1x\dx\d\)"):
         load_matching_weights(network, {"stem.weight": torch.ones(2, 2)}, "other")
 
 

@@ -199,7 +199,7 @@ def test_a_labelled_image_that_cannot_be_read_is_refused_with_file_and_line(fold
         (("--init", "model.safetensors", "--image-size", "20"), "leave out --image-size"),
         (("--init", "model.safetensors", "--color"), "--gray and --color"),
         (("--arch", "timm_:resnet50"), "there is no module 'timm_'"),
-        (("--pretrained",), "name one of them, such as --arch resnet18"),
+        (("--pretrained",), "use a network of torchvision, such as --arch resnet18"),
     ],
     ids=str,
 )
