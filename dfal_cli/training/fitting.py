@@ -77,7 +77,7 @@ def _epoch(
         optimiser.zero_grad(set_to_none=True)
         if not loss.requires_grad:
             raise UsageError(
-                "the network cannot be trained: its logits depend on no weight that takes a gradient "
+                "the network cannot be trained: its logits do not depend on any trainable weight "
                 "(is something detached or under no_grad, or are all weights frozen?)"
             )
         loss.backward()  # type: ignore[no-untyped-call]

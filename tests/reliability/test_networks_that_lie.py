@@ -212,7 +212,7 @@ def test_training_a_network_that_gives_no_finite_loss_says_so(pool):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("detached", "depend on no weight that takes a gradient"),
+        ("detached", "do not depend on any trainable weight"),
         ("raising", "nothing doing"),
         ("exiting", "SystemExit"),
     ],
