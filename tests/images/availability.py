@@ -1,4 +1,4 @@
-"""Formats of images as another Pillow, and other packages, would have them."""
+"""Image formats as if Pillow or its optional packages were built differently."""
 
 import contextlib
 from collections.abc import Iterator

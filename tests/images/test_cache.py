@@ -1,4 +1,4 @@
-"""Decoded images on disk: the same pixels as without, whatever other commands, crashes and full disks do to them."""
+"""The image cache gives the same pixels as decoding, whatever other commands, crashes and full disks do to it."""
 
 import os
 import shutil
@@ -14,24 +14,24 @@ from tests.conftest import draw_twins_in_size, swap
 from tests.images.cached_reading import FORMAT, SHAPE, Counting, names, read, segments
 
 
-def test_the_second_command_decodes_nothing_and_has_the_same_pixels(house: Path) -> None:
+def test_a_second_command_decodes_nothing_and_reads_the_same_pixels(house: Path) -> None:
     assert read() == names()
     assert read() == []
 
 
-def test_what_has_been_decoded_is_not_decoded_again_by_the_same_command(house: Path) -> None:
+def test_a_command_decodes_each_image_once(house: Path) -> None:
     assert read(names() * 3) == names()
     assert read(names() * 3, shape=(1, 24, 24), limit="60kB") == names()  # published in between, 14 at a time
 
 
-def test_colour_and_grey_and_every_size_are_kept_apart(house: Path) -> None:
+def test_colours_and_sizes_have_separate_cache_entries(house: Path) -> None:
     for shape in (SHAPE, (3, 16, 16), (1, 12, 20), (1, 20, 12)):
         assert read(shape=shape) == names()
     for shape in (SHAPE, (3, 16, 16), (1, 12, 20), (1, 20, 12)):
         assert read(shape=shape) == []
 
 
-def test_every_white_is_kept_apart_and_how_bright_an_image_was_is_kept_with_it(house: Path) -> None:
+def test_whites_have_separate_cache_entries_and_the_maximum_value_is_cached(house: Path) -> None:
     Image.fromarray(np.linspace(0, 3000, 256).reshape(16, 16).astype(np.uint16)).save("images/wide.png")
     for white in (None, 255.0, 4095.0, 4095.5):
         assert read(white=white) == names()
@@ -41,7 +41,7 @@ def test_every_white_is_kept_apart_and_how_bright_an_image_was_is_kept_with_it(h
             assert batch.max_values.tolist() == [3000]
 
 
-def test_pixels_from_the_cache_may_be_held_while_another_command_clears_it(house: Path) -> None:
+def test_pixels_from_the_cache_stay_valid_while_another_command_clears_it(house: Path) -> None:
     read()
     with cached(Path("cache"), "1GB", Counting(), Silent()) as reader:
         before = reader(Path("images"), "000.png", FORMAT).pixels
@@ -54,7 +54,7 @@ def test_pixels_from_the_cache_may_be_held_while_another_command_clears_it(house
 
 
 @pytest.mark.parametrize("same", ["size", "time"])
-def test_a_changed_image_is_decoded_again_and_then_kept(house: Path, same: str) -> None:
+def test_a_changed_image_is_decoded_again_and_cached(house: Path, same: str) -> None:
     bitmap = Path("images/a.bmp")
     Image.new("L", (16, 16), 10).save(bitmap)
     read()
@@ -66,7 +66,7 @@ def test_a_changed_image_is_decoded_again_and_then_kept(house: Path, same: str) 
     assert read() == []
 
 
-def test_images_of_one_size_and_time_that_change_places_are_decoded_again(house: Path) -> None:
+def test_swapped_images_of_equal_size_and_time_are_decoded_again(house: Path) -> None:
     draw_twins_in_size(Path("images"), "a.bmp", "b.bmp")
     read()
     swap(Path("images/a.bmp"), Path("images/b.bmp"))
@@ -76,13 +76,13 @@ def test_images_of_one_size_and_time_that_change_places_are_decoded_again(house:
     assert read() == []
 
 
-def test_a_folder_that_is_renamed_and_given_back_its_name_is_not_decoded_again(house: Path) -> None:
+def test_a_folder_renamed_back_and_forth_is_not_decoded_again(house: Path) -> None:
     read()
     Path("images").rename("aside").rename("images")
     assert read() == []
 
 
-def test_an_image_replaced_while_it_is_decoded_is_not_kept(house: Path) -> None:
+def test_an_image_replaced_while_it_is_decoded_is_not_cached(house: Path) -> None:
     def replacing(root: Path, image: str, input_format: InputFormat) -> DecodedImage:
         picture = read_from_disk(root, image, input_format)
         Image.new("L", (16, 16), 200).save(root / image)
@@ -93,7 +93,7 @@ def test_an_image_replaced_while_it_is_decoded_is_not_kept(house: Path) -> None:
     assert read(["000.png"]) == ["000.png"]
 
 
-def test_an_image_that_cannot_be_read_is_never_kept(house: Path) -> None:
+def test_unreadable_images_are_not_cached(house: Path) -> None:
     for name in ("broken.png", "later.png"):
         Path("images", name).write_bytes(Path("images/000.png").read_bytes()[:60])
     for _ in range(2):
@@ -105,7 +105,7 @@ def test_an_image_that_cannot_be_read_is_never_kept(house: Path) -> None:
     assert read(["later.png"]) == ["later.png"]
 
 
-def test_an_image_that_is_gone_does_not_come_from_the_cache(house: Path) -> None:
+def test_a_deleted_image_is_not_served_from_the_cache(house: Path) -> None:
     read()
     Path("images/000.png").unlink()
     with (
@@ -115,7 +115,7 @@ def test_an_image_that_is_gone_does_not_come_from_the_cache(house: Path) -> None
         reader(Path("images"), "000.png", FORMAT)
 
 
-def test_one_folder_seen_from_several_roots_is_decoded_once(house: Path) -> None:
+def test_a_folder_under_several_roots_is_decoded_once(house: Path) -> None:
     read()
     Path("link").symlink_to("images")
     assert read(root="link") == []
@@ -134,7 +134,7 @@ def test_a_truncated_segment_is_replaced(house: Path, kept: int) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 5000, 10_300, -10, -1])
-def test_a_segment_in_which_a_byte_has_changed_gives_no_wrong_pixel(house: Path, place: int) -> None:
+def test_a_segment_with_a_changed_byte_gives_no_wrong_pixel(house: Path, place: int) -> None:
     read()
     (segment,) = segments()
     content = bytearray(segment.read_bytes())
@@ -146,7 +146,7 @@ def test_a_segment_in_which_a_byte_has_changed_gives_no_wrong_pixel(house: Path,
     assert read() == []
 
 
-def test_what_is_not_a_segment_is_left_alone(house: Path) -> None:
+def test_files_that_are_not_segments_are_left_alone(house: Path) -> None:
     for path in ("cache/notes.txt", "cache/1x16x16/photo.png", "cache/other/.x.tmp"):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text("mine")

@@ -1,4 +1,4 @@
-"""A cache that several commands fill at once, or are killed filling."""
+"""Several commands fill a cache at the same time, or are killed while filling it."""
 
 import signal
 import subprocess
@@ -46,7 +46,7 @@ def start_filling(fillers: list[subprocess.Popen[str]], times: int) -> subproces
     return fillers[-1]
 
 
-def test_two_commands_may_fill_one_cache_at_once(house: Path, fillers: list[subprocess.Popen[str]]) -> None:
+def test_two_commands_can_fill_a_cache_at_the_same_time(house: Path, fillers: list[subprocess.Popen[str]]) -> None:
     start_filling(fillers, 2)
     start_filling(fillers, 2)
     for process in fillers:
@@ -74,7 +74,7 @@ def test_a_command_killed_at_any_moment_leaves_a_usable_cache(
     assert read(shape=(1, 24, 24)) == []
 
 
-def test_what_a_killed_command_was_writing_is_removed_and_what_a_running_one_is_writing_is_not(house: Path) -> None:
+def test_temporary_files_of_killed_commands_are_removed_and_those_of_running_ones_are_not(house: Path) -> None:
     read()
     (segment,) = segments()
     leftover, held = (segment.with_name(f".{name}.pixels.1234.tmp") for name in ("left", "held"))

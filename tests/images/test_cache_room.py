@@ -1,4 +1,4 @@
-"""How much the cache takes, what makes way, and what becomes of it where there is no room."""
+"""The size limit of the cache, eviction, and full disks."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from dfal_cli.system.reporting import Silent
 from tests.images.cached_reading import age, names, read, segments, size_of_cache
 
 
-def test_the_cache_stays_within_its_limit_and_what_it_holds_stays(house: Path) -> None:
+def test_the_cache_stays_within_its_limit_and_keeps_its_images(house: Path) -> None:
     assert read(limit="8kB") == names()
     assert 4000 < size_of_cache() <= 8000
     held = set(names()) - set(read(limit="8kB"))
@@ -26,12 +26,12 @@ def test_the_cache_stays_within_its_limit_and_what_it_holds_stays(house: Path) -
         assert set(names()) - set(read(limit="8kB")) == held
 
 
-def test_a_full_cache_is_told_of_once(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_cache_is_reported_once(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read(limit="3kB", reporter=Log())
     assert capsys.readouterr().err.count("the cache cache is full") == 1
 
 
-def test_what_nobody_has_read_for_days_makes_way_for_the_new_the_oldest_first(house: Path) -> None:
+def test_segments_unused_for_days_are_evicted_the_oldest_first(house: Path) -> None:
     read(limit="8kB", shape=(1, 8, 8))
     first = segments()
     age(KEPT_SECONDS + 100)
@@ -45,7 +45,7 @@ def test_what_nobody_has_read_for_days_makes_way_for_the_new_the_oldest_first(ho
     assert len(read(limit="8kB")) < 30  # and the new is there
 
 
-def test_reading_an_image_keeps_its_segment(house: Path) -> None:
+def test_reading_an_image_counts_as_a_use_of_its_segment(house: Path) -> None:
     read(limit="8kB", shape=(1, 8, 8))
     age(KEPT_SECONDS + 100)
     read(limit="8kB", shape=(1, 8, 8))
@@ -54,7 +54,7 @@ def test_reading_an_image_keeps_its_segment(house: Path) -> None:
     assert set(before) <= set(segments())
 
 
-def test_a_lower_limit_is_kept_too(house: Path) -> None:
+def test_a_lowered_limit_is_enforced(house: Path) -> None:
     read(limit="40kB")
     assert size_of_cache() > 10_000
     read(limit="6kB")
@@ -70,12 +70,12 @@ def test_a_limit_is_a_number_and_a_unit(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "10", "GB", "-1GB", "ten GB", "10XB", "1,5GB", "10GiB", "infGB", "1e3MB", "nan"])
-def test_any_other_limit_is_refused_with_an_example(text: str) -> None:
+def test_an_invalid_limit_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match="such as 10GB"):
         bytes_of(text)
 
 
-def test_a_cache_that_cannot_be_written_is_told_of_once_and_read_on(house: Path) -> None:
+def test_a_read_only_cache_is_reported_once_and_still_read(house: Path) -> None:
     read(names()[:10])
     (folder,) = Path("cache").iterdir()
     Path("cache", folder.name.replace("16x16", "8x8")).write_text("a file where the folder should be")
@@ -86,7 +86,7 @@ def test_a_cache_that_cannot_be_written_is_told_of_once_and_read_on(house: Path)
     assert read(names()[:10]) == []
 
 
-def test_a_nearly_full_disk_is_left_to_others(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nearly_full_disk_is_not_filled(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read(names()[:10])
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12 - 10**8, 10**8))
@@ -123,12 +123,12 @@ def test_a_disk_that_fills_up_while_the_cache_is_written_costs_a_warning_and_lea
     ("folder", "reason"),
     [("oracle.csv", "oracle.csv: is a file"), ("oracle.csv/cache", "cannot be created"), ("", "a folder of its own")],
 )
-def test_a_folder_that_can_be_none_is_a_slip(house: Path, folder: str, reason: str) -> None:
+def test_an_unsuitable_cache_folder_is_a_usage_error(house: Path, folder: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         read(folder=folder)
 
 
-def test_files_of_others_in_the_folder_are_left_alone(house: Path) -> None:
+def test_other_files_in_the_cache_folder_are_left_alone(house: Path) -> None:
     stranger = Path("cache") / "holiday" / "beach.pixels"
     stranger.parent.mkdir(parents=True)
     stranger.write_bytes(bytes(50_000))

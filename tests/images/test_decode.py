@@ -1,4 +1,4 @@
-"""Image files of every kind become upright pixels, or an error that says why not."""
+"""Images of every mode are decoded upright, or raise an error with the reason."""
 
 import struct
 import zlib
@@ -62,7 +62,7 @@ KINDS: list[tuple[str, Any, str | None, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("name", "pixels", "mode", "settings", "grey"), KINDS, ids=[kind[0] for kind in KINDS])
-def test_every_kind_of_image_is_read_as_grey_and_as_colour_at_the_size_wanted(
+def test_every_mode_is_decoded_as_grey_and_as_colour_at_the_requested_size(
     tmp_path: Path, name: str, pixels: Any, mode: str | None, settings: dict[str, Any], grey: bool
 ) -> None:
     path = save(tmp_path / name, pixels, mode, **settings)
@@ -74,7 +74,7 @@ def test_every_kind_of_image_is_read_as_grey_and_as_colour_at_the_size_wanted(
 
 
 @pytest.mark.parametrize("name", ["L.png", "I16.png", "I16.tif", "I.tif", "F.tif"])
-def test_grey_of_any_depth_is_scaled_to_the_same_eight_bits(tmp_path: Path, name: str) -> None:
+def test_grey_images_of_any_bit_depth_are_scaled_to_the_same_8_bits(tmp_path: Path, name: str) -> None:
     _, pixels, mode, settings, _ = next(kind for kind in KINDS if kind[0] == name)
     path = save(tmp_path / name, pixels, mode, **settings)
     np.testing.assert_array_equal(decoded(path, 1)[..., 0], GREY)
@@ -94,7 +94,7 @@ def test_colours_are_kept(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.png", "LA"), ("a.png", "RGBA"), ("a.tif", "RGBA"), ("a.webp", "RGBA")])
-def test_white_shows_through_what_is_transparent(tmp_path: Path, name: str, mode: str) -> None:
+def test_transparent_pixels_become_white(tmp_path: Path, name: str, mode: str) -> None:
     image = Image.new(mode, (8, 4), (0,) * len(mode))
     image.paste((100,) * (len(mode) - 1) + (255,), (0, 0, 4, 4))
     image.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
@@ -117,7 +117,7 @@ def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.tif", "a.png"])
-def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path, name: str) -> None:
+def test_an_animation_gives_its_first_frame(tmp_path: Path, name: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "blue")]
     settings = {"lossless": True} if name.endswith("webp") else {}
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **settings)
@@ -135,7 +135,7 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-def test_images_are_shown_the_right_way_up(tmp_path: Path, suffix: str, orientation: int) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, suffix: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     lossless: dict[str, Any] = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}.get(suffix, {})
@@ -170,7 +170,7 @@ BROKEN_EXIF = {
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 @pytest.mark.parametrize("exif", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
-def test_broken_exif_is_no_reason_to_lose_an_image(tmp_path: Path, suffix: str, exif: bytes) -> None:
+def test_an_image_with_broken_exif_is_read(tmp_path: Path, suffix: str, exif: bytes) -> None:
     path = save(tmp_path / f"a.{suffix}", COLOUR, exif=exif)
     assert decode_image(path, (3, 12, 20)).shape == (3, 12, 20)
     assert {probe_image(path).height, probe_image(path).width} == {12, 20}
@@ -205,7 +205,7 @@ def cut(path: Path, suffix: str) -> None:
     ],
     ids=["half a JPEG", "half a PNG", "zero bytes", "HTML", "bomb", "absent", "folder"],
 )
-def test_what_cannot_be_read_is_told_with_a_reason(tmp_path: Path, make: Any, reason: str) -> None:
+def test_unreadable_images_are_reported_with_a_reason(tmp_path: Path, make: Any, reason: str) -> None:
     path = tmp_path / "a.jpg"
     make(path)
     with pytest.raises(ImageError, match=f"(?i){reason}"):

@@ -24,19 +24,19 @@ def listed(root: Path) -> list[str]:
     return images
 
 
-def test_images_are_known_by_their_suffix_in_any_case(tmp_path: Path) -> None:
+def test_suffixes_are_recognised_in_any_case(tmp_path: Path) -> None:
     images = ["a.png", "b.PNG", "c.Jpg", "d.jpeg", "e.gif", "f.bmp", "g.tif", "h.TIFF", "i.webp", "j.JFIF", "k.jpe"]
     images += ["l.jpg_large"]
     touch(tmp_path, *images, "x.txt", "png", "x.png.txt", "x.npy", "y.pngx")
     assert listed(tmp_path) == images
 
 
-def test_folders_are_entered_and_the_paths_are_sorted(tmp_path: Path) -> None:
+def test_folders_are_searched_and_paths_are_sorted(tmp_path: Path) -> None:
     touch(tmp_path, "b/c/2.png", "b/c/10.png", "a.png", "b.png", "B.png")
     assert listed(tmp_path) == ["B.png", "a.png", "b.png", "b/c/10.png", "b/c/2.png"]
 
 
-def test_a_folder_with_an_images_suffix_is_no_image(tmp_path: Path) -> None:
+def test_a_folder_with_an_image_suffix_is_not_an_image(tmp_path: Path) -> None:
     touch(tmp_path, "folder.png/inside.png")
     assert listed(tmp_path) == ["folder.png/inside.png"]
 
@@ -44,7 +44,7 @@ def test_a_folder_with_an_images_suffix_is_no_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["a b.png", "a\nb.png", 'a"b.png', "a'b.png", "a,b.png", "=a.png", "é犬🐈.png", "-.png"]
 )
-def test_any_name_is_taken(tmp_path: Path, name: str) -> None:
+def test_any_file_name_is_accepted(tmp_path: Path, name: str) -> None:
     touch(tmp_path, name)
     assert listed(tmp_path) == [name]
 
@@ -56,7 +56,7 @@ def test_links_that_stay_under_the_root_are_followed(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["folder/a.png", "link.png", "real/a.png"]
 
 
-def test_links_in_circles_are_cut(tmp_path: Path) -> None:
+def test_circular_links_are_followed_once(tmp_path: Path) -> None:
     touch(tmp_path, "a/b/x.png")
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "here").symlink_to(".")
@@ -64,7 +64,7 @@ def test_links_in_circles_are_cut(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["a/b/x.png"]
 
 
-def test_links_that_leave_the_root_or_lead_nowhere_are_told_of(tmp_path: Path) -> None:
+def test_broken_links_and_links_that_leave_the_root_are_reported(tmp_path: Path) -> None:
     touch(tmp_path, "root/a.png", "outside/b.png", "root-too/c.png")
     root = tmp_path / "root"
     for name, target in {
@@ -88,7 +88,7 @@ def test_links_that_leave_the_root_or_lead_nowhere_are_told_of(tmp_path: Path) -
     )
 
 
-def test_with_follow_links_they_may_lead_out_of_the_root_but_no_name_may(tmp_path: Path) -> None:
+def test_follow_links_allows_links_out_of_the_root_but_not_paths(tmp_path: Path) -> None:
     touch(tmp_path, "root/a.png", "store/b", "store/c/d.png")
     root = tmp_path / "root"
     for name, target in {"b.png": "../store/b", "c": "../store/c", "c/up": "../../root", "gone.png": "nowhere"}.items():
@@ -106,7 +106,7 @@ def test_with_follow_links_they_may_lead_out_of_the_root_but_no_name_may(tmp_pat
             resolve_image(root, name, follow_links=True)
 
 
-def test_hidden_files_and_folders_are_no_images_and_are_counted(tmp_path: Path) -> None:
+def test_hidden_files_and_folders_are_skipped_and_counted(tmp_path: Path) -> None:
     touch(
         tmp_path, "a.png", "._a.png", ".png", "..png", ".DS_Store", "Thumbs.db", "b/.hidden/x.png", "c/__MACOSX/c.png"
     )
@@ -117,19 +117,19 @@ def test_hidden_files_and_folders_are_no_images_and_are_counted(tmp_path: Path) 
     assert not found.skipped.others
 
 
-def test_a_root_that_is_hidden_or_lies_in_a_hidden_folder_is_looked_through(tmp_path: Path) -> None:
+def test_a_hidden_root_is_searched(tmp_path: Path) -> None:
     touch(tmp_path, ".cache/__MACOSX/a.png")
     assert listed(tmp_path / ".cache" / "__MACOSX") == ["a.png"]
 
 
-def test_files_that_look_like_images_of_other_formats_are_counted_by_suffix(tmp_path: Path) -> None:
+def test_files_in_unsupported_image_formats_are_counted_by_suffix(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "b.psd", "c/d.PSD", "e.cr2", "IMG_0001", "labels.csv", "notes.txt", "x.png.txt", "y.npy")
     found = list_images(tmp_path)
     assert found.images == ["a.png"]
     assert found.skipped.others == {".psd": 2, ".cr2": 1, "": 1}
 
 
-def test_formats_that_pillow_may_lack_are_images_only_where_it_has_them(
+def test_optional_formats_of_pillow_are_listed_only_if_it_supports_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(tmp_path, "a.avif", "b.jp2", "c.heic", "d.png")
@@ -146,7 +146,7 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     assert listed(tmp_path / "root") == ["a.png"]
 
 
-def test_what_would_hang_its_reader_is_told_of(tmp_path: Path) -> None:
+def test_files_that_would_block_a_reader_are_reported(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "null.png").symlink_to("/dev/null")
@@ -156,7 +156,7 @@ def test_what_would_hang_its_reader_is_told_of(tmp_path: Path) -> None:
     )
 
 
-def test_a_name_that_is_no_text_is_told_of_in_text(in_tmp: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_reported_as_text(in_tmp: Path) -> None:
     touch(in_tmp, "images/a.png", "images/b.png")
     Path(os.fsdecode(b"images/\xff.png")).write_bytes(b"")
     assert list_images(in_tmp / "images")[:2] == (

@@ -1,4 +1,4 @@
-"""Formats of image files, told by their contents, found by their suffixes."""
+"""Image formats are recognised by the contents of files, and found by suffix."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_images_of_16_bits_in_jpeg_2000_are_read_as_such(tmp_path: Path) -> None
     assert np.abs(decode_image(tmp_path / "a.jp2", (1, 32, 32))[0].astype(int) - GRADIENT).max() <= 1
 
 
-def test_heic_is_read_where_its_package_is_there_and_that_is_not_imported_for_others(tmp_path: Path) -> None:
+def test_heic_is_read_with_its_package_which_other_formats_do_not_import(tmp_path: Path) -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.from_pillow(Image.fromarray(GRADIENT).convert("RGB")).save(tmp_path / "a.heic", quality=90)
     assert probe_image(tmp_path / "a.heic")[1:3] == (32, 32)

@@ -1,4 +1,4 @@
-"""Images that are decoded once, for many rounds over them."""
+"""Images that are decoded once for many rounds."""
 
 import shutil
 from pathlib import Path
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
     return draw_folder(tmp_path / "folder", each=3)
 
 
-def test_only_the_pool_is_listed_and_all_is_decoded_as_it_is_from_disk(folder: Path) -> None:
+def test_only_the_pool_is_listed_and_all_images_are_decoded_as_from_disk(folder: Path) -> None:
     images = prepared_in(folder)
     assert images.listing().images == POOL
     names = ["003.png", "002.png", "000.png"]
@@ -64,7 +64,7 @@ def test_images_are_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(pixels_of(prepared_in(folder), POOL), first)
 
 
-def test_images_of_one_size_and_time_that_change_places_are_decoded_again(folder: Path) -> None:
+def test_swapped_images_of_equal_size_and_time_are_decoded_again(folder: Path) -> None:
     one, other = (folder / "images" / name for name in POOL[:2])
     draw_twins_in_size(folder / "images", one.name, other.name)
     before = pixels_of(prepared_in(folder), POOL)
@@ -80,7 +80,7 @@ def test_a_changed_image_is_decoded_again(folder: Path) -> None:
     assert len(list((folder / "kept").glob("*.npy"))) == 1
 
 
-def test_a_file_that_a_dying_disk_has_cut_is_made_again(folder: Path) -> None:
+def test_a_truncated_file_is_written_again(folder: Path) -> None:
     expected = pixels_of(prepared_in(folder), POOL)
     (file,) = (folder / "kept").glob("*.npy")
     for damaged in (file.read_bytes()[:-1], b"", None):
@@ -90,7 +90,7 @@ def test_a_file_that_a_dying_disk_has_cut_is_made_again(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [0, -1])
-def test_the_shape_is_what_all_images_of_the_pool_have(folder: Path, place: int) -> None:
+def test_the_shape_is_that_of_the_pool_images(folder: Path, place: int) -> None:
     odd = POOL[place]
     Image.new("RGB", (20, 16)).save(folder / "images" / odd)
     images = prepared_in(folder)
@@ -98,7 +98,7 @@ def test_the_shape_is_what_all_images_of_the_pool_have(folder: Path, place: int)
     np.testing.assert_array_equal(pixels_of(images, [odd])[0], decode_image(folder / "images" / odd, images.shape))
 
 
-def test_other_images_have_no_say_in_the_shape(folder: Path) -> None:
+def test_other_images_do_not_affect_the_shape(folder: Path) -> None:
     Image.new("RGB", (20, 16)).save(folder / "images" / "002.png")
     assert prepared_in(folder).shape == (1, 16, 16)
     assert prepared_in(folder, image_size=8, grey=False).shape == (3, 8, 8)
@@ -113,7 +113,7 @@ def test_many_images_are_decoded_by_several_processes(folder: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("part", [2, 100])
-def test_all_images_that_cannot_be_read_are_named(folder: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_unreadable_images_are_listed(folder: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preparing, "PART", part)
     for name in ("000.png", "002.png"):  # the first of the pool, and one of the others
         (folder / "images" / name).write_bytes(b"no image")
@@ -123,7 +123,7 @@ def test_all_images_that_cannot_be_read_are_named(folder: Path, part: int, monke
     assert list((folder / "kept").iterdir()) == []
 
 
-def test_images_too_many_to_keep_are_read_from_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_images_to_store_are_read_from_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preparing, "KEPT_BYTES", 4 * 256 - 1)
     images = prepared_in(folder)
     assert not list((folder / "kept").glob("*.npy"))

@@ -1,4 +1,4 @@
-"""Large JPEGs are decoded at a fraction of their size, and hardly differ for it."""
+"""Large JPEGs are decoded at a fraction of their size, with nearly the same pixels."""
 
 import zipfile
 from pathlib import Path
@@ -43,7 +43,7 @@ LARGE_JPEGS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("mode", "settings"), LARGE_JPEGS.values(), ids=LARGE_JPEGS)
 @pytest.mark.parametrize("shape", [(3, 20, 30), (1, 16, 16), (3, 45, 60), (3, 90, 10)])
-def test_a_large_jpeg_is_nearly_what_its_full_decode_would_be(
+def test_a_scaled_jpeg_is_close_to_its_full_decode(
     tmp_path: Path, mode: str, settings: dict[str, Any], shape: tuple[int, int, int]
 ) -> None:
     path = tmp_path / "a.jpg"
@@ -54,7 +54,7 @@ def test_a_large_jpeg_is_nearly_what_its_full_decode_would_be(
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_large_jpeg_is_still_the_right_way_up(tmp_path: Path, orientation: int) -> None:
+def test_exif_orientation_is_applied_to_a_large_jpeg(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "a.jpg"

@@ -34,7 +34,7 @@ class CountingReader:
 
 @pytest.mark.parametrize("workers", [0, 1, 3, None])
 @pytest.mark.parametrize("size", [1, 8, 100])
-def test_batches_come_in_order_with_the_unreadable_apart_for_any_workers(workers: int | None, size: int) -> None:
+def test_batches_are_in_order_for_any_number_of_workers(workers: int | None, size: int) -> None:
     batches = list(read_batches(Path(), IMAGES, FORMAT, size, workers, CountingReader()))
     assert [len(batch.images) + len(batch.unreadable) for batch in batches][:-1] == [size] * (len(batches) - 1)
     assert [image for batch in batches for image in batch.images] == [name for name in IMAGES if int(name[:3]) % 7]
@@ -45,12 +45,12 @@ def test_batches_come_in_order_with_the_unreadable_apart_for_any_workers(workers
         assert batch.pixels[:, 0, 0, 0].tolist() == [int(name[:3]) for name in batch.images]
 
 
-def test_a_batch_of_which_nothing_can_be_read_is_empty() -> None:
+def test_a_batch_without_readable_images_is_empty() -> None:
     (batch,) = read_batches(Path(), ["000.png", "007.png"], FORMAT, 2, 1, CountingReader())
     assert (batch.images, batch.pixels.shape, len(batch.unreadable)) == ([], (0, *SHAPE), 2)
 
 
-def test_no_images_are_no_batches() -> None:
+def test_no_images_give_no_batches() -> None:
     assert list(read_batches(Path(), [], FORMAT, 2, 2, CountingReader())) == []
 
 
@@ -71,7 +71,7 @@ def take_two(batches: Iterator[object]) -> None:
     next(batches)
 
 
-def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work_behind() -> None:
+def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work() -> None:
     reader = CountingReader()
     batches = read_batches(Path(), IMAGES * 20, FORMAT, 2, 2, reader)
     take_two(batches)
@@ -80,7 +80,7 @@ def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work_behind() -> No
     assert reader.calls <= 10
 
 
-def test_a_fault_in_a_reader_reaches_the_consumer() -> None:
+def test_an_error_in_a_reader_reaches_the_consumer() -> None:
     def broken(root: Path, image: str, input_format: InputFormat) -> DecodedImage:
         raise MemoryError
 

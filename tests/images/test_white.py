@@ -1,4 +1,4 @@
-"""One scale for all images of more than 8 bits: which value is white."""
+"""The white of images of more than 8 bits."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def save(path: Path, *values: float, kind: type = np.uint16) -> Path:
         (12_000, 16_383), (65_535, 65_535), (100, 100), (1e6, 1e6), (0, 1),
     ],
 )  # fmt: skip
-def test_white_is_that_of_a_usual_scale_if_half_of_it_is_used(largest: float, white: float) -> None:
+def test_white_is_that_of_a_usual_scale_if_more_than_half_of_it_is_used(largest: float, white: float) -> None:
     assert white_of(largest) == white
 
 
@@ -40,7 +40,7 @@ def test_white_is_that_of_a_usual_scale_if_half_of_it_is_used(largest: float, wh
         ([], 1),
     ],
 )  # fmt: skip
-def test_white_is_that_of_nine_in_ten_images_if_they_have_a_scale(largest: list[float], white: float) -> None:
+def test_common_white_is_that_of_nine_images_in_ten_if_they_have_a_scale(largest: list[float], white: float) -> None:
     assert common_white(np.array(largest, float)) == white
 
 
@@ -48,7 +48,7 @@ def test_white_is_that_of_nine_in_ten_images_if_they_have_a_scale(largest: list[
     ("suffix", "kind", "unit"),
     [("png", np.uint16, 1), ("tif", np.uint16, 1), ("tif", np.int32, 1), ("tif", np.float32, 1 / 4095)],
 )
-def test_every_kind_of_wide_image_goes_by_the_white_that_is_named(
+def test_a_given_white_scales_every_mode_of_more_than_8_bits(
     tmp_path: Path, suffix: str, kind: type, unit: float
 ) -> None:
     path = save(tmp_path / f"a.{suffix}", *(np.array([0, 819, 4095, 4100]) * unit), kind=kind)
@@ -58,7 +58,7 @@ def test_every_kind_of_wide_image_goes_by_the_white_that_is_named(
     assert read_image(path, InputFormat(SHAPE, white)).max_value == pytest.approx(4100 * unit)
 
 
-def test_images_of_one_series_keep_their_relation(tmp_path: Path) -> None:
+def test_relative_brightness_is_kept_across_images(tmp_path: Path) -> None:
     for name, top in (("a.tif", 0.98), ("b.tif", 1.02)):
         save(tmp_path / name, 0, 0.5, top, 0.5, kind=np.float32)
     white = white_of(1.02)
@@ -67,7 +67,7 @@ def test_images_of_one_series_keep_their_relation(tmp_path: Path) -> None:
     assert (one[2], other[2]) == (245, 255)
 
 
-def test_without_a_white_the_full_scale_of_the_mode_stands_in_whatever_the_image_holds(tmp_path: Path) -> None:
+def test_without_a_white_images_are_scaled_by_the_full_scale_of_their_mode(tmp_path: Path) -> None:
     assert decode_image(save(tmp_path / "a.png", 0, 257, 514, 65_535), SHAPE).ravel().tolist() == [0, 1, 2, 255]
     floats = save(tmp_path / "a.tif", -1, 0.2, 1, 2, kind=np.float32)
     assert decode_image(floats, SHAPE).ravel().tolist() == [0, 51, 255, 255]
@@ -75,7 +75,7 @@ def test_without_a_white_the_full_scale_of_the_mode_stands_in_whatever_the_image
     assert decode_image(integers, SHAPE).ravel().tolist() == [0, 1, 255, 0]
 
 
-def test_white_means_nothing_to_images_of_8_bits(tmp_path: Path) -> None:
+def test_white_does_not_affect_images_of_8_bits(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 0, 1, 128, 255, kind=np.uint8)
     assert decode_image(path, SHAPE, 4095).ravel().tolist() == [0, 1, 128, 255]
     assert read_image(path, InputFormat(SHAPE, 4095)).max_value is None
@@ -90,13 +90,13 @@ def test_images_that_do_not_fit_the_scale_are_counted() -> None:
 
 
 @pytest.mark.parametrize("white", [0.0, -1.0, float("nan"), float("inf")])
-def test_what_cannot_be_white_is_refused(white: float) -> None:
+def test_an_invalid_white_is_refused(white: float) -> None:
     with pytest.raises(UsageError, match="--white"):
         check_white(white)
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_prepared_images_go_by_the_brightest_of_the_pool(
+def test_prepared_images_take_their_white_from_the_pool(
     tmp_path: Path, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not kept:

@@ -32,14 +32,14 @@ def test_the_papers_networks_start_with_glorot_uniform_weights_and_zero_biases(n
 
 
 @pytest.mark.parametrize("name", [name for name in torchvision_networks.names() if not name.startswith("regnet")])
-def test_every_torchvision_network_gives_logits_of_the_classes_asked_for(name):
+def test_every_torchvision_network_returns_one_logit_per_class(name):
     # The meta device computes shapes, at no cost. RegNet's constructor reads values and is built for real below.
     with torch.device("meta"), torch.no_grad():
         body = torchvision_networks.build(name, 3, (3, 224, 224)).eval()
         assert body(torch.zeros(2, 3, 224, 224)).shape == (2, 3)
 
 
-def test_no_quantised_network_and_no_other_task_is_offered():
+def test_quantised_networks_and_other_tasks_are_not_offered():
     names = torchvision_networks.names()
     assert {"resnet18", "vit_b_16", "regnet_y_8gf", "inception_v3", "maxvit_t"} <= set(names)
     assert not [name for name in names if "quantized" in name or "rcnn" in name or "fcn" in name or "r3d" in name]
@@ -54,7 +54,7 @@ SMALLEST_OF_EACH_FAMILY = {
 
 
 @pytest.mark.parametrize(("name", "side"), SMALLEST_OF_EACH_FAMILY.items())
-def test_a_network_of_each_family_takes_grey_and_colour_images(name, side):
+def test_a_network_of_each_family_accepts_grey_and_colour_images(name, side):
     grey, colour = (build_network(name, 3, (channels, side, side)).eval() for channels in (1, 3))
     colour.load_state_dict(grey.state_dict())
     image = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
@@ -69,7 +69,7 @@ def test_a_network_of_each_family_takes_grey_and_colour_images(name, side):
     [("lenet5", (1, 15, 28)), ("vgg8", (3, 15, 15)), ("alexnet", (3, 32, 32)), ("vit_b_32", (3, 40, 40)),
      ("inception_v3", (3, 32, 32))],
 )  # fmt: skip
-def test_an_impossible_size_is_refused_with_possible_ones(name, shape):
+def test_an_unsupported_size_is_refused_with_supported_ones(name, shape):
     with pytest.raises(
         UsageError, match=rf"{name} does not accept {shape[2]}x{shape[1]}.*use another --image-size, such as.* \d+"
     ) as said:
@@ -85,7 +85,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_ones(name, meant):
         build_network(name, 3, MNIST)
 
 
-def test_an_unknown_name_that_is_like_no_other_is_refused_with_what_may_be_named():
+def test_an_unknown_name_unlike_all_others_is_refused_with_the_possible_choices():
     with pytest.raises(UsageError, match=r"package\.module:function"):
         build_network("qqqqqqq", 3, MNIST)
 
@@ -97,7 +97,7 @@ def test_small_images_get_lenet5_and_large_ones_a_resnet():
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 16, 17), (3, 64, 64), (1, 16, 64)])
-def test_lenet5_and_vgg8_take_any_image_of_16_pixels_or_more(shape):
+def test_lenet5_and_vgg8_accept_images_of_16_pixels_or_more(shape):
     for name in ("lenet5", "vgg8"):
         assert build_network(name, 2, shape)(torch.zeros(3, *shape)).shape == (3, 2)
 
@@ -129,7 +129,7 @@ def test_building_under_a_seed_is_reproducible_and_leaves_the_global_generator_a
     assert not different
 
 
-def test_a_network_that_is_built_is_in_training_mode_and_its_statistics_are_untouched():
+def test_a_new_network_is_in_training_mode_with_unchanged_statistics():
     network = build_network("resnet18", 3, (3, 32, 32))
     assert all(module.training for module in network.modules())
     assert network.body.bn1.num_batches_tracked == 0

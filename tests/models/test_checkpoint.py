@@ -1,4 +1,4 @@
-"""Checkpoints: weights with all that rebuilds the model."""
+"""Checkpoints: weights, and metadata from which the model is rebuilt."""
 
 import json
 import pickle
@@ -36,7 +36,7 @@ def rewritten(path: Path, **changes) -> Path:
 
 
 @pytest.mark.parametrize(("arch", "shape"), [("lenet5", SHAPE), ("resnet18", (3, 32, 32)), ("vgg8", (3, 16, 18))])
-def test_a_network_comes_back_with_the_same_logits(tmp_path, arch, shape):
+def test_a_loaded_network_gives_the_same_logits(tmp_path, arch, shape):
     path = tmp_path / "model.safetensors"
     model = checkpoint(path, arch, shape)
     loaded = load_checkpoint(path)
@@ -93,7 +93,7 @@ def own(in_tmp):
     sys.modules.pop("own_network", None)
 
 
-def test_code_of_ones_own_is_not_run_unless_it_is_trusted_or_named(own):
+def test_user_code_is_not_run_unless_it_is_trusted_or_named(own):
     for named in (None, "lenet5", "own_network:other"):
         with pytest.raises(UsageError, match=r"--trust-code or --arch own_network:build"):
             load_checkpoint(own / "model.safetensors", architecture=named)
@@ -101,7 +101,7 @@ def test_code_of_ones_own_is_not_run_unless_it_is_trusted_or_named(own):
 
 
 @pytest.mark.parametrize("allowed", [{"trust_code": True}, {"architecture": "own_network:build"}])
-def test_code_of_ones_own_is_run_when_it_is_trusted_or_named(own, allowed):
+def test_user_code_is_run_when_it_is_trusted_or_named(own, allowed):
     loaded = load_checkpoint(own / "model.safetensors", **allowed)
     assert loaded.model(torch.zeros(2, *SHAPE)).shape == (2, 3)
     assert (own / "trace").exists()
@@ -135,7 +135,7 @@ def test_a_renamed_pickle_is_refused_and_runs_no_code(tmp_path):
     assert not (tmp_path / "trace").exists()
 
 
-def test_weights_of_others_in_the_same_format_are_refused(tmp_path):
+def test_safetensors_files_of_other_programs_are_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(save({"weight": torch.ones(2)}))
     with pytest.raises(DataError, match="not a checkpoint of dfal"):
         load_checkpoint(tmp_path / "model.safetensors")
@@ -153,12 +153,12 @@ def test_weights_that_do_not_fit_the_network_they_name_are_refused(tmp_path, cha
 
 
 @pytest.mark.parametrize("changes", [{"classes": None}, {"architecture": None}, {"input_shape": "large"}], ids=str)
-def test_metadata_that_tell_no_network_are_refused(tmp_path, changes):
+def test_metadata_that_do_not_describe_a_network_are_refused(tmp_path, changes):
     checkpoint(tmp_path / "model.safetensors")
     with pytest.raises(DataError, match=r"model\.safetensors"):
         load_checkpoint(rewritten(tmp_path / "model.safetensors", **changes))
 
 
-def test_a_checkpoint_that_is_not_there_is_a_usage_error(tmp_path):
+def test_a_missing_checkpoint_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         load_checkpoint(tmp_path / "absent.safetensors")

@@ -1,4 +1,4 @@
-"""Networks of the user's own: `package.module:function`."""
+"""Networks in the user's own code, `package.module:function`."""
 
 import sys
 
@@ -74,12 +74,12 @@ def test_the_working_directory_is_importable_for_the_network_only(own):
         (":build", "--arch :build"),
     ],
 )
-def test_what_is_wrong_with_it_is_said_as_a_usage_error(own, name, reason):
+def test_an_invalid_network_is_a_usage_error_with_the_reason(own, name, reason):
     with pytest.raises(UsageError, match=reason):
         build_network(name, 3, (1, 8, 8))
 
 
-def test_a_syntax_error_is_said_with_file_and_line(own):
+def test_a_syntax_error_is_reported_with_file_and_line(own):
     write(own / "my_package" / "broken.py", "import torch", "", "def build(:")
     with pytest.raises(UsageError, match=r"SyntaxError: .*broken\.py, line 3"):
         build_network("my_package.broken:build", 3, (1, 8, 8))

@@ -1,4 +1,4 @@
-"""Max pooling as it is computed where no gradient is wanted: torch's numbers."""
+"""Fast max pooling gives the numbers of torch."""
 
 import copy
 
@@ -45,7 +45,7 @@ def both_ways(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, tor
 @pytest.mark.parametrize("name", POOLINGS)
 @pytest.mark.parametrize("size", [(4, 3, 24, 24), (2, 5, 7, 9), (3, 11, 13), (0, 3, 8, 8)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_every_pooling_is_torch_s(name, size, dtype):
+def test_every_pooling_gives_the_numbers_of_torch(name, size, dtype):
     quick, expected = both_ways(POOLINGS[name], some_images(*size).to(dtype))
     assert quick.dtype == expected.dtype
     assert quick.shape == expected.shape
@@ -55,7 +55,7 @@ def test_every_pooling_is_torch_s(name, size, dtype):
 
 
 @pytest.mark.parametrize("images", [torch.zeros(4, 4), torch.zeros(1, 0, 4, 4), torch.zeros(1, 1, 2, 2, 2)])
-def test_what_torch_refuses_is_refused_in_its_words(images):
+def test_arguments_that_torch_refuses_raise_its_error(images):
     pooling = nn.MaxPool2d(2)
     with torch.no_grad(), pytest.raises(RuntimeError) as expected:
         pooling(images)
@@ -69,7 +69,7 @@ def test_integers_are_pooled_as_before():
     assert torch.equal(quick, expected)
 
 
-def test_channels_that_come_last_stay_last():
+def test_channels_last_memory_format_is_kept():
     images = some_images(4, 3, 8, 8).contiguous(memory_format=torch.channels_last)
     quick, expected = both_ways(nn.MaxPool2d(2), images)
     assert quick.stride() == expected.stride()
@@ -83,7 +83,7 @@ def test_logits_of_whole_networks_are_the_same(arch):
     assert torch.equal(quick, expected)
 
 
-def test_it_is_done_the_quick_way_only_where_no_gradient_is_wanted(monkeypatch):
+def test_fast_pooling_applies_only_without_gradients(monkeypatch):
     pooling, images = nn.MaxPool2d(2), torch.rand(1, 1, 4, 4, requires_grad=True)
     with fast_pooling(pooling):
         pooling(images).sum().backward()  # by torch's own: its gradient goes to the first of equal maxima
@@ -93,12 +93,12 @@ def test_it_is_done_the_quick_way_only_where_no_gradient_is_wanted(monkeypatch):
             assert pooling(images).shape == (1, 1, 2, 2)
 
 
-def test_images_too_small_to_be_pooled_are_refused_as_by_torch():
+def test_images_too_small_for_pooling_raise_the_error_of_torch():
     with pytest.raises(RuntimeError, match="too small"), torch.no_grad(), fast_pooling(pooling := nn.MaxPool2d(3)):
         pooling(torch.zeros(1, 1, 2, 2))
 
 
-def test_afterwards_the_layers_are_as_they_were_and_a_copy_made_meanwhile_works():
+def test_the_layers_are_restored_and_a_copy_made_meanwhile_works():
     network = nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(2))
     with fast_pooling(network):
         with fast_pooling(network):
@@ -111,7 +111,7 @@ def test_afterwards_the_layers_are_as_they_were_and_a_copy_made_meanwhile_works(
         assert copied(torch.zeros(1, 1, 8, 8)).shape == (1, 1, 2, 2)
 
 
-def test_layers_that_do_something_else_are_left_alone():
+def test_modified_layers_are_left_alone():
     class Doubling(nn.MaxPool2d):
         def forward(self, images):
             return 2 * super().forward(images)

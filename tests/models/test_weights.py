@@ -1,4 +1,4 @@
-"""Weights from elsewhere."""
+"""Weights to start from: files, and torchvision's pretrained ones."""
 
 import argparse
 import pickle
@@ -16,7 +16,7 @@ from dfal_cli.models.weights import best_matching_state, read_pretrained, read_w
 from tests.conftest import write
 
 
-def test_a_head_of_another_shape_starts_anew_and_all_else_is_taken():
+def test_a_head_of_another_shape_is_initialised_and_all_other_weights_are_loaded():
     before, network = build_network("resnet18", 7, (3, 32, 32)), build_network("resnet18", 3, (3, 32, 32))
     head = network.body.fc.weight.clone()
     assert load_matching_weights(network, before.body.state_dict(), "before") == ["fc.weight", "fc.bias"]
@@ -24,14 +24,14 @@ def test_a_head_of_another_shape_starts_anew_and_all_else_is_taken():
     assert torch.equal(network.body.fc.weight, head)
 
 
-def test_weights_that_fit_wholly_are_taken_wholly():
+def test_matching_weights_are_loaded_completely():
     before, network = build_network("lenet5", 3, (1, 16, 16)), build_network("lenet5", 3, (1, 16, 16))
     assert load_matching_weights(network, before.body.state_dict(), "before") == []
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("state", [{}, {"weight": torch.zeros(3)}])
-def test_weights_of_another_network_are_refused_and_none_is_taken(state):
+def test_weights_of_another_network_are_refused_and_none_is_loaded(state):
     network = build_network("lenet5", 3, (1, 16, 16))
     before = [parameter.clone() for parameter in network.parameters()]
     with pytest.raises(DataError, match="other: weights of another network"):
@@ -42,7 +42,7 @@ def test_weights_of_another_network_are_refused_and_none_is_taken(state):
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_state_dict_is_read_as_it_was_saved(tmp_path, suffix):
+def test_a_state_dict_is_read_unchanged(tmp_path, suffix):
     state = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
     path = tmp_path / f"weights{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)(state, path)
@@ -63,7 +63,7 @@ class Trap:
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
 @pytest.mark.parametrize("save", [lambda trap, path: path.write_bytes(pickle.dumps(trap)), torch.save])
-def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path, suffix, save):
+def test_a_file_that_would_run_code_is_refused_without_running_it(tmp_path, suffix, save):
     trace, path = tmp_path / "trace", tmp_path / f"weights{suffix}"
     save({"weight": Trap(trace)}, path)
     with pytest.raises(DataError, match="weights"):
@@ -75,7 +75,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path, suffix, s
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"model": {"epoch": 3}}], ids=str)
-def test_what_is_no_state_dict_is_refused(tmp_path, content):
+def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(DataError, match="not a state dict"):
         read_weights(tmp_path / "weights.pth")
@@ -94,7 +94,7 @@ def test_an_empty_file_is_refused(tmp_path):
         read_weights(tmp_path / "weights.pth")
 
 
-def test_a_file_that_is_not_there_is_a_usage_error(tmp_path):
+def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="--weights"):
         read_weights(tmp_path / "absent.pth")
 
@@ -129,7 +129,7 @@ STORED_AS = {
 
 
 @pytest.mark.parametrize("stored", STORED_AS.values(), ids=STORED_AS)
-def test_weights_are_found_in_what_training_scripts_store(tmp_path, stored):
+def test_weights_are_found_in_the_files_of_training_scripts(tmp_path, stored):
     before, network = build_network("lenet5", 3, (1, 16, 16)), build_network("lenet5", 3, (1, 16, 16))
     torch.save(stored(before.body.state_dict()), tmp_path / "weights.pth")
     reading = best_matching_state(network, read_weights(tmp_path / "weights.pth"))
@@ -137,25 +137,25 @@ def test_weights_are_found_in_what_training_scripts_store(tmp_path, stored):
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before.parameters(), strict=True))
 
 
-def test_what_was_taken_away_is_said(tmp_path):
+def test_removed_containers_and_prefixes_are_named(tmp_path):
     network = build_network("lenet5", 3, (1, 16, 16))
     stored = {"model": prefixed(network.body.state_dict(), "_orig_mod.module.")}
     assert str(best_matching_state(network, stored)) == "its 'model', names without '_orig_mod.module.'"
     assert str(best_matching_state(network, network.body.state_dict())) == ""
 
 
-def test_a_prefix_that_the_network_has_itself_stays():
+def test_a_prefix_that_the_network_uses_is_kept():
     network = build_network("vit_b_16", 3, (3, 32, 32))  # its blocks are called encoder.layers...
     assert best_matching_state(network, network.body.state_dict()).prefix == ""
 
 
-def test_of_weights_that_do_not_fit_names_and_shapes_of_both_sides_are_shown():
+def test_a_mismatch_shows_names_and_shapes_of_both_sides():
     network = build_network("lenet5", 3, (1, 16, 16))
     with pytest.raises(DataError, match=r"the file has stem\.weight \(2x2\), the network 0\.weight \(\d+x1x\dx\d\)"):
         load_matching_weights(network, {"stem.weight": torch.ones(2, 2)}, "other")
 
 
-def test_weights_that_cannot_be_downloaded_are_named_with_their_address(monkeypatch, tmp_path):
+def test_a_failed_download_names_the_address_of_the_weights(monkeypatch, tmp_path):
     def offline(*arguments, **settings):
         raise URLError("no network")
 

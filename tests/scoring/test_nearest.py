@@ -1,4 +1,4 @@
-"""score --nearest: the N smallest margins, the same as when all are computed, for a part of the work."""
+"""score --nearest: the N smallest margins, the same as when all are computed, at a fraction of the cost."""
 
 import shutil
 from pathlib import Path
@@ -50,7 +50,7 @@ class KnownMargins:
 
 
 @pytest.mark.parametrize("wanted", [1, 50, 2000])
-def test_the_walk_finds_the_nearest_and_leaves_most_of_the_pool_alone(wanted):
+def test_the_walk_finds_the_nearest_and_examines_a_small_part_of_the_pool(wanted):
     generator = np.random.default_rng(0)
     pool = KnownMargins(generator.uniform(1, 1.9, 20_000), generator.exponential(5, 20_000))
     audit = walk_nearest(pool, wanted, seed=0)
@@ -61,7 +61,7 @@ def test_the_walk_finds_the_nearest_and_leaves_most_of_the_pool_alone(wanted):
     assert 0 < audit.missed_at_most < 0.05
 
 
-def test_an_audit_that_finds_a_missed_image_raises_the_factor_and_the_walk_goes_on():
+def test_an_audit_that_finds_a_miss_raises_the_factor_and_the_walk_continues():
     # A third of the images with large gaps are far steeper than any that the walk meets at first.
     generator = np.random.default_rng(0)
     gaps = np.sort(generator.uniform(0.1, 10, 5_000))
@@ -74,7 +74,7 @@ def test_an_audit_that_finds_a_missed_image_raises_the_factor_and_the_walk_goes_
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_images_given_up_too_early_are_found_by_audits_but_for_the_share_that_they_state(seed):
+def test_audits_find_images_given_up_too_early_except_for_the_share_they_state(seed):
     # All images go four times too far before they come back.
     generator = np.random.default_rng(0)
     pool = KnownMargins(generator.uniform(1, 1.9, 5_000), generator.exponential(5, 5_000))
@@ -86,7 +86,7 @@ def test_images_given_up_too_early_are_found_by_audits_but_for_the_share_that_th
     assert len(pool.true(500) - pool.found(500)) <= audit.missed_at_most * left
 
 
-def test_the_walk_goes_on_when_an_audit_has_met_a_steeper_slope():
+def test_the_walk_continues_when_an_audit_finds_a_steeper_slope():
     # Every tenth image beyond the first thousand is four times as steep as all before, and yet too far to be wanted.
     gaps = np.linspace(1, 100, 5_000)
     slopes = np.where((np.arange(5_000) > 1_000) & (np.arange(5_000) % 10 == 0), 4.0, 1.0)
@@ -100,13 +100,13 @@ def test_the_walk_goes_on_when_an_audit_has_met_a_steeper_slope():
 
 
 @pytest.mark.parametrize("nearest", [None, 3])
-def test_where_nothing_has_crossed_there_is_nothing_to_settle(nearest):
+def test_without_crossed_images_there_are_no_ties_to_resolve(nearest):
     pool = KnownMargins(np.ones(10), np.arange(1.0, 11.0))
     resolve_ties(pool, nearest)
     assert not pool.known.any()
 
 
-def test_images_that_go_too_far_are_given_up_and_have_no_margin():
+def test_images_with_long_perturbations_are_given_up_without_a_margin():
     generator = np.random.default_rng(0)
     pool = KnownMargins(generator.uniform(1, 10, 5_000), generator.exponential(5, 5_000))
     audit = walk_nearest(pool, 50, seed=0)
@@ -114,7 +114,7 @@ def test_images_that_go_too_far_are_given_up_and_have_no_margin():
     assert pool.found(50) == pool.true(50)
 
 
-def test_a_pool_smaller_than_what_is_wanted_is_examined_whole():
+def test_a_pool_smaller_than_nearest_is_examined_completely():
     pool = KnownMargins(np.ones(10), np.arange(1.0, 11.0))
     audit = walk_nearest(pool, 50, seed=0)
     assert (audit.examined, audit.audited, audit.missed_at_most) == (10, 0, 0.0)
@@ -135,7 +135,7 @@ def queries(scores: str, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_queries_are_those_of_scoring_everything_whatever_the_batch_size(in_tmp, estimator):
+def test_queries_equal_those_of_scoring_all_images_at_any_batch_size(in_tmp, estimator):
     assert score("all.parquet", "--estimator", estimator).code == 0
     for batch_size in (1, 7, 64, 1000):
         ended = score(
@@ -145,7 +145,7 @@ def test_queries_are_those_of_scoring_everything_whatever_the_batch_size(in_tmp,
         assert queries(f"{batch_size}.parquet", 20) == queries("all.parquet", 20)
 
 
-def test_of_many_copies_of_an_image_the_first_paths_are_asked_about_whatever_the_batch_size(in_tmp):
+def test_copies_of_an_image_rank_by_path_at_any_batch_size(in_tmp):
     score("all.parquet")
     tied = queries("all.parquet", 10)[9]  # of the pool below, at ranks 10 to 49
     for number in range(40):
@@ -162,7 +162,7 @@ def test_of_many_copies_of_an_image_the_first_paths_are_asked_about_whatever_the
         assert queries(out, 20)[9:] == [f"copy{number:02d}.png" for number in range(11)]
 
 
-def test_what_was_not_examined_is_skipped_and_the_audit_stands_in_the_metadata(in_tmp):
+def test_images_not_examined_are_skipped_and_the_metadata_hold_the_audit(in_tmp):
     told = score("s.parquet", "--nearest", 5, "--json").json
     table, metadata = read_scores(Path("s.parquet"))
     skipped = table[table["outcome"] == "skipped"]
@@ -174,7 +174,7 @@ def test_what_was_not_examined_is_skipped_and_the_audit_stands_in_the_metadata(i
     assert metadata["audit"] == told["audit"]
 
 
-def test_select_refuses_more_than_was_made_certain(in_tmp):
+def test_select_refuses_a_count_above_nearest(in_tmp):
     score("s.parquet", "--nearest", 5)
     refused = dfal("select", "--scores", "s.parquet", "--count", 6, "--out", "q.csv")
     assert refused.code == 2
@@ -183,14 +183,14 @@ def test_select_refuses_more_than_was_made_certain(in_tmp):
     assert by_entropy.code == 0
 
 
-def test_an_image_labelled_since_then_is_one_less_to_be_certain_of(in_tmp):
+def test_an_image_labelled_meanwhile_reduces_the_count_that_select_accepts(in_tmp):
     score("s.parquet", "--nearest", 5)
     write(in_tmp / "done.csv", "image,label", f"{queries('s.parquet', 1)[0]},circle")
     ended = dfal("select", "--scores", "s.parquet", "--labels", "done.csv", "--count", 5, "--out", "q.csv")
     assert (ended.code, "certain of 4" in ended.stderr) == (2, True)
 
 
-def test_an_image_deleted_since_then_is_one_less_to_be_certain_of(in_tmp):
+def test_an_image_deleted_meanwhile_reduces_the_count_that_select_accepts(in_tmp):
     shutil.copytree(SAMPLE_DATA / "images", "fewer")
     score("s.parquet", "--nearest", 5)
     for image in queries("s.parquet", 3):
@@ -199,6 +199,6 @@ def test_an_image_deleted_since_then_is_one_less_to_be_certain_of(in_tmp):
     assert (ended.code, "certain of 2 nearest images only" in ended.stderr) == (2, True), ended.stderr
 
 
-def test_twins_are_kept_of_the_nearest_only(in_tmp):
+def test_only_the_nearest_have_twins(in_tmp):
     assert score("s.parquet", "--nearest", 5, "--twins", 6).code == 2
     assert score("s.parquet", "--nearest", 5, "--twins", 5, "--json").json["counts"]["twins"] == 5

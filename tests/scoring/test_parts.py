@@ -1,4 +1,4 @@
-"""Parts: what is finished of a long computation, on the disk."""
+"""Parts: finished work of a long computation, on disk."""
 
 import os
 import time
@@ -37,7 +37,7 @@ def numbers(parts: Parts) -> list[int]:
     return concatenated(list(parts.section("pool").blocks()))["numbers"].tolist()
 
 
-def test_what_was_written_is_there_in_the_next_call_in_the_order_of_the_positions(out: Path, at_once: None) -> None:
+def test_the_next_call_finds_the_parts_in_order_of_position(out: Path, at_once: None) -> None:
     first = Parts(out, MADE_FROM)
     for start in (4, 0, 8):
         add(first, start, start + 4)
@@ -61,7 +61,7 @@ def test_a_part_is_written_after_some_seconds_or_bytes_and_not_before(
     assert len(list(parts.folder.iterdir())) == 2
 
 
-def test_a_call_that_ends_before_its_time_writes_what_is_finished_of_every_section(out: Path) -> None:
+def test_an_interrupted_call_writes_the_finished_work_of_every_section(out: Path) -> None:
     with pytest.raises(KeyboardInterrupt), Parts(out, MADE_FROM) as parts:
         add(parts, 0, 4)
         add(parts, 8, 12)
@@ -71,7 +71,7 @@ def test_a_call_that_ends_before_its_time_writes_what_is_finished_of_every_secti
     assert (again.section("pool").finished, again.section("margins").finished) == (8, 2)
 
 
-def test_a_call_that_ends_soon_writes_nothing_be_it_well_or_by_a_users_error(out: Path) -> None:
+def test_a_short_call_writes_nothing_whether_it_succeeds_or_fails(out: Path) -> None:
     with Parts(out, MADE_FROM) as parts:
         add(parts, 0, 4)
     assert not parts.folder.exists()
@@ -81,7 +81,7 @@ def test_a_call_that_ends_soon_writes_nothing_be_it_well_or_by_a_users_error(out
     assert not parts.folder.exists()
 
 
-def test_what_is_missing_between_parts_is_told_stretch_by_stretch(out: Path, at_once: None) -> None:
+def test_ranges_between_parts_are_found_one_by_one(out: Path, at_once: None) -> None:
     parts = Parts(out, MADE_FROM)
     add(parts, 4, 8)
     add(parts, 12, 16)
@@ -97,7 +97,7 @@ def test_what_is_missing_between_parts_is_told_stretch_by_stretch(out: Path, at_
     assert (end, part and part.start) == (7, 4)
 
 
-def test_parts_of_another_call_stay_until_there_is_something_to_put_in_their_place(out: Path, at_once: None) -> None:
+def test_parts_of_another_call_are_kept_until_the_first_part_is_written(out: Path, at_once: None) -> None:
     add(Parts(out, MADE_FROM), 0, 4)
     other = Parts(out, MADE_FROM | {"checkpoint": "def"})
     assert other.other_inputs == [MADE_FROM]
@@ -110,7 +110,7 @@ def test_parts_of_another_call_stay_until_there_is_something_to_put_in_their_pla
 
 
 @pytest.mark.parametrize("length", [0, 10, 31, 32, 33, 100, -1])
-def test_a_part_that_is_cut_short_anywhere_counts_as_absent(out: Path, at_once: None, length: int) -> None:
+def test_a_truncated_part_counts_as_missing(out: Path, at_once: None, length: int) -> None:
     parts = Parts(out, MADE_FROM)
     add(parts, 0, 4)
     (file,) = parts.folder.iterdir()
@@ -121,7 +121,7 @@ def test_a_part_that_is_cut_short_anywhere_counts_as_absent(out: Path, at_once: 
     assert Parts(out, MADE_FROM).section("pool").finished == 4
 
 
-def test_a_part_that_is_damaged_under_the_command_means_try_again(out: Path, at_once: None) -> None:
+def test_a_part_damaged_during_the_call_raises_try_again(out: Path, at_once: None) -> None:
     parts = Parts(out, MADE_FROM)
     add(parts, 0, 4)
     (file,) = parts.folder.iterdir()
@@ -130,7 +130,7 @@ def test_a_part_that_is_damaged_under_the_command_means_try_again(out: Path, at_
         numbers(parts)
 
 
-def test_the_sizes_of_the_batches_are_kept_as_they_shrank(out: Path, at_once: None) -> None:
+def test_the_smallest_batch_sizes_are_stored(out: Path, at_once: None) -> None:
     batches = FittingBatches(64, Silent())
     parts = Parts(out, MADE_FROM)
     parts.track_batch_sizes(batches)
@@ -140,14 +140,14 @@ def test_the_sizes_of_the_batches_are_kept_as_they_shrank(out: Path, at_once: No
     assert Parts(out, MADE_FROM).batch_sizes == BatchSizes(64, 32)
 
 
-def test_what_a_killed_call_was_writing_is_removed_by_the_next_one(out: Path, at_once: None) -> None:
+def test_temporary_files_of_a_killed_call_are_removed_by_the_next_one(out: Path, at_once: None) -> None:
     parts = Parts(out, MADE_FROM)
     add(parts, 0, 4)
     (parts.folder / ".pool-0000000004.part.123.tmp").write_bytes(b"half a pa")
     assert [path.name for path in Parts(out, MADE_FROM).folder.iterdir()] == ["pool-0000000000.part"]
 
 
-def test_what_a_running_command_is_writing_stays(out: Path, at_once: None) -> None:
+def test_temporary_files_of_a_running_command_are_left_alone(out: Path, at_once: None) -> None:
     parts = Parts(out, MADE_FROM)
     with atomic_output(parts.folder / "pool-0000000004.part") as temporary:
         Parts(out, MADE_FROM)
@@ -155,7 +155,7 @@ def test_what_a_running_command_is_writing_stays(out: Path, at_once: None) -> No
         temporary.write_bytes(b"a part")
 
 
-def test_a_pipe_among_the_parts_is_a_damaged_part(out: Path, at_once: None) -> None:
+def test_a_pipe_counts_as_a_damaged_part(out: Path, at_once: None) -> None:
     parts = Parts(out, MADE_FROM)
     parts.folder.mkdir()
     os.mkfifo(parts.folder / "pool-0000000000.part")
@@ -165,7 +165,7 @@ def test_a_pipe_among_the_parts_is_a_damaged_part(out: Path, at_once: None) -> N
     assert Parts(out, MADE_FROM).section("pool").finished == 4
 
 
-def test_a_link_to_the_output_has_the_parts_of_its_target(out: Path, at_once: None) -> None:
+def test_a_link_to_the_output_shares_the_parts_of_its_target(out: Path, at_once: None) -> None:
     add(Parts(out, MADE_FROM), 0, 4)
     out.touch()
     link = out.with_name("elsewhere.parquet")

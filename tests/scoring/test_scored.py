@@ -1,4 +1,4 @@
-"""Rows, margins and measures as they are gathered batch by batch, or from parts."""
+"""Rows, margins and measures, computed batch by batch or read from parts."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from dfal_cli.system.reporting import Silent
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(lengths=st.lists(st.integers(0, 7), max_size=8), size=st.integers(1, 9))
-def test_groups_hold_the_same_rows_in_the_same_order_however_they_were_divided(lengths: list[int], size: int) -> None:
+def test_rechunking_keeps_rows_and_order(lengths: list[int], size: int) -> None:
     rows = np.arange(3 * sum(lengths)).reshape(-1, 3)
     ends = np.cumsum([0, *lengths])
     blocks = [{"a": rows[start:end], "b": rows[start:end, 0]} for start, end in itertools.pairwise(ends)]
@@ -97,7 +97,7 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_call_that_asks_for_the_same_margins_computes_only_what_is_new(before: Path) -> None:
+def test_the_same_margin_requests_compute_only_what_is_missing(before: Path) -> None:
     pool, scorer = examining(before)
     pool.add_margins(np.arange(2, 8), Progress("margins", None, "images"))
     pool.add_margins(np.arange(2), Progress("margins", None, "images"))
@@ -107,7 +107,7 @@ def test_a_call_that_asks_for_the_same_margins_computes_only_what_is_new(before:
     np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, 8, 9])
 
 
-def test_a_call_that_asks_for_other_margins_computes_them(before: Path) -> None:
+def test_other_margin_requests_are_computed(before: Path) -> None:
     pool, scorer = examining(before)
     pool.add_margins(np.arange(2, 8), Progress("margins", None, "images"))
     pool.add_margins(np.array([1, 0]), Progress("margins", None, "images"))
@@ -115,7 +115,7 @@ def test_a_call_that_asks_for_other_margins_computes_them(before: Path) -> None:
     np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, np.nan, np.nan])
 
 
-def test_of_equal_margins_the_first_row_comes_first_and_rows_without_one_have_no_place() -> None:
+def test_ties_rank_by_row_and_rows_without_a_margin_do_not_rank() -> None:
     margins = no_margins(5)
     margins["margin"] = [2, 1, np.nan, 2, 1]
     rows = Rows(list("abcde"), np.zeros(5, MEASURED), margins)
@@ -123,7 +123,7 @@ def test_of_equal_margins_the_first_row_comes_first_and_rows_without_one_have_no
     assert margins.dtype == MARGINS
 
 
-def test_rows_are_looked_at_by_their_logit_gap_less_those_whose_gap_is_not_known() -> None:
+def test_rows_are_ordered_by_logit_gap_without_unknown_gaps() -> None:
     measured = np.zeros(5, MEASURED)
     measured["logit_gap"] = [3, np.nan, 1, 3, np.inf]
     rows = Rows(list("abcde"), measured, no_margins(5))

@@ -1,4 +1,4 @@
-"""What is advised where a network has not learnt."""
+"""Advice for a network that has not learnt."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from dfal_cli.models import has_pretrained
 from dfal_cli.training.remedies import what_to_try
 
 
-def test_more_epochs_are_advised_where_the_best_was_the_last_one_allowed() -> None:
+def test_more_epochs_are_advised_if_the_best_epoch_was_the_last() -> None:
     assert what_to_try((1, 28, 28), at_last_epoch=True, may_start_pretrained=False) == (
         "more --epochs, --augment photo, or more labels"
     )
@@ -14,7 +14,7 @@ def test_more_epochs_are_advised_where_the_best_was_the_last_one_allowed() -> No
 
 
 @pytest.mark.parametrize(("side", "smaller"), [(64, False), (65, True), (224, True)])
-def test_smaller_images_are_advised_only_where_they_are_large(side: int, smaller: bool) -> None:
+def test_a_smaller_input_is_advised_only_if_it_is_large(side: int, smaller: bool) -> None:
     assert (
         "a smaller --image-size" in what_to_try((3, side, 8), at_last_epoch=None, may_start_pretrained=True)
     ) == smaller
