@@ -136,7 +136,7 @@ def _opened(path: Path, option: str) -> Iterator[TensorFile]:
         with opened_tensors(path) as stored:
             yield stored
     except DamagedError as error:
-        raise DataError(f"{path}: not a checkpoint of dfal: {error}; `dfal train` writes one") from None
+        raise DataError(f"{path}: not a checkpoint of dfal: {error}; create one with `dfal train`") from None
 
 
 def _check_architecture(path: Path, name: str, trust_code: bool, architecture: str | None) -> None:
