@@ -53,7 +53,7 @@ CASES: list[tuple[tuple[str, ...], tuple[str, ...], int, str]] = [
     (TRAIN, ("--labels", "broken.csv"), 3, "broken.csv, line 3: image 'broken.png': not an image"),
     (TRAIN, ("--labels", "column.csv"), 3, "column.csv, line 1: no column label"),
     (TRAIN, ("+", "--labels", "contrary.csv"), 3, "'dark' in labels.csv, line 2; 'light' in contrary.csv, line 2"),
-    (TRAIN, ("--class-names", "dark,bright"), 3, "labels.csv, line 3: label 'light' is not among"),
+    (TRAIN, ("--class-names", "dark,bright"), 3, "labels.csv, line 3: label 'light' is not in"),
     (TRAIN, ("--out", "new.pt"), 2, "new.pt: --out must end in .safetensors"),
     (TRAIN, ("--out", "labels.csv/new.safetensors"), 2, "labels.csv"),
     (TRAIN, ("--out", "model.safetensors"), 2, "--force"),

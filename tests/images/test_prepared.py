@@ -10,11 +10,11 @@ from PIL import Image
 from dfal_cli.images import (
     PreparedImages,
     UnreadableImagesError,
+    bulk_decoding,
     decode_image,
     list_images,
     prepare,
     prepared,
-    preparing,
 )
 from dfal_cli.system.reporting import Silent
 from tests.conftest import draw_folder, draw_twins_in_size, swap
@@ -60,7 +60,7 @@ def test_only_the_pool_is_listed_and_all_images_are_decoded_as_from_disk(folder:
 
 def test_images_are_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pixels_of(prepared_in(folder), POOL)
-    monkeypatch.setattr(preparing, "probe_and_decode", None)  # whoever decodes fails
+    monkeypatch.setattr(bulk_decoding, "probe_and_decode", None)  # decoding would fail
     np.testing.assert_array_equal(pixels_of(prepared_in(folder), POOL), first)
 
 
@@ -105,7 +105,7 @@ def test_other_images_do_not_affect_the_shape(folder: Path) -> None:
 
 
 def test_many_images_are_decoded_by_several_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "PART", 2)
+    monkeypatch.setattr(bulk_decoding, "PART", 2)
     names = list_images(folder / "images").images
     images = prepared_in(folder, names, [], workers=2)
     expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in names])
@@ -114,7 +114,7 @@ def test_many_images_are_decoded_by_several_processes(folder: Path, monkeypatch:
 
 @pytest.mark.parametrize("part", [2, 100])
 def test_all_unreadable_images_are_listed(folder: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "PART", part)
+    monkeypatch.setattr(bulk_decoding, "PART", part)
     for name in ("000.png", "002.png"):  # the first of the pool, and one of the others
         (folder / "images" / name).write_bytes(b"no image")
     with pytest.raises(UnreadableImagesError) as error:
@@ -124,7 +124,7 @@ def test_all_unreadable_images_are_listed(folder: Path, part: int, monkeypatch: 
 
 
 def test_too_many_images_to_store_are_read_from_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "KEPT_BYTES", 4 * 256 - 1)
+    monkeypatch.setattr(bulk_decoding, "KEPT_BYTES", 4 * 256 - 1)
     images = prepared_in(folder)
     assert not list((folder / "kept").glob("*.npy"))
     expected = np.stack([decode_image(folder / "images" / name, (1, 16, 16)) for name in OTHERS])
