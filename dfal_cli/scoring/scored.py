@@ -31,16 +31,16 @@ def score_all(
     section: Section,
     *,
     with_margins: bool,
-    extra_measures: ExtraMeasures | None = None,
+    extra: ExtraMeasures | None = None,
     what: str = "scoring",
 ) -> tuple[Rows, list[tuple[str, str]]]:
     """Score the images that no part covers yet; return all rows, and (image, reason) for each unreadable image.
 
-    extra_measures: stored in the section only, in the order of the rows. what: name of the progress bar.
+    extra: measures that are stored in the section only, in the order of the rows. what: name of the progress bar.
     A resumed run uses the same batch boundaries as an uninterrupted one.
     """
     scoring = _Scoring(images)
-    warm = extra_measures is None
+    warm = extra is None
     with scorer.reporter.progress(what, len(images), "images", section.finished) as progress:
         at = 0
         while at < len(images):
@@ -50,9 +50,9 @@ def score_all(
                 at = end
                 continue
             if at > 0 and not warm:
-                next(scorer.batches_of(images, with_margins=False, extra_measures=extra_measures))
+                next(scorer.batches_of(images, with_margins=False, extra_measures=extra))
             warm = True  # a measure may choose its method by the first images of the pool
-            for batch in scorer.batches_of(images[at:end], with_margins=with_margins, extra_measures=extra_measures):
+            for batch in scorer.batches_of(images[at:end], with_margins=with_margins, extra_measures=extra):
                 found = _arrays(images, at, batch)
                 scoring.take(at, at + batch.requested, found)
                 section.add(at, at + batch.requested, found)
@@ -126,7 +126,7 @@ def embed_labelled(
     Unreadable images are left out and counted in a warning.
     """
     rows, unreadable = score_all(
-        scorer, images, section, with_margins=False, extra_measures=embedding, what="embedding labelled images"
+        scorer, images, section, with_margins=False, extra=embedding, what="embedding labelled images"
     )
     if unreadable:
         image, reason = unreadable[0]

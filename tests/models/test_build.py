@@ -74,7 +74,7 @@ def test_an_unsupported_size_is_refused_with_supported_ones(name, shape):
         UsageError, match=rf"{name} does not accept {shape[2]}x{shape[1]}.*use another --image-size, such as.* \d+"
     ) as said:
         build_network(name, 3, shape)
-    first = int(str(said.value).split("for instance, ")[1].split(",")[0])
+    first = int(str(said.value).split("such as ")[1].split(",")[0])
     with torch.no_grad():
         assert build_network(name, 3, (shape[0], first, first)).eval()(torch.zeros(2, shape[0], first, first)).numel()
 

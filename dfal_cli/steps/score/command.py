@@ -112,9 +112,7 @@ def _score(
     warn_unless_learnt(network, reporter)
     for few in source.batches(candidates[:PROBED], network.input_format, PROBED, options.workers):
         probe_network(network, few.pixels, batches, reporter)
-    rows, failed = score_all(
-        scorer, candidates, section, with_margins=options.nearest is None, extra_measures=measuring
-    )
+    rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, extra=measuring)
     stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
     for warning in scale_warnings(rows.max_values, network.input_format.white):
         reporter.warn(warning)
