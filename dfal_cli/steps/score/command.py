@@ -134,10 +134,8 @@ def _score(
     reasons = rows.uncrossed_because()
     measured = {"scored": len(rows), **outcomes, "unreadable": len(unreadable), "twins": kept}
     counts = {"pool": len(pool), **found.counts, **measured}
-    details = {
-        "device": device, "batch_size": batches.size, "audit": audit and asdict(audit),
-        "uncrossed_because": dict(reasons),
-    }  # fmt: skip
+    details = {"device": device, "batch_size": batches.size, "audit": audit and asdict(audit)}
+    details["uncrossed_because"] = dict(reasons)
     summary = summary_of(counts, reasons, audit, options.nearest)
     return Result([options.out, *outputs], summary, counts | counts_skipped, details)
 
