@@ -54,7 +54,7 @@ case $STRATEGY in
     dfal-diverse) needs=(--nearest $((10 * COUNT)) --twins $((10 * COUNT)) --measure embedding) ;;
     dfal-diverse-without-twins) needs=(--nearest $((10 * COUNT)) --measure embedding) ;;
     bald | egl) needs=(--nearest 0 --measure "$STRATEGY") ;;
-    core-set) needs=(--nearest 0 --measure embedding) ;;
+    core-set | coverage) needs=(--nearest 0 --measure embedding) ;;
     badge) needs=(--nearest 0 --measure embedding --measure probabilities) ;;
     *) needs=(--nearest 0) ;;
 esac

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.conftest import write
+from dfal_cli.strategies import STRATEGIES
+from tests.conftest import SAMPLE_DATA, write
 from tests.nights import Nights, files_of, labels_of
 from tests.steps.test_select_again import EDITS, as_csv
 
@@ -269,3 +270,13 @@ def test_the_oracle_plays_to_the_last_round_and_says_what_it_brought(nights: Nig
         assert after.startswith("after:  round 2: 6 labels, test accuracy ")
         assert after.endswith(" (the last round: LAST=2)")
     assert len(labels_of(2)) == 6
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_script_scores_with_what_each_strategy_needs(name: str) -> None:
+    script = (SAMPLE_DATA / "round.sh").read_text(encoding="utf-8")
+    cases = re.findall(r"^    ([a-z |-]+|\*)\) needs=\((.*)\) ;;$", script, re.MULTILINE)
+    options = next(options for names, options in cases if name in names.split(" | ") or names == "*")
+    for measure in STRATEGIES[name].needs:
+        assert f"--measure {measure}" in options.replace('"$STRATEGY"', name)
+    assert ("--nearest 0" in options) == (STRATEGIES[name].nearest == 0)
