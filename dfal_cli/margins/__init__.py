@@ -1,7 +1,7 @@
-"""Margin estimators: how far an image is from the nearest other class, in pixel space with inputs in [0, 1].
+"""Margin estimators: the distance from an image to the nearest other class, in pixel space with inputs in [0, 1].
 
-An estimator is a function of a model and images. It is given no labels: the pool has none, and a signature that cannot
-receive labels cannot leak them. To add one: write it in this package, give it a line in ESTIMATORS.
+An estimator is a function of a model and images. It takes no labels: the pool has none, and a signature without labels
+cannot leak them. To add an estimator, write it in this package and add it to ESTIMATORS.
 """
 
 from dfal_cli.margins.crossing import Crossing, Estimator

@@ -1,4 +1,4 @@
-"""The nearest of a point's linearised decision boundaries, found with as few gradients as may be."""
+"""Finds the nearest linearised decision boundary of a point with as few gradients as possible."""
 
 from dataclasses import dataclass
 
@@ -9,56 +9,56 @@ from dfal_cli.margins.gradients import gradient_of, traced_logits, traced_with_h
 from dfal_cli.margins.norms import Norm, per_image
 
 SEEN_STEEPNESS = 2.0
-"""A class whose gradient was seen at an earlier step is taken to be at most so many times steeper now. On 13 trained
-networks this changed none of 19,500 margins, on small random ones one of 200, by 9 %; 1.5 changed half a per cent."""
+"""Bound on the growth of a class's steepness since its gradient was last computed. On 13 trained networks this changed
+none of 19,500 margins, on small random networks one of 200, by 9 %; with 1.5, half a per cent changed."""
 
 UNSEEN_STEEPNESS = 4.0
-"""A class whose gradient was not seen is taken to be at most so many times steeper than the steepest seen class of the
-same image would be with its weights in the last layer. On seven small networks, trained on 100 to 10,000 images or not
-at all, 4 changed no margin in L2 (and one of 5,000 in L-infinity, by 1 %), and 3 one of 5,000 in L2, by 4 %."""
+"""Bound on the steepness of a class whose gradient was never computed, relative to an estimate from the last layer's
+weights and the steepest class computed for the same image. On seven small networks, untrained or trained on 100 to
+10,000 images, 4 changed no margin in L2 (one of 5,000 in L-infinity, by 1 %), and 3 one of 5,000 in L2, by 4 %."""
 
-WIDE_ENOUGH = 10
-"""A last layer of fewer inputs, and of fewer than classes, tells too little of how steep a class is: what leads to two
-inputs may be a hundred times steeper in one direction than in another."""
+MIN_HEAD_INPUTS = 10
+"""The weights of a last layer with fewer inputs (or fewer than classes) do not predict the steepness of a class: a
+direction in two features may be a hundred times steeper than another."""
 
 UNSEEN_LIKELY = 1.5
-"""The same, where all that hangs on it is whether to give an image up beyond twice the threshold. When it was 1, and
-one and a half times the threshold, 12 of the nearest 6,000 of 59,000 MNIST images were given up."""
+"""Replaces UNSEEN_STEEPNESS in the decision whether to give up an image beyond twice the threshold. With 1, and one and
+a half times the threshold, 12 of the nearest 6,000 of 59,000 MNIST images were given up."""
 
 ROUNDING_UNITS = 16
-"""A gap of fewer rounding units of the logits is none: another batch size may turn it round."""
+"""Gaps of fewer rounding units of the logits are not significant: another batch size may reverse them."""
 
-WORTH_TRACING_AGAIN = 0.6
-"""Below this share of images that still need a gradient, a new forward pass of those alone is cheaper than a backward
+RETRACE_BELOW = 0.6
+"""If the share of images that need a gradient is lower, a new forward pass of these images is cheaper than a backward
 pass of all."""
 
 
 @dataclass(frozen=True)
 class Linearisation:
-    """The network around a batch of A points, which are some or all of the T points of a trace."""
+    """The network linearised at A points, which are some or all of the T points of a traced forward pass."""
 
     leaf: Tensor
-    """(T, C, H, W): the points traced, to be differentiated to."""
+    """(T, C, H, W): the traced points, with respect to which gradients are taken."""
     traced: Tensor
-    """Their logits (T, K), traced back to the leaf."""
+    """(T, K): their logits, with the graph back to the leaf."""
     rows: Tensor
-    """(A,): which of them are meant."""
+    """(A,): the indices of the A points among the T."""
 
     @classmethod
     def at(cls, model: nn.Module, points: Tensor) -> "Linearisation":
-        """Run the network forward, keeping what differentiation needs."""
+        """Run a forward pass and keep its graph."""
         return cls(*traced_logits(model, points), torch.arange(len(points), device=points.device))
 
     @classmethod
     def with_head(cls, model: nn.Module, points: Tensor) -> tuple["Linearisation", nn.Linear | None]:
-        """`at`, and the linear layer that the logits came out of, if there is one."""
+        """Return `at(model, points)`, and the linear layer that computed the logits, if there is one."""
         leaf, logits, head = traced_with_head(model, points)
         return cls(leaf, logits, torch.arange(len(points), device=points.device)), head
 
     def narrowed(self, model: nn.Module, wanted: Tensor) -> "Linearisation":
-        """Around the points with `wanted`, (A,) bool: in the same trace, or in a new one if that is cheaper."""
+        """Return the linearisation at the `wanted` points, (A,) bool: from the same graph, or a new one if cheaper."""
         rows = self.rows[wanted]
-        if len(rows) < WORTH_TRACING_AGAIN * len(self.leaf):
+        if len(rows) < RETRACE_BELOW * len(self.leaf):
             return Linearisation.at(model, self.leaf.detach()[rows])
         return Linearisation(self.leaf, self.traced, rows)
 
@@ -69,11 +69,11 @@ class Linearisation:
 
     @property
     def logits(self) -> Tensor:
-        """(A, K), for their values only."""
+        """(A, K), without graph."""
         return self.traced.detach()[self.rows]
 
     def slope(self, predicted: Tensor, towards: Tensor) -> Tensor:
-        """w_k = grad f_k - grad f_p for the classes k in `towards`, (A,): (A, C, H, W)."""
+        """Return w_k = grad f_k - grad f_p, (A, C, H, W), for the classes k in `towards`, (A,)."""
         weights = torch.zeros_like(self.traced)
         weights[self.rows, towards] = 1
         weights[self.rows, predicted] = -1
@@ -82,22 +82,22 @@ class Linearisation:
 
 @dataclass(frozen=True)
 class Rivals:
-    """The other classes that A images might cross to, and what is known of the way there. Rows are images."""
+    """The other classes that A images may cross to, with estimates of their steepness. Rows are images."""
 
     classes: Tensor
-    """(A, R) indices, those of the largest clean logits first."""
+    """(A, R) indices, by decreasing clean logits."""
     contrast: Tensor
-    """(A, R): how much their weights in the last layer differ from those of the predicted class; inf if unknown."""
+    """(A, R): dual norm of the difference of their last-layer weights to the predicted class; inf if unknown."""
     steepness: Tensor
-    """(A, R): dual norm of w_k at the last step where it was computed; 0 as long as it never was."""
+    """(A, R): dual norm of w_k when it was last computed; 0 if it never was."""
 
     @classmethod
     def of(cls, logits: Tensor, predicted: Tensor, count: int | None, head: nn.Linear | None, norm: Norm) -> "Rivals":
-        """The `count` most probable classes (None: all), the predicted one included; logits (A, K), predicted (A,)."""
+        """Take the `count` most probable classes, the predicted included (None: all); logits (A, K), predicted (A,)."""
         number = max(min(count or logits.shape[1], logits.shape[1]) - 1, 0)
         classes = others_of(logits, predicted).topk(number, dim=1).indices
         contrast = torch.full(classes.shape, torch.inf, dtype=logits.dtype, device=logits.device)
-        if head is not None and head.in_features >= min(head.out_features, WIDE_ENOUGH):
+        if head is not None and head.in_features >= min(head.out_features, MIN_HEAD_INPUTS):
             for one in set(predicted.tolist()):
                 difference = (head.weight - head.weight[one])[:, :, None, None]  # (K, features, 1, 1)
                 here = predicted == one
@@ -108,17 +108,17 @@ class Rivals:
         return Rivals(self.classes[images], self.contrast[images], self.steepness[images])
 
     def least_distance(self, gap: Tensor, unexamined: Tensor) -> Tensor:
-        """The least distance that the boundary of each class can have; inf if examined just now. All are (A, R)."""
+        """Return a lower bound of the distance to each class's boundary; inf if just examined. All are (A, R)."""
         steepest = self._steepness(seen_times=SEEN_STEEPNESS, unseen_times=UNSEEN_STEEPNESS)
         return (gap / steepest).where(unexamined, torch.inf)
 
     def likely_distance(self, gap: Tensor) -> Tensor:
-        """To the nearest boundary, (A,), rather too small: 0 where nothing is known of some class."""
+        """Return a low estimate of the distance to the nearest boundary, (A,); 0 if some class is unknown."""
         return (gap / self._steepness(seen_times=1, unseen_times=UNSEEN_LIKELY)).amin(1)
 
     def _steepness(self, *, seen_times: float, unseen_times: float) -> Tensor:
-        """What is known of it, times a factor, (A, R); inf where nothing is known."""
-        # of the weights' difference into the pixels; where there is no difference it tells nothing
+        """Return upper bounds of the steepness, (A, R): estimates times a factor; inf where nothing is known."""
+        # the largest gain from last-layer weights to pixel gradients among the classes computed for the image, (A, 1)
         reach = torch.where(self.contrast > 0, self.steepness / self.contrast, 0).amax(1, keepdim=True)
         unseen = torch.where(reach > 0, unseen_times * reach * self.contrast, torch.inf)
         return torch.where(self.steepness > 0, seen_times * self.steepness, unseen)
@@ -134,27 +134,24 @@ def boundary_step(
     clip: bool,
     give_up_beyond: float,
 ) -> tuple[Tensor, Tensor]:
-    """The step from each point to the nearest of its linearised boundaries.
+    """Compute the step from each point to its nearest linearised boundary.
 
-    The distance to class k is its gap |f_k - f_p| over its steepness, the dual norm of w_k. A gap costs nothing and a
-    steepness a backward pass. So classes are taken in the order of the least distance they can have, and an image is
-    done when no other class can be nearer than the best so far. What a class can have is bounded by what it had a step
-    ago, or, if it was never looked at, by its weights in the last layer and by how far such a difference of weights has
-    reached into the pixels of this very image. On a linear model that is exact, and where the logits come out of
-    something else every class is looked at once. What bounds an image is its own: batch mates change nothing.
-    Where all boundaries are likely to be further than `give_up_beyond`, it does not matter which is the nearest.
+    The distance to class k is its gap |f_k - f_p| divided by its steepness, the dual norm of w_k, which takes a
+    backward pass. Classes are therefore examined by increasing lower bound of their distance, until no other class can
+    be nearer. The bounds come from earlier steps of the same image and from the last layer's weights (see Rivals), so
+    other images in the batch do not matter. An image likely to be beyond `give_up_beyond` is not examined further.
 
-    predicted: (A,); rivals: the steepness of those examined is written into them
-    -> step (A, C, H, W), and has_gradient (A,) bool: false where no class gives a direction to go.
+    predicted: (A,); rivals: receives the steepness of the examined classes
+    -> step (A, C, H, W), and has_gradient (A,) bool: false where no class has a gradient.
     """
     points, logits = here.points, here.logits
     gap = (logits.gather(1, predicted[:, None]) - logits.gather(1, rivals.classes)).abs()  # (A, R)
-    # On the boundary itself a gap may be nothing but rounding, even 0. A few rounding units more get clearly over it.
+    # On the boundary itself the gap may be a rounding error or 0; a few rounding units get clearly across.
     gap = gap.maximum(rounding_of(logits)[:, None]).to(points.dtype)
     nearest = torch.full_like(gap[:, 0], torch.inf)
     gradient_there = torch.zeros_like(points)
     unexamined = torch.ones_like(gap, dtype=torch.bool)
-    traced, place = here, torch.arange(len(points), device=points.device)  # place: (images in `traced`,)
+    traced, place = here, torch.arange(len(points), device=points.device)  # place: index of each image in `traced`
     for _ in range(rivals.classes.shape[1]):
         least, k = rivals.least_distance(gap, unexamined).min(1)  # (A,)
         hopeless = nearest.isfinite() & (rivals.likely_distance(gap) > give_up_beyond)
@@ -168,7 +165,7 @@ def boundary_step(
             w = w.masked_fill(blocked_by_box(points[place], w), 0)
         rivals.steepness[place, k] = norm.dual(w)
         unexamined[place, k] = False
-        # inf where there is no gradient; nan compares as not nearer
+        # inf where there is no gradient; nan is not less than anything
         distance = gap[place, k] / rivals.steepness[place, k]
         nearer = distance < nearest[place]
         nearest[place[nearer]] = distance[nearer]
@@ -178,23 +175,23 @@ def boundary_step(
 
 
 def blocked_by_box(points: Tensor, direction: Tensor) -> Tensor:
-    """The pixels at 0 or 1 that a step along `direction` would push out of the box; shaped like points."""
+    """Return a mask of the pixels at 0 or 1 that a step along `direction` would move out of the box [0, 1]."""
     return ((points <= 0) & (direction < 0)) | ((points >= 1) & (direction > 0))
 
 
 def others_of(logits: Tensor, predicted: Tensor) -> Tensor:
-    """The logits of the other classes: (A, K) with -inf in place of the predicted one, (A,)."""
+    """Return the logits, (A, K), with -inf in place of the predicted class, (A,)."""
     return logits.scatter(1, predicted[:, None], -torch.inf)
 
 
 def lead_of(logits: Tensor, predicted: Tensor) -> Tensor:
-    """By how much another class leads over the predicted one, (A, K), (A,) -> (A,); 0 if none does."""
+    """Return by how much the top class leads over the predicted one, (A, K), (A,) -> (A,); 0 if they are the same."""
     return logits.amax(1) - logits.gather(1, predicted[:, None]).squeeze(1)
 
 
 def rounding_of(logits: Tensor) -> Tensor:
-    """The difference of two logits, (A, K) -> (A,), that is within rounding.
+    """Return the difference of two logits, (A, K) -> (A,), that may be due to rounding.
 
-    It scales with the logits: an absolute constant would break the invariance to their scale.
+    It is proportional to the logits, so that margins do not depend on the scale of the logits.
     """
     return ROUNDING_UNITS * torch.finfo(logits.dtype).eps * logits.detach().abs().amax(1)

@@ -1,4 +1,4 @@
-"""Differentiating a network to its pixels, and to its pixels alone."""
+"""Gradients of a network with respect to its input pixels only."""
 
 import contextlib
 import sys
@@ -12,32 +12,32 @@ from dfal_cli.models.forwards import is_unmodified
 
 @contextlib.contextmanager
 def pixel_gradients(model: nn.Module) -> Iterator[None]:
-    """In the block the model is in eval mode and its parameters need no gradient; afterwards all is as it was.
+    """Put the model in eval mode and turn off parameter gradients in the block; restore both afterwards.
 
-    Filling weight gradients as well would double the price of every backward pass.
+    Computing the gradients of weights as well would double the cost of every backward pass.
     """
     modes = [(module, module.training) for module in model.modules()]
-    needing = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         model.eval()
-        for parameter in needing:
+        for parameter in trainable:
             parameter.requires_grad_(False)
         with torch.inference_mode(False), torch.enable_grad(), _uncompiled():
             yield
     finally:
         for module, training in modes:
             module.training = training
-        for parameter in needing:
+        for parameter in trainable:
             parameter.requires_grad_(True)
 
 
 @contextlib.contextmanager
 def _uncompiled() -> Iterator[None]:
-    """In the block, what torch.compile has compiled runs as it was written.
+    """Run models compiled by torch.compile eagerly in the block.
 
-    A compiled trace can be differentiated only once, and each new batch size would be compiled anew.
+    A compiled graph can be differentiated only once, and every new batch size would trigger a compilation.
     """
-    if "torch._dynamo" in sys.modules:  # importing it takes seconds, and without it nothing is compiled
+    if "torch._dynamo" in sys.modules:  # importing it takes seconds; if it is not imported, nothing is compiled
         with torch.compiler.set_stance("force_eager"):
             yield
     else:
@@ -45,9 +45,10 @@ def _uncompiled() -> Iterator[None]:
 
 
 def logits_of(model: nn.Module, points: Tensor) -> Tensor:
-    """Logits (B, K) of points (B, C, H, W). The network sees a copy: its first layer may work in place.
+    """Return logits (B, K) of points (B, C, H, W).
 
-    Nor does it see an empty batch: x.view(len(x), -1), as many a network has it, fails on that.
+    The network gets a copy, as its first layer may work in place. An empty batch is replaced by one blank image, as
+    x.view(len(x), -1) fails on empty batches.
     """
     if not len(points):
         return logits_of(model, points.new_zeros(1, *points.shape[1:]))[:0]
@@ -62,30 +63,30 @@ def traced_logits(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def traced_with_head(model: nn.Module, points: Tensor) -> tuple[Tensor, Tensor, nn.Linear | None]:
-    """`traced_logits`, and the linear layer that the logits came out of; None if they came out of something else."""
+    """Return `traced_logits`, and the linear layer whose output the logits are; None if there is no such layer."""
     last: list[tuple[nn.Linear, Tensor, int]] = []
 
-    def remember(layer: nn.Module, _: object, output: Tensor) -> None:
+    def record(layer: nn.Module, _: object, output: Tensor) -> None:
         if output.requires_grad:
-            last[:] = [(layer, output, output._version)]  # type: ignore[list-item]  # only hung on nn.Linear
+            last[:] = [(layer, output, output._version)]  # type: ignore[list-item]  # registered on nn.Linear only
 
-    # A layer whose forward was replaced may do anything, and so may other hooks: this one comes before them.
+    # Layers with a replaced forward method are excluded; this hook runs before others, which may change the output.
     layers = [layer for layer in model.modules() if is_unmodified(layer, nn.Linear)]
-    hooks = [layer.register_forward_hook(remember, prepend=True) for layer in layers]
+    hooks = [layer.register_forward_hook(record, prepend=True) for layer in layers]
     try:
         leaf, logits = traced_logits(model, points)
     finally:
         for hook in hooks:
             hook.remove()
-    # the very tensor, and not written to since
-    head = next((layer for layer, output, was in last if output is logits and output._version == was), None)
+    # the logits must be the same tensor, not changed in place since
+    head = next((layer for layer, output, version in last if output is logits and output._version == version), None)
     return leaf, logits, head
 
 
 def gradient_of(logits: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
-    """d(sum of weights * logits) / d(leaf), shaped like leaf: zeros where the logits do not depend on the pixels.
+    """Return d(sum of weights * logits) / d(leaf), shaped like leaf; zeros where logits do not depend on the pixels.
 
-    logits, weights: (B, K). The trace is kept for the next one.
+    logits, weights: (B, K). The graph is kept for further gradients.
     """
     if not logits.requires_grad:
         return torch.zeros_like(leaf)

@@ -1,4 +1,4 @@
-"""The norms a margin may be measured in, with what a step towards a hyperplane needs of each."""
+"""The norms in which margins are measured, with the functions for a step to a hyperplane."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,29 +13,29 @@ class Norm(NamedTuple):
     length: Callable[[Tensor], Tensor]
     """The norm itself."""
     dual: Callable[[Tensor], Tensor]
-    """The dual norm: the distance to the hyperplane {r : <w, r> = gap} is gap / dual(w)."""
+    """The dual norm: the distance of the origin to the hyperplane {r : <w, r> = gap} is gap / dual(w)."""
     direction: Callable[[Tensor], Tensor]
-    """The direction v of the nearest point of that hyperplane, with <w, v> = dual(w) and length(v) = 1."""
+    """The direction v of the nearest point of the hyperplane, with <w, v> = dual(w) and length(v) = 1."""
 
 
 def l1(images: Tensor) -> Tensor:
-    """Sum of absolute values, (B,)."""
+    """Return the sum of absolute values, (B,)."""
     return images.flatten(1).abs().sum(1)
 
 
 def l2(images: Tensor) -> Tensor:
-    """Euclidean length, (B,)."""
+    """Return the Euclidean length, (B,)."""
     lengths: Tensor = torch.linalg.vector_norm(images.flatten(1), dim=1)
     return lengths
 
 
 def linf(images: Tensor) -> Tensor:
-    """Largest absolute value, (B,)."""
+    """Return the largest absolute value, (B,)."""
     return images.flatten(1).abs().amax(1)
 
 
 def per_image(values: Tensor) -> Tensor:
-    """(B,) -> (B, 1, 1, 1), to be multiplied with images."""
+    """Reshape (B,) to (B, 1, 1, 1), which broadcasts with images."""
     return values[:, None, None, None]
 
 

@@ -1,9 +1,9 @@
-"""DeepFool's crossing, drawn back to the boundary and along it towards the image: margins as tight as strong attacks.
+"""Refines DeepFool's crossings by a search along the boundary, which gives margins as tight as those of strong attacks.
 
-DeepFool stops where it happens to cross. The nearest point of the boundary is where the way from the image meets it at
-a right angle (in the norm's sense). So from the crossing go back along the ray to the boundary, and then, again and
-again, to where the boundary, were it flat, would be nearest: a projected gradient method with a step of its own for
-each image, that costs one forward and one backward pass a round.
+DeepFool stops at the first point across the boundary. At the nearest point of the boundary, the perturbation is
+perpendicular to it (in the norm's sense). The search goes back from the crossing to the boundary, and then repeatedly
+to the point where the linearised boundary is nearest to the image: a projected gradient method with a step size per
+image, which takes one forward and one backward pass per round.
 """
 
 import math
@@ -19,29 +19,29 @@ from dfal_cli.margins.gradients import logits_of, pixel_gradients
 from dfal_cli.margins.norms import NORMS, Norm, per_image
 from dfal_cli.margins.thin import thin_convolutions
 
-ROUNDS = 10
-"""Projections along the boundary, at most."""
+MAX_ROUNDS = 10
+"""Maximum number of projections along the boundary."""
 
 GROWTH, SHRINKAGE = 1.5, 3.0
-"""A step that made the way shorter is followed by a longer one, up to the whole way; one that did not, by a shorter."""
+"""Factors of the step size: it grows (up to 1) after a step that shortened the perturbation, and shrinks otherwise."""
 
-WORTH_A_ROUND = 0.003
-"""An image is done when, were the boundary flat, another round would shorten its margin by less than this share."""
+MIN_GAIN = 0.003
+"""An image is done when another round would shorten its margin by less than this share, if the boundary were flat."""
 
-NEAR_ENOUGH = 1.5
-"""A linearisation tells where the boundary is on a ray only if it is not further than this factor, out or in."""
+TRUST_FACTOR = 1.5
+"""A linearisation locates the boundary on a ray only if the boundary is within this factor of the point's length."""
 
-SECANTS = 2
-"""The last point is on the boundary but for its curvature. That is mended along its ray."""
+SECANT_STEPS = 2
+"""Number of secant steps along the ray, which correct for the curvature of the boundary at the end of the search."""
 
 PUSHES = (1.00005, 1.001, 1.01, 1.05)
-"""If the point has then not crossed, it is pushed out by so much."""
+"""Factors by which a point is moved outwards in turn if it has not crossed after the secant steps."""
 
 BACK = 0.99
-"""The share of the way to the adversarial image at which the prediction is still the old one."""
+"""The prediction must be unchanged at this share of the final perturbation."""
 
-LONGER = 2.0
-"""DeepFool's way is taken to be at most so many times longer than the margin, when images are given up."""
+DEEPFOOL_EXCESS = 2.0
+"""Assumed maximum ratio of DeepFool's perturbation to the margin when images are given up."""
 
 
 def refined(
@@ -54,30 +54,30 @@ def refined(
     clip: bool = False,
     give_up_beyond: float = math.inf,
 ) -> Crossing:
-    """Estimate margins by DeepFool, and shorten them; arguments and answer are those of `deepfool`.
+    """Estimate margins by DeepFool, and shorten them; arguments and result are those of `deepfool`.
 
-    A margin is never larger than DeepFool's. The adversarial image has crossed, and 0.99 of the way to it has not: the
-    overshoot only serves DeepFool. `iterations` are DeepFool's.
+    No margin is larger than DeepFool's. The adversarial image has crossed, and 0.99 times its perturbation has not, so
+    overshoot matters only for the DeepFool stage. `iterations` are DeepFool's.
 
     Raises:
         KeyError: the norm is unknown.
     """
     measured_in = NORMS[norm]
-    first = deepfool(model, images, norm, max_iterations, overshoot, classes, clip, LONGER * give_up_beyond)
+    first = deepfool(model, images, norm, max_iterations, overshoot, classes, clip, DEEPFOOL_EXCESS * give_up_beyond)
     chosen = first.crossed.nonzero().squeeze(1)
     if not len(chosen):
         return first
     with pixel_gradients(model), thin_convolutions(model):
-        first = Crossing(*(values.clone() for values in first))  # those made in inference mode cannot be written to
+        first = Crossing(*(values.clone() for values in first))  # tensors from inference mode are read-only
         search = _Search(model, images.detach()[chosen], Crossing(*(v[chosen] for v in first)), measured_in, clip=clip)
-        search.settle(search.go_along_the_boundary())
+        search.settle(search.follow_boundary())
     for values, shorter in zip(first[:4], search.shortest[:4], strict=True):
         values[chosen] = shorter
     return first
 
 
 class _OnBoundary(NamedTuple):
-    """Perturbations that end on the boundary, but for its curvature."""
+    """Perturbations that end on the linearised boundary."""
 
     perturbation: Tensor
     """(B, C, H, W)."""
@@ -86,38 +86,38 @@ class _OnBoundary(NamedTuple):
     slope: Tensor
     """(B, C, H, W): the gradient of the other class's lead."""
     near: Tensor
-    """(B,) bool: near enough to where the network was linearised to be believed."""
+    """(B,) bool: whether the point is near enough to the linearised point (within TRUST_FACTOR)."""
 
     def of(self, images: Tensor) -> "_OnBoundary":
-        """The rows of some of the images, by index or mask."""
+        """Return the rows of some images, by index or mask."""
         return _OnBoundary(*(values[images] for values in self))
 
 
 class _Search:
-    """The shortest crossings known, of B images, and the search for shorter ones. Perturbations are (B, C, H, W)."""
+    """Search for shorter crossings of B images. Perturbations are (B, C, H, W)."""
 
     def __init__(self, model: nn.Module, start: Tensor, crossing: Crossing, norm: Norm, *, clip: bool) -> None:
         self._model, self._norm, self._clip = model, norm, clip
         self._start = start  # (B, C, H, W)
-        self.shortest = crossing
-        self._everyone = torch.arange(len(start), device=start.device)
+        self.shortest = crossing  # the shortest crossings found so far
+        self._all = torch.arange(len(start), device=start.device)
         clean = logits_of(model, start).detach()  # (B, K)
         self._predicted = clean.argmax(1)  # (B,)
-        self._clear = rounding_of(clean)  # (B,): aimed at, for on the boundary itself a lead is luck
+        self._target_lead = rounding_of(clean)  # (B,): more than 0, as the sign is random on the boundary itself
 
-    def go_along_the_boundary(self) -> "_OnBoundary":
-        """Move to where the linearised boundary is nearest, as long as that makes the way shorter."""
-        found = self._linearise(self.shortest.adversarial - self._start, self._everyone)
-        step, moving = torch.ones_like(found.length), self._everyone
-        for _ in range(ROUNDS):
+    def follow_boundary(self) -> "_OnBoundary":
+        """Move repeatedly to the nearest point of the linearised boundary while that shortens the perturbation."""
+        found = self._linearise(self.shortest.adversarial - self._start, self._all)
+        step, moving = torch.ones_like(found.length), self._all
+        for _ in range(MAX_ROUNDS):
             here = found.of(moving)
             nearest = self._nearest_of(here, moving)
             gain = step[moving] * (1 - self._norm.length(nearest) / here.length)
-            worth = ~here.near | (gain > WORTH_A_ROUND)
+            worth = ~here.near | (gain > MIN_GAIN)
             moving, here, nearest = moving[worth], here.of(worth), nearest[worth]
             if not len(moving):
                 break
-            stride = per_image(step[moving].where(here.near, 0))  # first of all to the boundary, along the ray
+            stride = per_image(step[moving].where(here.near, 0))  # 0: first go to the boundary along the ray
             there = self._linearise(here.perturbation + stride * (nearest - here.perturbation).nan_to_num(), moving)
             better = ~here.near | (there.near & (there.length < here.length))
             step[moving] = torch.where(better, (GROWTH * step[moving]).clamp(max=1), step[moving] / SHRINKAGE)
@@ -126,59 +126,59 @@ class _Search:
         return found
 
     def _nearest_of(self, here: "_OnBoundary", images: Tensor) -> Tensor:
-        """The shortest perturbations that reach the linearised boundaries, (A, C, H, W)."""
+        """Return the shortest perturbations that reach the linearised boundaries, (A, C, H, W)."""
         slope = here.slope
         if self._clip:
             slope = slope.masked_fill(blocked_by_box(self._start[images] + here.perturbation, slope), 0)
-        height = (slope * here.perturbation).flatten(1).sum(1)  # of the boundary over the image, in logits
+        height = (slope * here.perturbation).flatten(1).sum(1)  # (A,): the lead gained from image to boundary
         return self._norm.direction(slope) * per_image(height / self._norm.dual(slope))
 
     def settle(self, found: "_OnBoundary") -> None:
-        """Make sure of the crossing that was found, and that 0.99 of the way to the shortest one does not cross."""
+        """Find crossings near the given points, and ensure that 0.99 times the shortest perturbation does not cross."""
         ray = found.perturbation
-        rate = (found.slope * ray).flatten(1).sum(1)  # of the lead, by shares of the ray; (B,)
-        share, lead = torch.ones_like(rate), self._look(ray, self._everyone)
-        for _ in range(SECANTS):
-            closer = (share - (lead - self._clear) / rate).nan_to_num(1).clamp(1 / NEAR_ENOUGH, NEAR_ENOUGH)
-            lead_closer = self._look(per_image(closer) * ray, self._everyone)
+        rate = (found.slope * ray).flatten(1).sum(1)  # (B,): derivative of the lead by the share of the ray
+        share, lead = torch.ones_like(rate), self._evaluate(ray, self._all)
+        for _ in range(SECANT_STEPS):
+            closer = (share - (lead - self._target_lead) / rate).nan_to_num(1).clamp(1 / TRUST_FACTOR, TRUST_FACTOR)
+            lead_closer = self._evaluate(per_image(closer) * ray, self._all)
             secant = (lead_closer - lead) / (closer - share)
             rate = secant.where(secant.isfinite() & (secant > 0), rate)
             share, lead = closer, lead_closer
-        unsure = self._everyone[lead <= 0]
+        unsure = self._all[lead <= 0]
         for push in PUSHES:
-            unsure = unsure[self._look(push * per_image(share[unsure]) * ray[unsure], unsure) <= 0]
-        unsure, back = self._everyone, torch.full_like(self.shortest.margin, BACK)
-        while len(unsure):  # ever further back as long as that makes the way shorter
+            unsure = unsure[self._evaluate(push * per_image(share[unsure]) * ray[unsure], unsure) <= 0]
+        unsure, back = self._all, torch.full_like(self.shortest.margin, BACK)
+        while len(unsure):  # go further back while that shortens the perturbation
             margin = self.shortest.margin[unsure]
-            self._look(per_image(back[unsure]) * (self.shortest.adversarial - self._start)[unsure], unsure)
+            self._evaluate(per_image(back[unsure]) * (self.shortest.adversarial - self._start)[unsure], unsure)
             shorter = self.shortest.margin[unsure] < margin
             done = ~shorter & (back[unsure] == BACK)
             back[unsure] = torch.where(shorter, back[unsure].square(), BACK)
             unsure = unsure[~done]
 
-    def _look(self, perturbation: Tensor, images: Tensor) -> Tensor:
-        """The lead of other classes there, (A,), positive if it is a clear one; a shorter crossing is remembered.
+    def _evaluate(self, perturbation: Tensor, images: Tensor) -> Tensor:
+        """Return the clear lead of other classes at the perturbed images, (A,), and record shorter crossings.
 
-        perturbation: (A, C, H, W); images: (A,) of which ones.
+        perturbation: (A, C, H, W); images: (A,) indices.
         """
         points = self._points(perturbation, images)
-        return self._remember(points, logits_of(self._model, points).detach(), images)
+        return self._record(points, logits_of(self._model, points).detach(), images)
 
     def _linearise(self, perturbation: Tensor, images: Tensor) -> "_OnBoundary":
-        """Where the ray of each perturbation meets the boundary, as the network's linearisation there has it."""
+        """Linearise the network at the perturbed images, and find where each ray meets the linearised boundary."""
         points, predicted = self._points(perturbation, images), self._predicted[images]
         here = Linearisation.at(self._model, points)
         logits = here.logits
-        lead = self._remember(points, logits, images)
+        lead = self._record(points, logits, images)
         slope = here.slope(predicted, towards=others_of(logits, predicted).argmax(1))
         perturbation = points - self._start[images]
-        factor = 1 - (lead - self._clear[images]) / (slope * perturbation).flatten(1).sum(1)
-        near = (factor > 1 / NEAR_ENOUGH) & (factor < NEAR_ENOUGH)
-        factor = factor.nan_to_num(1).clamp(1 / NEAR_ENOUGH, NEAR_ENOUGH)
+        factor = 1 - (lead - self._target_lead[images]) / (slope * perturbation).flatten(1).sum(1)
+        near = (factor > 1 / TRUST_FACTOR) & (factor < TRUST_FACTOR)
+        factor = factor.nan_to_num(1).clamp(1 / TRUST_FACTOR, TRUST_FACTOR)
         return _OnBoundary(per_image(factor) * perturbation, factor * self._norm.length(perturbation), slope, near)
 
-    def _remember(self, points: Tensor, logits: Tensor, images: Tensor) -> Tensor:
-        """Keep the points (A, C, H, W) that are shorter crossings, by their logits (A, K); returns their leads (A,)."""
+    def _record(self, points: Tensor, logits: Tensor, images: Tensor) -> Tensor:
+        """Record points (A, C, H, W) that are shorter crossings, given their logits (A, K); return the leads (A,)."""
         length = self._norm.length(points - self._start[images])
         lead = self._lead(logits, images)
         shorter = (lead > 0) & logits.isfinite().all(1) & (length < self.shortest.margin[images])
@@ -193,7 +193,7 @@ class _Search:
         return points.clamp(0, 1) if self._clip else points
 
     def _lead(self, logits: Tensor, images: Tensor) -> Tensor:
-        """By how much the best other class leads more clearly than by rounding, (A, K) -> (A,); may be negative."""
+        """Return by how much the top other class leads beyond rounding errors, (A, K) -> (A,); may be negative."""
         predicted = self._predicted[images]
         lead = others_of(logits, predicted).amax(1) - logits.gather(1, predicted[:, None]).squeeze(1)
         return lead - rounding_of(logits) / 2

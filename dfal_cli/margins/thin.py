@@ -1,8 +1,8 @@
-"""A faster way back through a network's first convolution, on a CPU.
+"""A faster backward pass through a network's first convolution on a CPU.
 
-Differentiating a convolution of one or three input channels to its input is what CPU libraries are worst at: it took
-most of the time of a DeepFool on LeNet5. As a matrix product, whose columns are then folded into the image, it is two
-to six times faster than torch's own, and the same to rounding.
+CPU libraries are slow at the input gradient of a convolution with one or three input channels, which took most of the
+time of DeepFool on LeNet5. A matrix product whose columns are folded into the image is two to six times faster than
+torch's implementation, and equal up to rounding.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from dfal_cli.models.forwards import is_unmodified, replaced_forward
 
 Pair = tuple[int, int]
-"""Down and across."""
+"""(vertical, horizontal)."""
 
-THIN = 4
-"""Up to so many input channels a convolution is thin."""
+MAX_THIN_CHANNELS = 4
+"""Maximum number of input channels of a thin convolution."""
 
-ENOUGH_ROWS = 24
-"""A matrix product over fewer rows than this takes hardly less time than one over so many."""
+MIN_ROWS = 24
+"""A matrix product with fewer rows is hardly faster."""
 
 
 class _ThinConvolution(torch.autograd.Function):
-    """conv2d, differentiable to its input alone; usable under torch.vmap too, as some ensembles need."""
+    """conv2d, differentiable with respect to its input only. It supports torch.vmap, which some ensembles use."""
 
     generate_vmap_rule = True
 
@@ -38,7 +38,7 @@ class _ThinConvolution(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         images, weight, _, ctx.stride, ctx.padding = inputs
         ctx.size = images.shape[2:]
-        ctx.save_for_backward(weight)  # the layer may have another one by the time of the backward pass
+        ctx.save_for_backward(weight)  # the layer's weight may be another one during the backward pass
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -47,33 +47,34 @@ class _ThinConvolution(torch.autograd.Function):
 
 
 def gradient_to_input(weight: Tensor, stride: Pair, padding: Pair, gradient: Tensor, size: Pair) -> Tensor:
-    """From the gradient to a convolution's output, (B, O, h, w), to that to its input, (B, C, H, W); size = (H, W).
+    """Return a convolution's input gradient, (B, C, H, W), from its output gradient, (B, O, h, w); size = (H, W).
 
     weight: (O, C, k, l).
-    Of few output channels, blocks of s x s neighbouring places are taken together, as s * s times as many channels:
-    the blocks' patches overlap less than the places' do, so that less is left to be added up.
+    With few output channels, blocks of s x s neighbouring positions are treated as s * s times as many channels: the
+    patches of blocks overlap less than those of single positions, so that fewer values have to be added.
     """
-    block = next(s for s in range(1, ENOUGH_ROWS) if len(weight) * s * s >= ENOUGH_ROWS)
+    block = next(s for s in range(1, MIN_ROWS) if len(weight) * s * s >= MIN_ROWS)
     weights = _weight_of_blocks(weight, stride, block)  # (C, m, y, n, x, O * s * s): patches m * y high, n * x wide
     blocks = _blocks(gradient, block)  # (B, O * s * s, down, across)
     columns = weights.flatten(0, 4) @ blocks.flatten(2)
     patches = columns.view(len(gradient), *weights.shape[:5], *blocks.shape[2:])
-    added = _added_up(patches)
+    padded = _folded(patches)
     (top, left), (height, width) = padding, size
-    bottom, right = top + height - added.shape[2], left + width - added.shape[3]  # a stride may leave out the edge
-    return F.pad(added, (-left, right, -top, bottom))
+    bottom, right = top + height - padded.shape[2], left + width - padded.shape[3]  # a stride may skip the edge
+    return F.pad(padded, (-left, right, -top, bottom))
 
 
 def _weight_of_blocks(weight: Tensor, stride: Pair, block: int) -> Tensor:
-    """A convolution's weight at each of the s x s places of a block, within the patch that all of them see.
+    """Return a convolution's weight at each of the s x s positions of a block, within the patch of the whole block.
 
-    (C, m, y, n, x, O * s * s): the patch is m times as high and n times as wide as the step (y, x) to the next one.
+    Its shape is (C, m, y, n, x, O * s * s): the patch is m times as high and n times as wide as the step (y, x) from
+    one block to the next.
     """
     weight = weight.permute(1, 2, 3, 0)  # (C, k, l, O)
     channels, *kernel, outputs = weight.shape
     step = [block * one for one in stride]
-    seen = [one * (block - 1) + side for one, side in zip(stride, kernel, strict=True)]
-    m, n = (-(-side // one) for side, one in zip(seen, step, strict=True))
+    patch = [one * (block - 1) + side for one, side in zip(stride, kernel, strict=True)]
+    m, n = (-(-side // one) for side, one in zip(patch, step, strict=True))
     placed = weight.new_zeros(channels, m * step[0], n * step[1], outputs, block, block)
     for row in range(block):
         for column in range(block):
@@ -83,19 +84,19 @@ def _weight_of_blocks(weight: Tensor, stride: Pair, block: int) -> Tensor:
 
 
 def _blocks(gradient: Tensor, block: int) -> Tensor:
-    """(B, O, h, w) -> (B, O * s * s, h / s, w / s), padded with zeros to whole blocks."""
+    """Reshape (B, O, h, w) to (B, O * s * s, h / s, w / s), padded with zeros to whole blocks."""
     if block == 1:
         return gradient
     height, width = gradient.shape[2:]
     padded = F.pad(gradient, (0, -width % block, 0, -height % block))
-    # pixel_unshuffle by hand, which takes half its time
+    # takes half the time of pixel_unshuffle
     down, across = (-(-side // block) for side in (height, width))
     split = padded.reshape(*gradient.shape[:2], down, block, across, block)
     return split.permute(0, 1, 3, 5, 2, 4).reshape(len(gradient), -1, down, across)
 
 
-def _added_up(patches: Tensor) -> Tensor:
-    """Overlapping patches, (B, C, m, y, n, x, down, across), to the image they cover, (B, C, height, width)."""
+def _folded(patches: Tensor) -> Tensor:
+    """Add up overlapping patches, (B, C, m, y, n, x, down, across), to the image they cover, (B, C, height, width)."""
     images, channels, m, y, n, x, down, across = patches.shape
     covered = patches.new_zeros(images, channels, y, x, down + m - 1, across + n - 1)
     for row in range(m):
@@ -106,7 +107,7 @@ def _added_up(patches: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def thin_convolutions(model: nn.Module) -> Iterator[None]:
-    """In the block, the model's thin convolutions are differentiated the fast way, where that is one."""
+    """Use the faster backward pass for the model's thin convolutions in the block."""
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d) and _is_thin(layer)]
     with replaced_forward(_forward, layers):
         yield
@@ -120,10 +121,10 @@ def _forward(layer: nn.Conv2d, images: Tensor) -> Tensor:
 
 
 def _is_plain_call(layer: nn.Conv2d, images: Tensor) -> bool:
-    """Whether it is a call on a batch of images in the layer's own precision, that weights need no gradient of.
+    """Return whether the call is on a batch of float32 or float64 images, without gradients of weights.
 
-    A lone image has no batch dimension. In 16 bits torch adds up in more, and a matrix product may not. Weights that
-    need a gradient here are no parameters: they have been computed, maybe from the image.
+    A single image may lack the batch dimension. With 16 bits, torch accumulates in higher precision, but a matrix
+    product may not. Weights that require a gradient here are not parameters: they may be computed from the image.
     """
     return (
         images.dim() == 4
@@ -137,7 +138,7 @@ def _is_plain_call(layer: nn.Conv2d, images: Tensor) -> bool:
 def _is_thin(layer: nn.Conv2d) -> bool:
     return (
         is_unmodified(layer, nn.Conv2d)
-        and layer.in_channels <= THIN
+        and layer.in_channels <= MAX_THIN_CHANNELS
         and layer.groups == 1
         and layer.dilation == (1, 1)
         and layer.padding_mode == "zeros"

@@ -24,7 +24,7 @@ from dfal_cli.pages.what_ran import explained
 from dfal_cli.statistics import annotations, comparison
 from dfal_cli.statistics.annotations import Needed, Reached
 from dfal_cli.statistics.comparison import MeasuredOn
-from dfal_cli.statistics.intervals import FEWEST_TO_RESAMPLE
+from dfal_cli.statistics.intervals import MIN_TRIALS_TO_RESAMPLE
 
 ENOUGH_TRIALS = 6
 """Fewer have intervals so wide that the page says so."""
@@ -54,7 +54,7 @@ def write_report(
         path, "report.html.jinja", "dfal simulate", version=__version__, facts=_facts(results),
         problem=_problem(results, measured_on, what_to_try), summary=_summary(results, step), caution=_caution(trials),
         explained=explained(comparison.strategies_of(results)), has_intervals=trials > 1,
-        can_be_clear=trials >= FEWEST_TO_RESAMPLE, grid=_grid(measured_on),
+        can_be_clear=trials >= MIN_TRIALS_TO_RESAMPLE, grid=_grid(measured_on),
         picture=f"data:image/svg+xml;base64,{picture}", tables=report_tables(results, timings, step), settings=settings,
     )  # fmt: skip
 
@@ -90,7 +90,7 @@ def _caution(trials: int) -> str:
     """What so few trials cannot tell."""
     if trials == 1:
         return "One trial: no interval can be given, and any difference may be chance."
-    if trials < FEWEST_TO_RESAMPLE:
+    if trials < MIN_TRIALS_TO_RESAMPLE:
         return f"{trials} trials are too few for an interval of a difference: any difference may be chance."
     if trials < ENOUGH_TRIALS:
         return f"The intervals of {trials} trials are wide: only large differences show. More --trials narrow them."
@@ -165,7 +165,7 @@ def _rest(lines: list[Line], baseline: str, trials: int) -> list[str]:
     """How many are told apart, and how many are not listed."""
     others = len(lines) - BEST_SHOWN
     said = [f"{_count(others, 'other is', 'others are')} in the tables."] if others > 0 else []
-    if not lines or trials < FEWEST_TO_RESAMPLE:
+    if not lines or trials < MIN_TRIALS_TO_RESAMPLE:
         return said
     better, worse = (sum(line.mark == mark for line in lines) for mark in ("better", "worse"))
     if not better + worse:

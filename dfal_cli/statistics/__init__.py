@@ -1,1 +1,1 @@
-"""What measured accuracies say: intervals, and how strategies compare."""
+"""Statistics of measured accuracies: confidence intervals and comparisons of strategies."""

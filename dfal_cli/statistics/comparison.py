@@ -1,15 +1,14 @@
-"""What the results of a simulation come to: numbers to compare strategies by, each from the raw curves of its trials.
+"""Comparison of strategies by the results of a simulation, computed from the raw learning curves of its trials.
 
-Tables named `per_trial` have a row for each trial and a column for each strategy: trials are paired (same initial
-labels, same seeds), so that strategies are compared within a trial first and only then over trials.
+Tables named `per_trial` have a row per trial and a column per strategy. Trials are paired (same initial labels, same
+seeds), so strategies are compared within each trial first, and then over trials.
 
-The 95 % interval of a comparison is, at each end, the wider one of two: the bootstrap's over trials, which assumes no
-distribution but is too narrow for a handful of trials, and Student's t, which holds for few trials too if they are
-normally distributed. What that interval says, and nothing else, decides what is clear.
+Each end of a comparison's 95 % interval is the wider one of two intervals: the bootstrap over trials, which assumes no
+distribution but is too narrow for few trials, and Student's t, which is valid for few trials if they are normally
+distributed. A difference is clear if this interval excludes equality.
 
-Accuracies on n test images lie on a grid of `step` 1 / n: one is known to half a step, the difference of two to a whole
-one. Trials that happen to agree do not know more, so no interval is narrower than that. A step of 0 is one that nobody
-knows, and widens nothing.
+Accuracies on n test images are multiples of `step` = 1 / n, so an accuracy is known to half a step and a difference to
+one step. No interval is narrower than that, even if trials agree. A step of 0 means unknown and has no effect.
 """
 
 import math
@@ -23,33 +22,33 @@ from dfal_cli.statistics.intervals import (
     UNKNOWN,
     Interval,
     Values,
+    at_least,
     beats_guessing,
     bootstrap_interval,
-    no_narrower,
     student_interval,
 )
 
 BASELINE = "random"
 
-ROUNDED = 1e-6
-"""What six digits of two accuracies may add to their difference: one of exactly one image must not seem larger."""
+ROUNDING = 1e-6
+"""Maximum rounding error of a difference of two accuracies with six digits; a difference of one image is not more."""
 
 
 class MeasuredOn(NamedTuple):
-    """What accuracies were measured on."""
+    """The test images on which accuracies were measured."""
 
     images: int
     largest: int
-    """Images of its largest class, which always naming that class gets right."""
+    """Number of images of the largest class."""
 
     @property
     def step(self) -> float:
-        """The accuracy that one image makes."""
+        """The accuracy contributed by one image."""
         return 1 / self.images
 
 
 class Difference(NamedTuple):
-    """A mean over trials of what one strategy has more than another, with its interval (nan if unknown)."""
+    """The mean over trials of the difference between two strategies, with its interval (nan if unknown)."""
 
     mean: float
     low: float
@@ -63,30 +62,33 @@ class Difference(NamedTuple):
 
 
 def as_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as it is written -> one in which all but the strategy is a number, nan where nothing is written."""
+    """Convert all columns but `strategy` from text to numbers; empty cells become nan."""
     return table.assign(**{name: pd.to_numeric(table[name]) for name in table.columns if name != "strategy"})
 
 
 def strategies_of(results: pd.DataFrame) -> list[str]:
-    """The strategies in the order in which they were asked for."""
+    """Return the strategies in the order in which the user named them."""
     return list(dict.fromkeys(results["strategy"]))
 
 
 def baseline_of(results: pd.DataFrame) -> str:
-    """What the others are compared to: random, or the first strategy if random has not been simulated."""
+    """Return the strategy that others are compared to: random, or the first strategy if random was not simulated."""
     strategies = strategies_of(results)
     return BASELINE if BASELINE in strategies else strategies[0]
 
 
 def ranked_strategies(results: pd.DataFrame) -> list[str]:
-    """The strategies by their mean accuracy at the end of the curve, the best first."""
+    """Return the strategies by decreasing mean accuracy at the end of the curve."""
     curves = mean_curves(results).sort_values("annotations", kind="stable")
     last = curves.groupby("strategy", sort=False)["mean"].last().reindex(strategies_of(results))
     return list(last.sort_values(ascending=False, kind="stable").index)
 
 
 def mean_curves(results: pd.DataFrame, step: float = 0.0) -> pd.DataFrame:
-    """Columns strategy, annotations, mean, low, high: accuracy over trials, with Student's interval (nan for one)."""
+    """Return columns strategy, annotations, mean, low, high: accuracy over trials, with Student's interval.
+
+    The interval of a single trial is nan.
+    """
     rows = []
     for (strategy, annotations), group in results.groupby(["strategy", "annotations"], sort=False):
         values = group["accuracy"].to_numpy("float64")
@@ -95,42 +97,43 @@ def mean_curves(results: pd.DataFrame, step: float = 0.0) -> pd.DataFrame:
 
 
 def accuracy_interval(values: Values, step: float = 0.0) -> Interval:
-    """Student's interval of a mean accuracy, as far as accuracies go: from 0 to 1."""
+    """Return Student's interval of a mean accuracy, clipped to 0 to 1."""
     mean = float(values.mean())
-    low, high = np.clip(no_narrower(student_interval(values), (mean - step / 2, mean + step / 2)), 0, 1)
+    low, high = np.clip(at_least(student_interval(values), (mean - step / 2, mean + step / 2)), 0, 1)
     return float(low), float(high)
 
 
 def accuracies_at(results: pd.DataFrame, annotations: int) -> pd.DataFrame:
-    """Accuracy per trial at an annotation count."""
+    """Return the accuracy per trial at an annotation count."""
     return _wide(results[results["annotations"] == annotations].set_index(["trial", "strategy"])["accuracy"], results)
 
 
 def areas(results: pd.DataFrame) -> pd.DataFrame:
-    """Area under the learning curve per trial, divided by its width: the mean accuracy on the way."""
+    """Return the area under the learning curve per trial, divided by its width: the mean accuracy along the curve."""
     return per_curve(results, _area)
 
 
 def difference(per_trial: pd.DataFrame, strategy: str, baseline: str, step: float = 0.0) -> Difference:
-    """How much more `strategy` has than `baseline`, over the trials that have both. per_trial: accuracies."""
+    """Return the difference of `strategy` to `baseline`, over the trials that have both. per_trial: accuracies."""
     values = (per_trial[strategy] - per_trial[baseline]).dropna().to_numpy("float64")
     if not len(values):
         return Difference(math.nan, *UNKNOWN, 0)
-    mean, least = float(values.mean()), step and step + ROUNDED
-    return Difference(mean, *no_narrower(wider_interval(values), (mean - least, mean + least)), len(values))
+    mean, half_width = float(values.mean()), step and step + ROUNDING
+    interval = at_least(wider_interval(values), (mean - half_width, mean + half_width))
+    return Difference(mean, *interval, len(values))
 
 
 def accuracy_at_end(results: pd.DataFrame) -> dict[str, float]:
-    """Test accuracy at the end of each strategy, mean over the trials."""
+    """Return the final test accuracy of each strategy, averaged over trials."""
     last = results.sort_values("annotations", kind="stable").groupby(["strategy", "trial"]).tail(1)
     means = last.groupby("strategy")["accuracy"].mean()
     return {name: float(means[name]) for name in strategies_of(results)}
 
 
 def not_learnt(results: pd.DataFrame, measured_on: MeasuredOn) -> list[str]:
-    """The strategies that end no better, beyond chance, than always naming the largest class of the test images.
+    """Return the strategies that are finally not significantly better than always predicting the largest test class.
 
-    None where these cannot tell.
+    The list is empty if the test images cannot show it.
     """
     images, guessing = measured_on.images, measured_on.largest / measured_on.images
     ended = accuracy_at_end(results).items()
@@ -138,16 +141,16 @@ def not_learnt(results: pd.DataFrame, measured_on: MeasuredOn) -> list[str]:
 
 
 def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:
-    """Index strategy; columns train, query (means over all rounds), first_query, last_query: seconds.
+    """Return seconds by strategy in columns train, query (means over all rounds), first_query and last_query.
 
-    The last round asks nothing: its query_seconds are nan and do not count.
+    The last round queries nothing: its query_seconds are nan and are ignored.
     """
-    asked = timings.dropna(subset="query_seconds").groupby("strategy", sort=False)
+    queried = timings.dropna(subset="query_seconds").groupby("strategy", sort=False)
     by_round = timings.groupby(["strategy", "round"], sort=False)["query_seconds"].mean().dropna().groupby("strategy")
     return pd.DataFrame(
         {
             "train": timings.groupby("strategy", sort=False)["train_seconds"].mean(),
-            "query": asked["query_seconds"].mean(),
+            "query": queried["query_seconds"].mean(),
             "first_query": by_round.first(),
             "last_query": by_round.last(),
         }
@@ -155,13 +158,13 @@ def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:
 
 
 def wider_interval(values: Values) -> Interval:
-    """From the lower one of the bootstrap's and Student's ends to the higher one; unknown (nan) if one of them is."""
+    """Return the union of the bootstrap and Student intervals; unknown (nan) if one of them is unknown."""
     low, high = np.array([bootstrap_interval(values), student_interval(values)]).T
     return float(low.min()), float(high.max())
 
 
 def per_curve(results: pd.DataFrame, number: Callable[[Values, Values], float]) -> pd.DataFrame:
-    """A number for the curve (annotations, accuracy) of each trial and strategy."""
+    """Apply `number` to the curve (annotations, accuracy) of each trial and strategy; returns a `per_trial` table."""
     numbers = {}
     for (trial, strategy), curve in results.sort_values("annotations").groupby(["trial", "strategy"]):
         annotations, accuracy = (curve[name].to_numpy("float64") for name in ("annotations", "accuracy"))
@@ -171,7 +174,7 @@ def per_curve(results: pd.DataFrame, number: Callable[[Values, Values], float]) 
 
 
 def _wide(numbers: "pd.Series[float]", results: pd.DataFrame) -> pd.DataFrame:
-    """Indexed by trial and strategy -> a row for each trial, a column for each strategy of `results`."""
+    """Reshape a series indexed by trial and strategy to a row per trial and a column per strategy of `results`."""
     return numbers.unstack("strategy").reindex(columns=strategies_of(results))
 
 

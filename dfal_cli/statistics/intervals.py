@@ -1,6 +1,6 @@
-"""95 % intervals: of a mean over few trials (Student's t, a bootstrap over the trials), and of an accuracy (Wilson).
+"""95 % confidence intervals: of a mean over few trials (Student's t, bootstrap), and of an accuracy (Wilson).
 
-None needs scipy: dfal draws its curves where only its own dependencies are installed.
+They do not use scipy, which is not a dependency of dfal.
 """
 
 import functools
@@ -12,17 +12,17 @@ import numpy.typing as npt
 
 CONFIDENCE = 0.95
 
-FEWEST_TO_RESAMPLE = 3
-"""Trials: of two, a resample is one of them, the other or their mean, which says nothing about a third."""
+MIN_TRIALS_TO_RESAMPLE = 3
+"""Minimum number of trials for a bootstrap: resamples of two trials have only three different means."""
 
-FEW = 30
-"""Fewer images tell little: an accuracy on them may be off by 20 points and more."""
+MIN_IMAGES = 30
+"""With fewer images, an accuracy may be off by 20 points or more, so no verdict is given."""
 
-DRAWS = 20_000
-"""Resamples drawn where there are too many to take all of them."""
+RESAMPLES = 20_000
+"""Number of random resamples, if there are too many to enumerate."""
 
 SEED = 0
-"""Of these draws: the same numbers always have the same interval."""
+"""Seed of the resamples; equal values always have equal intervals."""
 
 Values = npt.NDArray[np.float64]
 Interval = tuple[float, float]
@@ -30,7 +30,7 @@ UNKNOWN: Interval = (math.nan, math.nan)
 
 
 def student_interval(values: Values) -> Interval:
-    """Student's t interval of the mean of independent `values`; of fewer than two it is unknown (nan)."""
+    """Return Student's t interval of the mean of independent `values`; unknown (nan) for fewer than two."""
     count = len(values)
     if count < 2:
         return UNKNOWN
@@ -39,15 +39,15 @@ def student_interval(values: Values) -> Interval:
 
 
 def bootstrap_interval(values: Values) -> Interval:
-    """Percentile bootstrap interval of the mean of `values`, one a trial; of fewer than three it is unknown (nan).
+    """Return the percentile bootstrap interval of the mean of `values`, one per trial; unknown (nan) for fewer than 3.
 
-    The percentiles are moved outwards as far as Student's t and the missing n / (n - 1) ask for (Hesterberg,
-    arXiv:1411.5279, "expanded percentiles"), since plain ones are far too narrow for a handful of trials. What no
-    resampling can mend: the interval never leaves the range of the trials, so it holds the mean of a symmetric
-    distribution in at most 75 % of the cases with 3 trials, 88 % with 4, 94 % with 5.
+    The percentiles are expanded by Student's t and the factor n / (n - 1) (Hesterberg, arXiv:1411.5279, "expanded
+    percentiles"), because plain percentiles are too narrow for few trials. The interval still stays within the range
+    of the values, so it contains the mean of a symmetric distribution in at most 75 % of cases with 3 trials, 88 %
+    with 4, and 94 % with 5.
     """
     count = len(values)
-    if count < FEWEST_TO_RESAMPLE:
+    if count < MIN_TRIALS_TO_RESAMPLE:
         return UNKNOWN
     means = values[_resamples(count)].mean(axis=1)
     tail = NormalDist().cdf(-student_quantile(count - 1) * math.sqrt(count / (count - 1)))
@@ -55,39 +55,40 @@ def bootstrap_interval(values: Values) -> Interval:
     return float(low), float(high)
 
 
-def no_narrower(interval: Interval, least: Interval) -> Interval:
-    """The interval, with what it lacks of `least`; an unknown one (nan) stays unknown."""
-    (low, high), (least_low, least_high) = interval, least
-    return (low, high) if math.isnan(low) or math.isnan(high) else (min(low, least_low), max(high, least_high))
+def at_least(interval: Interval, minimum: Interval) -> Interval:
+    """Return the interval extended to contain `minimum`; an unknown interval (nan) stays unknown."""
+    (low, high), (minimum_low, minimum_high) = interval, minimum
+    return (low, high) if math.isnan(low) or math.isnan(high) else (min(low, minimum_low), max(high, minimum_high))
 
 
 def wilson_interval(accuracy: float, count: int) -> Interval:
-    """Wilson's score interval of a share found in `count` independent examples; of none it is all there is, 0 to 1."""
+    """Return Wilson's score interval of a share measured on `count` independent examples; 0 to 1 for none."""
     if count == 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     middle = accuracy + z**2 / (2 * count)
     reach = z * math.sqrt(accuracy * (1 - accuracy) / count + z**2 / (4 * count**2))
     low, high = ((middle + sign * reach) / (1 + z**2 / count) for sign in (-1, 1))
-    return max(0.0, min(low, accuracy)), min(1.0, max(high, accuracy))  # rounding must not leave them out
+    return max(0.0, min(low, accuracy)), min(1.0, max(high, accuracy))  # contains `accuracy` despite rounding
 
 
 def beats_guessing(accuracy: float, count: int, baseline: float) -> bool | None:
-    """Whether an accuracy on `count` examples is better, beyond chance, than always saying the largest class.
+    """Return whether an accuracy on `count` examples is significantly better than predicting the largest class.
 
-    baseline: what that would be right on: the share of the largest class among these very examples.
-    None where these cannot tell: they are few, or so many of one class that not even a perfect network would be better.
+    baseline: the accuracy of that prediction, the share of the largest class among the same examples.
+    Returns None if the examples cannot show it: they are too few, or even a perfect network would not be significantly
+    better.
     """
     if wilson_interval(accuracy, count)[0] > baseline:
         return True
     perfect_would = wilson_interval(1.0, count)[0] > baseline
-    return False if count >= FEW and perfect_would else None
+    return False if count >= MIN_IMAGES and perfect_would else None
 
 
 @functools.cache
 def student_quantile(freedom: int) -> float:
-    """The t that a Student variable of so many degrees of freedom stays within, either side, 95 % of the time."""
-    low, high = 0.0, 13.0  # 12.71 for one degree of freedom, less for more
+    """Return the two-sided 95 % quantile of Student's t with `freedom` degrees of freedom."""
+    low, high = 0.0, 13.0  # 12.71 for one degree of freedom, and less for more
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if _within(middle, freedom) < CONFIDENCE else (low, middle)
@@ -95,7 +96,7 @@ def student_quantile(freedom: int) -> float:
 
 
 def _within(t: float, freedom: int) -> float:
-    """P(|T| <= t): the finite sums for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    """Return P(|T| <= t), by the finite sums for integer degrees of freedom (Abramowitz and Stegun, 26.7.3 and 4)."""
     angle = math.atan(t / math.sqrt(freedom))
     odd = freedom % 2
     term = math.cos(angle) if odd else 1.0
@@ -108,7 +109,7 @@ def _within(t: float, freedom: int) -> float:
 
 @functools.cache
 def _resamples(count: int) -> npt.NDArray[np.intp]:
-    """Which values each resample takes, (resamples, count): all there are up to six values, else a draw of them."""
+    """Return the indices of each resample, (resamples, count): all resamples for up to six values, else random ones."""
     if count**count <= 50_000:
         return np.indices((count,) * count).reshape(count, -1).T
-    return np.random.default_rng(SEED).integers(count, size=(DRAWS, count))
+    return np.random.default_rng(SEED).integers(count, size=(RESAMPLES, count))

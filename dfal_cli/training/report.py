@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dfal_cli.statistics.intervals import FEW
+from dfal_cli.statistics.intervals import MIN_IMAGES
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.learnt import HELD_OUT, evidence_in
 
@@ -20,7 +20,7 @@ def show_metrics(metrics: Mapping[str, Any], classes: Sequence[str], reporter: R
     if measured:
         _show_confusion(measured[0], metrics[measured[0]], classes, reporter)
     for name in measured:
-        if metrics[name]["examples"] < FEW:
+        if metrics[name]["examples"] < MIN_IMAGES:
             low, high = metrics[name]["interval"]
             reporter.note(
                 f"{metrics[name]['examples']} {name} images are few: "
