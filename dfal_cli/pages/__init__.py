@@ -1,1 +1,1 @@
-"""What people look at: HTML pages and curves, each one file that needs nothing else."""
+"""HTML pages and curve plots for people. Each is a single self-contained file."""

@@ -1,4 +1,4 @@
-"""The query list as one self-contained HTML page, images large enough to judge."""
+"""The preview of a query list: a self-contained HTML page with images large enough to label."""
 
 import base64
 import contextlib
@@ -25,13 +25,13 @@ from dfal_cli.tables.twins import TwinError, read_twin
 MARGIN = "margin"
 
 GENERATOR = "dfal select"
-"""The mark of its pages."""
+"""The generator mark of preview pages."""
 
-LONGEST_SIDE = 512
-"""Pixels of a photograph that go into the page."""
+MAX_SIDE = 512
+"""Maximum side, in pixels, of a picture in the page."""
 
 SHOWN_SIDE = 280
-"""Pixels on the screen to which small images are enlarged."""
+"""Height, in pixels, at which pictures are shown; smaller images are enlarged."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +41,37 @@ class Card:
     rank: str
     image: str
     numbers: list[str]
-    """What it was chosen by, and its margin: a name and a value each."""
+    """The measure of the strategy and the margin, each as "name value"."""
     predicted: str
     picture: str
     """data: URI, or "" if the image cannot be read."""
     problem: str
+    """Why the image cannot be read, or ""."""
     twin: str
+    """data: URI, or ""; so is the difference."""
     difference: str
     amplified: str
+    """The factor by which the difference is amplified."""
 
 
 def write_preview(
     page: Path, queries_file: Path, queries: pd.DataFrame, predicted: list[str] | None, root: Path,
     metadata: dict[str, Any], strategy: str, *, keep_better: bool, check: Callable[[], None] = lambda: None,
 ) -> tuple[int, bool]:  # fmt: skip
-    """Write the page for a query list, of images under `root`; `metadata` is the scores file's (input shape, norm).
+    """Write the preview of a query list with images under `root`; `metadata` are those of the scores file.
 
-    keep_better: leave a page alone that has more pictures than this one would have. `check` is as of `atomic_output`.
-    Returns how many images could not be read, and whether the page that was there is kept.
+    keep_better: keep an existing page that has more pictures. `check` is passed to `atomic_output`.
+    Returns the number of images that could not be read, and whether an existing page was kept.
     """
     rows = queries.to_dict("records")
     guesses = predicted or [""] * len(rows)
     chosen = STRATEGIES[strategy]
     names = list(dict.fromkeys((chosen.measure or MARGIN, MARGIN)))
     folder = folder_of(queries_file)
-    seen = _Images(root, metadata.get("follow_links", False), metadata.get("white"))
-    if "white" not in metadata:  # a first list, of which nothing is known yet
-        seen = seen.with_white_of(queries[IMAGE])
-    cards = [_card(row, guess, names, folder, seen, metadata) for row, guess in zip(rows, guesses, strict=True)]
+    images = _Images(root, metadata.get("follow_links", False), metadata.get("white"))
+    if "white" not in metadata:  # a first list, without a scores file
+        images = images.with_white_of(queries[IMAGE])
+    cards = [_card(row, guess, names, folder, images, metadata) for row, guess in zip(rows, guesses, strict=True)]
     unread = sum(bool(card.problem) for card in cards)
     if keep_better and page.exists() and _pictures_in(page) > len(cards) - unread:
         return unread, True
@@ -81,39 +84,39 @@ def write_preview(
 
 
 def is_preview(page: Path) -> bool:
-    """Whether a file is such a page, of whatever list."""
+    """Return whether a file is a preview page of any query list."""
     return is_made_by(GENERATOR, page)
 
 
 def _pictures_in(page: Path) -> int:
-    """How many images such a page shows."""
+    """Return the number of images that a preview page shows."""
     return page.read_bytes().count(b"<figcaption>image</figcaption>")
 
 
 def _order(strategy: str) -> str:
-    """What the ranks mean."""
+    """Describe the order of the ranks."""
     if strategy == BASELINE:
         return "in random order"
-    return "the most wanted first" if STRATEGIES[strategy].measure else "in the order in which they were picked"
+    return "best query first" if STRATEGIES[strategy].measure else "in the order of selection"
 
 
 class _Images(NamedTuple):
-    """The images of the page, decoded as the network saw them."""
+    """The images of the page, decoded as for the network."""
 
     root: Path
     follow_links: bool
     white: float | None
 
     def path(self, image: str) -> Path:
-        """Where it is. Raises ImageError if it is not under the root."""
+        """Return the path of an image. Raises ImageError if it is not under the root."""
         return resolve_image(self.root, image, follow_links=self.follow_links)
 
     def decoded(self, image: str, shape: Shape) -> Pixels:
-        """(C, H, W). Raises ImageError."""
+        """Decode an image to (C, H, W). Raises ImageError."""
         return decode_image(self.path(image), shape, self.white)
 
     def with_white_of(self, images: Iterable[str]) -> Self:
-        """The same with the white that training on these images would settle."""
+        """Return a copy with the value of white that training on these images would determine."""
         largest = []
         for image in images:
             with contextlib.suppress(ImageError):
@@ -135,10 +138,10 @@ def _card(
 
 
 def _picture(images: _Images, image: str) -> tuple[str, str]:
-    """The image at a size fit for the page, and what kept it from being read, one of them empty."""
+    """Return the image as a data: URI and "", or "" and why it cannot be read."""
     try:
         probe = probe_image(images.path(image))
-        scale = min(1.0, LONGEST_SIDE / max(probe.height, probe.width))
+        scale = min(1.0, MAX_SIDE / max(probe.height, probe.width))
         height, width = (max(1, round(side * scale)) for side in (probe.height, probe.width))
         pixels = images.decoded(image, (1 if probe.grey else 3, height, width))
     except ImageError as error:
@@ -147,7 +150,7 @@ def _picture(images: _Images, image: str) -> tuple[str, str]:
 
 
 def _twin_pictures(images: _Images, image: str, twin_file: Path, input_shape: list[int]) -> tuple[str, str, str]:
-    """The twin, its difference to the image amplified around grey, and by how much; all "" if the twin is gone."""
+    """Return the twin, its amplified difference to the image around grey, and the factor; all "" without a twin."""
     channels, height, width = input_shape
     try:
         twin = read_twin(twin_file, input_shape)  # (C, H, W) in units of [0, 1]
@@ -167,7 +170,7 @@ def _eight_bits(pixels: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
 
 
 def _data_uri(pixels: npt.NDArray[np.uint8]) -> str:
-    """(C, H, W) uint8 -> a picture inside the page: PNG keeps small images exact, JPEG keeps photographs small."""
+    """Encode (C, H, W) uint8 pixels as a data: URI: small images as exact PNG, large ones as JPEG, which is smaller."""
     picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
     kind, settings = ("JPEG", {"quality": 85}) if max(picture.size) > SHOWN_SIDE else ("PNG", {"optimize": True})
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The report of a simulation: one self-contained HTML file that says which strategy was worth it, and how surely."""
+"""The report of a simulation: a self-contained HTML file that compares the strategies, with confidence intervals."""
 
 import base64
 import math
@@ -10,7 +10,6 @@ import pandas as pd
 
 from dfal_cli import __version__
 from dfal_cli.pages.curves import curves_svg
-from dfal_cli.pages.learnt import who_did_not_learn, why_not_learnt
 from dfal_cli.pages.report_tables import (
     difference_cell,
     percent,
@@ -27,10 +26,10 @@ from dfal_cli.statistics.comparison import MeasuredOn
 from dfal_cli.statistics.intervals import MIN_TRIALS_TO_RESAMPLE
 
 ENOUGH_TRIALS = 6
-"""Fewer have intervals so wide that the page says so."""
+"""With fewer trials, the page warns that intervals are wide."""
 
 BEST_SHOWN = 3
-"""Strategies in the summary: the tables have all."""
+"""Number of strategies in the summary; the tables show all."""
 
 
 def write_report(
@@ -41,11 +40,10 @@ def write_report(
     measured_on: MeasuredOn | None = None,
     what_to_try: str = "",
 ) -> None:
-    """Write the page.
+    """Write the report; equal arguments give equal bytes.
 
-    results, timings: columns of results.csv and timings.csv, numbers as numbers. settings are shown as they are given.
-    measured_on: the test images, if they are known. what_to_try: where networks did not learn, in words.
-    Equal arguments give equal bytes.
+    results, timings: columns of results.csv and timings.csv, converted to numbers. settings: name -> text.
+    measured_on: the test images, if known. what_to_try: advice for the case that networks did not learn.
     """
     trials = results["trial"].nunique()
     step = measured_on.step if measured_on else 0.0
@@ -70,51 +68,71 @@ def _facts(results: pd.DataFrame) -> str:
 
 
 def _problem(results: pd.DataFrame, measured_on: MeasuredOn | None, what_to_try: str) -> str:
-    """What makes all the rest meaningless; "" if nothing does."""
+    """Return a sentence if networks did not learn, which makes the results meaningless; else ""."""
     who = who_did_not_learn(results, measured_on) if measured_on else ""
     return f"{who[0].upper()}{who[1:]}: {why_not_learnt(measured_on, what_to_try)}." if measured_on and who else ""
 
 
+def who_did_not_learn(results: pd.DataFrame, measured_on: MeasuredOn) -> str:
+    """Return the beginning of a sentence that names the strategies whose networks did not learn, or ""."""
+    names = comparison.not_learnt(results, measured_on)
+    if not names:
+        return ""
+    if len(names) == len(comparison.strategies_of(results)):
+        return "none of these networks learnt"
+    return f"the networks of {' and '.join(names)} did not learn"
+
+
+def why_not_learnt(measured_on: MeasuredOn, what_to_try: str) -> str:
+    """Return the end of that sentence: the evidence, and what to do."""
+    share = percent(measured_on.largest / measured_on.images)
+    return (
+        f"their final accuracy on the {measured_on.images:,} test images is not better than always predicting the "
+        f"largest class ({share}). Check the labels, then try {what_to_try} (--initial, --budget)"
+    )
+
+
 def _grid(measured_on: MeasuredOn | None) -> str:
-    """How fine the test images can tell accuracies apart."""
+    """Return a sentence on the resolution of accuracies."""
     if measured_on is None:
         return ""
     points = f"{100 * measured_on.step:.2g}"
     return (
-        f"One of the {measured_on.images:,} test images makes {points} points: an accuracy is known to half of that at "
-        "best and a difference to all of it, so no interval is narrower."
+        f"Each of the {measured_on.images:,} test images counts {points} percentage points, so accuracies are known to "
+        "half of that at best, and differences to all of it. No interval is narrower."
     )
 
 
 def _caution(trials: int) -> str:
-    """What so few trials cannot tell."""
+    """Return a warning about the uncertainty of few trials."""
     if trials == 1:
-        return "One trial: no interval can be given, and any difference may be chance."
+        return "One trial gives no intervals: any difference may be due to chance."
     if trials < MIN_TRIALS_TO_RESAMPLE:
-        return f"{trials} trials are too few for an interval of a difference: any difference may be chance."
+        return f"{trials} trials are too few for intervals of differences: any difference may be due to chance."
     if trials < ENOUGH_TRIALS:
-        return f"The intervals of {trials} trials are wide: only large differences show. More --trials narrow them."
+        return f"The intervals of {trials} trials are wide, so only large differences are clear. Use more --trials."
     return ""
 
 
 class Line(NamedTuple):
-    """What the summary says of a strategy."""
+    """A line of the summary about a strategy."""
 
     text: str
     mark: str
+    """"better" or "worse" if the strategy differs clearly from the baseline, else ""."""
 
 
 class Summary(NamedTuple):
-    """How the others did beside the baseline, claiming no more than the intervals do."""
+    """The comparison of the other strategies with the baseline."""
 
     start: str
     best: list[Line]
     rest: list[str]
-    """Sentences on all of them."""
+    """Sentences about all strategies."""
 
 
 def _summary(results: pd.DataFrame, step: float) -> Summary:
-    """By annotations needed for the highest accuracy that the baseline always reached, or by that at the end."""
+    """Compare by annotations needed for the highest accuracy that the baseline always reached, or by final accuracy."""
     baseline = comparison.baseline_of(results)
     for level in reversed(annotations.levels_worth_showing(results)):
         reached = annotations.reached_at(results, level, step)
@@ -134,12 +152,13 @@ def _summary_of_needed(reached: Reached, level: float, baseline: str) -> tuple[s
         bound = f"{ratio.bound} " if ratio.bound else ""
         times = "" if math.isnan(ratio.mean) else f", {bound}{ratio.mean:.2f} times as many{ratio_ends(ratio)}"
         lines.append(Line(f"{name}: {_labels(found[name])}{times}", ratio_mark(ratio)))
-    start = f"To {percent(level)} accuracy {baseline} took {_labels(found[baseline])} ({_trials(len(reached.at))})."
+    needs = _labels(found[baseline])
+    start = f"For {percent(level)} accuracy, {baseline} needed {needs} ({_trials(len(reached.at))})."
     return start, lines
 
 
 def _by_need(needed: Needed) -> tuple[bool, float]:
-    """Those that got there in all trials come first: of the others the mean is a lower bound."""
+    """Sort key: strategies that reached the level in all trials come first, as the other means are lower bounds."""
     return needed.reached < needed.trials, needed.mean
 
 
@@ -158,20 +177,20 @@ def _summary_of_end(results: pd.DataFrame, baseline: str, step: float) -> tuple[
         ends = "".join(f" ({detail})" for detail in cell.details)
         lines.append(Line(f"{name}: {percent(at_end[name].mean(), 2)}, {cell.text} points{ends}", cell.mark))
     accuracy = percent(at_end[baseline].mean(), 2)
-    return f"With {last:,} labels {baseline} has {accuracy} accuracy ({_trials(len(at_end))}).", lines
+    return f"With {last:,} labels, {baseline} has {accuracy} accuracy ({_trials(len(at_end))}).", lines
 
 
 def _rest(lines: list[Line], baseline: str, trials: int) -> list[str]:
-    """How many are told apart, and how many are not listed."""
+    """Return sentences with the number of strategies not listed, and of those that differ clearly from the baseline."""
     others = len(lines) - BEST_SHOWN
-    said = [f"{_count(others, 'other is', 'others are')} in the tables."] if others > 0 else []
+    sentences = [f"The tables show {_count(others, 'more strategy', 'more strategies')}."] if others > 0 else []
     if not lines or trials < MIN_TRIALS_TO_RESAMPLE:
-        return said
+        return sentences
     better, worse = (sum(line.mark == mark for line in lines) for mark in ("better", "worse"))
     if not better + worse:
-        return [*said, f"None is told apart from {baseline}: the intervals, in brackets, include equality."]
-    apart = f"In bold what the interval, in brackets, tells apart from {baseline}"
-    return [*said, f"{apart}: {better} of {len(lines)} clearly better, {worse} clearly worse."]
+        return [*sentences, f"None differs clearly from {baseline}: all intervals (in brackets) include equality."]
+    bold = f"Bold lines differ clearly from {baseline}: their interval (in brackets) excludes equality"
+    return [*sentences, f"{bold}. {better} of {len(lines)} clearly better, {worse} clearly worse."]
 
 
 def _trials(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The tables of a simulation's report: the numbers of `comparison`, as people read them."""
+"""The tables of a simulation's report: the numbers of `comparison`, formatted for people."""
 
 import math
 from collections.abc import Callable
@@ -11,38 +11,38 @@ from dfal_cli.statistics import annotations, comparison
 from dfal_cli.statistics.annotations import Needed, Ratio, Reached
 from dfal_cli.statistics.intervals import Interval, Values
 
-COUNTS_SHOWN = 6
-"""Annotation counts in the table of differences: more do not fit on a page."""
+MAX_COUNTS_SHOWN = 6
+"""Maximum number of annotation counts in the table of differences, limited by the width of a page."""
 
 UNKNOWN = "–"
 TO = "\xa0to\xa0"
-"""Between the ends of an interval: no line ends there."""
+"""Text between the ends of an interval, without line breaks."""
 
 BOUNDS = {"": "", "at most": "≤\xa0", "at least": "≥\xa0"}
 
 DIGITS = 2
-MOST_DIGITS = 6
-"""Of an end that two digits would round to equality, which it is not."""
+MAX_DIGITS = 6
+"""Maximum number of digits of an interval's end that would round to equality with two digits."""
 
 
 class Cell(NamedTuple):
-    """A number, and below it what is known of it."""
+    """A number, and details shown below it."""
 
     text: str
     details: tuple[str, ...] = ()
     mark: str = ""
-    """"better" or "worse" than the baseline's where the interval says so."""
+    """"better" or "worse" if the number differs clearly from the baseline's, else ""."""
 
 
 class Row(NamedTuple):
-    """What a table says of a strategy."""
+    """A table row for a strategy."""
 
     strategy: str
     cells: list[Cell]
 
 
 class Table(NamedTuple):
-    """A table of the page."""
+    """A table of the report."""
 
     title: str
     note: str
@@ -51,9 +51,9 @@ class Table(NamedTuple):
 
 
 def report_tables(results: pd.DataFrame, timings: pd.DataFrame, step: float) -> list[Table]:
-    """All tables that have something to show, the strategies in the order of their accuracy at the end.
+    """Return all tables that are not empty, with strategies by decreasing final accuracy.
 
-    step: of the grid on which the accuracies lie.
+    step: the accuracy of one test image.
     """
     baseline, ranked = comparison.baseline_of(results), comparison.ranked_strategies(results)
     tables = [
@@ -66,12 +66,12 @@ def report_tables(results: pd.DataFrame, timings: pd.DataFrame, step: float) -> 
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """An accuracy as people say it: 0.925 is 92.5 %, and 0.95 is 95 %."""
+    """Return an accuracy in percent without trailing zeros: 0.925 is 92.5 %, and 0.95 is 95 %."""
     return f"{round(100 * share, digits):g} %"
 
 
 def needed_cell(reached: Reached, strategy: str, baseline: str) -> Cell:
-    """Annotations needed: the mean, its interval or how many trials got there, and the ratio to the baseline's."""
+    """Return a cell of annotations needed: mean, interval or number of trials that reached the level, and ratio."""
     needed = annotations.needed(reached, strategy)
     details = [_ends((needed.low, needed.high), whole)]
     if needed.reached < needed.trials:
@@ -84,30 +84,30 @@ def needed_cell(reached: Reached, strategy: str, baseline: str) -> Cell:
 
 
 def ratio_mark(ratio: Ratio) -> str:
-    """What a ratio says: fewer annotations are better."""
+    """Return "better" for a ratio that is clearly below 1, "worse" if clearly above, else ""."""
     return _mark(ratio.clear, ratio.mean < 1)
 
 
 def needed_text(needed: Needed) -> str:
-    """The annotations needed, or a lower bound of them."""
+    """Return the annotations needed, or "> " and a lower bound."""
     return f"{'> ' if needed.reached < needed.trials else ''}{whole(needed.mean)}"
 
 
 def ratio_text(ratio: Ratio) -> str:
-    """A ratio with its interval, "" if it is unknown."""
+    """Return a ratio with its interval, "" if it is unknown."""
     if math.isnan(ratio.mean):
         return ""
     return f"{BOUNDS[ratio.bound]}×{ratio.mean:.2f}{ratio_ends(ratio)}"
 
 
 def ratio_ends(ratio: Ratio) -> str:
-    """Its interval in brackets, after a blank; "" if it is unknown."""
+    """Return a ratio's interval in brackets, after a blank; "" if it is unknown."""
     ends = _ends((ratio.low or -math.inf, ratio.high), lambda end: _apart(end, 1, ""))
     return f" ({ends})" if ends else ""
 
 
 def difference_cell(per_trial: pd.DataFrame, strategy: str, baseline: str, step: float = 0.0) -> Cell:
-    """Difference to the baseline in percentage points, with its interval."""
+    """Return a cell with the difference to the baseline in percentage points, and its interval."""
     found = comparison.difference(per_trial, strategy, baseline, step)
     if not found.trials:
         return Cell(UNKNOWN)
@@ -120,25 +120,28 @@ def _needed_table(results: pd.DataFrame, ranked: list[str], baseline: str, step:
     reached = [annotations.reached_at(results, level, step) for level in levels]
     rows = [Row(name, [needed_cell(each, name, baseline) for each in reached]) for name in ranked]
     note = (
-        "Mean over trials of where the raw curve first reaches the accuracy (a straight line between two rounds), its "
-        f"interval, and (×) how many times what {baseline} needs in the same trial. A trial that "
-        "did not get there counts with all the annotations it had, which gives bounds only (>, ≤, ≥). Where a trial "
-        "only just got there, the interval has no end on that side (from, up to)."
+        "Mean over trials of the number of annotations at which the raw curve first reaches the accuracy (interpolated "
+        f"linearly between rounds), its interval, and (×) the ratio to {baseline} in the same trials. A trial that did "
+        "not reach the accuracy counts with all its annotations, so that numbers are bounds (>, ≤, ≥). If a trial only "
+        "just reached the accuracy, the interval is open on that side (from, up to)."
     )
     return Table("Annotations needed for a test accuracy of", note, [percent(level) for level in levels], rows)
 
 
 def _differences_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: float) -> Table:
     later = np.unique(results["annotations"])[1:]
-    shown = later[np.unique(np.linspace(0, len(later) - 1, COUNTS_SHOWN).round().astype(int))] if len(later) else later
+    if len(later):
+        shown = later[np.unique(np.linspace(0, len(later) - 1, MAX_COUNTS_SHOWN).round().astype(int))]
+    else:
+        shown = later
     at_count = [comparison.accuracies_at(results, count) for count in shown]
     others = [name for name in ranked if name != baseline]
     rows = [Row(name, [difference_cell(at, name, baseline, step) for at in at_count]) for name in others]
     note = (
-        "In percentage points of test accuracy, paired: the mean over trials of the differences within a trial, "
-        f"and its interval. {len(shown)} of {len(later) + 1} rounds are shown."
+        "Differences of test accuracy in percentage points, paired: the mean over trials of the differences within "
+        f"each trial, and its interval. The table shows {len(shown)} of {len(later) + 1} rounds."
     )
-    return Table(f"Difference to {baseline} after so many annotations", note, [f"{count:,}" for count in shown], rows)
+    return Table(f"Difference to {baseline} by number of annotations", note, [f"{count:,}" for count in shown], rows)
 
 
 def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: float) -> Table:
@@ -156,11 +159,11 @@ def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: 
         for name in ranked
     ]
     note = (
-        "The area under the learning curve, divided by its width, is the mean accuracy on the way. Means over trials; "
-        "the difference is paired, in percentage points."
+        "The area under the learning curve is divided by the curve's width, which gives the mean accuracy along the "
+        "curve. All numbers are means over trials; the difference is paired, in percentage points."
     )
-    columns = ["accuracy at the end", "area under the curve", f"its difference to {baseline}"]
-    return Table("The end and the whole of the curve", note, columns, rows)
+    columns = ["final accuracy", "area under the curve", f"area: difference to {baseline}"]
+    return Table("Final accuracy and area under the curve", note, columns, rows)
 
 
 def _seconds_table(timings: pd.DataFrame, ranked: list[str]) -> Table:
@@ -168,8 +171,8 @@ def _seconds_table(timings: pd.DataFrame, ranked: list[str]) -> Table:
     columns = ["training and test", "query round", "first query round", "last query round"]
     rows = [Row(name, [Cell(_seconds(float(value))) for value in seconds.loc[name].to_numpy()]) for name in ranked]
     note = (
-        "Seconds, mean over trials, as the clock ran on this machine with the jobs named below (What was run), which "
-        "slow each other down. Whatever else it did at the time is in them; another machine takes other times."
+        "Mean wall-clock seconds over trials on this machine, with the number of parallel jobs in the settings below. "
+        "Parallel jobs and other programs slow each other down, and other machines take different times."
     )
     return Table("Time", note, columns, rows)
 
@@ -184,18 +187,18 @@ def _accuracy_cell(values: "pd.Series[float]", step: float) -> Cell:
 
 
 def whole(number: float) -> str:
-    """A count, in thousands."""
+    """Return a count with thousands separators."""
     return f"{number:,.0f}"
 
 
 def _apart(end: float, equality: float, sign: str) -> str:
-    """An end of an interval, with as many digits as say on which side of equality it is."""
-    digits = (digits for digits in range(DIGITS, MOST_DIGITS) if round(end, digits) != equality)
+    """Return an end of an interval with enough digits to show on which side of equality it is."""
+    digits = (digits for digits in range(DIGITS, MAX_DIGITS) if round(end, digits) != equality)
     return f"{end:{sign}.{next(digits, DIGITS)}f}"
 
 
 def _ends(interval: Interval, text: Callable[[float], str]) -> str:
-    """An interval in words, "" if nothing is known of it; it may be bounded from one side only."""
+    """Return an interval in words, which may be open on one side; "" if it is unknown."""
     low, high = interval
     if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high)):
         return ""

@@ -1,4 +1,4 @@
-"""What a report says of the simulation itself: its settings as they came out, and what its strategies do."""
+"""The parts of a report that describe the simulation: its settings, and what its strategies do."""
 
 import dataclasses
 import importlib.metadata
@@ -12,27 +12,27 @@ from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.processes import cores
 
 SHOWN_ELSEWHERE = ("out", "force", "wait", "workers", "image_size", "grey")
-ALL = ("candidates", "classes")
-"""Options that mean everything there is, where nothing is said."""
+ALL_BY_DEFAULT = ("candidates", "classes")
+"""Options whose default means all."""
 
 
 def what_ran(
-    options: Any, shape: Shape, oracle_classes: Iterable[str], test_images: int, came_out: Mapping[str, Any]
+    options: Any, shape: Shape, oracle_classes: Iterable[str], test_images: int, resolved: Mapping[str, Any]
 ) -> dict[str, str]:
-    """The fields of simulate's options, spelt as on the command line and with what dfal chose, and facts of the data.
+    """Return simulate's options, spelt as on the command line and with the values that dfal chose, and data facts.
 
     shape: (C, H, W) of the network's input. oracle_classes: the class of each image of the oracle.
-    came_out: what options came to that the caller settled.
+    resolved: values of options that the caller has determined.
     """
     classes = list(oracle_classes)
     channels, height, width = shape
-    chosen = dict.fromkeys(ALL, "all") | {"arch": default_architecture(shape)}
+    chosen = dict.fromkeys(ALL_BY_DEFAULT, "all") | {"arch": default_architecture(shape)}
     settings = {
         name: chosen.get(name) if value is None else value
         for name, value in dataclasses.asdict(options).items()
         if name not in SHOWN_ELSEWHERE
     }
-    settings |= came_out
+    settings |= resolved
     return {
         **{name.replace("_", "-"): _shown(value) for name, value in settings.items() if value is not None},
         "input": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}",
@@ -45,13 +45,13 @@ def what_ran(
 
 
 def explained(names: Iterable[str]) -> dict[str, str]:
-    """For each strategy what it asks about, and whether it trains on twins; names that are none are left out."""
+    """Return a description of each strategy, and whether it trains on twins; unknown names are left out."""
     return {name: _explained(name) for name in names if name in STRATEGIES}
 
 
 def _explained(name: str) -> str:
     strategy = STRATEGIES[name]
-    return strategy.help + ("; each query's adversarial copy (twin) trains too" if strategy.trains_on_twins else "")
+    return strategy.help + ("; also trains on each query's adversarial twin" if strategy.trains_on_twins else "")
 
 
 def _shown(value: Any) -> str:

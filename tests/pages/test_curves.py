@@ -89,7 +89,7 @@ def test_where_low_first_rounds_are_cut_off_the_whole_stands_beside_it() -> None
     whole, main = drawn(results).axes
     assert whole.get_ylim()[0] <= 0.1
     assert main.get_ylim()[0] > 0.5
-    assert re.match(r"from \d+ % up", main.get_title())
+    assert re.match(r"shaded part of the full range, from \d+ %$", main.get_title())
     later = mean_curves(results).query("annotations > 200")
     assert main.get_ylim()[0] <= later["low"].min()
 
@@ -131,11 +131,11 @@ def bands(figure: "matplotlib.figure.Figure") -> list[np.ndarray]:
 def test_of_many_strategies_only_the_best_dfal_and_random_have_a_band() -> None:
     figure = drawn(simulated(strategies=("random", "dfal", "weak", "a", "b")))
     assert len(bands(figure)) == 2  # dfal is the best
-    assert "shaded (only of dfal, random)" in figure.get_suptitle()
+    assert "shaded (only for dfal, random)" in figure.get_suptitle()
     assert len(figure.axes[-1].lines) == 5
     few = drawn(simulated(strategies=("random", "dfal", "weak", "a")))
     assert len(bands(few)) == 4
-    assert "only of" not in few.get_suptitle()
+    assert "only for" not in few.get_suptitle()
 
 
 def test_bands_end_where_accuracies_do() -> None:

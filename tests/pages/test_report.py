@@ -14,7 +14,7 @@ from dfal_cli.strategies import STRATEGIES
 from tests.page import Page
 
 EVIL = "<script>alert(1)</script>&\"'"
-NEEDED, DIFFERENCE, CURVE, TIME = "Annotations needed", "Difference to", "The end and the whole", "Time"
+NEEDED, DIFFERENCE, CURVE, TIME = "Annotations needed", "Difference to", "Final accuracy and area", "Time"
 COUNTS = (100, 200, 300, 400)
 
 
@@ -113,17 +113,17 @@ def test_an_accuracy_that_some_trials_reached_has_bounds_and_says_how_many(tmp_p
 
 
 def summary(page: Page) -> str:
-    return page.words[page.words.index("In short") : page.words.index("Learning curves")]
+    return page.words[page.words.index("Summary") : page.words.index("Learning curves")]
 
 
 def test_the_summary_has_a_line_for_each_of_the_best_three_and_counts_the_others(tmp_path: Path) -> None:
     page = report(tmp_path, simulated(strategies=("random", "dfal", "weak", "same", "equal")))
     lines = "".join(re.findall(r"<li.*?</li>", page.source)).replace("\xa0", " ")
-    assert re.search(r"To 85 % accuracy random took \d+ labels \(mean of 5 trials\)", summary(page))
+    assert re.search(r"For 85 % accuracy, random needed \d+ labels \(mean of 5 trials\)", summary(page))
     assert re.search(r'<li class="better">dfal: \d+ labels, 0\.\d\d times as many \(0\.\d\d to 0\.\d\d\)</li>', lines)
-    assert len(re.findall("<li>", lines)) == 2  # not told apart
+    assert len(re.findall("<li>", lines)) == 2  # no clear difference
     assert "weak" not in lines
-    assert "1 other is in the tables" in summary(page)
+    assert "The tables show 1 more strategy" in summary(page)
     assert "1 of 4 clearly better, 1 clearly worse" in summary(page)
 
 
@@ -134,19 +134,19 @@ def test_the_summary_bounds_what_did_not_get_there(tmp_path: Path) -> None:
 
 def test_a_report_of_networks_that_did_not_learn_begins_with_it(tmp_path: Path) -> None:
     words = summary(report(tmp_path, simulated(), measured_on=comparison.MeasuredOn(100, 90)))
-    assert words.startswith("In short None of these networks learnt: ")
-    assert "no better on the 100 test images than always naming the largest class (90 %)" in words
+    assert words.startswith("Summary None of these networks learnt: ")
+    assert "on the 100 test images is not better than always predicting the largest class (90 %)" in words
     assert "Check the labels" in words
 
 
 def test_a_report_names_those_that_did_not_learn_where_others_did(tmp_path: Path) -> None:
     words = summary(report(tmp_path, simulated(), measured_on=comparison.MeasuredOn(1000, 820)))
-    assert words.startswith("In short The networks of weak did not learn: ")
+    assert words.startswith("Summary The networks of weak did not learn: ")
 
 
 def test_a_report_of_networks_that_learnt_says_nothing_of_it(tmp_path: Path) -> None:
     words = summary(report(tmp_path, simulated(), measured_on=comparison.MeasuredOn(1000, 300)))
-    assert words.startswith("In short To 85 % accuracy random took")
+    assert words.startswith("Summary For 85 % accuracy, random needed")
 
 
 def test_on_few_test_images_nothing_is_clear_that_one_of_them_makes(tmp_path: Path) -> None:
@@ -156,14 +156,14 @@ def test_on_few_test_images_nothing_is_clear_that_one_of_them_makes(tmp_path: Pa
     assert 'class="better">+1.00<' in unknown.source
     assert few.cell(DIFFERENCE, "dfal", 1) == "+1.00 -0.0001 to +2.00"
     assert 'class="better">' not in few.source
-    assert "One of the 100 test images makes 1 points" in few.words
-    assert "test images makes" not in unknown.words
+    assert "Each of the 100 test images counts 1 percentage points" in few.words
+    assert "test images counts" not in unknown.words
 
 
 def test_where_nothing_is_told_apart_the_summary_says_so(tmp_path: Path) -> None:
     page = report(tmp_path, simulated(strategies=("random", "same")))
-    assert "None is told apart from random" in summary(page)
-    assert "bold" not in summary(page)
+    assert "None differs clearly from random" in summary(page)
+    assert "Bold" not in summary(page)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -209,9 +209,9 @@ def test_the_page_says_what_each_strategy_asks_about_and_leaves_out_what_it_does
     said = page.settings()
     for name in ("random", "dfal", "core-set"):
         assert STRATEGIES[name].help in said[name]
-    assert "trains too" in said["dfal"]
+    assert "also trains on" in said["dfal"]
     assert said["dfal-without-twins"].startswith(STRATEGIES["dfal"].help)
-    assert "do not train" in said["dfal-without-twins"]
+    assert "without twins" in said["dfal-without-twins"]
     assert "mine" not in said
 
 
@@ -223,14 +223,14 @@ def test_what_is_clear_is_marked_and_what_is_not_is_not(tmp_path: Path) -> None:
     assert not marks(simulated(strategies=("random", "same"))) & {"better", "worse"}
 
 
-@pytest.mark.parametrize(("trials", "reason"), [(1, "One trial: no interval"), (2, "2 trials are too few")])
+@pytest.mark.parametrize(("trials", "reason"), [(1, "One trial gives no intervals"), (2, "2 trials are too few")])
 def test_one_or_two_trials_have_no_interval_of_a_comparison_and_nothing_is_clear(
     tmp_path: Path, trials: int, reason: str
 ) -> None:
     page = report(tmp_path, simulated(trials))
     assert reason in page.words
     assert ("How to read the tables" in page.words) == (trials == 2), "mean accuracies have intervals"
-    assert "told apart" not in page.words
+    assert "differs clearly" not in page.words
     assert "clearly" not in page.words
     assert not {"better", "worse"} & {attributes.get("class") for _, attributes in page.tags}
     assert " to " not in page.cell(DIFFERENCE, "dfal", 1)
@@ -247,7 +247,7 @@ def test_where_the_baseline_gets_nowhere_the_summary_compares_the_end(tmp_path: 
     results = simulated()
     results.loc[results["strategy"] == "random", "accuracy"] = 0.3
     words = report(tmp_path, results).words
-    assert "With 400 labels random has 30 % accuracy (mean of 5 trials). dfal: 93.0" in words
+    assert "With 400 labels, random has 30 % accuracy (mean of 5 trials). dfal: 93.0" in words
 
 
 @pytest.mark.parametrize("strategies", [("dfal",), ("weak", "dfal")])
@@ -255,7 +255,7 @@ def test_without_random_the_first_strategy_is_what_the_others_are_compared_to(
     tmp_path: Path, strategies: tuple[str, ...]
 ) -> None:
     page = report(tmp_path, simulated(strategies=strategies))
-    assert ("Difference to weak after so many annotations" in page.tables()) == (len(strategies) == 2)
+    assert ("Difference to weak by number of annotations" in page.tables()) == (len(strategies) == 2)
     assert "random" not in page.words
 
 

@@ -64,10 +64,10 @@ def test_the_twin_stands_beside_its_image_with_the_difference_amplified(page: Pa
 
 
 def test_the_page_shows_the_models_guess_only_when_asked(page: Page) -> None:
-    assert "taken for dark" not in " ".join(page.text.split())
+    assert "predicted: dark" not in " ".join(page.text.split())
     select = ("select", "--scores", "s.parquet", "--count", 4, "--out", "r.csv", "--preview", "r.html")
     dfal(*select, "--with-predictions")
-    assert "taken for dark" in " ".join(Page(Path("r.html")).text.split())
+    assert "predicted: dark" in " ".join(Page(Path("r.html")).text.split())
 
 
 def test_a_page_that_was_lost_is_made_again(page: Page) -> None:
@@ -121,10 +121,10 @@ def preview_by(strategy: str, root: Path, **columns: list[Any]) -> Page:
 
 def test_what_they_were_picked_by_is_said_and_its_value_stands_on_each_card(tmp_path: Path) -> None:
     page = preview_by("entropy", tmp_path, entropy=[0.125, 0.25, 0.375, 0.75])
-    assert f"picked by entropy: {STRATEGIES['entropy'].help}; the most wanted first." in page.words
+    assert f"picked by entropy: {STRATEGIES['entropy'].help}; best query first." in page.words
     assert "entropy 0.75 margin 1.5" in page.words
     assert "entropy 0.375 margin 1" in page.words
-    assert "by which they were not picked" in page.words
+    assert "(not used for this selection)" in page.words
 
 
 def test_where_no_query_has_a_margin_nothing_is_said_of_margins(tmp_path: Path) -> None:

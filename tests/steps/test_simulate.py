@@ -69,7 +69,7 @@ def test_the_report_says_what_was_run_and_what_came_of_it(house: Path) -> None:
     results = pd.read_csv(house / "out" / "results.csv")
     at_end = results[results["annotations"] == 8].groupby("strategy")["accuracy"].mean()
     for strategy in DEFAULT:
-        assert page.cell("The end and the whole", strategy, 0).startswith(f"{100 * at_end[strategy]:.2f} %")
+        assert page.cell("Final accuracy and area", strategy, 0).startswith(f"{100 * at_end[strategy]:.2f} %")
 
 
 def test_a_report_that_was_lost_is_made_again(house: Path) -> None:
@@ -225,9 +225,9 @@ def test_networks_that_did_not_learn_are_said_first_of_all(tmp_path: Path) -> No
     assert ended.code == 0, ended.stderr
     assert ended.json["not_learnt"] == ["random"]
     (warning,) = ended.json["warnings"]
-    assert warning.startswith("none of these networks learnt: at the end they are no better on the 32 test images")
+    assert warning.startswith("none of these networks learnt: their final accuracy on the 32 test images is not better")
     assert "Check the labels, then try more --epochs, more --patience, --augment photo, or more labels" in warning
-    assert "In short None of these networks learnt:" in Page(root / "out" / "report.html").words
+    assert "Summary None of these networks learnt:" in Page(root / "out" / "report.html").words
     again = simulate(root, "out", *once, "--json")
     assert (again.json["status"], again.json["warnings"]) == ("up to date", [warning])
     (root / "out" / "report.html").unlink()

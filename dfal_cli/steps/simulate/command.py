@@ -9,7 +9,7 @@ import pandas as pd
 from dfal_cli.errors import DataError
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.images.pool import report_skipped
-from dfal_cli.pages.learnt import who_did_not_learn, why_not_learnt
+from dfal_cli.pages.report import who_did_not_learn, why_not_learnt
 from dfal_cli.pages.what_ran import what_ran
 from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.statistics.comparison import MeasuredOn, accuracy_at_end, as_numbers, not_learnt
