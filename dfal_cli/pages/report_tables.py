@@ -107,7 +107,7 @@ def ratio_ends(ratio: Ratio) -> str:
 
 
 def difference_cell(per_trial: pd.DataFrame, strategy: str, baseline: str, step: float = 0.0) -> Cell:
-    """Return a cell with the difference to the baseline in percentage points, and its interval."""
+    """Return a cell with the difference from the baseline in percentage points, and its interval."""
     found = comparison.difference(per_trial, strategy, baseline, step)
     if not found.trials:
         return Cell(UNKNOWN)
@@ -141,7 +141,7 @@ def _differences_table(results: pd.DataFrame, ranked: list[str], baseline: str, 
         "Differences of test accuracy in percentage points, paired: the mean over trials of the differences within "
         f"each trial, and its interval. The table shows {len(shown)} of {len(later) + 1} rounds."
     )
-    return Table(f"Difference to {baseline} by number of annotations", note, [f"{count:,}" for count in shown], rows)
+    return Table(f"Difference from {baseline} by number of annotations", note, [f"{count:,}" for count in shown], rows)
 
 
 def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: float) -> Table:
@@ -162,7 +162,7 @@ def _curve_table(results: pd.DataFrame, ranked: list[str], baseline: str, step: 
         "The area under the learning curve is divided by the curve's width, which gives the mean accuracy along the "
         "curve. All numbers are means over trials; the difference is paired, in percentage points."
     )
-    columns = ["final accuracy", "area under the curve", f"area: difference to {baseline}"]
+    columns = ["final accuracy", "area under the curve", f"area: difference from {baseline}"]
     return Table("Final accuracy and area under the curve", note, columns, rows)
 
 

@@ -114,7 +114,7 @@ def areas(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference(per_trial: pd.DataFrame, strategy: str, baseline: str, step: float = 0.0) -> Difference:
-    """Return the difference of `strategy` to `baseline`, over the trials that have both. per_trial: accuracies."""
+    """Return the difference of `strategy` from `baseline`, over the trials that have both. per_trial: accuracies."""
     values = (per_trial[strategy] - per_trial[baseline]).dropna().to_numpy("float64")
     if not len(values):
         return Difference(math.nan, *UNKNOWN, 0)

@@ -1,4 +1,4 @@
-"""The report of a simulation: one file that shows comparison's numbers and claims no more than they do."""
+"""The report of a simulation shows the numbers of `comparison` and claims no more than they support."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from dfal_cli.strategies import STRATEGIES
 from tests.page import Page
 
 EVIL = "<script>alert(1)</script>&\"'"
-NEEDED, DIFFERENCE, CURVE, TIME = "Annotations needed", "Difference to", "Final accuracy and area", "Time"
+NEEDED, DIFFERENCE, CURVE, TIME = "Annotations needed", "Difference from", "Final accuracy and area", "Time"
 COUNTS = (100, 200, 300, 400)
 
 
@@ -255,7 +255,7 @@ def test_without_random_the_first_strategy_is_what_the_others_are_compared_to(
     tmp_path: Path, strategies: tuple[str, ...]
 ) -> None:
     page = report(tmp_path, simulated(strategies=strategies))
-    assert ("Difference to weak by number of annotations" in page.tables()) == (len(strategies) == 2)
+    assert ("Difference from weak by number of annotations" in page.tables()) == (len(strategies) == 2)
     assert "random" not in page.words
 
 

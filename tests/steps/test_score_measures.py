@@ -175,7 +175,7 @@ def test_labelled_embeddings_that_do_not_belong_to_the_scores_are_refused_and_ma
         labelled.unlink()
     else:
         labelled.write_bytes(others if harm == "of other scores" else b"nonsense")
-    with pytest.raises(DataError, match="not made together"):
+    with pytest.raises(DataError, match="not from the same run"):
         read_labelled_embeddings(project / "scores.parquet")
     assert score("--measure", "embedding", "--json").json["status"] == "done"
     assert len(read_labelled_embeddings(project / "scores.parquet")[0]) == 24
