@@ -122,7 +122,7 @@ def confident_labels(others: "pd.DataFrame", round_number: int) -> "pd.Series[st
 
 
 def coverage(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
-    """Images that cover the uncertain part of the pool, together with the labelled ones (after arXiv:2412.20644)."""
+    """Pick images that, with the labelled ones, cover the uncertain part of the pool (after arXiv:2412.20644)."""
     from dfal_cli.strategies.centres import pick_among_known
     from dfal_cli.strategies.kernel_coverage import greedy_coverage
 

@@ -1,18 +1,18 @@
 """Uncertainty-weighted kernel coverage (after Bae and others, arXiv:2412.20644, "Uncertainty Herding").
 
-The pool is covered by the images that are labelled or picked, C, as far as
+The coverage of the pool by the labelled and picked images C is
 
     coverage(C) = sum_i u_i max_{c in C} k(x_i, c),    k(x, c) = exp(-|x - c|^2 / s^2),
 
-where u_i is the uncertainty of image i and x_i its embedding, of unit length. Each pick is the image that adds most to
-it. Coverage is submodular: what an image adds never grows, so an outdated gain is an upper bound, and most images need
-not be looked at again (lazy greedy; Minoux 1978). The result is at least 1 - 1/e of the best possible coverage.
+where u_i is the uncertainty of image i and x_i its embedding, scaled to unit length. Each pick is the image with the
+largest gain of coverage. Coverage is submodular: gains never grow, so an outdated gain is an upper bound, and most
+gains need not be computed again (lazy greedy; Minoux 1978). The result is at least 1 - 1/e of the optimal coverage.
 
-The width s is the median distance of a pool image to the nearest labelled one: it shrinks as labels grow, so that the
-first lists spread over the whole pool and later ones follow the uncertainty.
+The width s is the median distance of a pool image to the nearest labelled one. It shrinks with more labels, so that
+the first query lists spread over the whole pool and later ones follow the uncertainty.
 
-Time and memory do not grow with the square of the pool: coverage is measured on a random sample of the pool, and the
-candidates are another one. A pool of up to SAMPLE images is looked at as a whole.
+Coverage is measured on a random sample of the pool, and candidates are another sample, so that time and memory do not
+grow with the square of the pool. A pool of up to SAMPLE images is used completely.
 """
 
 import numpy as np
@@ -22,10 +22,10 @@ from dfal_cli.strategies.centres import Vectors
 from dfal_cli.strategies.pool import Positions
 
 SAMPLE = 8_192
-"""Images on which coverage is measured."""
+"""Maximum number of images on which coverage is measured."""
 CANDIDATES = 16_384
-"""Images that may be picked, of which the kernel is kept in memory: 0.5 GB with SAMPLE."""
-ROWS_AT_ONCE = 256
+"""Maximum number of candidates. The kernel of candidates and sample takes up to 0.5 GB of memory."""
+ROWS_PER_BLOCK = 256
 
 Numbers = npt.NDArray[np.float64]
 
@@ -36,7 +36,7 @@ def greedy_coverage(
 ) -> Positions:  # fmt: skip
     """Pick `count` of the points, (n, d), that cover them best together with the vectors `covered_by`, (m, d).
 
-    uncertainty: (n,), at least 0. Ties are broken by position. When all is covered, the most uncertain follow.
+    uncertainty: (n,), at least 0. Ties are broken by position. If no point adds coverage, the most uncertain follow.
     """
     points = unit_length(points)
     sample = _drawn(len(points), SAMPLE, generator)
@@ -51,21 +51,21 @@ def greedy_coverage(
 
 
 def unit_length(vectors: Vectors) -> Vectors:
-    """The vectors, (n, d), divided by their lengths; a vector of zeros stays as it is."""
+    """Return the vectors, (n, d), divided by their lengths; zero vectors are unchanged."""
     lengths: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
     return vectors / lengths
 
 
 def _drawn(total: int, count: int, generator: np.random.Generator) -> Positions:
-    """A random `count` of the positions, sorted; all of them if there are no more."""
+    """Return a sorted random sample of `count` positions, or all positions if there are no more."""
     if total <= count:
         return np.arange(total)
     return np.sort(generator.choice(total, count, replace=False))
 
 
 def _kernel(candidates: Vectors, sample: Vectors, labelled: Vectors | None) -> tuple[Vectors, Numbers]:
-    """k(candidate, sample), (c, n), and how far the labelled vectors cover the sample, (n,)."""
+    """Return k(candidate, sample), (c, n), and the coverage of the sample by the labelled vectors, (n,)."""
     squares = _squared_distances(candidates, sample)
     if labelled is None:
         nearest = np.full(len(sample), np.inf)
@@ -73,26 +73,26 @@ def _kernel(candidates: Vectors, sample: Vectors, labelled: Vectors | None) -> t
     else:
         nearest = _squared_distances(sample, labelled).min(1).astype(np.float64)
         width = float(np.median(nearest))
-    width = width or 1.0  # everything coincides
+    width = width or 1.0  # 0 if all points coincide
     squares /= -width
     return np.exp(squares, out=squares), np.exp(-nearest / width)
 
 
 def _squared_distances(some: Vectors, others: Vectors) -> Vectors:
-    """|a - b|^2 of vectors of unit length: (a, d), (b, d) -> (a, b)."""
+    """Return squared distances of unit vectors: (a, d), (b, d) -> (a, b)."""
     products = some @ others.T
     products *= -2
     products += 2
-    np.maximum(products, 0, out=products)  # rounding
+    np.maximum(products, 0, out=products)  # rounding may make them negative
     return products
 
 
 def _greedy(kernel: Vectors, covered: Numbers, weights: Numbers, count: int) -> Positions:
-    """Positions of the rows of the kernel that are picked one after the other, as long as they add anything."""
+    """Return the rows of the kernel picked in turn, up to `count`, while they add coverage."""
     gains = np.concatenate(
         [
-            np.maximum(kernel[start : start + ROWS_AT_ONCE] - covered, 0) @ weights
-            for start in range(0, len(kernel), ROWS_AT_ONCE)
+            np.maximum(kernel[start : start + ROWS_PER_BLOCK] - covered, 0) @ weights
+            for start in range(0, len(kernel), ROWS_PER_BLOCK)
         ]
     )
     picked: list[int] = []

@@ -43,7 +43,7 @@ def test_more_strategies_than_markers_still_have_a_look_each() -> None:
     assert len({(look.color, look.linestyle) for look in looks.values()}) == 21
 
 
-def test_nothing_is_said_of_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_read_only_home_folder_causes_no_message(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, pandas; from dfal_cli.pages.curves import write_curves; "
         "write_curves(pathlib.Path(sys.argv[1]), pandas.read_csv(sys.argv[2]))"
@@ -79,12 +79,12 @@ def test_one_trial_has_no_band_and_the_picture_says_so() -> None:
     assert not [path for axes in figure.axes for band in axes.collections for path in band.get_paths() if len(path)]
 
 
-def test_the_legend_has_the_best_at_the_end_first() -> None:
+def test_the_legend_is_sorted_by_final_accuracy() -> None:
     (legend,) = drawn(simulated()).legends
     assert [text.get_text().split()[0] for text in legend.get_texts()] == ["dfal", "random", "weak"]
 
 
-def test_where_low_first_rounds_are_cut_off_the_whole_stands_beside_it() -> None:
+def test_an_enlarged_part_without_low_first_rounds_comes_with_the_full_range() -> None:
     results = simulated().assign(accuracy=lambda table: table["accuracy"].where(table["round"] > 0, 0.1))
     whole, main = drawn(results).axes
     assert whole.get_ylim()[0] <= 0.1
@@ -106,7 +106,7 @@ def with_accuracies(*accuracies: float) -> pd.DataFrame:
         (0.1, 0.2, 0.3, 0.9),  # the early rounds are not apart from the others
     ],
 )
-def test_nothing_is_enlarged_without_need(accuracies: tuple[float, ...]) -> None:
+def test_curves_without_low_first_rounds_are_not_enlarged(accuracies: tuple[float, ...]) -> None:
     assert len(drawn(with_accuracies(*accuracies)).axes) == 1
 
 
@@ -138,7 +138,7 @@ def test_of_many_strategies_only_the_best_dfal_and_random_have_a_band() -> None:
     assert "only for" not in few.get_suptitle()
 
 
-def test_bands_end_where_accuracies_do() -> None:
+def test_bands_stay_between_0_and_1() -> None:
     results = simulated(trials=3).assign(accuracy=lambda table: (table["trial"] == 1) * 0.2)
     heights = np.concatenate(bands(drawn(results)))
     assert heights.min() == 0

@@ -127,7 +127,7 @@ def test_the_summary_has_a_line_for_each_of_the_best_three_and_counts_the_others
     assert "1 of 4 clearly better, 1 clearly worse" in summary(page)
 
 
-def test_the_summary_bounds_what_did_not_get_there(tmp_path: Path) -> None:
+def test_the_summary_gives_bounds_for_levels_that_were_not_reached(tmp_path: Path) -> None:
     words = summary(report(tmp_path, simulated()))
     assert re.search(r"weak: more than 400 labels, at least 1\.\d\d times as many \(from 1\.\d\d\)", words)
 
@@ -160,7 +160,7 @@ def test_on_few_test_images_nothing_is_clear_that_one_of_them_makes(tmp_path: Pa
     assert "test images counts" not in unknown.words
 
 
-def test_where_nothing_is_told_apart_the_summary_says_so(tmp_path: Path) -> None:
+def test_the_summary_says_if_no_difference_is_clear(tmp_path: Path) -> None:
     page = report(tmp_path, simulated(strategies=("random", "same")))
     assert "None differs clearly from random" in summary(page)
     assert "Bold" not in summary(page)
@@ -204,7 +204,7 @@ def test_an_interval_that_a_trial_only_just_closed_is_shown_as_open() -> None:
     assert ratio_text(annotations.Ratio(0.9, 0, float("inf"), "")) == "×0.90"
 
 
-def test_the_page_says_what_each_strategy_asks_about_and_leaves_out_what_it_does_not_know(tmp_path: Path) -> None:
+def test_the_page_describes_each_known_strategy(tmp_path: Path) -> None:
     page = report(tmp_path, simulated(strategies=("random", "dfal", "dfal-without-twins", "core-set", "mine")))
     said = page.settings()
     for name in ("random", "dfal", "core-set"):
@@ -215,7 +215,7 @@ def test_the_page_says_what_each_strategy_asks_about_and_leaves_out_what_it_does
     assert "mine" not in said
 
 
-def test_what_is_clear_is_marked_and_what_is_not_is_not(tmp_path: Path) -> None:
+def test_only_clear_differences_are_marked(tmp_path: Path) -> None:
     def marks(results: pd.DataFrame) -> set[str | None]:
         return {attributes.get("class") for tag, attributes in report(tmp_path, results).tags if tag == "span"}
 
@@ -243,7 +243,7 @@ def test_a_few_trials_come_with_a_warning_and_six_without(tmp_path: Path) -> Non
     assert "trials are wide" not in report(tmp_path, simulated(6)).words
 
 
-def test_where_the_baseline_gets_nowhere_the_summary_compares_the_end(tmp_path: Path) -> None:
+def test_the_summary_compares_final_accuracies_if_the_baseline_reaches_no_level(tmp_path: Path) -> None:
     results = simulated()
     results.loc[results["strategy"] == "random", "accuracy"] = 0.3
     words = report(tmp_path, results).words
@@ -259,13 +259,13 @@ def test_without_random_the_first_strategy_is_what_the_others_are_compared_to(
     assert "random" not in page.words
 
 
-def test_a_simulation_that_asked_nothing_has_a_page_too(tmp_path: Path) -> None:
+def test_a_simulation_without_queries_has_a_page_too(tmp_path: Path) -> None:
     results = simulated()
     page = report(tmp_path, results[results["round"] == 0])
     assert page.cell(CURVE, "dfal", 0).startswith("60.00 %")
     assert page.cell(TIME, "dfal", 1) == "–"
 
 
-def test_strategies_stand_in_the_order_of_their_accuracy_at_the_end(tmp_path: Path) -> None:
+def test_strategies_are_sorted_by_final_accuracy(tmp_path: Path) -> None:
     rows = list(report(tmp_path, simulated()).tables()["Time"])
     assert rows == ["strategy", "dfal", "random", "weak"]

@@ -58,7 +58,7 @@ def test_one_trial_has_a_mean_curve_without_interval() -> None:
         ((0.5, 0.9, 0.98), 0.985, math.nan),  # never: not drawn out beyond the last round
     ],
 )
-def test_annotations_needed_are_read_off_where_the_raw_curve_first_gets_there(
+def test_annotations_needed_are_where_the_raw_curve_first_reaches_the_level(
     curve: tuple[float, ...], level: float, expected: float
 ) -> None:
     per_trial = annotations.annotations_needed(results(dfal=[curve]), level)
@@ -95,7 +95,7 @@ def test_annotations_needed_are_averaged_over_trials_with_an_interval() -> None:
     assert (found.reached, found.trials) == (4, 4)
 
 
-def test_a_trial_that_did_not_get_there_counts_with_what_it_spent_and_leaves_no_interval() -> None:
+def test_a_trial_that_did_not_reach_the_level_counts_with_its_spent_annotations() -> None:
     found = needed(results(dfal=[(0.5, 0.9, 0.98), (0.5, 0.7, 0.8), (0.5, 0.9, 0.9)]), 0.9, "dfal")
     assert found.mean == pytest.approx((200 + 300 + 200) / 3)
     assert (found.reached, found.trials) == (2, 3)
@@ -110,7 +110,7 @@ def test_the_ratio_is_the_geometric_mean_of_the_trials_ratios() -> None:
     assert math.isnan(found.low)  # two trials
 
 
-def test_where_the_baseline_did_not_get_there_the_ratio_is_an_upper_bound_and_the_other_way_round() -> None:
+def test_the_ratio_is_a_bound_if_one_strategy_did_not_reach_the_level() -> None:
     assert ratio(TWO, 0.9) == pytest.approx(
         annotations.Ratio(math.sqrt(200 / 300 * 262.5 / 300), 0, math.nan, "at most"), nan_ok=True
     )
@@ -249,7 +249,7 @@ JUST = results(dfal=[(0.5, 0.8, 0.9)] * 3, random=[(0.5, 0.7, 0.95)] * 3)
 """dfal gets to 90 % with its last annotations, and not to half a test image of a hundred more."""
 
 
-def test_what_was_only_just_reached_may_have_needed_any_number_of_annotations() -> None:
+def test_a_level_only_just_reached_has_no_upper_bound() -> None:
     found = annotations.needed(annotations.reached_at(JUST, 0.9, 0.01), "dfal")
     assert (found.mean, found.low, found.high, found.reached) == (300, pytest.approx(295), math.inf, 3)
     assert annotations.needed(annotations.reached_at(JUST, 0.9), "dfal").high == 300  # of a grid that nobody knows
@@ -257,14 +257,14 @@ def test_what_was_only_just_reached_may_have_needed_any_number_of_annotations() 
     assert annotations.needed(annotations.reached_at(one, 0.9, 0.01), "dfal").high == math.inf
 
 
-def test_a_ratio_is_open_on_the_side_of_what_only_just_got_there() -> None:
+def test_a_ratio_is_open_on_the_side_of_a_level_only_just_reached() -> None:
     reached = annotations.reached_at(JUST, 0.9, 0.01)
     own, other = annotations.ratio(reached, "dfal", "random"), annotations.ratio(reached, "random", "dfal")
     assert (own.high, own.bound, own.low > 1) == (math.inf, "", True)
     assert (other.low, other.bound, other.high < 1) == (0, "", True)
 
 
-def test_one_trial_that_only_just_got_there_makes_no_ratio_clear() -> None:
+def test_one_trial_that_only_just_reached_the_level_prevents_a_clear_ratio() -> None:
     table = results(dfal=[*[(0.5, 0.9, 0.95)] * 4, (0.5, 0.85, 0.9)], random=[(0.5, 0.6, 0.95)] * 5)
     found = annotations.ratio(annotations.reached_at(table, 0.9, 0.01), "dfal", "random")
     assert found.mean < 1
@@ -279,7 +279,7 @@ def test_strategies_no_better_than_naming_the_largest_class_have_not_learnt() ->
 
 
 @pytest.mark.parametrize(("images", "largest"), [(40, 40), (29, 10)])
-def test_test_images_on_which_nobody_could_be_better_say_nothing_of_what_was_learnt(images: int, largest: int) -> None:
+def test_test_images_of_almost_one_class_cannot_show_what_was_learnt(images: int, largest: int) -> None:
     assert comparison.not_learnt(TWO, comparison.MeasuredOn(images, largest)) == []
 
 
@@ -291,7 +291,7 @@ def test_the_area_under_the_curve_is_the_mean_accuracy_on_the_way() -> None:
     assert comparison.areas(TWO[TWO["round"] == 0]).loc[1, "dfal"] == 0.5  # a curve of one point
 
 
-def test_the_levels_shown_are_reached_by_half_the_trials_of_someone_and_by_nobody_at_the_start() -> None:
+def test_the_levels_shown_are_reached_by_half_the_trials_of_a_strategy_and_by_none_at_the_start() -> None:
     table = results(dfal=[(0.65, 0.9, 0.98), (0.5, 0.8, 0.91)], random=[(0.5, 0.7, 0.8), (0.5, 0.7, 0.8)])
     assert annotations.levels_worth_showing(table) == [0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98][-6:]
     flat = results(dfal=[(0.55, 0.56, 0.56)])
@@ -303,7 +303,7 @@ def test_the_baseline_is_random_or_else_the_first() -> None:
     assert comparison.baseline_of(results(dfal=[(0.5, 0.6, 0.7)], entropy=[(0.5, 0.6, 0.7)])) == "dfal"
 
 
-def test_the_last_round_asks_nothing_and_does_not_count_as_a_fast_query() -> None:
+def test_the_last_round_has_no_query_and_is_ignored_in_query_times() -> None:
     timings = pd.DataFrame(
         [("random", 1, 0, 1.0, 2.0), ("random", 1, 1, 3.0, 6.0), ("random", 1, 2, 5.0, math.nan),
          ("dfal", 1, 0, 1.0, 8.0), ("dfal", 2, 0, 3.0, 6.0), ("dfal", 1, 1, 5.0, math.nan)],

@@ -73,7 +73,7 @@ def test_later_picks_are_drawn_by_the_distance_from_the_nearest_pick() -> None:
     assert np.mean(np.array(after_zero) == 2) > 0.9  # 100 / 101
 
 
-def test_when_all_that_is_left_are_copies_they_follow_in_order() -> None:
+def test_remaining_copies_follow_in_order() -> None:
     errors = last_layer_errors(np.tile(probabilities_of(2, 3), (4, 1)))
     features = np.tile(np.array([[1, 2], [3, 4]], np.float32), (4, 1))
     for seed in range(10):
@@ -82,7 +82,7 @@ def test_when_all_that_is_left_are_copies_they_follow_in_order() -> None:
         assert picked[2:] == sorted(set(range(8)) - set(picked[:2]))
 
 
-def test_images_the_network_is_certain_of_are_hardly_asked_about() -> None:
+def test_images_the_network_is_certain_of_are_rarely_queried() -> None:
     generator = np.random.default_rng(5)
     certain = np.tile(np.array([1, 0, 0], np.float32), (50, 1))
     probabilities = np.concatenate([certain, probabilities_of(50, 3)])

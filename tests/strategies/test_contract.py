@@ -127,7 +127,7 @@ BY_HAND = pd.DataFrame(
         ("probability-gap", ["c", "b", "a", "d", "e"]),
     ],
 )
-def test_a_strategy_orders_a_pool_worked_out_by_hand(strategy: str, order: list[str]) -> None:
+def test_a_strategy_orders_an_example_pool_as_calculated_by_hand(strategy: str, order: list[str]) -> None:
     assert pick(BY_HAND, strategy, 5) == order
 
 

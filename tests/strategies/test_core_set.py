@@ -32,7 +32,7 @@ def radius(points: np.ndarray, centres: np.ndarray) -> float:
     return float(np.linalg.norm(points[:, None] - centres, axis=2).min(1).max())
 
 
-def test_on_a_line_worked_out_by_hand() -> None:
+def test_points_on_a_line_are_picked_as_calculated_by_hand() -> None:
     """Labelled at 0; the pool at 1, 2, 6, 9 and 10: 10 is the farthest, then 6 (4), 2 (2), 1 and 9 (1 each)."""
     points = np.array([[1], [2], [6], [9], [10]], np.float32)
     assert k_center_greedy(points, np.zeros((1, 1), np.float32), 5).tolist() == [4, 2, 1, 0, 3]

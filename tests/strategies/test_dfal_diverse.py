@@ -19,20 +19,20 @@ def picked(pool: Pool, count: int, seed: int = 0) -> list[str]:
     return pick_queries(pool, "dfal-diverse", count, seed)["image"].tolist()
 
 
-def test_near_duplicates_are_asked_about_once() -> None:
+def test_only_one_of_several_near_duplicates_is_queried() -> None:
     """Three copies hold the smallest margins; dfal would spend the whole batch on them."""
     pool = scores([0.1, 0.1, 0.1, 0.2, 0.3], [0, 0, 0, 5, 9])
     for seed in range(10):
         assert picked(pool, 3, seed)[1:] == ["003", "004"]
 
 
-def test_of_a_cluster_the_image_nearest_to_its_weighted_mean_is_asked_about() -> None:
+def test_the_image_nearest_to_the_weighted_mean_of_a_cluster_is_queried() -> None:
     """0, 1 and 2 are one cluster: weights 10, 1, 1 draw its mean to 0.25, nearest to 0; equal ones to its middle."""
     assert picked(scores([0.1, 1, 1, 0.5], [0, 1, 2, 50]), 2) == ["000", "003"]
     assert picked(scores([1, 1, 1, 0.5], [0, 1, 2, 50]), 2) == ["003", "001"]
 
 
-def test_images_beyond_the_shortlist_are_not_asked_about() -> None:
+def test_images_beyond_the_shortlist_are_not_queried() -> None:
     margins = [*np.linspace(1, 2, 2 * SHORTLIST), 3, 4]
     assert set(picked(scores(margins, [*range(2 * SHORTLIST), 1000, 2000]), 2)) < {f"{n:03d}" for n in range(20)}
 
@@ -55,7 +55,7 @@ def test_as_many_clusters_as_points_are_the_points() -> None:
     assert list(k_means_representatives(points, np.ones(7), 9, np.random.default_rng(0))) == list(range(7))
 
 
-def test_where_points_coincide_the_heaviest_fill_up() -> None:
+def test_coinciding_points_are_filled_up_by_the_largest_weights() -> None:
     points = np.zeros((5, 2), np.float32)
     weights = np.array([1.0, 5.0, 3.0, 4.0, 2.0])
     chosen = k_means_representatives(points, weights, 3, np.random.default_rng(0))

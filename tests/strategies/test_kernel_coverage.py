@@ -79,7 +79,7 @@ def test_what_lies_where_labels_are_dense_waits_for_what_is_far_from_them() -> N
     assert picked[1] in (7, 8)
 
 
-def test_certain_images_count_for_nothing() -> None:
+def test_certain_images_have_no_weight() -> None:
     points, uncertainty, labelled = drawn(3, 40)
     uncertainty[20:] = 0
     alone = greedy_coverage(points, uncertainty, labelled, 1, np.random.default_rng(0))

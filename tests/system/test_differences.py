@@ -28,11 +28,11 @@ CHANGE_TEXTS = {"torch": "with torch {0}, not {1}", "code": "with other code"}
         ({"measure": ["bald"]}, {"measure": ["egl"]}, "with --measure bald, not egl"),
     ],
 )
-def test_an_option_is_spelt_as_a_person_gives_it(before: dict[str, Any], now: dict[str, Any], said: str) -> None:
+def test_an_option_is_spelt_as_on_the_command_line(before: dict[str, Any], now: dict[str, Any], said: str) -> None:
     assert list(differences({"settings": before}, {"settings": now}, {})) == [said]
 
 
-def test_parts_are_told_in_their_own_words() -> None:
+def test_changed_parts_are_described_by_their_texts() -> None:
     before = {"settings": {}, "torch": "2.9", "code": "a"}
     assert list(differences(before, {**before, "torch": "2.10", "code": "b"}, CHANGE_TEXTS)) == [
         "with torch 2.9, not 2.10", "with other code",
@@ -40,13 +40,13 @@ def test_parts_are_told_in_their_own_words() -> None:
     assert list(differences({"code": "a"}, before, CHANGE_TEXTS)) == ["with torch another, not 2.9"]
 
 
-def test_what_is_the_same_is_not_told() -> None:
+def test_unchanged_options_and_parts_are_not_described() -> None:
     assert not list(differences({"settings": {}}, {"settings": {"clip": False, "measure": []}}, {}))
     settings = {"settings": {"measure": ["bald"], "norm": "l2"}, "torch": "2.9", "code": "a"}
     assert not list(differences(settings, {**settings, "settings": {"measure": ("bald",), "norm": "l2"}}, CHANGE_TEXTS))
 
 
-def test_metadata_tell_what_was_different() -> None:
+def test_metadata_show_what_was_different() -> None:
     made_from = {"settings": {"norm": "l2", "seed": 1}, "torch": "2.9", "code": "a"}
     now = {"settings": {"norm": "linf", "seed": 1}, "torch": "2.10", "code": "a"}
     assert (
@@ -59,7 +59,7 @@ def test_metadata_tell_what_was_different() -> None:
 @pytest.mark.parametrize(
     "value", [None, 1, "x", [], NESTED, {"norm": NESTED, "torch": NESTED}, {"torch": "x" * 10_000}]
 )
-def test_metadata_that_tell_nothing_or_anything_are_no_harm(key: str, value: Any) -> None:
+def test_missing_or_arbitrary_metadata_do_no_harm(key: str, value: Any) -> None:
     made_from = {"settings": {"norm": "l2"}, "torch": "2.9", "code": "a"}
     assert len(describe_changes(provenance(made_from) | {key: value}, made_from, CHANGE_TEXTS)) <= 500
     assert describe_changes({}, made_from, CHANGE_TEXTS) == UNKNOWN

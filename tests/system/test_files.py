@@ -77,7 +77,7 @@ def test_what_a_killed_command_left_behind_is_removed_by_the_next(tmp_path: Path
         assert names(tmp_path) == sorted([f".{name}.lock", f".other{leftover}", "mine.tmp", f"{name}.tmp", name])
 
 
-def test_a_held_lock_means_try_again_and_a_released_one_does_not(tmp_path: Path) -> None:
+def test_a_held_lock_raises_try_again_and_a_released_one_does_not(tmp_path: Path) -> None:
     with locked(tmp_path / "a.csv"), pytest.raises(TryAgainError, match=r"a\.csv"), locked(tmp_path / "a.csv"):
         pytest.fail("two commands write the same file")
     with locked(tmp_path / "a.csv"), locked(tmp_path / "b.csv"):
@@ -87,7 +87,7 @@ def test_a_held_lock_means_try_again_and_a_released_one_does_not(tmp_path: Path)
 
 
 @pytest.mark.parametrize("length", [226, 249, 255])
-def test_a_name_without_room_for_those_made_from_it_is_refused_at_once(tmp_path: Path, length: int) -> None:
+def test_a_name_too_long_for_its_companions_is_refused_at_once(tmp_path: Path, length: int) -> None:
     with locked(tmp_path / ("a" * 225)), atomic_output(tmp_path / ("a" * 225 + ".labelled.parquet")):
         pass
     with pytest.raises(UsageError, match="the name is too long; choose one of at most 225 bytes"):
@@ -95,12 +95,12 @@ def test_a_name_without_room_for_those_made_from_it_is_refused_at_once(tmp_path:
     assert names(tmp_path) == ["a" * 225 + ".labelled.parquet"]
 
 
-def test_the_root_of_the_file_system_is_no_place_for_an_output() -> None:
+def test_the_root_of_the_file_system_is_refused_as_an_output() -> None:
     with pytest.raises(UsageError, match="/: is the root of the file system"):
         locked(Path("/"), folder=True).__enter__()
 
 
-def test_folders_made_for_an_output_that_never_came_are_removed_others_are_not(tmp_path: Path) -> None:
+def test_folders_created_for_an_output_are_removed_if_it_is_not_written(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(Killed), locked(tmp_path / "mine/new/newer/a.csv"):
         assert (tmp_path / "mine/new/newer").is_dir()
@@ -111,7 +111,7 @@ def test_folders_made_for_an_output_that_never_came_are_removed_others_are_not(t
     assert names(tmp_path / "mine/new") == ["b.csv"]
 
 
-def test_links_in_a_circle_are_no_place_for_an_output(tmp_path: Path) -> None:
+def test_a_loop_of_links_is_refused_as_an_output(tmp_path: Path) -> None:
     (tmp_path / "a.csv").symlink_to("a.csv")
     with pytest.raises(UsageError, match=r"a\.csv: is a loop of symbolic links"):
         locked(tmp_path / "a.csv").__enter__()
@@ -124,5 +124,5 @@ def test_a_lock_is_released_when_its_block_fails(tmp_path: Path) -> None:
         pass
 
 
-def test_a_companion_stands_beside_its_file() -> None:
+def test_a_companion_is_in_the_folder_of_its_output() -> None:
     assert beside(Path("a/b.csv"), ".meta.json") == Path("a/b.csv.meta.json")

@@ -6,7 +6,7 @@ from pathlib import Path
 from dfal_cli.system.fingerprints import canonical_json, file_state, fingerprint, sha256_of
 
 
-def test_fingerprints_differ_exactly_when_what_they_are_of_differs() -> None:
+def test_fingerprints_differ_exactly_if_their_inputs_differ() -> None:
     values = [
         {},
         {"a": 1},

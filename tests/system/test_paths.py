@@ -8,7 +8,7 @@ from dfal_cli.errors import UsageError
 from dfal_cli.system.paths import must_end_with, must_exist
 
 
-def test_what_is_missing_or_of_the_wrong_kind_is_named_with_its_option(tmp_path: Path) -> None:
+def test_a_missing_path_or_one_of_the_wrong_kind_is_named_with_its_option(tmp_path: Path) -> None:
     (tmp_path / "file.csv").write_text("")
     assert must_exist(tmp_path / "file.csv", "--labels") == tmp_path / "file.csv"
     assert must_exist(tmp_path, "--images", folder=True) == tmp_path

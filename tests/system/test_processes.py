@@ -23,7 +23,7 @@ print(cores())
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot tie a process to a core")
-def test_a_process_that_is_tied_to_a_core_counts_that_one_only() -> None:
+def test_a_process_pinned_to_a_core_counts_only_that_core() -> None:
     told = subprocess.run([sys.executable, "-c", ON_ONE_CORE], capture_output=True, text=True, check=True)
     assert told.stdout == "1\n"
     assert 1 <= cores() <= (os.cpu_count() or 1)
@@ -34,7 +34,7 @@ def halved(number: int) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 9])
-def test_tasks_that_an_answer_leads_to_are_done_too(jobs: int) -> None:
+def test_tasks_added_while_results_arrive_are_done_too(jobs: int) -> None:
     tasks, found = [8, 5], []
     with Processes() as processes:
         processes.start(jobs)
@@ -71,7 +71,7 @@ def on_two(tasks: list[tuple[Path, str]]) -> Iterator[tuple[str, int]]:
         yield from processes.each(waiting_or_not, tasks)
 
 
-def test_an_idle_process_takes_up_what_comes_later(tmp_path: Path) -> None:
+def test_an_idle_process_takes_later_tasks(tmp_path: Path) -> None:
     tasks = [(tmp_path, "long"), (tmp_path, "short")]
     processes: dict[str, int] = {}
     for name, process in on_two(tasks):
@@ -92,7 +92,7 @@ def test_an_idle_process_that_is_killed_is_noticed(tmp_path: Path) -> None:
     assert "long" not in processes
 
 
-def test_a_process_that_was_killed_between_two_works_is_noticed() -> None:
+def test_a_process_killed_between_two_calls_is_noticed() -> None:
     with Processes() as processes:
         processes.start(2)
         killed = processes.call(os.getpid)
@@ -101,7 +101,7 @@ def test_a_process_that_was_killed_between_two_works_is_noticed() -> None:
             list(processes.each(halved, [2] * 9))
 
 
-def test_processes_do_one_work_after_the_other() -> None:
+def test_processes_are_reused_for_further_calls() -> None:
     with Processes() as processes:
         processes.start(2)
         first = processes.call(os.getpid)
@@ -110,7 +110,7 @@ def test_processes_do_one_work_after_the_other() -> None:
         assert sorted(processes.each(halved, [8])) == [4]
 
 
-def test_processes_begin_with_the_module_that_they_are_told_to_import() -> None:
+def test_processes_preload_the_given_module() -> None:
     with Processes(preload="colorsys") as processes:
         processes.start(2)
         assert processes.call(functools.partial(has_imported, "colorsys"))

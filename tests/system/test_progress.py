@@ -37,15 +37,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         (1 / 150, "rounds", "0:02:30 per round"),
     ],
 )
-def test_a_rate_below_one_a_second_is_told_as_the_time_that_one_takes(rate: float, unit: str, text: str) -> None:
+def test_a_rate_below_one_per_second_is_shown_as_time_per_unit(rate: float, unit: str, text: str) -> None:
     assert rate_text(rate, unit) == text
 
 
-def test_durations_are_told_in_hours_minutes_and_seconds() -> None:
+def test_durations_are_shown_in_hours_minutes_and_seconds() -> None:
     assert [duration(seconds) for seconds in (0, 59.6, 3723)] == ["0:00:00", "0:01:00", "1:02:03"]
 
 
-def test_a_line_says_how_many_are_done_how_fast_and_how_long_the_others_take(clock: Clock) -> None:
+def test_the_text_shows_finished_units_rate_and_remaining_time(clock: Clock) -> None:
     progress = Progress("scoring", 100, "images")
     assert str(progress) == "0 of 100 images"
     clock.now += 5
@@ -57,7 +57,7 @@ def test_a_line_says_how_many_are_done_how_fast_and_how_long_the_others_take(clo
     assert str(progress) == "20 of 100 images, 4.0 images/s"
 
 
-def test_what_was_there_before_or_is_not_wanted_any_more_makes_nothing_look_faster(clock: Clock) -> None:
+def test_units_finished_before_or_skipped_do_not_raise_the_rate(clock: Clock) -> None:
     progress = Progress("training", 100, "epochs", done=50)
     progress.skip(20)
     clock.now += 10
@@ -66,7 +66,7 @@ def test_what_was_there_before_or_is_not_wanted_any_more_makes_nothing_look_fast
     assert progress.share == pytest.approx(0.71)
 
 
-def test_a_part_of_the_unit_in_hand_is_shown_and_counts_once(clock: Clock) -> None:
+def test_a_share_of_the_current_unit_is_shown_and_counts_once(clock: Clock) -> None:
     progress = Progress("training", 4, "epochs")
     clock.now += 10
     progress.within(0.5)
@@ -78,7 +78,7 @@ def test_a_part_of_the_unit_in_hand_is_shown_and_counts_once(clock: Clock) -> No
     assert progress.share == pytest.approx(0.25)
 
 
-def test_work_whose_end_nobody_knows_is_told_without_one(clock: Clock) -> None:
+def test_work_of_unknown_total_is_shown_without_one(clock: Clock) -> None:
     progress = Progress("nearest", None, "images")
     clock.now += 2
     progress.advance(20)
@@ -86,19 +86,19 @@ def test_work_whose_end_nobody_knows_is_told_without_one(clock: Clock) -> None:
     assert progress.share == 0
 
 
-def test_items_are_units_of_which_a_few_are_counted_at_a_time() -> None:
+def test_items_are_counted_in_groups() -> None:
     progress = Progress("hashing", 40, "images")
     assert list(progress.over(range(40))) == list(range(40))
     assert progress.share == pytest.approx(0.8)
 
 
-def test_work_that_cannot_be_counted_says_how_long_it_has_taken(clock: Clock) -> None:
+def test_uncountable_work_shows_its_duration(clock: Clock) -> None:
     progress = Progress("listing the images", None, "")
     clock.now += 90
     assert str(progress) == "0:01:30 so far"
 
 
-def test_the_share_never_falls_where_the_total_grows_and_reaches_one_at_the_end() -> None:
+def test_the_share_never_decreases_when_the_total_grows_and_ends_at_one() -> None:
     progress = Progress("nearest", None, "images")
     shares = []
     for more in (80, 60, 200, 20, 300, 10):
@@ -110,7 +110,7 @@ def test_the_share_never_falls_where_the_total_grows_and_reaches_one_at_the_end(
     assert shares[-1] < progress.share == pytest.approx(1)
 
 
-def test_what_is_in_hand_is_said_as_it_is_at_that_moment(clock: Clock) -> None:
+def test_the_current_unit_is_described_when_the_text_is_made(clock: Clock) -> None:
     in_hand = "dfal, trial 1, round 0"
     progress = Progress("simulating", 8, "rounds", now=lambda: in_hand)
     assert str(progress) == "0 of 8 rounds; now dfal, trial 1, round 0"

@@ -11,14 +11,14 @@ from dfal_cli.system.paths import folder_of, relative_to_file
     ("target", "file", "relative"),
     [("t/a.npy", "l.csv", "t/a.npy"), ("t/a.npy", "x/y/l.csv", "../../t/a.npy"), ("x/a.npy", "x/l.csv", "a.npy")],
 )
-def test_paths_are_written_as_seen_from_the_file_that_holds_them(
+def test_paths_are_written_relative_to_the_file_that_contains_them(
     in_tmp: Path, target: str, file: str, relative: str
 ) -> None:
     assert relative_to_file(Path(target), Path(file)) == relative
     assert relative_to_file(in_tmp / target, Path(file)) == relative
 
 
-def test_links_on_the_way_change_nothing_of_where_a_path_leads(in_tmp: Path) -> None:
+def test_links_do_not_change_the_target_of_a_relative_path(in_tmp: Path) -> None:
     Path("real/deep/lab").mkdir(parents=True)
     Path("scores.twins").mkdir()
     twin = Path("scores.twins/a.npy")

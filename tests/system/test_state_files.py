@@ -9,7 +9,7 @@ from dfal_cli.system.state_files import read_checked, read_json, write_checked, 
 
 
 @pytest.mark.parametrize("content", [b"", b"content", bytes(100_000)])
-def test_what_was_written_is_read(tmp_path: Path, content: bytes) -> None:
+def test_written_content_is_read_back(tmp_path: Path, content: bytes) -> None:
     write_checked(tmp_path / "kept", content)
     assert read_checked(tmp_path / "kept") == content
 
@@ -24,14 +24,14 @@ def test_one_wrong_bit_is_noticed(tmp_path: Path, place: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
-def test_what_is_no_json_is_absent(tmp_path: Path, content: bytes) -> None:
+def test_invalid_json_is_treated_as_missing(tmp_path: Path, content: bytes) -> None:
     write_json(tmp_path / "kept", {"rounds": [1, 2]})
     assert read_json(tmp_path / "kept") == {"rounds": [1, 2]}
     (tmp_path / "kept").write_bytes(content)
     assert read_json(tmp_path / "kept") is None
 
 
-def test_pipes_folders_and_missing_files_are_absent(tmp_path: Path) -> None:
+def test_pipes_and_folders_are_treated_as_missing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder", "missing"):

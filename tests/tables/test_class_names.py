@@ -13,7 +13,7 @@ from dfal_cli.tables.class_names import means_no_answer, normalised, similar_cla
         ("1.1", "1.10"), ("1,000", "1000"), ("-12,345,678.50", "-12345678.5"),
     ],
 )  # fmt: skip
-def test_spellings_of_one_class_are_alike(one: str, other: str) -> None:
+def test_spellings_of_one_class_are_normalised_to_the_same_name(one: str, other: str) -> None:
     assert normalised(one) == normalised(other)
 
 
@@ -24,11 +24,11 @@ def test_spellings_of_one_class_are_alike(one: str, other: str) -> None:
         ("12345678901234567", "12345678901234568"), ("1,000", "1"), ("0,500", "500"),
     ],
 )  # fmt: skip
-def test_classes_of_their_own_are_not(one: str, other: str) -> None:
+def test_different_classes_keep_different_normalised_names(one: str, other: str) -> None:
     assert normalised(one) != normalised(other)
 
 
-def test_a_number_of_a_million_digits_is_folded_at_once() -> None:
+def test_a_number_of_a_million_digits_is_normalised_quickly() -> None:
     assert normalised("1." + "0" * 1_000_000) == "1"
 
 
@@ -38,11 +38,11 @@ def test_words_for_no_answer_are_known_in_any_case(label: str) -> None:
 
 
 @pytest.mark.parametrize("label", ["x", "0", "nano", "unknown bird", "no"])
-def test_words_that_are_as_good_as_any_are_not_taken_for_them(label: str) -> None:
+def test_ordinary_words_do_not_mean_no_answer(label: str) -> None:
     assert not means_no_answer(label)
 
 
-def test_a_pair_that_differs_by_a_letter_is_named_once() -> None:
+def test_a_pair_of_names_that_differ_by_a_letter_is_listed_once() -> None:
     assert similar_class_pairs(["aeroplane", "areoplane", "zebra"], ["zebras"]) == [
         ("aeroplane", "areoplane"), ("zebra", "zebras"),
     ]  # fmt: skip

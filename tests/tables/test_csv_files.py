@@ -48,19 +48,19 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(table=tables())
-def test_a_table_with_any_text_in_it_comes_back_as_it_was_written(file: Path, table: pd.DataFrame) -> None:
+def test_a_table_with_any_text_survives_a_round_trip(file: Path, table: pd.DataFrame) -> None:
     write_labels(file, table)
     assert same(read_labels(file), table)
 
 
 @pytest.mark.parametrize("label", LABELS, ids=repr)
-def test_a_label_comes_back_as_it_was_written(file: Path, label: str) -> None:
+def test_a_label_survives_a_round_trip(file: Path, label: str) -> None:
     write_csv(file, pd.DataFrame({"image": ["a.png", "b.png"], "label": [label, "x"]}))
     assert read_csv(file, ("image", "label"))["label"].tolist() == [label, "x"]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=repr)
-def test_a_path_comes_back_as_it_was_written(file: Path, path: str) -> None:
+def test_a_path_survives_a_round_trip(file: Path, path: str) -> None:
     write_csv(file, pd.DataFrame({"image": [path, "b"], "label": ["x", ""], "twin": [path, ""]}))
     assert read_csv(file, ("image", "label")).values.tolist() == [[path, "x", path], ["b", "", ""]]
 
@@ -114,12 +114,12 @@ def test_nothing_else_is_escaped_and_only_what_must_be_is_quoted(tmp_path: Path)
         "lone CR",
     ],
 )  # fmt: skip
-def test_what_spreadsheets_write_is_read(tmp_path: Path, content: bytes) -> None:
+def test_files_written_by_spreadsheets_are_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     assert read_csv(tmp_path / "a.csv", ("image", "label")).values.tolist() == [["a.png", "x"], ["b,c.png", "y\nz"]]
 
 
-def test_what_is_missing_at_the_end_of_a_row_is_blank(tmp_path: Path) -> None:
+def test_missing_cells_at_the_end_of_a_row_are_blank(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("image,label,note\na.png\nb.png,x\nc.png,y,z\n")
     rows = [["a.png", "", ""], ["b.png", "x", ""], ["c.png", "y", "z"]]
     assert read_csv(tmp_path / "a.csv", ("image", "label")).values.tolist() == rows
@@ -159,7 +159,7 @@ def test_a_row_that_is_too_long_is_refused_with_its_line(tmp_path: Path, before:
     ],
     ids=["column", "header", "twice", "nothing", "blank", "latin-1", "utf-16 unmarked", "open quote"],
 )
-def test_a_file_that_is_no_such_table_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_an_invalid_table_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match=reason):
         read_csv(tmp_path / "a.csv", ("image", "label"))

@@ -35,7 +35,7 @@ tables = st.lists(st.tuples(cells.map(lambda text: f"{text}.png"), cells, cells)
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(table=tables, dialect=dialects)
-def test_what_is_written_in_a_dialect_is_read_as_it_was_in_the_same(
+def test_a_table_survives_a_round_trip_in_every_dialect(
     tmp_path_factory: pytest.TempPathFactory, table: pd.DataFrame, dialect: Dialect
 ) -> None:
     file = tmp_path_factory.mktemp("dialects") / "t.csv"
@@ -55,7 +55,7 @@ def merged(labels: bytes, answer: str, *arguments: object) -> bytes:
 
 
 @pytest.mark.parametrize(("mark", "encoding"), ENCODINGS)
-def test_merge_keeps_mark_separator_and_line_ends(in_tmp: Path, mark: bytes, encoding: str) -> None:
+def test_merge_keeps_byte_order_mark_separator_and_line_ends(in_tmp: Path, mark: bytes, encoding: str) -> None:
     before = mark + "image;label;note;twin\r\nMöwe.png;Möwe;x, y;\r\nb.png;;;\r\n".encode(encoding)
     after = mark + "image;label;note;twin\r\nMöwe.png;Möwe;x, y;\r\nb.png;Möwe;;\r\n".encode(encoding)
     assert merged(before, "b.png,Möwe") == after
@@ -63,17 +63,17 @@ def test_merge_keeps_mark_separator_and_line_ends(in_tmp: Path, mark: bytes, enc
     assert merged(after, "b.png,Möwe") == after
 
 
-def test_merge_keeps_a_told_separator_and_an_open_end(in_tmp: Path) -> None:
+def test_merge_keeps_a_separator_line_and_a_missing_final_newline(in_tmp: Path) -> None:
     before = b"sep=;\nimage;label;twin\na.png;cat;"
     assert merged(before, "b.png,cat") == before + b"\nb.png;cat;"
 
 
-def test_a_merge_of_nothing_new_changes_no_byte_whatever_wrote_them(in_tmp: Path) -> None:
+def test_a_merge_without_new_answers_changes_no_byte_in_any_dialect(in_tmp: Path) -> None:
     before = b'\xef\xbb\xbf"image";"label"\r\n\r\n"a.png";"cat"\r'
     assert merged(before, "a.png,cat") == before
 
 
-def test_a_new_labels_file_is_in_dfals_own_way_whatever_the_list_is_in(in_tmp: Path) -> None:
+def test_a_new_labels_file_is_in_dfals_dialect_whatever_that_of_the_list(in_tmp: Path) -> None:
     Path("q.csv").write_bytes(b"\xef\xbb\xbfimage;label\r\na.png;cat\r\n")
     assert dfal("merge", "--queries", "q.csv", "--labels", "labels.csv").code == 0
     assert Path("labels.csv").read_bytes() == b"image,label,twin\na.png,cat,\n"

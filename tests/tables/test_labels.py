@@ -9,7 +9,7 @@ from dfal_cli.tables import answered_images, labelled_rows, read_excluded, read_
 from tests.conftest import write
 
 
-def test_an_image_that_stands_twice_is_refused_with_both_lines_and_labels(tmp_path: Path) -> None:
+def test_a_duplicate_image_is_refused_with_both_lines_and_labels(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "image,label", '"x\ny.png","l\nm"', "a.png,cat", "", "./a.png,dog")
     with pytest.raises(DataError) as raised:
         read_labels(file)
@@ -32,7 +32,7 @@ def test_several_files_are_read_as_one(tmp_path: Path) -> None:
     }
 
 
-def test_files_that_say_the_same_agree_and_the_row_with_a_twin_wins(tmp_path: Path) -> None:
+def test_equal_labels_agree_and_the_row_with_a_twin_wins(tmp_path: Path) -> None:
     first = write(tmp_path / "a.csv", "image,label", "a.png,x")
     second = write(tmp_path / "folder" / "b.csv", "image,label,twin", "a.png,x,twins/a.npy")
     for files in ([first, second], [second, first]):
@@ -51,7 +51,7 @@ def test_files_that_contradict_each_other_are_refused_with_both_labels_and_files
         assert part in str(raised.value)
 
 
-def test_twins_are_found_from_the_folder_of_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twin_paths_are_relative_to_the_folder_of_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "sub" / "a.csv", "image,label,twin", "a.png,x,../t/a.npy", "b.png,y,")
     monkeypatch.chdir(tmp_path)
     twins = read_labels_files([Path("sub/a.csv")])["twin"].tolist()
@@ -69,12 +69,12 @@ def test_a_blank_label_leaves_an_image_in_the_pool_and_skip_takes_it_out_untrain
     assert labelled_rows(table)["image"].tolist() == ["a.png", "e.png"]
 
 
-def test_any_csv_with_an_image_column_says_what_to_leave_out(tmp_path: Path) -> None:
+def test_any_csv_with_an_image_column_excludes_images(tmp_path: Path) -> None:
     first = write(tmp_path / "a.csv", "image", "a.png", "./-b.png")
     second = write(tmp_path / "b.csv", "rank;image;x", "1;c.png;2", "2;c.png;3")
     assert read_excluded([first, second]) == {"a.png", "-b.png", "c.png"}
 
 
-def test_a_list_to_leave_out_must_have_an_image_column(tmp_path: Path) -> None:
+def test_an_exclude_file_must_have_an_image_column(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column image"):
         read_excluded([write(tmp_path / "a.csv", "file", "a.png")])

@@ -23,21 +23,21 @@ def unexpected() -> list[str]:
 
 
 @pytest.mark.parametrize(("written", "there"), [(NFC, NFD), (NFD, NFC)])
-def test_names_that_are_equal_in_nfc_are_the_one_on_disk(written: str, there: str) -> None:
+def test_a_name_equal_in_nfc_matches_the_name_on_disk(written: str, there: str) -> None:
     assert names([there]).on_disk(written) == there
 
 
-def test_two_images_that_differ_in_normal_form_only_are_told_apart() -> None:
+def test_two_images_that_differ_only_in_normal_form_stay_distinct() -> None:
     both = names([NFC, NFD])
     assert (both.on_disk(NFC), both.on_disk(NFD)) == (NFC, NFD)
 
 
 @pytest.mark.parametrize("written", ["0001.PNG", "0001.png ", " 0001.png", "0001", "a.png"])
-def test_only_the_normal_form_is_forgiven(written: str) -> None:
+def test_other_spelling_differences_do_not_match(written: str) -> None:
     assert names().on_disk(written) == written
 
 
-def test_nothing_is_listed_as_long_as_every_name_is_found() -> None:
+def test_the_folder_is_not_listed_if_every_name_is_found() -> None:
     found = ImageNames(Path("photos"), set(THERE).__contains__, unexpected)
     images = pd.Series(["0001.png", NFD])
     assert found.matched(pytest.fail)(Path("t.csv"), images).tolist() == ["0001.png", NFD]
@@ -61,18 +61,18 @@ def test_nothing_is_listed_as_long_as_every_name_is_found() -> None:
         ("wren.jpg", "birds/wren.JPG"),
     ],
 )
-def test_the_likely_cause_is_the_image_that_is_there(written: str, meant: str) -> None:
+def test_the_message_names_the_similar_image_that_exists(written: str, meant: str) -> None:
     assert names().counterpart([written]) == (written, meant)
     assert names().hint(written).startswith(", but ")
 
 
 @pytest.mark.parametrize("written", ["0003.png", "cats/wren.jpg", "birds.jpg"])
-def test_another_image_is_not_taken_for_the_one_that_was_meant(written: str) -> None:
+def test_an_unrelated_image_is_not_suggested(written: str) -> None:
     assert names().counterpart([written]) is None
     assert names().hint(written) == ""
 
 
-def test_some_names_that_match_nothing_are_counted_in_a_warning(tmp_path: Path) -> None:
+def test_missing_images_are_counted_in_a_warning(tmp_path: Path) -> None:
     file = write(tmp_path / "t.csv", "image,label", "0001.png,x", "gone.png,x", "photos/0002.png,x", "deleted.png,")
     warnings: list[str] = []
     table = read_labels_files([file], names().matched(warnings.append))
@@ -82,7 +82,7 @@ def test_some_names_that_match_nothing_are_counted_in_a_warning(tmp_path: Path) 
     ]
 
 
-def test_a_table_of_which_no_name_matches_is_refused(tmp_path: Path) -> None:
+def test_a_table_whose_images_are_all_missing_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "t.csv", "image", "photos/0001.png", "photos/0002.png")
     with pytest.raises(DataError) as raised:
         read_excluded([file], names().matched(pytest.fail))
@@ -97,7 +97,7 @@ def test_a_table_without_labels_names_nothing(tmp_path: Path, rows: tuple[str, .
     assert read_labels_files([file], names().matched(pytest.fail)).empty
 
 
-def test_each_table_is_judged_by_itself(tmp_path: Path) -> None:
+def test_each_table_is_checked_separately(tmp_path: Path) -> None:
     good = write(tmp_path / "a.csv", "image,label", "0001.png,x")
     wrong = write(tmp_path / "b.csv", "image,label", "elsewhere.png,x")
     with pytest.raises(DataError, match=r"1 of 1 images in .*b\.csv"):

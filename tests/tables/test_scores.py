@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(values=columns())
 @pytest.mark.parametrize("name", ["s.parquet", "s.csv", "s.CSV"])
-def test_scores_come_back_to_the_last_bit_with_what_is_null(
+def test_scores_survive_a_round_trip_exactly_including_nulls(
     folder: Path, name: str, values: dict[str, list[Any]]
 ) -> None:
     write_scores(folder / name, [scores_table(values)], METADATA)
@@ -65,7 +65,7 @@ def test_equal_scores_are_equal_bytes(tmp_path: Path, name: str) -> None:
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
 
-def test_whole_numbers_stand_in_csv_without_a_point(tmp_path: Path) -> None:
+def test_integers_are_written_to_csv_without_a_decimal_point(tmp_path: Path) -> None:
     write_margins(tmp_path / "s.csv", tmp_path, {"a.png": 0.5, "b.png": None}, iterations=[3, None])
     assert pd.read_csv(tmp_path / "s.csv", dtype=str, keep_default_na=False)["iterations"].tolist() == ["3", ""]
 
@@ -105,13 +105,13 @@ def damage(path: Path) -> None:
     ],
     ids=["empty", "text", "truncated", "damaged", "foreign", "no json", "no object", "columns", "contract"],
 )
-def test_a_file_that_is_no_scores_file_is_refused(tmp_path: Path, make: Any) -> None:
+def test_a_file_that_is_not_a_scores_file_is_refused(tmp_path: Path, make: Any) -> None:
     make(tmp_path / "s.parquet")
     with pytest.raises(DataError, match=r"s\.parquet"):
         read_scores(tmp_path / "s.parquet")
 
 
-def test_scores_of_another_version_say_so(tmp_path: Path) -> None:
+def test_scores_of_another_contract_version_are_refused(tmp_path: Path) -> None:
     parquet(tmp_path / "s.parquet", {"dfal": '{"contract": 999}'})
     with pytest.raises(DataError, match="contract 999"):
         read_scores_metadata(tmp_path / "s.parquet")
@@ -126,7 +126,7 @@ def test_scores_in_csv_need_their_metadata_beside_them(tmp_path: Path, metadata:
         read_scores(tmp_path / "s.csv")
 
 
-def test_a_margin_that_is_no_number_is_refused_rather_than_taken_for_unknown(tmp_path: Path) -> None:
+def test_a_margin_that_is_not_a_number_is_refused_and_not_read_as_unknown(tmp_path: Path) -> None:
     file = write_margins(tmp_path / "s.csv", tmp_path, {"a.png": 0.1})
     write(file, *file.read_text().replace("0.1", "0;1").splitlines())
     with pytest.raises(DataError, match="margin"):

@@ -26,7 +26,7 @@ def with_unknown_rows(values: Values) -> Values:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(parts=st.lists(vectors, max_size=3))
-def test_vectors_come_back_to_the_last_bit_and_what_is_not_finite_as_nan(parts: list[Values]) -> None:
+def test_vectors_survive_a_round_trip_exactly_and_values_not_finite_become_nan(parts: list[Values]) -> None:
     parts = [part for part in parts if part.shape[1] == parts[0].shape[1]] or [np.zeros((0, 3), np.float32)]
     column = pa.chunked_array([as_arrow(part) for part in parts])
     np.testing.assert_array_equal(from_arrow(column), with_unknown_rows(np.concatenate(parts)))
@@ -47,7 +47,7 @@ def write(path: Path, count: int, **further: Values) -> None:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(values=vectors)
-def test_a_scores_file_gives_back_vectors_as_arrays_and_only_those_asked_for(folder: Path, values: Values) -> None:
+def test_vector_measures_are_read_as_arrays_and_only_if_named(folder: Path, values: Values) -> None:
     write(folder / "s.parquet", len(values), embedding=values, egl=values[:, 0])
     assert list(read_scores(folder / "s.parquet").table.columns) == list(SCORES_COLUMNS)
     table = read_scores(folder / "s.parquet", ("embedding", "egl", "absent")).table
@@ -61,7 +61,7 @@ def test_a_scores_file_gives_back_vectors_as_arrays_and_only_those_asked_for(fol
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(values=vectors)
-def test_embeddings_of_labelled_images_come_back(folder: Path, values: Values) -> None:
+def test_embeddings_of_labelled_images_survive_a_round_trip(folder: Path, values: Values) -> None:
     write(folder / "l.parquet", 1)
     images = [f"=é{k}.png" for k in range(len(values))]
     write_labelled_embeddings(folder / "l.parquet", images, values, "x")
