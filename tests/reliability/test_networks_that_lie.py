@@ -53,7 +53,7 @@ def rows(name):
     return pq.read_table(f"{name}.parquet").to_pandas()
 
 
-def test_a_network_in_order_is_not_warned_of(pool):
+def test_a_sound_network_is_not_warned_of(pool):
     ended = score("plain", "--json")
     assert ended.json["warnings"] == []
     assert ended.json["counts"]["crossed"] == MANY
@@ -81,7 +81,7 @@ def test_a_network_in_order_is_not_warned_of(pool):
         ("other_seed", "changes the random generator of torch"),
     ],
 )
-def test_numbers_that_cannot_be_trusted_are_warned_of(pool, name, warning):
+def test_untrustworthy_results_are_warned_of(pool, name, warning):
     ended = score(name, "--json")
     assert ended.code == 0, ended.stderr
     assert any(warning in said for said in ended.json["warnings"]), ended.stderr
@@ -121,7 +121,7 @@ def test_the_iteration_cap_is_a_reason_too(trained, in_tmp):
     assert ended.json["uncrossed_because"] == {"cap reached": counts["uncrossed"]}
 
 
-def test_images_whose_logits_are_not_finite_are_not_taken_for_far_away_ones(pool):
+def test_images_with_logits_that_are_not_finite_do_not_count_as_far_away(pool):
     ended = score("nan_for_some", "--nearest", 5, "--json")
     assert ended.json["uncrossed_because"] == {"not finite": 15}
     assert (rows("nan_for_some")["outcome"] == "uncrossed").sum() == 15
@@ -143,7 +143,7 @@ def test_images_whose_logits_are_not_finite_are_not_taken_for_far_away_ones(pool
         ("exiting", "SystemExit: 0 ("),
     ],
 )
-def test_what_returns_no_logits_is_refused_with_the_place(pool, name, said):
+def test_a_network_that_returns_no_logits_is_refused_with_the_reason(pool, name, said):
     ended = score(name)
     assert ended.code == 2, ended.stderr
     assert f"--arch liars:{name}: " in ended.stderr
@@ -154,7 +154,7 @@ def test_what_returns_no_logits_is_refused_with_the_place(pool, name, said):
 
 
 @pytest.mark.parametrize("name", ["writing_into_input", "counting", "printing", "double"])
-def test_what_a_network_does_to_itself_changes_no_score(pool, name):
+def test_a_network_that_changes_itself_does_not_change_scores(pool, name):
     ended = score(name)
     assert ended.code == 0, ended.stderr
     assert ended.stdout == f"{name}.parquet\n"  # what it prints is no result
@@ -164,7 +164,7 @@ def test_what_a_network_does_to_itself_changes_no_score(pool, name):
     assert one["margin"].to_numpy() == pytest.approx(other["margin"].to_numpy(), rel=1e-3)
 
 
-def test_what_a_network_prints_in_the_processes_of_a_simulation_is_no_result(pool):
+def test_output_that_a_network_prints_in_a_simulation_is_not_a_result(pool):
     header, *labels = Path("oracle.csv").read_text().splitlines()
     write(Path("labelled.csv"), header, *labels[:20])
     write(Path("test.csv"), header, *labels[20:])
@@ -187,7 +187,7 @@ def test_a_network_that_forks_leaves_one_dfal(pool):
     assert ended.stderr.count("30 scored") == 1
 
 
-def test_a_network_that_never_returns_is_ended_by_a_signal(pool):
+def test_a_network_that_never_returns_can_be_interrupted(pool):
     done = subprocess.Popen(
         [sys.executable, "-m", "dfal_cli", "score", "--images", "images", "--checkpoint", checkpoint("never_ending"),
          "--out", "s.parquet", "--trust-code", "--device", "cpu"],
@@ -201,7 +201,7 @@ def test_a_network_that_never_returns_is_ended_by_a_signal(pool):
     assert not Path("s.parquet").exists()
 
 
-def test_training_a_network_that_gives_no_finite_loss_says_so(pool):
+def test_training_a_network_without_a_finite_loss_is_refused(pool):
     labels = ("--images", "images", "--labels", "oracle.csv", "--device", "cpu", "--epochs", 2)
     ended = dfal("train", *labels, "--arch", "liars:nan_for_all", "--out", "m.safetensors")
     assert ended.code == 2, ended.stderr
@@ -217,7 +217,7 @@ def test_training_a_network_that_gives_no_finite_loss_says_so(pool):
         ("exiting", "SystemExit"),
     ],
 )
-def test_training_a_network_that_cannot_be_trained_says_so(pool, name, said):
+def test_training_a_network_without_trainable_weights_is_refused(pool, name, said):
     labels = ("--images", "images", "--labels", "oracle.csv", "--device", "cpu", "--epochs", 2)
     ended = dfal("train", *labels, "--arch", f"liars:{name}", "--out", "m.safetensors")
     assert ended.code == 2, ended.stderr
@@ -230,7 +230,7 @@ MEASURES = [option for name in ("egl", "bald", "embedding", "probabilities") for
 
 @pytest.mark.parametrize("name", ["constant", "detached", "nan_for_some", "random", "by_batch_mates", "grad_off"])
 @pytest.mark.parametrize("further", [MEASURES[:2], MEASURES[4:], ["--twins", 3, "--clip"], ["--nearest", 5]], ids=str)
-def test_whatever_is_asked_of_such_a_network_no_traceback_comes_of_it(pool, name, further):
+def test_no_command_shows_a_traceback_for_such_a_network(pool, name, further):
     ended = score(name, *further)
     assert ended.code in (0, 2), ended.stderr
     assert "cannot be trusted" in ended.stderr or "not finite" in ended.stderr

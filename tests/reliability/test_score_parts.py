@@ -1,4 +1,4 @@
-"""score: killed at any moment and called again, it goes on, and gives what an undisturbed run gives."""
+"""score: killed at any moment and called again, it resumes, and gives the result of an uninterrupted run."""
 
 import shutil
 import sys
@@ -53,7 +53,7 @@ def killed_in_the_pool(out, *further):
     ],
     ids=["every margin, CSV", "the nearest and egl, CSV", "embeddings and bald, Parquet"],
 )
-def test_killed_again_and_again_it_ends_with_the_rows_of_an_undisturbed_run(project, out, options, sections):
+def test_a_run_killed_repeatedly_ends_with_the_rows_of_an_uninterrupted_run(project, out, options, sections):
     seen = killed_again_and_again(out, *options)
     assert {name.partition("-")[0] for name in seen} >= sections
     assert len(seen) > 3
@@ -68,7 +68,7 @@ def test_killed_again_and_again_it_ends_with_the_rows_of_an_undisturbed_run(proj
     assert not Path(f".{out}.parts").exists()
 
 
-def test_killed_among_the_twins_it_keeps_the_same_ones(project):
+def test_a_run_killed_while_writing_twins_keeps_the_same_twins(project):
     twins = Path("s.parquet.twins")
     assert killed_when(lambda: len(list(twins.glob("*.npy"))) > 2, "s.parquet", "--twins", 20)
     assert 0 < len(list(twins.glob("*.npy"))) < 20
@@ -78,7 +78,7 @@ def test_killed_among_the_twins_it_keeps_the_same_ones(project):
     assert twins_in("s.parquet") == twins_in("undisturbed.parquet")
 
 
-def test_it_says_after_how_many_images_it_goes_on_and_leaves_no_part_when_the_output_stands(project):
+def test_a_resumed_run_reports_its_start_and_removes_the_parts_at_the_end(project):
     killed_in_the_pool("s.csv")
     ended = score("s.csv")
     assert ended.code == 0
@@ -88,7 +88,7 @@ def test_it_says_after_how_many_images_it_goes_on_and_leaves_no_part_when_the_ou
     assert score("s.csv", "--json").json["status"] == "up to date"
 
 
-def test_margins_of_the_nearest_that_were_computed_are_not_computed_again(project):
+def test_finished_margins_of_the_nearest_are_not_computed_again(project):
     margins = Path(".s.csv.parts/margins-0000000000.part")
     assert killed_when(margins.exists, "s.csv", "--nearest", 12)
     ended = score("s.csv", "--nearest", 12)
@@ -170,7 +170,7 @@ def test_a_damaged_part_is_computed_anew(project, harm):
     assert same_scores("s.csv", "undisturbed.csv")
 
 
-def test_stopped_from_the_keyboard_it_keeps_every_finished_batch(project, monkeypatch):
+def test_an_interrupt_keeps_every_finished_batch(project, monkeypatch):
     monkeypatch.setenv("INTERRUPTED_AT", "25")
     interrupted = score("s.csv")
     assert interrupted.code == 130
@@ -182,7 +182,7 @@ def test_stopped_from_the_keyboard_it_keeps_every_finished_batch(project, monkey
     assert same_scores("s.csv", "undisturbed.csv")
 
 
-def test_force_replaces_the_output_and_goes_on_from_an_unfinished_call_with_force(project):
+def test_force_replaces_the_output_and_resumes_an_unfinished_call_with_force(project):
     assert score("s.csv", "--norm", "linf").code == 0
     before = Path("s.csv").read_bytes()
     killed_in_the_pool("s.csv", "--force")
@@ -191,7 +191,7 @@ def test_force_replaces_the_output_and_goes_on_from_an_unfinished_call_with_forc
     assert Path("s.csv").read_bytes() != before
 
 
-def test_parts_of_an_unfinished_call_go_when_the_output_that_stands_is_asked_for(project):
+def test_parts_of_an_unfinished_call_are_removed_if_the_existing_output_is_up_to_date(project):
     assert score("s.csv").code == 0
     killed_in_the_pool("s.csv", "--force", "--norm", "linf")
     refused = score("s.csv", "--overshoot", 0.1)
@@ -201,7 +201,7 @@ def test_parts_of_an_unfinished_call_go_when_the_output_that_stands_is_asked_for
     assert not parts_of("s.csv")
 
 
-def test_too_many_unreadable_images_cost_no_scoring_when_more_are_allowed(project, monkeypatch):
+def test_scores_are_kept_when_too_many_images_are_unreadable(project, monkeypatch):
     monkeypatch.setattr(parts, "SECONDS", 0.0)
     monkeypatch.setattr(parts, "SHARE", 1e9)
     refused = score("s.csv", "--max-unreadable", 0.01)
@@ -211,7 +211,7 @@ def test_too_many_unreadable_images_cost_no_scoring_when_more_are_allowed(projec
     assert "going on after 40 of 40 images" in ended.stderr
 
 
-def test_the_batch_size_that_was_found_is_kept(project, monkeypatch):
+def test_a_resumed_run_keeps_its_batch_size(project, monkeypatch):
     """The grid of the batches is that of a run which has shrunk its batches at the same place."""
     for number in range(300):
         shutil.copy(project / "images" / f"{number % 50:03d}.png", project / "images" / f"more{number:03d}.png")
@@ -226,7 +226,7 @@ def test_the_batch_size_that_was_found_is_kept(project, monkeypatch):
     assert same_scores("s.csv", "undisturbed.csv")
 
 
-def test_a_run_that_takes_less_time_than_a_part_is_worth_writes_none(project, monkeypatch):
+def test_a_short_run_writes_no_parts(project, monkeypatch):
     written = []
     monkeypatch.setattr(Parts, "write_part", lambda *arguments: written.append(arguments))
     assert score("s.csv", "--nearest", 12).code == 0

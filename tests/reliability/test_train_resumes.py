@@ -1,4 +1,4 @@
-"""train: stopped or killed, and called again, it gives the checkpoint of an undisturbed run, byte for byte."""
+"""train: interrupted or killed and called again, it gives the checkpoint of an uninterrupted run, byte for byte."""
 
 import os
 import pickle
@@ -110,7 +110,7 @@ def checkpoint(out: str) -> bytes:
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_training_that_is_stopped_goes_on_to_the_same_bytes(
+def test_an_interrupted_training_resumes_to_the_same_bytes(
     house: Path, terminated: Callable[[int], None], setting: str
 ) -> None:
     train("once", *SETTINGS[setting])
@@ -126,7 +126,7 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_a_training_that_is_killed_goes_on_to_the_same_bytes(house: Path) -> None:
+def test_a_killed_training_resumes_to_the_same_bytes(house: Path) -> None:
     train("once", *SETTINGS["restarts"])
     for epochs in (5, 9):
         program = (sys.executable, "-c", KILLED_AFTER_EPOCHS, str(epochs))
@@ -138,7 +138,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bytes(house: Path) -> Non
     assert names(Path("out")) == {"m.safetensors"}
 
 
-def test_what_was_kept_of_another_call_is_not_gone_on_from_and_goes_with_the_checkpoint(
+def test_the_state_of_another_call_is_not_resumed_and_is_removed_with_the_checkpoint(
     house: Path, terminated: Callable[[int], None]
 ) -> None:
     train("once", "--epochs", 5)
@@ -150,7 +150,7 @@ def test_what_was_kept_of_another_call_is_not_gone_on_from_and_goes_with_the_che
     assert names(Path("out")) == {"m.safetensors"}
 
 
-def test_a_training_goes_on_though_the_test_was_corrected(house: Path, terminated: Callable[[int], None]) -> None:
+def test_a_training_resumes_after_the_test_file_was_corrected(house: Path, terminated: Callable[[int], None]) -> None:
     write(house / "test.csv", "image,label", "000.png,dark", "001.png,dark")
     terminated(2)
     train("out", "--epochs", 5, "--test", "test.csv", code=143)
@@ -168,7 +168,7 @@ def test_a_training_goes_on_though_the_test_was_corrected(house: Path, terminate
         ("sizes.py", "from a network with other weights"),
     ],
 )
-def test_a_network_that_has_changed_is_trained_anew(
+def test_a_changed_network_is_trained_from_the_beginning(
     house: Path, terminated: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, changed: str, said: str
 ) -> None:
     write(house / "sizes.py", "WIDTH = 64")
@@ -215,7 +215,7 @@ def test_a_damaged_state_is_ignored(
     assert checkpoint("out") == checkpoint("once")
 
 
-def test_a_pipe_in_the_place_of_the_state_is_ignored(house: Path) -> None:
+def test_a_pipe_in_place_of_the_state_file_is_ignored(house: Path) -> None:
     Path("out").mkdir()
     os.mkfifo(Path("out", STATE))
     done = train("out", "--epochs", 2)
@@ -223,7 +223,7 @@ def test_a_pipe_in_the_place_of_the_state_is_ignored(house: Path) -> None:
     assert names(Path("out")) == {"m.safetensors"}
 
 
-def test_a_link_to_the_checkpoint_has_the_training_of_its_target(
+def test_a_link_to_the_checkpoint_resumes_the_training_of_its_target(
     house: Path, terminated: Callable[[int], None]
 ) -> None:
     Path("link").mkdir()
@@ -252,7 +252,7 @@ def test_an_earlier_checkpoint_stays_until_the_new_one_is_done(house: Path, term
     assert checkpoint("out") == checkpoint("once")
 
 
-def test_answers_that_are_merged_while_a_training_goes_on_are_of_the_next_one(house: Path) -> None:
+def test_answers_merged_during_a_training_belong_to_the_next_one(house: Path) -> None:
     write(house / "merging.py", "from pathlib import Path", "import torch", DROPOUT.replace(
         "    return", "    Path('in/oracle.csv').open('a').write('new.png,dark\\n')\n    return"
     ))  # fmt: skip

@@ -85,7 +85,7 @@ def test_a_second_run_is_up_to_date_and_writes_nothing(folder):
     assert (folder / "model.safetensors").stat().st_mtime_ns == stamp
 
 
-def test_images_that_were_only_touched_are_up_to_date(folder):
+def test_touched_but_unchanged_images_are_up_to_date(folder):
     trained_bytes(folder)
     (folder / "images" / "000.png").touch()
     assert train(folder, "--json").json["status"] == "up to date"
@@ -98,7 +98,7 @@ OTHER_LABELS = "with other --labels, or with other versions of their images or t
     ("change", "said"),
     [("option", "with --seed 0, not 7"), ("label", OTHER_LABELS), ("image", OTHER_LABELS), ("twin", OTHER_LABELS)],
 )
-def test_a_checkpoint_made_from_something_else_is_replaced_only_by_force(folder, change, said):
+def test_a_checkpoint_with_other_inputs_is_replaced_only_with_force(folder, change, said):
     give_twin(folder)
     before = trained_bytes(folder)
     options = []
@@ -118,7 +118,7 @@ def test_a_checkpoint_made_from_something_else_is_replaced_only_by_force(folder,
     assert trained_bytes(folder, *options, "--force") != before
 
 
-def test_twins_train(folder):
+def test_training_uses_twins(folder):
     trained_bytes(folder, out="without.safetensors")
     give_twin(folder)
     ended = train(folder, "--json", out="with.safetensors")
@@ -134,7 +134,7 @@ def test_no_twins_trains_as_if_there_were_none(folder):
     assert same_weights(folder / "refused.safetensors", folder / "without.safetensors")
 
 
-def test_missing_and_misfitting_twins_are_counted_warnings_and_their_images_train(folder):
+def test_missing_and_misfit_twins_are_counted_and_their_images_are_trained_on(folder):
     trained_bytes(folder, out="without.safetensors")
     for twin, word in ((None, "missing"), (np.zeros((3, 4, 4), np.float32), "size")):
         give_twin(folder, "001.png", twin)

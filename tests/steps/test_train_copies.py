@@ -1,4 +1,4 @@
-"""The same picture under two names, in what is trained on and in what is measured on."""
+"""train: duplicates of an image under several names."""
 
 import shutil
 from pathlib import Path
@@ -30,13 +30,13 @@ def warnings(*further: object, labels: str = "pool.csv") -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["test", "validation"])
-def test_copies_of_training_images_among_those_measured_on_are_counted(house: Path, name: str) -> None:
+def test_copies_of_training_images_in_validation_and_test_sets_are_counted(house: Path, name: str) -> None:
     (warning,) = warnings(f"--{name}", "test.csv")
     assert f"2 of 8 images in --{name}" in warning
     assert "016.png equals 000.png" in warning
 
 
-def test_an_image_in_both_under_one_name_is_not_counted_twice(house: Path) -> None:
+def test_an_image_in_both_sets_under_one_name_is_counted_once(house: Path) -> None:
     write(house / "both.csv", "image,label", "000.png,dark", "018.png,dark")
     (warning,) = warnings("--test", "both.csv")
     assert "1 images are in --labels and in --test" in warning
@@ -49,7 +49,7 @@ def test_an_image_with_two_labels_under_two_names_is_warned_of_with_both_names(h
     assert "000.png ('dark') and 003.png ('light')" in warning
 
 
-def test_missing_contents_equal_nothing(house: Path) -> None:
+def test_missing_images_are_not_duplicates(house: Path) -> None:
     for name in ("016.png", "017.png"):
         (house / "images" / name).unlink()
     write(house / "test.csv", "image,label", "018.png,dark", "019.png,light")
@@ -65,9 +65,7 @@ def test_simulate_counts_copies_between_oracle_and_test(house: Path) -> None:
     assert any("2 of 8 test images are copies of images in the oracle" in text for text in ended.json["warnings"])
 
 
-def test_copies_among_the_labels_are_on_one_side_of_the_validation_split(
-    house: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_duplicates_stay_on_one_side_of_the_validation_split(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(0, 24, 4):  # dark, light, and the same again
         for name in (number, number + 1):
             shutil.copyfile(house / "images" / f"{name:03d}.png", house / "images" / f"{name + 2:03d}.png")

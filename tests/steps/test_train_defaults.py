@@ -1,4 +1,4 @@
-"""What training takes where an option is left to dfal: as the paper for small images, as measured for photos."""
+"""train: defaults, which are the paper's for small images and measured ones for photos."""
 
 from pathlib import Path
 
@@ -24,13 +24,13 @@ def settled(probes: list[Probe], *, from_scratch: bool = True, **told: object) -
     return suited.arch, suited.image_size, recipe_of(suited)
 
 
-def test_small_images_of_one_size_are_trained_on_as_in_the_paper() -> None:
+def test_small_images_of_one_size_get_the_defaults_of_the_paper() -> None:
     assert settled([SKETCH] * 3) == (None, None, PAPER_RECIPE)
     assert not are_photos([])
 
 
 @pytest.mark.parametrize("photos", [PHONE, CAMERA], ids=["many sizes", "one large size"])
-def test_photos_from_scratch_become_64_pixels_wide_and_high_for_a_resnet(photos: list[Probe]) -> None:
+def test_photos_from_scratch_get_a_resnet_with_64x64_input(photos: list[Probe]) -> None:
     assert settled(photos) == settled(photos, arch="resnet18") == ("resnet18", 64, PHOTO_RECIPE)
 
 
@@ -43,7 +43,7 @@ def test_another_network_and_pretrained_weights_have_their_own_input_size() -> N
     assert settled(PHONE, from_scratch=False) == (None, None, PAPER_RECIPE)
 
 
-def test_what_is_told_stays() -> None:
+def test_given_options_are_kept() -> None:
     told = Recipe(7, "loss", "none", 0.0)
     assert settled(PHONE, image_size=96, **told._asdict()) == (None, 96, told)
 
@@ -63,7 +63,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_train_says_what_it_takes_for_photos(photos: Path) -> None:
+def test_train_reports_the_photo_defaults(photos: Path) -> None:
     ended = dfal("train", "--images", photos / "images", "--labels", photos / "oracle.csv", "--epochs", 1,
                  "--out", photos / "m.safetensors")  # fmt: skip
     assert ended.code == 0, ended.stderr
@@ -74,7 +74,7 @@ def test_train_says_what_it_takes_for_photos(photos: Path) -> None:
     assert "\n".join([*said, "augment: photo (--augment)\n"]) in ended.stderr
 
 
-def test_simulate_plays_and_reports_the_same_for_photos(photos: Path) -> None:
+def test_simulate_uses_and_reports_the_photo_defaults(photos: Path) -> None:
     ended = dfal("simulate", "--images", photos / "images", "--labels", photos / "oracle.csv", "--epochs", 1, "--test",
                  photos / "test.csv", "--strategies", "random", "--initial", 4, "--count", 1, "--budget", 5,
                  "--jobs", 1, "--out", photos / "out")  # fmt: skip

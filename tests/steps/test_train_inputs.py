@@ -1,4 +1,4 @@
-"""train: what it takes, and how it says what is wrong with it."""
+"""train: the inputs it accepts, and its messages about invalid ones."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_two_labelled_images_are_enough(folder, out):
     assert load_checkpoint(out).classes == ("dark", "light")
 
 
-def test_a_network_with_batch_norm_takes_33_images_in_batches_of_32(tmp_path, out):
+def test_a_network_with_batch_norm_trains_on_33_images_in_batches_of_32(tmp_path, out):
     root = draw_folder(tmp_path / "project", each=17, side=32)
     write(root / "labels.csv", *(root / "oracle.csv").read_text().splitlines()[:34])
     options = ("--arch", "resnet18", "--batch-size", 32, "--validation-fraction", 0, "--json")
@@ -70,7 +70,7 @@ def test_every_augmentation_trains(folder, out, name, channels):
     assert ended.code == 0, ended.stderr
 
 
-def test_image_size_and_kind_are_taken_from_the_images_and_said(folder, out):
+def test_image_size_and_colour_are_taken_from_the_images_and_reported(folder, out):
     ended = train(folder, out)
     assert "input: 16x16 grey" in ended.stderr
     assert "lenet5" in ended.stderr
@@ -78,12 +78,12 @@ def test_image_size_and_kind_are_taken_from_the_images_and_said(folder, out):
     assert load_checkpoint(out).input_shape == (1, 16, 16)
 
 
-def test_image_size_and_kind_can_be_given(folder, out):
+def test_image_size_and_colour_can_be_given(folder, out):
     assert train(folder, out, "--color", "--image-size", 20).code == 0
     assert load_checkpoint(out).input_shape == (3, 20, 20)
 
 
-def test_one_colour_image_among_grey_ones_makes_the_input_colour_and_sizes_that_differ_make_it_224(tmp_path, out):
+def test_one_colour_image_makes_the_input_colour_and_different_sizes_make_it_224(tmp_path, out):
     root = draw_folder(tmp_path / "project", each=2)
     (root / "oracle.csv").rename(root / "labels.csv")
     Image.new("RGB", (20, 16), (200, 0, 0)).save(root / "images" / "000.png")
@@ -92,7 +92,7 @@ def test_one_colour_image_among_grey_ones_makes_the_input_colour_and_sizes_that_
     assert load_checkpoint(out).input_shape == (3, 224, 224)
 
 
-def test_one_odd_image_among_many_changes_nothing_and_there_is_a_warning_even_when_quiet(tmp_path, out):
+def test_one_exceptional_image_changes_nothing_but_is_warned_of_even_with_quiet(tmp_path, out):
     root = draw_folder(tmp_path / "project", each=5)
     (root / "oracle.csv").rename(root / "labels.csv")
     odd = Image.new("RGB", (17, 16), (200, 0, 0))
@@ -125,7 +125,7 @@ def test_class_names_fix_the_classes_and_their_order(folder, out):
     assert load_checkpoint(out).classes == ("light", "unseen", "dark")
 
 
-def test_going_on_from_a_checkpoint_starts_with_its_weights(folder, out, tmp_path):
+def test_init_starts_with_the_weights_of_the_checkpoint(folder, out, tmp_path):
     assert train(folder, out, "--seed", 1).code == 0
     ended = train(folder, tmp_path / "b.safetensors", "--init", out, *UNMOVED)
     assert ended.code == 0, ended.stderr
@@ -133,7 +133,7 @@ def test_going_on_from_a_checkpoint_starts_with_its_weights(folder, out, tmp_pat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_going_on_with_other_classes_says_that_the_head_starts_anew(folder, out, tmp_path):
+def test_init_with_other_classes_reports_a_new_head(folder, out, tmp_path):
     assert train(folder, out).code == 0
     ended = train(folder, tmp_path / "b.safetensors", "--init", out, "--class-names", "dark,light,new")
     assert ended.code == 0, ended.stderr
@@ -143,7 +143,7 @@ def test_going_on_with_other_classes_says_that_the_head_starts_anew(folder, out,
     assert one.model.body[0].weight.shape == other.model.body[0].weight.shape
 
 
-def test_weights_from_a_local_state_dict_are_started_with(folder, out, tmp_path):
+def test_training_starts_with_the_weights_of_a_local_state_dict(folder, out, tmp_path):
     assert train(folder, out, "--seed", 1).code == 0
     state = load_checkpoint(out).model.body.state_dict()
     torch.save(state, tmp_path / "weights.pth")
@@ -152,12 +152,12 @@ def test_weights_from_a_local_state_dict_are_started_with(folder, out, tmp_path)
     assert all(torch.equal(state[name], other[name]) for name in state)
 
 
-def test_one_class_only_is_refused(folder, out, tmp_path):
+def test_a_single_class_is_refused(folder, out, tmp_path):
     labels = write(tmp_path / "labels.csv", "image,label", "000.png,dark", "002.png,dark")
     assert_refused(train(folder, out, labels=labels), 3, out, "at least two classes", "'dark'")
 
 
-def test_no_label_at_all_is_refused_with_the_way_to_begin(folder, out, tmp_path):
+def test_labels_without_a_label_are_refused_with_a_way_to_begin(folder, out, tmp_path):
     labels = write(tmp_path / "labels.csv", "image,label", "000.png,")
     assert_refused(train(folder, out, labels=labels), 3, out, "--strategy random")
 
@@ -212,7 +212,7 @@ def test_training_that_diverges_is_a_usage_error_that_names_the_learning_rate(fo
     assert_refused(ended, 2, out, "--lr", "1e+30")
 
 
-def test_so_is_one_that_diverges_in_its_last_step(folder, out):
+def test_training_that_diverges_in_its_last_step_is_a_usage_error(folder, out):
     """Its loss, measured before the step, and its weights are finite."""
     ended = train(folder, out, "--lr", 1e30, "--validation-fraction", 0, "--batch-size", 1000, "--epochs", 1)
     assert_refused(ended, 2, out, "--lr", "1e+30")
@@ -222,12 +222,12 @@ def test_an_output_of_another_suffix_is_refused(folder, tmp_path):
     assert_refused(train(folder, tmp_path / "model.pth"), 2, tmp_path / "model.pth", ".safetensors")
 
 
-def test_an_image_root_or_labels_file_that_is_not_there_is_a_usage_error(folder, out, tmp_path):
+def test_a_missing_image_root_or_labels_file_is_a_usage_error(folder, out, tmp_path):
     assert_refused(train(folder, out, labels="absent.csv"), 2, out, "absent.csv")
     assert_refused(train(tmp_path / "nowhere", out, labels=folder / "labels.csv"), 2, out, "--images")
 
 
-def test_a_head_made_for_other_classes_is_not_taken_over_though_it_would_fit(folder, out, tmp_path):
+def test_a_head_for_other_classes_is_not_loaded_even_if_its_shape_matches(folder, out, tmp_path):
     assert train(folder, out, "--class-names", "dark,light").code == 0
     swapped = train(folder, tmp_path / "b.safetensors", "--init", out, "--class-names", "light,dark", *UNMOVED)
     assert swapped.code == 0, swapped.stderr
@@ -237,7 +237,7 @@ def test_a_head_made_for_other_classes_is_not_taken_over_though_it_would_fit(fol
 
 
 @pytest.mark.parametrize("name", ["test", "validation"])
-def test_a_wrong_row_of_a_set_to_measure_on_is_found_before_anything_is_trained(folder, out, tmp_path, name):
+def test_an_invalid_validation_or_test_row_is_found_before_training(folder, out, tmp_path, name):
     wrong = write(tmp_path / "wrong.csv", "image,label", "000.png,dark", "absent.png,light")
     ended = train(folder, out, f"--{name}", wrong)
     assert_refused(ended, 3, out, f"{wrong}, line 3", "absent.png")
@@ -257,13 +257,13 @@ def test_networks_and_weights_are_checked_before_any_image_is_decoded(folder, ou
 
 
 @pytest.mark.parametrize("name", ["lenet6", "timm_:resnet50", "timm_.models:resnet50"])
-def test_a_network_that_is_not_there_is_said_before_anything_is_read(folder, out, name):
+def test_a_missing_network_is_reported_before_any_file_is_read(folder, out, name):
     ended = train(folder, out, "--arch", name, labels="absent.csv")
     assert_refused(ended, 2, out, f"--arch {name}")
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
 
 
-def test_an_arch_that_is_not_the_checkpoints_is_refused_by_init_and_by_score(folder, out, tmp_path):
+def test_an_arch_other_than_the_checkpoints_is_refused_by_init_and_by_score(folder, out, tmp_path):
     assert train(folder, out).code == 0
     assert_refused(train(folder, tmp_path / "b.safetensors", "--init", out, "--arch", "vgg8"), 2,
                    tmp_path / "b.safetensors", "--arch vgg8", "contains a lenet5")  # fmt: skip
@@ -272,14 +272,14 @@ def test_an_arch_that_is_not_the_checkpoints_is_refused_by_init_and_by_score(fol
     assert (scored.code, "contains a lenet5" in scored.stderr) == (2, True)
 
 
-def test_what_the_images_are_trained_like_is_said_and_the_same_as_if_it_had_been_asked_for(folder, out):
+def test_chosen_defaults_are_reported_and_equal_explicit_options(folder, out):
     ended = train(folder, out)
     assert "patience: 5 (--patience)\nmonitor: loss (--monitor)\naugment: none (--augment)\n" in ended.stderr
     again = train(folder, out, "--patience", 5, "--augment", "none", "--validation-fraction", 0.2, "--json")
     assert again.json["status"] == "up to date"
 
 
-def test_twins_of_validation_images_neither_train_nor_are_measured(tmp_path, out):
+def test_twins_of_validation_images_are_not_used(tmp_path, out):
     root = draw_folder(tmp_path / "project", each=12)
     header, *rows = (root / "oracle.csv").read_text().splitlines()
     for row in rows:

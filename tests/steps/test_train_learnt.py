@@ -1,4 +1,4 @@
-"""train and score: whether the network has learnt, and what its figures are worth."""
+"""train and score: whether the network has learnt, and how certain the metrics are."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def score(*further: object) -> Ended:
     return ended
 
 
-def test_a_network_that_learns_nothing_is_warned_of_with_the_numbers_and_what_to_do(house: Path) -> None:
+def test_a_network_that_learns_nothing_is_warned_of_with_numbers_and_advice(house: Path) -> None:
     ended = train("--arch", "stubborn:network", "--epochs", 3, "--test", "test.csv")
     (warning,) = ended.json["warnings"]
     assert "test: 50.0 % of 40 images right (35 to 65 %)" in warning
@@ -79,7 +79,7 @@ def test_a_checkpoint_that_is_up_to_date_is_warned_of_again(house: Path) -> None
     assert again.json["warnings"] == first.json["warnings"] != []
 
 
-def test_a_test_at_the_level_of_guessing_is_warned_of_however_few_its_images(house: Path) -> None:
+def test_a_test_accuracy_at_guessing_level_is_warned_of_even_on_few_images(house: Path) -> None:
     write(house / "few.csv", *(house / "labels.csv").read_text().splitlines()[:9])
     write(house / "test.csv", *(house / "test.csv").read_text().splitlines()[:7])
     ended = train("--arch", "stubborn:network", "--epochs", 1, "--test", "test.csv", labels="few.csv")
@@ -88,14 +88,14 @@ def test_a_test_at_the_level_of_guessing_is_warned_of_however_few_its_images(hou
     assert "no evidence that the network has learnt: test: 50.0 % of 6 images right" in warning
 
 
-def test_a_loss_on_classes_without_an_output_only_is_null_in_the_checkpoint(house: Path) -> None:
+def test_a_loss_on_unknown_classes_only_is_null_in_the_checkpoint(house: Path) -> None:
     write(house / "strange.csv", "image,label", "000.png,unheard", "001.png,unheard")
     train("--epochs", 1, "--test", "strange.csv")
     test = read_checkpoint_metadata(Path("m.safetensors"))["metrics"]["test"]
     assert (test["loss"], test["accuracy"]) == (None, 0.0)
 
 
-def test_score_repeats_it_and_counts_predictions_that_are_all_one_class(house: Path) -> None:
+def test_score_repeats_the_warning_and_counts_predictions_of_a_single_class(house: Path) -> None:
     train("--arch", "stubborn:network", "--epochs", 1, "--test", "test.csv")
     warnings = " ".join(score().json["warnings"])
     assert "no better than guessing" in warnings
@@ -120,7 +120,7 @@ def test_too_few_images_prove_nothing_either_way(house: Path) -> None:
     assert "too few held-out images to tell" in ended.stderr
 
 
-def test_the_validation_figure_comes_with_its_interval_and_few_images_are_said_to_tell_little(house: Path) -> None:
+def test_the_validation_accuracy_has_an_interval_and_few_images_are_pointed_out(house: Path) -> None:
     write(house / "validation.csv", *(house / "test.csv").read_text().splitlines()[:13])
     ended = train("--arch", "stubborn:network", "--epochs", 1, "--validation", "validation.csv")
     assert "validation: 50.0 % of 12 images right (25 to 75 %)" in ended.stderr
@@ -145,14 +145,14 @@ def summary(accuracy: float, examples: int, share: float) -> dict[str, float]:
         ({"test": summary(1.0, 12, 1.0), "training": summary(1.0, 78, 0.5)}, None, ""),
     ],
 )
-def test_the_first_set_that_can_tell_decides_and_training_images_only_ever_against_it(
+def test_the_first_conclusive_set_decides_and_training_images_are_evidence_only_against(
     metrics: dict, learnt: bool | None, measured_on: str
 ) -> None:
     evidence = evidence_in(metrics)
     assert (evidence.learnt, evidence.measured_on) == (learnt, measured_on)
 
 
-def test_what_is_learnt_by_heart_is_not_learnt_though_test_and_validation_are_few() -> None:
+def test_memorised_training_images_are_no_evidence_of_learning() -> None:
     """98 images of noise with random labels, 79 of them to train on."""
     few = {"test": summary(0.08, 25, 0.16), "validation": summary(2 / 19, 19, 3 / 19)}
     evidence = evidence_in({**few, "training": summary(41 / 79, 79, 0.15)})
@@ -178,7 +178,7 @@ def examples(*labels: int) -> Examples:
     )
 
 
-def test_images_of_classes_without_an_output_are_wrong_and_out_of_the_loss() -> None:
+def test_images_of_unknown_classes_count_as_wrong_and_not_in_the_loss() -> None:
     evaluation = evaluate(predicting(1.0, 0.0), examples(0, 0, 1, 2, 3).on_device(torch.device("cpu")), 2)
     known = evaluate(predicting(1.0, 0.0), examples(0, 0, 1).on_device(torch.device("cpu")), 2)
     assert evaluation.confusion.tolist() == [[2, 0], [1, 0], [1, 0], [1, 0]]
@@ -188,7 +188,7 @@ def test_images_of_classes_without_an_output_are_wrong_and_out_of_the_loss() -> 
     assert evaluation.loss == known.loss
 
 
-def test_the_most_frequent_mistakes_are_told_largest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_most_frequent_mistakes_are_listed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     confusion = torch.tensor([[5, 1, 0], [0, 5, 4], [2, 0, 5]])
     monkeypatch.setattr("dfal_cli.training.metrics.evaluate", lambda *arguments: Evaluation(0.1, confusion))
     best, measured = type("Best", (), {"epoch": 1}), {"test": (examples(0), ("a", "b", "c"))}
@@ -209,7 +209,7 @@ def test_of_many_classes_only_the_worst_are_shown_and_json_has_all(house: Path) 
     assert max(map(len, ended.stderr.splitlines())) < 300
 
 
-def test_score_counts_nearly_all_predictions_of_one_class_unless_the_labels_are_like_that(
+def test_score_warns_of_predictions_nearly_all_of_one_class_unless_the_labels_are_too(
     house: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train("--epochs", 1)
@@ -219,12 +219,12 @@ def test_score_counts_nearly_all_predictions_of_one_class_unless_the_labels_are_
     assert not any("are predicted as" in warning for warning in score("--force").json["warnings"])
 
 
-def test_the_checkpoint_tells_how_many_labels_each_class_had(house: Path) -> None:
+def test_the_checkpoint_stores_the_number_of_labels_per_class(house: Path) -> None:
     train("--epochs", 1, "--class-names", "dark,light,unseen")
     assert read_checkpoint_metadata(Path("m.safetensors"))["label_counts"] == {"dark": 20, "light": 20, "unseen": 0}
 
 
-def test_images_that_decode_to_one_flat_colour_are_counted(house: Path) -> None:
+def test_flat_images_are_counted(house: Path) -> None:
     """White on transparency is white on white."""
     for name in ("000.png", "001.png", "040.png"):
         pixels = np.full((16, 16, 4), 255, np.uint8)

@@ -1,4 +1,4 @@
-"""train --pseudo-labels: what a network was sure of trains along, and stays apart from what people have said."""
+"""train --pseudo-labels: predicted labels are trained on, and kept apart from true ones."""
 
 import shutil
 from pathlib import Path
@@ -37,7 +37,7 @@ def train(*further: object, out: str = "model.safetensors", labels: str = "label
     )  # fmt: skip
 
 
-def test_pseudo_labelled_images_join_the_training_side_and_are_counted(house: Path) -> None:
+def test_pseudo_labelled_images_are_trained_on_and_counted(house: Path) -> None:
     pseudo("030.png,dark", "031.png,light", "032.png,dark")
     ended = train("--pseudo-labels", "p.csv", "--validation-fraction", 0.5)
     assert ended.code == 0, ended.stderr
@@ -49,7 +49,7 @@ def test_pseudo_labelled_images_join_the_training_side_and_are_counted(house: Pa
     assert len(metadata["pseudo_labels_sha256"]) == 1
 
 
-def test_they_train_the_network_as_labels_do(house: Path) -> None:
+def test_pseudo_labels_train_the_network_like_labels(house: Path) -> None:
     """Without a split, labels and pseudo-labels in the same order are the same training."""
     rows = (house / "oracle.csv").read_text().splitlines()[1:]
     write(house / "few.csv", "image,label", *rows[:4])
@@ -61,7 +61,7 @@ def test_they_train_the_network_as_labels_do(house: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_images_with_a_true_label_or_that_are_measured_on_are_left_out_and_counted(house: Path) -> None:
+def test_pseudo_labels_of_labelled_or_held_out_images_are_left_out_and_counted(house: Path) -> None:
     write(house / "labels.csv", *(house / "oracle.csv").read_text().splitlines()[:21], "030.png,__skip__", "031.png,")
     write(house / "validation.csv", "image,label", "032.png,dark", "033.png,light")
     write(house / "test.csv", "image,label", "034.png,dark")
@@ -72,7 +72,7 @@ def test_images_with_a_true_label_or_that_are_measured_on_are_left_out_and_count
     assert (ended.json["validation"]["examples"], ended.json["test"]["examples"]) == (2, 1)
 
 
-def test_several_files_are_one_and_may_say_the_same(house: Path) -> None:
+def test_several_files_are_combined_and_may_repeat_rows(house: Path) -> None:
     pseudo("030.png,dark", "031.png,light")
     pseudo("031.png,light", "032.png,dark", path="more.csv")
     ended = train("--pseudo-labels", "p.csv", "--pseudo-labels", "more.csv")
@@ -107,14 +107,14 @@ def test_a_wrong_pseudo_label_is_bad_data_with_file_and_line(house: Path, rows: 
     assert not Path("model.safetensors").exists()
 
 
-def test_a_file_that_is_not_there_or_holds_labels_is_refused(house: Path) -> None:
+def test_a_missing_file_and_a_labels_file_are_refused(house: Path) -> None:
     assert train("--pseudo-labels", "absent.csv").code == 2
     ended = train("--pseudo-labels", "labels.csv")
     assert ended.code == 3
     assert "labels.csv, line 1: no column pseudo_label" in ended.stderr
 
 
-def test_pseudo_labels_are_not_taken_for_labels(house: Path) -> None:
+def test_a_pseudo_labels_file_is_not_accepted_as_labels(house: Path) -> None:
     pseudo("030.png,dark", "031.png,light")
     before = (house / "labels.csv").read_bytes()
     for ended in (
@@ -128,7 +128,7 @@ def test_pseudo_labels_are_not_taken_for_labels(house: Path) -> None:
     assert (house / "labels.csv").read_bytes() == before
 
 
-def test_other_pseudo_labels_or_images_make_another_checkpoint_and_the_same_are_up_to_date(house: Path) -> None:
+def test_other_pseudo_labels_or_images_make_another_checkpoint_and_equal_ones_are_up_to_date(house: Path) -> None:
     pseudo("030.png,dark")
     assert train("--pseudo-labels", "p.csv").code == 0
     assert train("--pseudo-labels", "p.csv").json["status"] == "up to date"

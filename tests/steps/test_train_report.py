@@ -1,4 +1,4 @@
-"""train: what it reports, and which epoch and restart it keeps."""
+"""train: its report, and the epoch and restart that it keeps."""
 
 import math
 
@@ -61,7 +61,7 @@ def reported(folder):
     return report(folder, folder / "model.safetensors", *files, "--epochs", 30, "--patience", 3, "--restarts", 3)
 
 
-def test_json_has_the_form_that_all_commands_share(folder, reported):
+def test_json_has_the_common_form_of_all_commands(folder, reported):
     assert reported["command"] == "train"
     assert reported["status"] == "done"
     assert reported["outputs"] == [str(folder / "model.safetensors")]
@@ -81,7 +81,7 @@ def test_accuracy_class_accuracy_and_confusion_agree_with_each_other(reported, n
         assert told["class_accuracy"][label] == pytest.approx(confusion[k, k].item() / confusion[k].sum().item())
 
 
-def test_the_test_report_is_what_the_checkpoint_says_of_those_images(folder, reported):
+def test_the_test_report_agrees_with_the_predictions_of_the_checkpoint(folder, reported):
     network = load_checkpoint(folder / "model.safetensors")
     rows = [row.split(",") for row in (folder / "test.csv").read_text().splitlines()[1:]]
     pixels = [torch.from_numpy(decode_image(folder / "images" / name, (1, 16, 16)).copy()) for name, _ in rows]
@@ -115,7 +115,7 @@ def test_the_epoch_and_restart_of_the_lowest_validation_loss_are_kept(reported):
     assert reported["validation"]["accuracy"] == best["validation_accuracy"]
 
 
-def test_training_stops_when_the_validation_loss_has_not_fallen_for_as_long_as_allowed(folder, tmp_path):
+def test_training_stops_when_the_validation_loss_has_not_improved_for_patience_epochs(folder, tmp_path):
     options = ("--validation", folder / "validation.csv", "--epochs", 40, "--patience", 2, "--lr", 0.03)
     told = report(folder, tmp_path / "model.safetensors", *options)
     losses = [entry["validation_loss"] for entry in told["history"]]
@@ -130,7 +130,7 @@ def test_restarts_differ_from_each_other(reported):
     assert len(set(first)) == 3
 
 
-def test_a_class_that_the_test_file_does_not_hold_has_no_accuracy(folder, tmp_path):
+def test_a_class_missing_from_the_test_file_has_no_accuracy(folder, tmp_path):
     rows = (folder / "test.csv").read_text().splitlines()
     test = write(tmp_path / "test.csv", *(row for row in rows if not row.endswith(",grey")))
     told = report(folder, tmp_path / "model.safetensors", "--test", test, "--epochs", 1)
@@ -138,7 +138,7 @@ def test_a_class_that_the_test_file_does_not_hold_has_no_accuracy(folder, tmp_pa
     assert told["test"]["confusion"][1] == [0, 0, 0]
 
 
-def test_a_class_that_only_the_test_file_holds_is_none_and_its_images_count_as_wrong(folder, tmp_path):
+def test_a_class_only_in_the_test_file_is_not_trained_and_its_images_count_as_wrong(folder, tmp_path):
     rows = (folder / "test.csv").read_text().splitlines()
     test = write(tmp_path / "test.csv", *rows, "000.png,unseen", "001.png,unseen")
     told = report(folder, tmp_path / "model.safetensors", "--test", test, "--epochs", 1)
@@ -154,13 +154,13 @@ def test_a_class_that_only_the_test_file_holds_is_none_and_its_images_count_as_w
     assert told["test"]["largest_share"] == 6 / 20
 
 
-def test_a_test_of_unknown_classes_only_has_an_accuracy_of_0_and_no_loss(folder, tmp_path):
+def test_a_test_set_of_unknown_classes_has_accuracy_0_and_no_loss(folder, tmp_path):
     test = write(tmp_path / "test.csv", "image,label", "059.png,unseen")
     told = report(folder, tmp_path / "model.safetensors", "--test", test, "--epochs", 1)
     assert (told["test"]["accuracy"], told["test"]["loss"]) == (0.0, None)
 
 
-def test_a_class_that_only_the_validation_file_holds_counts_as_wrong_too(folder, tmp_path):
+def test_a_class_only_in_the_validation_file_counts_as_wrong(folder, tmp_path):
     rows = (folder / "validation.csv").read_text().splitlines()
     validation = write(tmp_path / "validation.csv", *rows, "000.png,unseen")
     told = report(folder, tmp_path / "m.safetensors", "--validation", validation, "--epochs", 8, "--patience", 8)
@@ -170,7 +170,7 @@ def test_a_class_that_only_the_validation_file_holds_counts_as_wrong_too(folder,
     assert max(epoch["validation_accuracy"] for epoch in told["history"]) <= 12 / 13
 
 
-def test_a_validation_file_of_unknown_classes_only_is_refused(folder, tmp_path):
+def test_a_validation_file_of_unknown_classes_is_refused(folder, tmp_path):
     validation = write(tmp_path / "validation.csv", "image,label", "059.png,unseen")
     ended = dfal(
         "train", "--images", folder / "images", "--labels", folder / "labels.csv", "--validation", validation,
@@ -180,7 +180,7 @@ def test_a_validation_file_of_unknown_classes_only_is_refused(folder, tmp_path):
     assert f"{validation}: no image has a class that is in --labels: dark, grey, light" in ended.stderr
 
 
-def test_the_table_for_people_goes_to_stderr(folder, tmp_path):
+def test_the_confusion_table_goes_to_stderr(folder, tmp_path):
     ended = dfal(
         "train", "--images", folder / "images", "--labels", folder / "labels.csv", "--test", folder / "test.csv",
         "--out", tmp_path / "model.safetensors", "--device", "cpu", "--epochs", 1,
@@ -190,7 +190,7 @@ def test_the_table_for_people_goes_to_stderr(folder, tmp_path):
     assert "of 18 images right" in ended.stderr
 
 
-def test_with_monitor_accuracy_the_later_of_the_epochs_of_the_best_accuracy_is_kept(folder, tmp_path):
+def test_with_monitor_accuracy_the_latest_best_epoch_is_kept(folder, tmp_path):
     options = ("--validation", folder / "validation.csv", "--epochs", 30, "--patience", 30)
     told = report(folder, tmp_path / "m.safetensors", "--monitor", "accuracy", *options)
     accuracies = {entry["epoch"]: entry["validation_accuracy"] for entry in told["history"]}
@@ -198,7 +198,7 @@ def test_with_monitor_accuracy_the_later_of_the_epochs_of_the_best_accuracy_is_k
     assert told["epoch"] > min(epoch for epoch, value in accuracies.items() if value == max(accuracies.values()))
 
 
-def test_with_monitor_accuracy_a_tie_does_not_keep_training_alive(folder, tmp_path):
+def test_with_monitor_accuracy_a_tie_does_not_reset_patience(folder, tmp_path):
     options = ("--validation", folder / "validation.csv", "--epochs", 60, "--patience", 3)
     told = report(folder, tmp_path / "m.safetensors", "--monitor", "accuracy", *options)
     accuracies = [entry["validation_accuracy"] for entry in told["history"]]

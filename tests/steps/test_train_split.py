@@ -1,4 +1,4 @@
-"""Splitting labelled images into training and validation."""
+"""The validation split of the labelled images."""
 
 import torch
 from hypothesis import given, settings
@@ -21,7 +21,7 @@ def split(labels, fraction, seed, content_hashes=None):
 
 @settings(deadline=None)
 @given(ENOUGH_TO_SPLIT, st.floats(0.4, 1), SEEDS, st.data())
-def test_a_twin_is_always_on_the_side_of_its_image_and_nothing_is_lost(labels, fraction, seed, data):
+def test_a_twin_stays_on_the_side_of_its_image_and_nothing_is_lost(labels, fraction, seed, data):
     count = len(labels)
     twin_of = torch.tensor(data.draw(st.lists(st.integers(0, count - 1), max_size=20)), dtype=torch.int64)
     names = torch.arange(count)  # each image's pixel is its own number, each twin's that of its image
@@ -51,7 +51,7 @@ def test_the_last_training_image_of_a_class_is_never_split_off(labels, fraction,
 
 @settings(deadline=None)
 @given(LABELS, FRACTIONS, SEEDS)
-def test_no_more_than_the_fraction_is_split_off_and_none_where_it_would_say_nothing(labels, fraction, seed):
+def test_at_most_the_fraction_is_split_off_and_no_split_is_too_small(labels, fraction, seed):
     chosen = int(split(labels, fraction, seed).sum())
     wanted = int(len(labels) * fraction)
     possible = len(labels) - len(set(labels))
@@ -60,7 +60,7 @@ def test_no_more_than_the_fraction_is_split_off_and_none_where_it_would_say_noth
 
 @settings(deadline=None)
 @given(ENOUGH_TO_SPLIT, st.floats(0.4, 0.9), SEEDS)
-def test_every_class_is_split_off_by_its_share_as_far_as_one_image_of_each_is_left(labels, fraction, seed):
+def test_the_split_is_stratified_and_leaves_one_image_of_each_class(labels, fraction, seed):
     chosen = split(labels, fraction, seed)
     wanted = int(len(labels) * fraction)
     of_class = {label: labels.count(label) for label in labels}
@@ -71,7 +71,7 @@ def test_every_class_is_split_off_by_its_share_as_far_as_one_image_of_each_is_le
         assert abs(found - count * wanted / len(labels)) < 1
 
 
-def test_another_seed_splits_off_others_in_the_same_numbers():
+def test_another_seed_splits_off_other_images_in_the_same_numbers():
     labels = [0] * 30 + [1] * 20 + [2] * 10
     first, second = (split(labels, 0.5, seed) for seed in (0, 1))
     assert not torch.equal(first, second)
@@ -80,11 +80,11 @@ def test_another_seed_splits_off_others_in_the_same_numbers():
 
 @settings(deadline=None)
 @given(LABELS, FRACTIONS, SEEDS)
-def test_the_same_seed_splits_the_same_way(labels, fraction, seed):
+def test_the_same_seed_gives_the_same_split(labels, fraction, seed):
     assert torch.equal(split(labels, fraction, seed), split(labels, fraction, seed))
 
 
-def test_batches_of_examples_hold_the_images_and_twins_asked_for():
+def test_batches_of_examples_hold_the_requested_images_and_twins():
     examples = Examples(
         torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None],
         torch.tensor([3, 4]),
@@ -96,7 +96,7 @@ def test_batches_of_examples_hold_the_images_and_twins_asked_for():
     assert labels.tolist() == [4, 4, 3]
 
 
-def test_examples_are_the_same_whether_or_not_there_is_room_to_keep_them_ready(monkeypatch):
+def test_examples_are_the_same_whether_or_not_they_fit_on_the_device(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     examples = Examples(
         torch.randint(256, (5, 1, 3, 3), dtype=torch.uint8, generator=generator), torch.arange(5),
@@ -114,7 +114,7 @@ PICTURES = st.lists(st.tuples(st.sampled_from(["", *"abcdefghijklmnopqrst"]), st
 
 @settings(deadline=None)
 @given(PICTURES, st.floats(0.4, 0.9), SEEDS)
-def test_equal_pictures_are_on_one_side_and_every_class_is_still_trained_on(rows, fraction, seed):
+def test_duplicates_are_on_one_side_and_every_class_is_trained_on(rows, fraction, seed):
     content_hashes, labels = map(list, zip(*rows, strict=True))
     chosen = split(labels, fraction, seed, content_hashes)
     sides = [
@@ -126,12 +126,12 @@ def test_equal_pictures_are_on_one_side_and_every_class_is_still_trained_on(rows
     assert int(chosen.sum()) <= len(rows) * fraction
 
 
-def test_of_pictures_that_are_all_there_twice_as_many_are_split_off_of_each_class_alike():
+def test_a_split_of_pairs_of_duplicates_is_still_stratified():
     labels, content_hashes = [0] * 40 + [1] * 20, [str(row // 2) for row in range(60)]
     chosen = split(labels, 0.2, 0, content_hashes)
     assert [int(part.sum()) for part in chosen.split([40, 20])] == [8, 4]
 
 
-def test_classes_too_small_for_a_pair_by_their_share_do_not_keep_others_from_being_split_off():
+def test_classes_too_small_for_a_pair_do_not_prevent_the_split_of_others():
     labels, content_hashes = [row // 6 for row in range(60)], [str(row // 2) for row in range(60)]
     assert int(split(labels, 0.2, 0, content_hashes).sum()) == 12
