@@ -46,7 +46,7 @@ def test_what_another_program_appends_while_merge_works_is_not_lost(
     with monkeypatch.context() as patch:
         patch.setattr(merging, "filled_in", filled_in_while_somebody_writes)
         done = merge()
-    assert (done.code, "another program has written it meanwhile; nothing was merged" in done.stderr) == (75, True)
+    assert (done.code, "another program changed the file; nothing was merged" in done.stderr) == (75, True)
     assert Path("labels.csv").read_text() == "image,label\na.png,cat\nperson.png,dog\n"
     assert merge().code == 0
     assert [line.split(",")[0] for line in Path("labels.csv").read_text().splitlines()] == [

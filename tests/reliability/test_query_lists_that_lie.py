@@ -52,12 +52,20 @@ def test_a_resaved_list_is_merged_as_the_one_that_was_written(house: Path, conte
 
 
 REFUSED: dict[str, tuple[str | bytes, tuple[str, ...], str]] = {
-    "TRUE for a class": ("image,label\na.png,TRUE\n", (), "line 2: 'TRUE' is a new class beside cat, dog"),
+    "TRUE for a class": (
+        "image,label\na.png,TRUE\n",
+        (),
+        "line 2: 'TRUE' is a new class; the known classes are cat, dog",
+    ),
     "date for a class": ("image,label\na.png,3. Jan\n", (), "line 2: '3. Jan' is a new class"),
     "another case": ("image,label\na.png,CAT\n", (), "'CAT' is a new class that differs from 'cat' only in upper"),
     "line break in a class": ('image,label\na.png,"c\nat"\n', (), "line 2: 'c\\nat' is a new class"),
     "controls in a class": ("image,label\na.png,\x1b[2Jcat\n", (), "line 2: '\\x1b[2Jcat' is a new class"),
-    "a million characters": (f"image,label\na.png,{'x' * 1_000_000}\n", (), "is a new class beside cat, dog"),
+    "a million characters": (
+        f"image,label\na.png,{'x' * 1_000_000}\n",
+        (),
+        "is a new class; the known classes are cat, dog",
+    ),
     "skip in capitals": ("image,label\na.png,__SKIP__\n", ("--allow-new-classes",), "did you mean '__skip__'"),
     "older round, another label": (
         "image,label\na.png,cat\nb.png,cat\n",
@@ -69,7 +77,7 @@ REFUSED: dict[str, tuple[str | bytes, tuple[str, ...], str]] = {
         ("--images", "images"),
         "line 3: image 'z.png'",
     ),
-    "Windows' paths": ("image,label\nd\\a.png,cat\n", ("--images", "images"), "(folders are parted by /)"),
+    "Windows' paths": ("image,label\nd\\a.png,cat\n", ("--images", "images"), "(use / between folders)"),
     "a path without end": (f"image,label\n{'x/' * 9999}a,cat\n", ("--images", "images"), "is not under images"),
     "an image twice": ("image,label\na.png,cat\na.png,dog\n", (), "line 3: image 'a.png' is already on line 2"),
     "a quote in the way": ('image,label\na.png,"cat\nz.png,dog\n', (), "line 2: opens a quote"),

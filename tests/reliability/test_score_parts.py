@@ -104,7 +104,7 @@ def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_aga
     newer = Path("s.csv").read_bytes()
     Path("s.csv").write_bytes(older)
     told = dfal("select", "--scores", "s.csv", "--count", 2, "--out", "q.csv", "--json").json["warnings"]
-    assert "s.csv: not the rows that its meta.json was written with" in told[0]
+    assert "s.csv: does not match its meta.json" in told[0]
     assert score("s.csv", "--json").json["status"] == "done"
     assert Path("s.csv").read_bytes() == newer
     again = dfal("select", "--scores", "s.csv", "--count", 2, "--out", "q.csv", "--force", "--json")

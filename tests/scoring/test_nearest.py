@@ -196,7 +196,7 @@ def test_an_image_deleted_meanwhile_reduces_the_count_that_select_accepts(in_tmp
     for image in queries("s.parquet", 3):
         Path("fewer", image).unlink()
     ended = dfal("select", "--scores", "s.parquet", "--images", "fewer", "--count", 3, "--out", "q.csv")
-    assert (ended.code, "certain of 2 nearest images only" in ended.stderr) == (2, True), ended.stderr
+    assert (ended.code, "guarantees only the 2 smallest margins" in ended.stderr) == (2, True), ended.stderr
 
 
 def test_only_the_nearest_have_twins(in_tmp):

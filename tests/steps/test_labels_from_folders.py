@@ -73,7 +73,7 @@ def test_merge_names_the_images_of_a_part_relative_to_the_image_root(sorted_imag
 
 def test_merge_refuses_a_folder_elsewhere_than_the_images(sorted_images: Path) -> None:
     ended = merge("--queries", "flat", "--images", "images")
-    assert (ended.code, "flat: is not under --images images" in ended.stderr) == (2, True)
+    assert (ended.code, "flat: is not inside the image root images (--images)" in ended.stderr) == (2, True)
 
 
 def test_merge_follows_links_as_the_other_commands_do(sorted_images: Path) -> None:
@@ -87,7 +87,7 @@ def test_merge_follows_links_as_the_other_commands_do(sorted_images: Path) -> No
     refused = merge("--queries", "root/sorted")
     assert refused.code == 2
     for part in (
-        "no folder per class in it: 2 images cannot be read",
+        "a folder without class folders (--queries): 2 images cannot be read",
         "a link that leaves the image root; use --follow-links",
     ):
         assert part in refused.stderr

@@ -122,7 +122,7 @@ def test_skip_against_a_label_is_a_conflict(house: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
-        ("horse", "beside cat, dog"),
+        ("horse", "the known classes are cat, dog"),
         ("catt", "did you mean 'cat'?"),
         ("dogg", "did you mean 'dog'?"),
     ],

@@ -70,7 +70,7 @@ def test_class_names_close_the_list_of_classes_unless_new_ones_are_allowed(in_tm
     write(in_tmp / "q.csv", "image,label", "a.png,cat", "b.png,horse")
     ended = merge("--class-names", "cat,dog")
     assert ended.code == 3
-    assert "q.csv, line 3: 'horse' is a new class beside cat, dog" in ended.stderr
+    assert "q.csv, line 3: 'horse' is a new class; the known classes are cat, dog" in ended.stderr
     assert merge("--class-names", "cat,dog", "--allow-new-classes").code == 0
 
 
@@ -86,7 +86,7 @@ def test_blanks_around_answers_are_left_out_with_a_counted_warning(in_tmp: Path,
     write(in_tmp / "q.csv", "image,label", "a.png,Skirt ", "b.png,\u00a0Skirt", "c.png, __skip__", "d.png,Skirt")
     ended = merge("--json")
     assert (ended.code, ended.json["counts"]["merged"], ended.json["counts"]["skipped"]) == (0, 4, 1)
-    assert ended.json["warnings"] == ["blanks around 3 answers are left out (the first: 'Skirt ', q.csv, line 2)"]
+    assert ended.json["warnings"] == ["removed blanks around 3 answers (the first: 'Skirt ', q.csv, line 2)"]
     assert "a.png,Skirt,\nb.png,Skirt,\nc.png,__skip__,\nd.png,Skirt,\n" in Path("labels.csv").read_text()
 
 

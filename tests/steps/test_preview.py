@@ -81,7 +81,9 @@ def test_a_page_of_somebody_else_is_replaced_only_by_force(page: Page) -> None:
     again = ("select", "--scores", "s.parquet", "--count", 3, "--out", "r.csv", "--preview", "mine.html")
     Path("mine.html").write_text("<html><p>precious", encoding="utf-8")
     ended = dfal(*again)
-    assert (ended.code, "mine.html: exists and is not a page of dfal select" in ended.stderr) == (2, True), ended.stderr
+    assert (ended.code, "mine.html: exists and is not a preview page of dfal" in ended.stderr) == (2, True), (
+        ended.stderr
+    )
     assert Path("mine.html").read_text(encoding="utf-8") == "<html><p>precious"
     assert not Path("r.csv").exists()
     assert dfal(*again, "--force").code == 0

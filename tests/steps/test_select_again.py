@@ -63,7 +63,7 @@ def test_a_smaller_list_without_its_record_does_not_pass_for_a_larger_one(house:
     select("--count", 2)
     Path(SIDECAR).unlink()
     ended = select("--count", 5)
-    assert (ended.code, "asks about 2 of these 5 images only" in ended.stderr) == (2, True), ended.stderr
+    assert (ended.code, "asks about only 2 of these 5 images" in ended.stderr) == (2, True), ended.stderr
     assert not Path(SIDECAR).exists()
     answer("q.csv", "dark")
     assert select("--count", 5, "--json").json["status"] == "up to date"
@@ -89,11 +89,11 @@ def test_a_list_whose_answers_are_merged_may_be_deleted(house: Path, answers: tu
     text = answer("q.csv", *answers)
     another = ("--count", 2, "--labels", "mine.csv")
     write(house / "mine.csv", "image,label", "002.png,dark")
-    assert "it is not overwritten: merge it, or name another --out" in select(*another).stderr
+    assert "it is not overwritten: merge it, or choose another --out" in select(*another).stderr
     write(house / "mine.csv", "image,label", "002.png,dark", f"004.png,{answers[1].strip()}")
     ended = select(*another, "--force")
     assert ended.code == 2
-    assert "its 2 answers are in mine.csv already; name another --out, or delete it" in ended.stderr
+    assert "its 2 answers are already in mine.csv; choose another --out, or delete it" in ended.stderr
     assert Path("q.csv").read_text() == text
 
 
@@ -114,7 +114,7 @@ def test_answers_saved_while_another_list_is_made_are_kept(
     monkeypatch.setattr(preview, name, partial(meanwhile, getattr(preview, name)))
     told = Path(SIDECAR).read_bytes()
     ended = select("--count", 4, "--preview", "p.html", "--force")
-    assert (ended.code, "q.csv: another program has written it meanwhile" in ended.stderr) == (75, True), ended.stderr
+    assert (ended.code, "q.csv: another program changed the file" in ended.stderr) == (75, True), ended.stderr
     assert Path("q.csv").read_text() == saved[0]
     assert Path(SIDECAR).read_bytes() == told
     assert (Path("p.html").read_bytes() == before) == page
@@ -143,7 +143,7 @@ def test_a_list_that_names_an_image_never_asked_about_is_another_one(house: Path
         Path(SIDECAR).unlink()
     ended = select("--count", 3)
     assert ended.code == 2
-    assert "q.csv: exists, and asks about other images; choose another --out, or --force" in ended.stderr
+    assert "q.csv: exists, and asks about other images; choose another --out, or use --force" in ended.stderr
     assert Path("q.csv").read_text() == text
 
 
@@ -156,7 +156,11 @@ def test_a_list_that_names_an_image_never_asked_about_is_another_one(house: Path
         ((), ("--with-predictions",), "was made without --with-predictions"),
         (("--with-predictions",), (), "was made with --with-predictions, not without"),
         ((), ("--scores", "others.parquet"), "was made from other --scores"),
-        ((), ("--exclude", "excluded.csv"), "asks about other images: some were labelled, excluded or deleted since"),
+        (
+            (),
+            ("--exclude", "excluded.csv"),
+            "asks about other images: some have since been labelled, excluded, deleted",
+        ),
     ],
 )
 @pytest.mark.parametrize("answers", [(), ("dark",)], ids=len)
@@ -209,8 +213,8 @@ def test_a_list_that_cannot_be_read_is_kept_and_it_is_said_what_to_do(house: Pat
     Path("q.csv").write_bytes(b"")
     ended = select("--count", 3, *force)
     assert ended.code == 3
-    assert ended.stderr.endswith("q.csv: empty; its first line must name the columns image, label; mend it, "
-                                 "or delete it if nothing in it is needed\n")  # fmt: skip
+    assert ended.stderr.endswith("q.csv: empty; its first line must name the columns image, label; repair the file, "
+                                 "or delete it if it is not needed\n")  # fmt: skip
     assert Path("q.csv").read_bytes() == b""
 
 

@@ -27,7 +27,7 @@ def test_what_is_gone_is_not_asked_about_and_counted(house: Path) -> None:
     assert ended.json["counts"] == {
         "pool": 4, "labelled": 0, "excluded": 0, "queries": 2, "without_twin": 2, "gone": 2,
     }  # fmt: skip
-    assert "gone since they were scored, and left out: 2" in ended.stderr
+    assert "left out because they have been deleted since they were scored: 2" in ended.stderr
 
 
 @pytest.mark.parametrize("strategy", ["random", "entropy"])
@@ -50,7 +50,7 @@ def test_pseudo_labels_are_not_given_to_what_is_gone(house: Path) -> None:
 def test_where_nothing_is_left_the_image_root_is_asked_for(house: Path) -> None:
     Path("elsewhere").mkdir()
     ended = select("--count", 2, "--images", "elsewhere")
-    assert (ended.code, "none of the images is there any more; name the image root" in ended.stderr) == (3, True)
+    assert (ended.code, "none of the images exist any more; set the image root" in ended.stderr) == (3, True)
     assert not Path("q.csv").exists()
 
 
@@ -93,7 +93,7 @@ def test_a_good_preview_is_not_replaced_by_one_without_pictures(house: Path) -> 
     ended = select("--count", 3, *PREVIEW, "--json")
     assert (ended.code, ended.json["status"]) == (0, "up to date")
     assert any("p.html: 3 of 3 images cannot be read" in warning for warning in ended.json["warnings"])
-    assert any("the page is kept as it was" in warning for warning in ended.json["warnings"])
+    assert any("so the existing page is kept" in warning for warning in ended.json["warnings"])
     assert Path("p.html").read_bytes() == before
 
 

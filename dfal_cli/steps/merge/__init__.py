@@ -1,1 +1,1 @@
-"""merge: answered queries into labels.csv, losing nothing."""
+"""merge: copy the answers of a query list into labels.csv."""

@@ -1,5 +1,9 @@
-"""The answers of a query list, or of a folder per class, as labels.csv is to know them."""
+"""Read the answers of a query list, or of a folder per class.
 
+dfal_cli.images is imported where it is used: it loads Pillow, which most merges do not need.
+"""
+
+import os
 import re
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from functools import partial
@@ -7,95 +11,129 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.errors import shown
+from dfal_cli.errors import UsageError, shown
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.merge.options import MergeOptions
-from dfal_cli.steps.merge.problems import Problem, Where
+from dfal_cli.steps.merge.problems import Location, Problem
 from dfal_cli.system.files import is_file
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import ImageNames, is_blank, location_of, one_row_per_image, read_queries
+from dfal_cli.tables import (
+    ImageNames,
+    is_blank,
+    labels_from_folders,
+    location_of,
+    one_row_per_image,
+    read_queries,
+)
 
-ELSEWHERE = re.compile(r"[A-Za-z]:|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
-r"""Beginnings of paths that lead nowhere under an image root: `C:`, `\\server`, `https://`."""
+NOT_RELATIVE = re.compile(r"[A-Za-z]:|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
+r"""Matches the beginning of a path that is not relative to an image root: `C:`, `\\server`, `https://`."""
 
 
 def read_answers(
     options: MergeOptions, labels: pd.DataFrame, known: Collection[str], reporter: Reporter
-) -> tuple[pd.DataFrame, Where]:
-    """The query list, and where its rows stand; the index is the row in the file.
+) -> tuple[pd.DataFrame, Location]:
+    """The query list, indexed by the row in the file, and the function that locates a row.
 
-    Images are called as in labels.csv, or else as on disk. Answers have no blanks around them, but for those that are
-    `known` to be spelt so. Raises UsageError or DataError if it is not the list it should be.
+    Images have the names of the labels file, or else those on disk. Blanks around answers are removed, except around
+    `known` classes that are spelled with them. Raises UsageError or DataError if the list is invalid.
     """
+    location: Location
     if options.queries.is_dir():
         root = options.root or options.queries
-        from dfal_cli.steps.merge.folders import answers_of_folders  # it loads Pillow, and few merges need it
-
-        queries = answers_of_folders(options.queries, root, reporter, follow_links=options.follow_links)
-        where: Where = partial(_place_under, root, list(queries[IMAGE]))
+        queries = _answers_from_folders(options.queries, root, reporter, follow_links=options.follow_links)
+        location = partial(_image_path, root, list(queries[IMAGE]))
     else:
         queries = read_queries(options.queries)
-        where = partial(location_of, options.queries)
-    queries = queries.assign(**{IMAGE: _as_known(queries[IMAGE], labels, options)})
-    return _trimmed(one_row_per_image(options.queries, queries), known, where, reporter), where
+        location = partial(location_of, options.queries)
+    queries = queries.assign(**{IMAGE: _with_known_names(queries[IMAGE], labels, options)})
+    return _stripped(one_row_per_image(options.queries, queries), known, location, reporter), location
 
 
 def images_under(root: Path | None, *, follow_links: bool) -> ImageNames | None:
-    """The names on disk; None if nobody says where."""
+    """The names of the images under the root; None if the root is not known."""
     if root is None:
         return None
 
-    def listed() -> Sequence[str]:
-        from dfal_cli.images import list_images  # it loads Pillow, and few merges need it
+    def all_images() -> Sequence[str]:
+        from dfal_cli.images import list_images
 
         return list_images(root, follow_links=follow_links).images
 
-    return ImageNames(root, lambda image: is_file(root / image), listed)
+    return ImageNames(root, lambda image: is_file(root / image), all_images)
 
 
-def image_problems(answers: pd.DataFrame, listed: Collection[str], there: ImageNames | None) -> Iterator[Problem]:
-    """The answers that are about no image of the root: it is not there, or it cannot be.
+def image_problems(answers: pd.DataFrame, labelled: Collection[str], names: ImageNames | None) -> Iterator[Problem]:
+    """Yield the answers whose image does not exist, or cannot exist under an image root.
 
-    listed: the images of labels.csv.
+    labelled: the images of the labels file.
     """
     for (row, image), label in zip(answers[IMAGE].items(), answers[LABEL], strict=True):
-        if there is not None:
-            if not there.is_there(there.on_disk(image)) and label != SKIP:  # what has been deleted may be skipped
-                yield Problem(row, partial(_not_there, image, there))
-        elif ELSEWHERE.match(image):
-            yield Problem(row, f"image {shown(image)} is not under any image root; name images relative to it")
-        elif image not in listed and image != (plain := image.strip().replace("\\", "/")):
-            yield Problem(row, f"image {shown(image)}: did you mean {shown(plain)}?{_folders_parted_by(image)}")
+        if names is not None:
+            if not names.is_there(names.on_disk(image)) and label != SKIP:  # a deleted image may be skipped
+                yield Problem(row, partial(_missing, image, names))
+        elif NOT_RELATIVE.match(image):
+            yield Problem(row, f"image {shown(image)} is not under any image root; use paths relative to the root")
+        elif image not in labelled and image != (plain := image.strip().replace("\\", "/")):
+            yield Problem(row, f"image {shown(image)}: did you mean {shown(plain)}?{_separator_hint(image)}")
 
 
-def _trimmed(queries: pd.DataFrame, known: Collection[str], where: Where, reporter: Reporter) -> pd.DataFrame:
+def _answers_from_folders(queries: Path, root: Path, reporter: Reporter, *, follow_links: bool) -> pd.DataFrame:
+    """The labels given by the class folders in `queries`; image names are relative to the image root.
+
+    Raises UsageError if the folder is not under the root or has no class folders.
+    """
+    from dfal_cli.images import list_images
+    from dfal_cli.images.pool import report_unread, unreadable_in_words
+
+    listing = list_images(root, below=_relative_to_root(queries, root), follow_links=follow_links)
+    answers = labels_from_folders(root, listing.images)
+    if answers.table.empty:
+        reason = f": {unreadable_in_words(listing.unreadable)}" if listing.unreadable else ""
+        raise UsageError(f"{queries}: is a folder without class folders (--queries){reason}")
+    report_unread(queries, listing, reporter)
+    if answers.left_out:
+        reporter.warn(answers.left_out)
+    return answers.table
+
+
+def _relative_to_root(queries: Path, root: Path) -> str:
+    """The folder relative to the image root, as written or with links resolved. Raises UsageError if it is outside."""
+    for absolute in (os.path.abspath, os.path.realpath):
+        folder, top = Path(absolute(queries)), Path(absolute(root))
+        if folder.is_relative_to(top):
+            return "" if folder == top else folder.relative_to(top).as_posix()
+    raise UsageError(f"{queries}: is not inside the image root {root} (--images)")
+
+
+def _stripped(queries: pd.DataFrame, known: Collection[str], location: Location, reporter: Reporter) -> pd.DataFrame:
     labels = queries[LABEL]
-    wrong = labels[(labels != labels.str.strip()) & ~is_blank(labels) & ~labels.isin(list(known))]
-    if wrong.empty:
+    padded = labels[(labels != labels.str.strip()) & ~is_blank(labels) & ~labels.isin(list(known))]
+    if padded.empty:
         return queries
-    first = f"the first: {shown(wrong.iloc[0])}, {where(wrong.index[0])}"
-    reporter.warn(f"blanks around {len(wrong)} {'answers' if len(wrong) > 1 else 'answer'} are left out ({first})")
-    return queries.assign(**{LABEL: labels.where(~labels.index.isin(wrong.index), labels.str.strip())})
+    first = f"the first: {shown(padded.iloc[0])}, {location(padded.index[0])}"
+    reporter.warn(f"removed blanks around {len(padded)} {'answers' if len(padded) > 1 else 'answer'} ({first})")
+    return queries.assign(**{LABEL: labels.where(~labels.index.isin(padded.index), labels.str.strip())})
 
 
-def _place_under(root: Path, images: Sequence[str], row: Hashable) -> str:
+def _image_path(root: Path, images: Sequence[str], row: Hashable) -> str:
     return str(root / images[int(str(row))])
 
 
-def _not_there(image: str, there: ImageNames) -> str:
-    return f"image {shown(image)} is not under {there.root}{there.hint(image)}{_folders_parted_by(image)}"
+def _missing(image: str, names: ImageNames) -> str:
+    return f"image {shown(image)} is not under {names.root}{names.hint(image)}{_separator_hint(image)}"
 
 
-def _folders_parted_by(image: str) -> str:
-    return " (folders are parted by /)" if "\\" in image else ""
+def _separator_hint(image: str) -> str:
+    return " (use / between folders)" if "\\" in image else ""
 
 
-def _as_known(images: "pd.Series[str]", labels: pd.DataFrame, options: MergeOptions) -> "pd.Series[str]":
-    """The images by their names in labels.csv, or else on disk, whatever normal form the list has them in."""
-    there = images_under(options.root, follow_links=options.follow_links)
-    if there is None:
-        listed = set(labels[IMAGE])
-        there = ImageNames(options.labels, listed.__contains__, lambda: listed)
-    listed_as = {there.on_disk(image): image for image in labels[IMAGE]}
-    names = [listed_as.get(there.on_disk(image), there.on_disk(image)) for image in images]
-    return pd.Series(names, images.index, dtype=images.dtype)
+def _with_known_names(images: "pd.Series[str]", labels: pd.DataFrame, options: MergeOptions) -> "pd.Series[str]":
+    """The images by their names in the labels file, or else on disk, whatever their Unicode normal form."""
+    names = images_under(options.root, follow_links=options.follow_links)
+    if names is None:
+        labelled = set(labels[IMAGE])
+        names = ImageNames(options.labels, labelled.__contains__, lambda: labelled)
+    name_in_labels = {names.on_disk(image): image for image in labels[IMAGE]}
+    renamed = [name_in_labels.get(names.on_disk(image), names.on_disk(image)) for image in images]
+    return pd.Series(renamed, images.index, dtype=images.dtype)

@@ -1,4 +1,4 @@
-"""Which options of `dfal merge` are refused."""
+"""Checks of the options of `dfal merge`."""
 
 from dfal_cli.errors import UsageError
 from dfal_cli.steps.merge.options import MergeOptions
@@ -9,13 +9,14 @@ ON_CONFLICT = ("error", "keep", "replace")
 
 
 def check(options: MergeOptions) -> None:
-    """Raises UsageError if the options say nothing that can be done."""
-    named = "--out" if options.out else "--labels"
-    must_end_with(options.target, (".csv",), named)
+    """Raise UsageError if an option is invalid or a path cannot be used."""
+    target_option = "--out" if options.out else "--labels"
+    must_end_with(options.target, (".csv",), target_option)
     folders = {"--images": options.images}
     if options.queries.is_dir():
         folders["--queries"] = options.queries
-    check_paths({"--queries": [] if "--queries" in folders else [options.queries]}, {named: [options.target]}, folders)
+    inputs = {"--queries": [] if "--queries" in folders else [options.queries]}
+    check_paths(inputs, {target_option: [options.target]}, folders)
     if options.on_conflict not in ON_CONFLICT:
         raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
     problem = class_name_error(tuple(dict.fromkeys(options.class_names or ())))

@@ -35,10 +35,10 @@ class MergeOptions(CommonOptions):
 
     @property
     def root(self) -> Path | None:
-        """The image root, if it is known: a folder of answers is the root unless --images names another."""
+        """The image root, if known: --images, or else a folder of answers."""
         return self.images or (self.queries if self.queries.is_dir() else None)
 
     @property
     def target(self) -> Path:
-        """The file to write."""
+        """The output file."""
         return self.out or self.labels

@@ -1,4 +1,4 @@
-"""What is wrong with a list of answers: all of it is found before anything is refused."""
+"""Problems with a list of answers. All of them are collected before the list is rejected."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
@@ -7,27 +7,27 @@ from dfal_cli.errors import DataError, listed
 
 
 class Problem(NamedTuple):
-    """What is wrong with a row."""
+    """A problem with one row."""
 
     row: Hashable
-    what: str | Callable[[], str]
-    """In words; only the first problem is told, so it may take some time."""
+    message: str | Callable[[], str]
+    """A function if the message takes time to build: only the first problem is described."""
     new_class: str = ""
-    """The class that it is about, if it is about one."""
+    """The new class the problem is about, if any."""
 
 
-Where = Callable[[Hashable], str]
-"""Where a row of the list stands, for a message."""
+Location = Callable[[Hashable], str]
+"""Returns the file and line of a row, for messages."""
 
 
-def refuse(problems: Iterable[Problem], where: Where) -> None:
-    """Raises DataError with the first of the problems, by row, and how many more there are, with their new classes."""
+def raise_first(problems: Iterable[Problem], location: Location) -> None:
+    """Raise DataError for the first problem by row, with the number of others and the other new classes."""
     found = sorted(problems, key=lambda problem: int(str(problem.row)))
     if not found:
         return
     first, more = found[0], len(found) - 1
-    what = first.what if isinstance(first.what, str) else first.what()
-    also = f" ({more} more {'problems' if more > 1 else 'problem'} in this list)" if more else ""
-    others = [problem.new_class for problem in found[1:] if problem.new_class]
-    classes = f"; other new classes: {listed(others)}" if others else ""
-    raise DataError(f"{where(first.row)}: {what}{also}{classes}")
+    message = first.message if isinstance(first.message, str) else first.message()
+    others = f" ({more} more {'problems' if more > 1 else 'problem'} in this list)" if more else ""
+    names = [problem.new_class for problem in found[1:] if problem.new_class]
+    classes = f"; other new classes: {listed(names)}" if names else ""
+    raise DataError(f"{location(first.row)}: {message}{others}{classes}")

@@ -1,1 +1,1 @@
-"""select: which images to ask about next, from a scores file, without a network."""
+"""select: choose the images to label next, from a scores file and without a network."""

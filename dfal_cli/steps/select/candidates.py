@@ -1,4 +1,4 @@
-"""Among which images `select` may choose: what is neither labelled nor excluded, nor gone since it was scored."""
+"""The images `select` may choose from: neither labelled, nor excluded, nor deleted since they were scored."""
 
 import os
 from collections.abc import Callable
@@ -29,31 +29,31 @@ from dfal_cli.tables import (
 
 
 class Candidates(NamedTuple):
-    """What may be picked, and what is known of it."""
+    """The images to choose from, and how they were found."""
 
     pool: Pool
     counts: dict[str, int]
-    """How many images may not be picked: `labelled` (or __skip__), or `excluded`."""
+    """Number of images left out: `labelled` (including __skip__) and `excluded`."""
     root: Path
     """The image root."""
-    is_there: Callable[[str], bool]
-    """Whether an image is there still."""
+    exists: Callable[[str], bool]
+    """Whether an image still exists."""
     metadata: dict[str, Any]
-    """Of the scores file, or as far as it is known without one."""
-    made_from: str
-    """Changes whenever the scores do; "" if there are none."""
+    """Metadata of the scores file; without scores, what is known without them."""
+    scores_id: str
+    """Identifies the contents of the scores file; "" without one."""
     certain: frozenset[str] | None = None
-    """The images whose margins are the smallest for certain; None if there are no others."""
+    """Images whose margins are certainly the smallest; None if all margins were computed."""
 
 
 def find_candidates(options: SelectOptions, images: ImageSource | None, reporter: Reporter) -> Candidates:
-    """The images that may be picked; `images` stand in for the image root.
+    """The images to choose from; `images` replace the image root, if given.
 
     Raises UsageError or DataError as `select`.
     """
     if options.scores is not None:
         return _scored(options, options.scores, images, reporter)
-    assert options.images is not None  # `check` has seen to it
+    assert options.images is not None  # guaranteed by `check`
     folder = ImageFolder(options.images, follow_links=options.follow_links)
     found = find_pool(images or folder, options.labels, options.exclude, reporter.warn)
     counts = found.counts | report_unread(options.images, found.listing, reporter)
@@ -63,70 +63,70 @@ def find_candidates(options: SelectOptions, images: ImageSource | None, reporter
 
 
 def pick(options: SelectOptions, candidates: Candidates) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The pool without what was found to be gone, and of it the picked rows, in rank order.
+    """The pool without the images found to be missing, and the picked rows in rank order.
 
-    Only what is picked is looked for, as a pool is large; where nothing that was picked is there, all of it is.
-    Raises DataError if everything is gone, UsageError if the strategy looks at margins that are not certain.
+    A pool may be large: only picked images are looked for on disk, and the whole pool only if all of them are missing.
+    Raises DataError if all images are missing, UsageError if the strategy needs margins that were not computed.
     """
     pool = candidates.pool
     while len(pool.scores):
         picked = pick_queries(pool, options.strategy, options.count, options.seed)
-        if (there := still_there(candidates, picked)).all():
+        if (found := images_exist(candidates, picked)).all():
             _check_certain(options, candidates, pool.scores)
             return pool.scores, picked
-        gone = picked[~there] if there.any() else pool.scores[~still_there(candidates, pool.scores)]
-        pool = pool._replace(scores=pool.scores[~pool.scores[IMAGE].isin(gone[IMAGE])].reset_index(drop=True))
-    raise DataError(f"{candidates.root}: none of the images is there any more; name the image root with --images")
+        missing = picked[~found] if found.any() else pool.scores[~images_exist(candidates, pool.scores)]
+        pool = pool._replace(scores=pool.scores[~pool.scores[IMAGE].isin(missing[IMAGE])].reset_index(drop=True))
+    raise DataError(f"{candidates.root}: none of the images exist any more; set the image root with --images")
 
 
-def still_there(candidates: Candidates, table: pd.DataFrame) -> "pd.Series[bool]":
-    """Of which rows the images are there."""
-    return table[IMAGE].map(candidates.is_there).astype(bool)
+def images_exist(candidates: Candidates, table: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether the image of each row still exists."""
+    return table[IMAGE].map(candidates.exists).astype(bool)
 
 
 def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, reporter: Reporter) -> Candidates:
-    """The rows of the scores file that have not been labelled since, and are not excluded."""
+    """The rows of the scores file that have not been labelled since and are not excluded."""
     table, metadata = scored = _read(options, scores, reporter)
     root = options.images or Path(os.path.normpath(folder_of(scores) / metadata["image_root"]))
     follow_links = options.follow_links or metadata.get("follow_links", False)
     source = images or (ImageFolder(root, follow_links=follow_links) if root.is_dir() else None)
     if source is None:
         reporter.warn(
-            f"{root}: no such folder, so images that are gone may be asked about; "
-            f"--images names the image root of {scores}"
+            f"{root}: no such folder, so the list may contain deleted images; "
+            f"set the image root of {scores} with --images"
         )
     names = _names(root, source, table)
     taken = read_known_images(
         options.labels, options.exclude, names.matched(reporter.warn) if source else names.renamed
     )
-    # Most of what is taken was so before scoring: what counts is whether the names in the tables are those of images.
+    # Most of these images were left out of the scores already: count those that exist, whether scored or not.
     counts = taken.counts(filter(names.is_there, taken.answered | taken.excluded))
     is_taken = table[IMAGE].isin(taken.answered | taken.excluded)
     left = table[~is_taken].reset_index(drop=True)
     if left.empty:
-        problem = f"{scores}: no image is left to ask about: all are labelled or excluded"
-        raise EmptyPoolError(problem, counts)
+        raise EmptyPoolError(f"{scores}: no images are left to ask about: all are labelled or excluded", counts)
     pool = Pool(left)
     if STRATEGIES[options.strategy].labelled:
         pool = Pool(left, _labelled_embeddings(scores, table, is_taken, taken.labels, reporter))
-    made_from, told = metadata.get("made_from") or sha256_of(scores), metadata | {"follow_links": follow_links}
-    return Candidates(pool, counts, root, _looker(source), told, made_from, _certain(scored))
+    metadata = metadata | {"follow_links": follow_links}
+    scores_id = metadata.get("made_from") or sha256_of(scores)
+    return Candidates(pool, counts, root, _existence_test(source), metadata, scores_id, _certain(scored))
 
 
-def _looker(source: ImageSource | None) -> Callable[[str], bool]:
-    """What tells whether anything of an image's name is there; where nobody can look, it is taken for granted."""
+def _existence_test(source: ImageSource | None) -> Callable[[str], bool]:
+    """A function that returns whether an image exists; without a source, all images are assumed to exist."""
     if isinstance(source, ImageFolder):
         return lambda image: source.file_state(image) is not None
     return source.is_there if source else lambda image: True
 
 
 def _read(options: SelectOptions, scores: Path, reporter: Reporter) -> ScoresFile:
-    """The scores, with what the strategy needs of them. Raises UsageError if that is missing."""
+    """The scores with the measures the strategy needs. Raises UsageError if one is missing."""
     strategy = STRATEGIES[options.strategy]
     if not metadata_matches_rows(scores):
         reporter.warn(
-            f"{scores}: not the rows that its {META_SUFFIX[1:]} was written with: changed since, or score was "
-            "killed as it replaced them; score again to be sure"
+            f"{scores}: does not match its {META_SUFFIX[1:]}: the file was changed, or score was killed while writing "
+            "it; score again to be sure"
         )
     scored = read_scores(scores, strategy.needs)
     missing = [measure for measure in strategy.needs if measure not in scored.table]
@@ -139,7 +139,7 @@ def _read(options: SelectOptions, scores: Path, reporter: Reporter) -> ScoresFil
 
 
 def _names(root: Path, source: ImageSource | None, table: pd.DataFrame) -> ImageNames:
-    """The names of the images that were scored, and of those that lie beside them."""
+    """The names of the scored images and of the other images under the root."""
     scored = frozenset(table[IMAGE])
     if source is None:
         return ImageNames(root, scored.__contains__, lambda: scored)
@@ -149,20 +149,20 @@ def _names(root: Path, source: ImageSource | None, table: pd.DataFrame) -> Image
 
 
 def _labelled_embeddings(
-    scores: Path, table: pd.DataFrame, taken: "pd.Series[bool]", labels: pd.DataFrame, reporter: Reporter
+    scores: Path, table: pd.DataFrame, is_taken: "pd.Series[bool]", labels: pd.DataFrame, reporter: Reporter
 ) -> npt.NDArray[np.float32]:
-    """Embeddings, (m, d), of what need not be asked about: labelled before scoring, and the rows that are `taken`.
+    """Embeddings, (m, d), of the images labelled before scoring and of the scored images labelled or excluded since.
 
-    An image that is in a list still being answered is as good as labelled; one that is __skip__ teaches nothing.
+    Excluded images count as labelled, because they may be in a list still being answered. Skipped images do not.
     """
-    known = table.loc[taken, [IMAGE, EMBEDDING]]
+    known = table.loc[is_taken, [IMAGE, EMBEDDING]]
     before = read_labelled_embeddings(scores)
     if before is not None:
         images, embeddings = before
         known = pd.concat([pd.DataFrame({IMAGE: images, EMBEDDING: list(embeddings)}), known]).drop_duplicates(IMAGE)
     missing = int((~labelled_rows(labels)[IMAGE].isin(known[IMAGE])).sum())
     if missing:
-        reporter.warn(f"{missing} labelled images have no embedding: they were not labelled when {scores} was scored")
+        reporter.warn(f"{missing} labelled images have no embedding: they were not labelled when {scores} was made")
     known = known[~known[IMAGE].isin(labels.loc[labels[LABEL] == SKIP, IMAGE])]
     vectors: npt.NDArray[np.float32] = np.array(known[EMBEDDING].to_list(), np.float32)
     vectors = vectors.reshape(len(known), len(table[EMBEDDING][0]))
@@ -170,7 +170,7 @@ def _labelled_embeddings(
 
 
 def _certain(scored: ScoresFile) -> frozenset[str] | None:
-    """The `score --nearest` images; None if no more have a margin, or all of them were asked for."""
+    """The images of the `score --nearest` margins; None if all margins were computed, or fewer images crossed."""
     nearest = scored.metadata.get("nearest")
     if nearest is None:
         return None
@@ -179,19 +179,19 @@ def _certain(scored: ScoresFile) -> frozenset[str] | None:
 
 
 def _check_certain(options: SelectOptions, candidates: Candidates, left: pd.DataFrame) -> None:
-    """Beyond the images that were made certain, the smallest margins are not known."""
+    """Raise UsageError if the strategy needs more of the smallest margins than `score --nearest` computed."""
     strategy = STRATEGIES[options.strategy]
     if candidates.certain is None or not strategy.nearest:
         return
-    still = int(left[IMAGE].isin(candidates.certain).sum())
-    if strategy.nearest * options.count > still:
+    remaining = int(left[IMAGE].isin(candidates.certain).sum())
+    if strategy.nearest * options.count > remaining:
         raise UsageError(
-            f"--count {options.count}: {options.scores} is certain of {still} nearest images only; "
+            f"--count {options.count}: {options.scores} guarantees only the {remaining} smallest margins; "
             f"score with {_score_options(strategy, options.count)}, or without --nearest"
         )
 
 
 def _score_options(strategy: Strategy, count: int) -> str:
-    """What `score` must be told for so many queries."""
+    """The options `score` needs for `count` queries."""
     nearest = [f"--nearest {strategy.nearest * count}"] if strategy.nearest else []
     return " ".join([f"--measure {measure}" for measure in strategy.needs] + nearest)

@@ -1,4 +1,4 @@
-"""Which options of `dfal select` are refused."""
+"""Checks of the options of `dfal select`."""
 
 from dfal_cli.errors import UsageError
 from dfal_cli.schemas import META_SUFFIX, PSEUDO_SUFFIX
@@ -9,11 +9,11 @@ from dfal_cli.system.paths import check_paths, must_end_with
 from dfal_cli.tables import refuse_foreign_files
 
 COMPANIONS = (META_SUFFIX, PSEUDO_SUFFIX)
-"""What stands beside a query list."""
+"""Suffixes of the files beside a query list."""
 
 
 def check(options: SelectOptions) -> None:
-    """Raises UsageError if an option is wrong by itself, or names what is not there or is in the way."""
+    """Raise UsageError if an option is invalid, an input is missing, or an output would overwrite a foreign file."""
     must_end_with(options.out, (".csv",), "--out")
     if options.preview:
         must_end_with(options.preview, (".html", ".htm"), "--preview")
@@ -28,10 +28,10 @@ def check(options: SelectOptions) -> None:
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
     if options.count < 1:
-        raise UsageError(f"--count {options.count}: ask about at least one image")
+        raise UsageError(f"--count {options.count}: must be at least 1")
     if options.scores is None and options.images is None:
-        raise UsageError("name either --scores, or --images with --strategy random when nothing is trained yet")
+        raise UsageError("use --scores, or --images with --strategy random before anything is trained")
     if options.scores is None and options.strategy != "random":
-        raise UsageError(f"--strategy {options.strategy} needs --scores; only random can pick from --images alone")
+        raise UsageError(f"--strategy {options.strategy}: requires --scores; without scores use --strategy random")
     if options.scores is None and options.with_predictions:
-        raise UsageError("--with-predictions needs --scores: nothing has been predicted of --images alone")
+        raise UsageError("--with-predictions: requires --scores, because --images alone have no predictions")

@@ -1,4 +1,4 @@
-"""select: which images to ask about next, from a scores file, without a network."""
+"""select: choose the images to label next, from a scores file and without a network."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from dfal_cli.errors import UsageError
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import CROSSED, IMAGE, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
-from dfal_cli.steps.select.asked import check_unchanged, keep_what_it_asks, made_from, stands_there, write_list
-from dfal_cli.steps.select.candidates import Candidates, find_candidates, pick, still_there
+from dfal_cli.steps.select.candidates import Candidates, find_candidates, images_exist, pick
 from dfal_cli.steps.select.checks import check
 from dfal_cli.steps.select.options import SelectOptions
+from dfal_cli.steps.select.query_list import check_unchanged, is_up_to_date, list_inputs, write_list, write_metadata
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside, locked
 from dfal_cli.system.fingerprints import file_state
@@ -24,39 +24,43 @@ from dfal_cli.tables import number_texts, pseudo_labels_table, queries_table, to
 
 
 def select(options: SelectOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
-    """Write a query list, ranked, for a person to answer; `images` stand in for the image root.
+    """Write a ranked query list for a person to answer; `images` replace the image root, if given.
 
-    Raises UsageError, DataError or TryAgainError as the command documents.
+    Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
-    with contextlib.ExitStack() as locks:  # first: what is read is read when it is this call's turn
+    with contextlib.ExitStack() as locks:  # taken before anything is read
         for output in filter(None, (options.out, options.preview)):
             locks.enter_context(locked(output, options.wait, reporter.note))
-        with reporter.busy("choosing"):
+        with reporter.busy("selecting"):
             candidates = find_candidates(options, images, reporter)
             pool, picked = pick(options, candidates)
         if options.count > len(pool):
-            reporter.warn(f"--count {options.count}: the pool has only {len(pool)} images, all are asked about")
+            reporter.warn(f"--count {options.count}: the pool has only {len(pool)} images; all of them are listed")
         queries = _as_queries(options, picked)
-        shaped_by = made_from(options, candidates, queries)
+        inputs = list_inputs(options, candidates, queries)
         _check_preview(options)
         state = file_state(str(options.out))
-        is_new = not stands_there(options, queries, shaped_by)
-        # The list comes last: where it stands, all that belongs to it does.
-        guesses, pseudo = beside(options.out, PSEUDO_SUFFIX), _pseudo_labels(options, candidates, pool, picked)
-        # The page takes long, and a person may answer the list that is there meanwhile: then nothing is written.
+        is_new = not is_up_to_date(options, queries, inputs)
+        # A person may answer the existing list while the page is being written; nothing is overwritten then.
         check_list = partial(check_unchanged, options.out, state) if is_new else None
         _write_preview(options, queries, picked, candidates, reporter, check_list)
-        has_changed = _write_pseudo_labels(guesses, pseudo) or is_new
-        if is_new:
+        pseudo_path, pseudo_labels = (
+            beside(options.out, PSEUDO_SUFFIX),
+            _pseudo_labels(options, candidates, pool, picked),
+        )
+        has_changed = _write_pseudo_labels(pseudo_path, pseudo_labels) or is_new
+        if is_new:  # the list is written last: its existence means that the round is complete
             write_list(options.out, queries, state)
-        keep_what_it_asks(options.out, shaped_by)
-    outputs = [options.out, *([options.preview] if options.preview else []), *([] if pseudo is None else [guesses])]
+        write_metadata(options.out, inputs)
+    outputs = [options.out, *([options.preview] if options.preview else [])]
     counts = {
         "pool": len(pool), **candidates.counts, "queries": len(queries),
         "without_twin": int((queries[TWIN] == "").sum()), "gone": len(candidates.pool.scores) - len(pool),
-        **({} if pseudo is None else {"pseudo_labels": len(pseudo)}),
     }  # fmt: skip
+    if pseudo_labels is not None:
+        outputs.append(pseudo_path)
+        counts["pseudo_labels"] = len(pseudo_labels)
     details = {"strategy": options.strategy}
     if not has_changed:
         return up_to_date(outputs, counts, details)
@@ -64,49 +68,49 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
 
 
 def _as_queries(options: SelectOptions, picked: pd.DataFrame) -> pd.DataFrame:
-    """The picked rows as text, with twins as seen from the query list."""
+    """The picked rows as text, with twin paths relative to the query list."""
     strategy = STRATEGIES[options.strategy]
-    further = [strategy.measure] if strategy.measure else []
+    extra_columns = [strategy.measure] if strategy.measure else []
     if options.with_predictions and PREDICTED in picked:
-        further.append(PREDICTED)
+        extra_columns.append(PREDICTED)
     numbers = [name for name in ("margin", strategy.measure) if name is not None and name in picked]
     texts: dict[str, list[str]] = {name: number_texts(picked[name]) for name in numbers}
     if options.scores is not None:
         folder = folder_of(options.scores)
         twins = [""] * len(picked) if strategy.without_twins else picked[TWIN]
         texts[TWIN] = [relative_to_file(folder / twin, options.out) if twin else "" for twin in twins]
-    return queries_table(picked.assign(**texts), further)
+    return queries_table(picked.assign(**texts), extra_columns)
 
 
 def _check_preview(options: SelectOptions) -> None:
-    """Raises UsageError if a page that is none of ours is in the way."""
+    """Raise UsageError if the preview would overwrite a file that dfal did not write."""
     if options.preview is None or not options.preview.exists() or options.force:
         return
     from dfal_cli.pages.preview import is_preview
 
     if not is_preview(options.preview):
         raise UsageError(
-            f"{options.preview}: exists and is not a page of dfal select; choose another --preview, "
-            "or --force to replace it"
+            f"{options.preview}: exists and is not a preview page of dfal; choose another --preview, "
+            "or use --force to overwrite it"
         )
 
 
 def _pseudo_labels(
     options: SelectOptions, candidates: Candidates, pool: pd.DataFrame, picked: pd.DataFrame
 ) -> pd.DataFrame | None:
-    """What is not asked about and the network is sure of, by path; None if the strategy gives no pseudo-labels."""
-    label = STRATEGIES[options.strategy].pseudo_labels
-    if label is None:
+    """Pseudo-labels of the images that were not picked, sorted by path; None if the strategy assigns none."""
+    assign = STRATEGIES[options.strategy].pseudo_labels
+    if assign is None:
         return None
     others = pool[~pool[IMAGE].isin(picked[IMAGE])].sort_values(IMAGE)
-    given = pseudo_labels_table(others[IMAGE], label(others, options.round))
-    return given[still_there(candidates, given)]
+    table = pseudo_labels_table(others[IMAGE], assign(others, options.round))
+    return table[images_exist(candidates, table)]
 
 
 def _write_pseudo_labels(path: Path, table: pd.DataFrame | None) -> bool:
-    """Let just these stand there; whether they did not before."""
+    """Write the pseudo-labels, or remove those of an earlier list; return whether the file was written."""
     if table is None:
-        path.unlink(missing_ok=True)  # they went with a list by ceal
+        path.unlink(missing_ok=True)
         return False
     if path.exists() and path.read_bytes() == to_csv(table).encode():
         return False
@@ -118,9 +122,9 @@ def _write_preview(
     options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, candidates: Candidates, reporter: Reporter,
     check_list: Callable[[], None] | None,
 ) -> None:  # fmt: skip
-    """Write the page, unless the one of this very list has more pictures than can be had now.
+    """Write the page, unless the existing page of the same list shows images that cannot be read any more.
 
-    check_list: of a new list, what is called at the last moment, and may raise.
+    check_list: for a new list, a function called just before the page is replaced; it may raise.
     """
     if options.preview is None:
         return
@@ -134,14 +138,14 @@ def _write_preview(
     if unread:
         reporter.warn(
             f"{options.preview}: {unread} of {len(queries)} images cannot be read under {candidates.root}"
-            f"{', so the page is kept as it was' if kept else ''}; if they are elsewhere, name it with --images"
+            f"{', so the existing page is kept' if kept else ''}; if they have moved, set the image root with --images"
         )
 
 
 def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, counts: dict[str, int]) -> str:
-    told = {"labelled": options.labels, "excluded": options.exclude}
-    taken = ", ".join(f"{counts[name]} {name}" for name, files in told.items() if files)
-    pool = f"{counts['pool']} ({taken})" if taken else counts["pool"]
+    files_of = {"labelled": options.labels, "excluded": options.exclude}
+    left_out = ", ".join(f"{counts[name]} {name}" for name, files in files_of.items() if files)
+    pool = f"{counts['pool']} ({left_out})" if left_out else counts["pool"]
     parts = [f"{counts['queries']} queries from a pool of {pool} by {options.strategy}"]
     if options.scores is not None and (queries[TWIN] != "").any():
         parts.append(f"{counts['without_twin']} of {counts['queries']} queries have no twin")
@@ -150,7 +154,7 @@ def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame
         if unknown:
             parts.append(f"{unknown} of them have no known margin and come last")
     if counts["gone"]:
-        parts.append(f"gone since they were scored, and left out: {counts['gone']}")
+        parts.append(f"left out because they have been deleted since they were scored: {counts['gone']}")
     if "pseudo_labels" in counts:
-        parts.append(f"{counts['pseudo_labels']} others get pseudo-labels")
+        parts.append(f"{counts['pseudo_labels']} other images get pseudo-labels")
     return "; ".join(parts)

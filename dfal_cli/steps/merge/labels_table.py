@@ -1,0 +1,46 @@
+"""The labels table: the twins of new answers, and the table with the answers filled in."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, TWIN
+from dfal_cli.steps.merge.options import MergeOptions
+from dfal_cli.system.files import is_file
+from dfal_cli.system.paths import folder_of, relative_to_file
+from dfal_cli.system.reporting import Reporter
+
+
+def twins_of(options: MergeOptions, answers: pd.DataFrame, reporter: Reporter) -> "pd.Series[str]":
+    """Paths of the answers' twins, relative to the output file; "" if there is no twin or its file is missing."""
+    paths: list[str] = []
+    missing = 0
+    for twin in answers[TWIN]:
+        candidates = (folder_of(file) / twin for file in (options.queries, options.labels) if twin)
+        found = next((path for path in candidates if is_file(path)), None)
+        missing += bool(twin) and found is None
+        paths.append(relative_to_file(found, options.target) if found else "")
+    if missing:
+        reporter.warn(f"{missing} of {len(answers)} twins are missing; their labels are merged without them")
+    return pd.Series(paths, answers.index, dtype=str)
+
+
+def rebased(labels: pd.DataFrame, file: Path, target: Path) -> pd.DataFrame:
+    """The labels of `file` with twin paths relative to the folder of `target`."""
+    if folder_of(file) == folder_of(target):
+        return labels
+    twins = [relative_to_file(folder_of(file) / twin, target) if twin else "" for twin in labels[TWIN]]
+    return labels.assign(**{TWIN: pd.Series(twins, labels.index, dtype=str)})
+
+
+def filled_in(labels: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """`labels` with the new answers: existing rows are updated in place, other images are appended."""
+    positions = pd.Index(labels[IMAGE]).get_indexer(pd.Index(new[IMAGE]))  # -1: the image has no row yet
+    has_row = positions >= 0
+    filled = labels.copy()
+    filled.loc[positions[has_row], LABEL] = new.loc[has_row, LABEL].to_numpy()
+    with_twin = has_row & (new[TWIN] != "").to_numpy()  # an answer without a twin keeps the existing twin
+    filled.loc[positions[with_twin], TWIN] = new.loc[with_twin, TWIN].to_numpy()
+    appended = new.loc[~has_row, list(LABELS_COLUMNS)]
+    merged: pd.DataFrame = pd.concat([filled, appended], ignore_index=True).fillna("")
+    return merged

@@ -1,0 +1,147 @@
+"""The query list on disk: whether an existing one is up to date, and the metadata that tells.
+
+The metadata file beside a list records what the list was made from. People and spreadsheets may sort or filter rows,
+add or move columns, reformat numbers and fill in labels: a file is still that list as long as it names no image the
+list did not ask about. Without metadata, a list is recognised by its images. Image names are compared in Unicode NFC,
+because macOS saves é as two characters.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+import pandas as pd
+
+from dfal_cli import __version__
+from dfal_cli.errors import DataError, TryAgainError, UsageError, listed
+from dfal_cli.schemas import CONTRACT, IMAGE, LABEL, META_SUFFIX
+from dfal_cli.steps.option import settings_of
+from dfal_cli.steps.select.candidates import Candidates
+from dfal_cli.steps.select.options import SelectOptions
+from dfal_cli.system.differences import UNKNOWN, describe_changes, provenance
+from dfal_cli.system.files import atomic_output, beside
+from dfal_cli.system.fingerprints import FileState, canonical_json, file_state
+from dfal_cli.system.state_files import read_json
+from dfal_cli.tables import count_answers, is_blank, read_labels_files, read_queries, to_csv, write_csv
+
+CHANGE_TEXTS = {"scores": "from other --scores"}
+"""Descriptions of changed inputs, for messages."""
+
+
+def list_inputs(options: SelectOptions, candidates: Candidates, queries: pd.DataFrame) -> dict[str, Any]:
+    """What determines a query list, ready for JSON."""
+    return {
+        "settings": settings_of(options),
+        "scores": candidates.scores_id,
+        "images": sorted(queries[IMAGE]),
+    }
+
+
+def is_up_to_date(options: SelectOptions, queries: pd.DataFrame, inputs: Mapping[str, Any]) -> bool:
+    """Whether the output already holds this list, possibly sorted, filtered or answered.
+
+    Raises UsageError if it holds another list; a list with answers is not overwritten even with --force.
+    Raises DataError if the existing file cannot be read.
+    """
+    if not options.out.exists():
+        return False
+    existing = _read_existing(options.out)
+    metadata, answers = _metadata_of(options, existing), count_answers(existing)
+    if _is_same_list(existing, metadata, answers, queries, inputs):
+        return bool(answers) or not options.force or to_csv(existing) == to_csv(queries)
+    difference = _difference(existing, metadata, inputs)
+    if answers:
+        raise UsageError(
+            f"{options.out}: holds {answers} answers, and {difference}; it is not overwritten: "
+            f"{_remedy(options, existing, answers)}"
+        )
+    if not options.force:
+        raise UsageError(
+            f"{options.out}: exists, and {difference}; choose another --out, or use --force to overwrite it"
+        )
+    return False
+
+
+def write_list(out: Path, queries: pd.DataFrame, state: FileState | None) -> None:
+    """Write a new list, and remove the metadata of the previous one first. Raises as `check_unchanged`."""
+
+    def remove_metadata() -> None:
+        check_unchanged(out, state)
+        beside(out, META_SUFFIX).unlink(missing_ok=True)
+
+    write_csv(out, queries, remove_metadata)
+
+
+def check_unchanged(out: Path, state: FileState | None) -> None:
+    """Raise TryAgainError if the file has changed since `state`: a person may have saved answers in it."""
+    if file_state(str(out)) != state:
+        raise TryAgainError(f"{out}: another program changed the file; it is not overwritten, run the command again")
+
+
+def write_metadata(out: Path, inputs: Mapping[str, Any]) -> None:
+    """Write the metadata beside the list, unless they exist or the file holds only part of the list."""
+    path = beside(out, META_SUFFIX)
+    if not path.exists() and _comparable(read_queries(out)[IMAGE]) == _comparable(inputs["images"]):
+        with atomic_output(path) as temporary:
+            metadata = {"contract": CONTRACT, "dfal": __version__, **provenance(inputs)}
+            temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
+
+
+def _read_existing(out: Path) -> pd.DataFrame:
+    try:
+        return read_queries(out)
+    except DataError as error:  # it may hold answers, so --force does not overwrite it
+        raise DataError(f"{error}; repair the file, or delete it if it is not needed") from None
+
+
+def _is_same_list(
+    existing: pd.DataFrame,
+    metadata: Mapping[str, Any] | None,
+    answers: int,
+    queries: pd.DataFrame,
+    inputs: Mapping[str, Any],
+) -> bool:
+    if metadata is not None:
+        return bool(metadata["made_from"] == provenance(inputs)["made_from"])
+    names, wanted = _comparable(existing[IMAGE]), _comparable(queries[IMAGE])
+    # A subset without answers may also be a smaller list of another day.
+    return names == wanted or (answers > 0 and names <= wanted)
+
+
+def _difference(existing: pd.DataFrame, metadata: Mapping[str, Any] | None, inputs: Mapping[str, Any]) -> str:
+    """Describe how the existing list differs from the new one."""
+    if metadata is None:
+        names, wanted = _comparable(existing[IMAGE]), _comparable(inputs["images"])
+        is_part = bool(names) and names < wanted
+        return f"asks about only {len(names)} of these {len(wanted)} images" if is_part else "asks about other images"
+    change = describe_changes(metadata, inputs, CHANGE_TEXTS)
+    if change == UNKNOWN:
+        return "asks about other images: some have since been labelled, excluded, deleted or added"
+    return f"was made {change}"
+
+
+def _metadata_of(options: SelectOptions, queries: pd.DataFrame) -> dict[str, Any] | None:
+    """The metadata beside the list; None if there are none, or if they describe another list."""
+    match metadata := read_json(beside(options.out, META_SUFFIX)):
+        case {"made_from": str(), "parts": {"images": list(images)}}:
+            if _comparable(queries[IMAGE]) <= _comparable(image for image in images if isinstance(image, str)):
+                return dict(metadata)
+    return None
+
+
+def _comparable(images: Iterable[str]) -> set[str]:
+    return {normalize("NFC", image) for image in images}
+
+
+def _remedy(options: SelectOptions, existing: pd.DataFrame, answers: int) -> str:
+    """What to do about an existing list with answers."""
+    answered = existing[~is_blank(existing[LABEL])]
+    if _labels(answered) <= _labels(read_labels_files(options.labels)):
+        files = listed(map(str, options.labels))
+        return f"its {answers} answers are already in {files}; choose another --out, or delete it"
+    return "merge it, or choose another --out"
+
+
+def _labels(table: pd.DataFrame) -> set[tuple[str, str]]:
+    return {(normalize("NFC", image), label.strip()) for image, label in zip(table[IMAGE], table[LABEL], strict=True)}
