@@ -1,22 +1,51 @@
-"""The command line: the program and its commands, made from the options classes of the steps."""
+"""The command line: the program, with one command for each options class of the steps."""
 
+import re
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from dfal_cli.cli.arguments import check_arguments
 from dfal_cli.cli.callbacks import show_version
 from dfal_cli.cli.commands import COMMANDS, command
 from dfal_cli.cli.docs import docs
-from dfal_cli.cli.flags import Command, Group
-from dfal_cli.cli.run import what_failed
-from dfal_cli.cli.streams import complain, make_sure_of_streams
+from dfal_cli.cli.run import describe_os_error
+from dfal_cli.cli.streams import open_missing_streams, print_error
 from dfal_cli.errors import Interrupted, UsageError
 from dfal_cli.system.signals import handled
 
-# typer gives a name to this one of its usage errors only; the others share its parent.
-USAGE_ERROR = cast(type[Exception], typer.BadParameter.__base__)
+EMPTY_VALUE = re.compile(r"(--[a-z-]+)=")
+"""Matches `--option=` without a value."""
+
+# typer exports only this one of click's usage errors; its base class covers all of them.
+CLICK_USAGE_ERROR = cast(type[Exception], typer.BadParameter.__base__)
+
+
+class Command(TyperCommand):
+    """A command whose help shows flags without typer's <bool>, as flags take no value."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the options, including those that typer adds."""
+        return _without_bool(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """The program: a group of commands, with the same help for flags."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the options, including those that typer adds."""
+        return _without_bool(super().get_params(ctx))
+
+
+def _without_bool(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
 
 app = typer.Typer(
     name="dfal",
@@ -41,27 +70,38 @@ def dfal(
 
 
 def main() -> None:
-    """Run the program; a wrong use of it is said in two lines at most."""
-    make_sure_of_streams()
+    """Run the program. Errors outside a command are printed here; commands print their own."""
+    open_missing_streams()
     with handled():
         try:
             check_arguments(["dfal", *sys.argv[1:]])
             code = app(prog_name="dfal", standalone_mode=False)
-        except UsageError as error:  # before a command had begun: it says its own
-            complain(f"dfal: {error}")
+        except UsageError as error:
+            print_error(f"dfal: {error}")
             sys.exit(error.exit_code)
-        except USAGE_ERROR as error:
-            _explain(error)
+        except CLICK_USAGE_ERROR as error:
+            _print_usage_error(error)
             sys.exit(2)
-        except OSError as error:  # help cannot be printed, or completion not be installed
-            message, code = what_failed(error)
-            complain(f"dfal: {message}")
-        except Interrupted as stopped:  # before a command had begun
-            sys.exit(stopped.exit_code)
+        except OSError as error:  # the help could not be printed, or the shell completion not be installed
+            message, code = describe_os_error(error)
+            print_error(f"dfal: {message}")
+        except Interrupted as interrupted:
+            sys.exit(interrupted.exit_code)
     sys.exit(code)
 
 
-def _explain(error: Any) -> None:
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raise UsageError if an argument is empty or not UTF-8. An empty path would mean the working directory."""
+    for previous, argument in pairwise(arguments):
+        if argument.encode(errors="replace").decode() != argument:
+            raise UsageError(f"{argument!r}: not valid UTF-8; rename the file")
+        empty_value = EMPTY_VALUE.fullmatch(argument)
+        if empty_value or not argument:
+            option = empty_value[1] if empty_value else previous
+            raise UsageError(f"{option} is followed by an empty value: is a shell variable not set?")
+
+
+def _print_usage_error(error: Any) -> None:
     command = error.ctx.command_path if error.ctx else "dfal"
-    if error.format_message():  # there is none when help has been shown, because nothing at all was asked
-        complain(f"{command}: {error.format_message()}", f"`{command} --help` lists the options")
+    if message := error.format_message():  # empty if help was shown because there were no arguments
+        print_error(f"{command}: {message}", f"see `{command} --help` for the options")

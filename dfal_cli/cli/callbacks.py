@@ -1,4 +1,4 @@
-"""What --version and --config do as soon as they are read, before the command."""
+"""Callbacks of --version and --config, which take effect before the command runs."""
 
 import sys
 from pathlib import Path
@@ -8,19 +8,19 @@ import typer
 
 from dfal_cli import __version__
 from dfal_cli.cli.config import Key, read_config
-from dfal_cli.cli.streams import tell
+from dfal_cli.cli.streams import print_result
 from dfal_cli.errors import UsageError
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version, and leave it at that."""
+    """Print the version and exit."""
     if wanted:
-        tell(f"dfal {__version__}", sys.stdout)
+        print_result(f"dfal {__version__}", sys.stdout)
         raise typer.Exit
 
 
 def use_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the command's section of a YAML file its defaults, so that flags win."""
+    """Use the command's section of a YAML file as defaults, so that the command line takes precedence."""
     if path is None:
         return None
     try:
@@ -31,20 +31,20 @@ def use_config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def _keys_of(context: typer.Context) -> dict[str, Key]:
-    """The spellings of the command's options, without dashes; not of --config and --version, which are read already."""
-    known: dict[str, Key] = {}
+    """The command's options by their spelling without dashes, except --config and --version."""
+    keys: dict[str, Key] = {}
     for parameter in context.command.params:
         if parameter.is_eager:
             continue
         name, repeatable = parameter.name or "", getattr(parameter, "multiple", False)
-        switches = True if parameter.secondary_opts else None
-        known |= {spelling.lstrip("-"): Key(name, repeatable, switches) for spelling in parameter.opts}
-        known |= {spelling.lstrip("-"): Key(name, repeatable, False) for spelling in parameter.secondary_opts}
-    return known
+        switch = True if parameter.secondary_opts else None
+        keys |= {spelling.lstrip("-"): Key(name, repeatable, switch) for spelling in parameter.opts}
+        keys |= {spelling.lstrip("-"): Key(name, repeatable, False) for spelling in parameter.secondary_opts}
+    return keys
 
 
 def _commands(context: typer.Context) -> list[str]:
-    """The commands that have a section in the file: those with --config."""
+    """The commands that may have a section in the file: those with --config."""
     program: Any = context.find_root().command
     return [
         name

@@ -1,6 +1,6 @@
-"""The commands: each is an options class and the step of the same name.
+"""Builds each command from its options class and the step of the same name.
 
-A command's help is the first sentence of its options class, its parameters are the fields of that class.
+The help of a command is the first paragraph of its class's docstring; its options are the fields of the class.
 """
 
 import importlib
@@ -29,11 +29,11 @@ COMMANDS: dict[str, type] = {
     "merge": MergeOptions,
     "simulate": SimulateOptions,
 }
-"""In the order in which help lists them. The step of `name` is the function `name` of dfal_cli.steps.name.command."""
+"""Options class of each command, in the order of `dfal --help`. dfal_cli.steps.NAME.command.NAME is its step."""
 
 
 def command(name: str, options: type) -> Callable[..., None]:
-    """The function from which typer makes the command: one parameter for each option."""
+    """A function that runs the step, with one parameter per option, from which typer builds the command."""
 
     def run_command(context: typer.Context, **values: Any) -> None:
         with running(context) as run:

@@ -1,4 +1,4 @@
-"""Options from a YAML file: a section per command, keys spelt as the options."""
+"""Reads options from a YAML file with a section per command; the keys are spelled like the options."""
 
 import difflib
 import re
@@ -11,78 +11,82 @@ from dfal_cli.errors import UsageError, listed
 if TYPE_CHECKING:
     import yaml
 
-LARGEST = 1_000_000
-"""Bytes: the parser takes a minute for a hundred times as many, and nobody writes so many options."""
+MAX_BYTES = 1_000_000
+"""Size limit of a file: parsing takes about half a second per megabyte."""
 
-UNFIT = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What no option can mean: control characters and line ends."""
+INVALID = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Matches control characters and line breaks, which no option can contain."""
+
+TRUTH_VALUES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class Key(NamedTuple):
-    """What a key of a section stands for."""
+    """The parameter that a key sets."""
 
     parameter: str
     repeatable: bool = False
-    switches: bool | None = None
-    """For one half of an on/off pair: whether it switches on."""
+    switch: bool | None = None
+    """For one of an on/off pair of flags: the value it sets; None for other options."""
 
 
 def read_config(path: Path, command: str, keys: Mapping[str, Key], commands: Sequence[str]) -> dict[str, Any]:
-    """Read the section of `command`; keys: the spelling of each option, without dashes; commands: all sections.
+    """Read the section of a command from the file.
 
+    keys: all options of the command by their spelling without dashes. commands: the names of all sections.
     Returns parameter -> text, list of texts, or bool.
-    Raises UsageError: no such file, not YAML, unknown keys, two keys of one option.
+    Raises UsageError if the file does not exist or is not YAML, for an unknown key, and for two keys of one option.
     """
     values: dict[str, Any] = {}
-    for where, name, node in _section(path, command, commands):
+    for location, name, node in _section(path, command, commands):
         if name not in keys:
-            raise UsageError(f"{where}: {command} has no option {listed([name])}{_nearest(name, keys)}")
-        key, value = keys[name], _value(f"{where}: {name}", node)
+            raise UsageError(f"{location}: {command} has no option {listed([name])}{_suggestion(name, keys)}")
+        key, value = keys[name], _value(f"{location}: {name}", node)
         if key.parameter in values:
-            same = [spelling for spelling in keys if keys[spelling].parameter == key.parameter]
-            raise UsageError(f"{where}: {' and '.join(same)} are one option; keep one of them")
-        if key.switches is None:
-            values[key.parameter] = _as_listed(f"{where}: {name}", key, value)
+            spellings = [spelling for spelling in keys if keys[spelling].parameter == key.parameter]
+            raise UsageError(f"{location}: {' and '.join(spellings)} are the same option; keep one of them")
+        if key.switch is None:
+            values[key.parameter] = _option_value(f"{location}: {name}", key, value)
         else:
-            values[key.parameter] = _truth(f"{where}: {name}", value) == key.switches
+            values[key.parameter] = _truth(f"{location}: {name}", value) == key.switch
     return values
 
 
-def _as_listed(where: str, key: Key, value: str | list[str]) -> str | list[str]:
-    """One value will do where several may stand; several, where one is wanted, are the a,b,c of the command line."""
-    several = value if isinstance(value, list) else [value]
-    if "" in several or not (several or key.repeatable):  # as a path it would mean the working directory
-        raise UsageError(f"{where}: has no value")
-    return several if key.repeatable else ",".join(several)
+def _option_value(location: str, key: Key, value: str | list[str]) -> str | list[str]:
+    """A list for a repeatable option; for others the text, in which a list becomes a,b,c as on the command line."""
+    values = value if isinstance(value, list) else [value]
+    if "" in values or not (values or key.repeatable):  # an empty path would mean the working directory
+        raise UsageError(f"{location}: has no value")
+    return values if key.repeatable else ",".join(values)
 
 
 def _section(path: Path, command: str, commands: Sequence[str]) -> Iterator[tuple[str, str, "yaml.Node"]]:
-    """The options of a command: where each stands, its name and its value."""
+    """Yield the location, name and value of each option in the section of the command."""
     sections = ", ".join(f"{name}:" for name in commands)
-    for where, name, node in _entries(_parsed(path), path, f"no sections found; options stand under {sections}"):
+    for location, name, node in _entries(_parsed(path), path, f"has no sections; put the options under {sections}"):
         if name not in commands:
-            raise UsageError(f"{where}: no command {listed([name])}{_nearest(name, commands)}")
-        if name == command and node.value != "":  # a section may be left empty
-            yield from _entries(node, path, f"section {command} must hold options, one a line, such as `seed: 1`")
+            raise UsageError(f"{location}: no command {listed([name])}{_suggestion(name, commands)}")
+        if name == command and node.value != "":  # a section may be empty
+            yield from _entries(node, path, f"section {command} must hold one option per line, such as `seed: 1`")
 
 
 def _parsed(path: Path) -> "yaml.Node | None":
-    """The file as YAML's tree: nothing in it is made an object, so an alias is followed as far as it is asked for.
+    """The file as a tree of YAML nodes.
 
-    Every scalar stays the text it is, and becomes what its option wants: a class may be called 007 or no.
+    No objects are constructed, so aliases cannot expand without limit. Scalars stay text and are converted by their
+    options: a class may be called 007 or no.
     """
     import yaml
 
     try:
         if not path.is_file() and path.exists():
             raise UsageError(f"{path}: is not a file (--config)")
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"{path}: larger than {LARGEST:,} bytes, so it is no file of options (--config)")
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{path}: larger than {MAX_BYTES:,} bytes, the limit for --config")
         tree: yaml.Node | None = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file (--config)") from None
     except RecursionError:
-        raise UsageError(f"{path}: not options: too many brackets in each other") from None
+        raise UsageError(f"{path}: brackets are nested too deeply (--config)") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror} (--config)") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -90,45 +94,45 @@ def _parsed(path: Path) -> "yaml.Node | None":
     return tree
 
 
-def _entries(node: "yaml.Node | None", path: Path, otherwise: str) -> Iterator[tuple[str, str, "yaml.Node"]]:
-    """Where each entry of a mapping stands, its key and its value; `otherwise` is what to say if it is none."""
+def _entries(node: "yaml.Node | None", path: Path, problem: str) -> Iterator[tuple[str, str, "yaml.Node"]]:
+    """Yield the location, key and value of each entry of a mapping; `problem` describes a node of another kind."""
     import yaml
 
     if not isinstance(node, yaml.MappingNode):
-        raise UsageError(f"{path}: {otherwise}")
+        raise UsageError(f"{path}: {problem}")
     lines: dict[str, int] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
-        where = f"{path}, line {line}"
+        location = f"{path}, line {line}"
         if not isinstance(key, yaml.ScalarNode):
-            raise UsageError(f"{where}: {otherwise}")
+            raise UsageError(f"{location}: {problem}")
         if key.value in lines:
-            raise UsageError(f"{where}: {listed([key.value])} stands on line {lines[key.value]} already; keep one")
+            raise UsageError(f"{location}: {listed([key.value])} is already set on line {lines[key.value]}; keep one")
         lines[key.value] = line
-        yield where, key.value, value
+        yield location, key.value, value
 
 
-def _value(where: str, node: "yaml.Node") -> str | list[str]:
-    """The value of an option, or several."""
+def _value(location: str, node: "yaml.Node") -> str | list[str]:
+    """The value of an option, or its list of values."""
     import yaml
 
-    several = isinstance(node, yaml.SequenceNode)
-    nodes = node.value if several else [node]
-    if not all(isinstance(one, yaml.ScalarNode) for one in nodes):
-        raise UsageError(f"{where}: must be a value or a list of values")
-    texts: list[str] = [one.value for one in nodes]
-    if any(map(UNFIT.search, texts)):
-        raise UsageError(f"{where}: holds a line break or a control character")
-    return texts if several else texts[0]
+    is_list = isinstance(node, yaml.SequenceNode)
+    nodes = node.value if is_list else [node]
+    if not all(isinstance(each, yaml.ScalarNode) for each in nodes):
+        raise UsageError(f"{location}: must be a value or a list of values")
+    texts: list[str] = [each.value for each in nodes]
+    if any(map(INVALID.search, texts)):
+        raise UsageError(f"{location}: contains a line break or a control character")
+    return texts if is_list else texts[0]
 
 
-def _truth(where: str, value: str | list[str]) -> bool:
-    spoken = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-    if str(value).lower() not in spoken:
-        raise UsageError(f"{where}: must be true or false, not {listed([str(value)])}")
-    return spoken[str(value).lower()]
+def _truth(location: str, value: str | list[str]) -> bool:
+    text = str(value).lower()
+    if text not in TRUTH_VALUES:
+        raise UsageError(f"{location}: must be true or false, not {listed([str(value)])}")
+    return TRUTH_VALUES[text]
 
 
-def _nearest(name: str, known: Any) -> str:
+def _suggestion(name: str, known: Any) -> str:
     near = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]}?" if near else ""

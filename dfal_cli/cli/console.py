@@ -1,4 +1,4 @@
-"""What a person reads while dfal works. All of it goes to stderr: stdout carries only results."""
+"""Notes, warnings, tables and progress for a person. They go to stderr: stdout carries only results."""
 
 import contextlib
 import os
@@ -13,22 +13,22 @@ from dfal_cli.system.progress import Progress
 from dfal_cli.system.reporting import Silent, printable
 
 SECONDS_BETWEEN_LINES = 30.0
-"""In a log (no terminal), progress is one dated line so often, as long as work goes on."""
+"""Interval of the progress lines if stderr is not a terminal."""
 
-QUICK = 1.0
-"""Work that takes fewer seconds has no line of its own."""
+SECONDS_BEFORE_FIRST_LINE = 1.0
+"""Shorter work gets no progress line."""
 
 RED, YELLOW = 31, 33
-"""Colours, as terminals number them."""
+"""ANSI colour codes."""
 
 
 def say(text: str, color: int | None = None) -> None:
-    """Print a line to stderr, as far as it takes it; in that colour if it is a terminal."""
+    """Print a line to stderr, in the given colour if it is a terminal. Errors of stderr are ignored."""
     line = printable(text)
     if color is not None and _shows_colours():
         line = f"\x1b[{color}m{line}\x1b[0m"
-    with contextlib.suppress(OSError):  # a night's work must not end because nobody reads its log any more
-        sys.stderr.write(f"{line}\n")  # in one go, as two threads may print
+    with contextlib.suppress(OSError):  # a closed log must not end a long run
+        sys.stderr.write(f"{line}\n")  # a single write, because two threads may print
         sys.stderr.flush()
 
 
@@ -37,16 +37,16 @@ def _shows_colours() -> bool:
 
 
 class Quiet(Silent):
-    """Warnings only."""
+    """Shows only warnings."""
 
     def warn(self, text: str) -> None:
-        """Print the warning and keep it."""
+        """Print and keep the warning."""
         super().warn(text)
         say(f"warning: {text}", YELLOW)
 
 
 class Log(Quiet):
-    """Plain lines, for cron and pipes: dated progress now and then."""
+    """Shows plain lines, for cron and pipes, and a dated progress line every 30 seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Log(Quiet):
         say(text)
 
     def detail(self, text: str) -> None:
-        """Have it stand in the next line on the work in hand, unless something newer has to be said by then."""
+        """Show the latest detail in the next progress line."""
         self._latest = text
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -71,24 +71,24 @@ class Log(Quiet):
 
     @contextlib.contextmanager
     def _shown(self, progress: Progress) -> Iterator[None]:
-        """Print a dated line every half minute, whatever the block is doing."""
-        over = threading.Event()
+        """Print a progress line every 30 seconds from a thread of its own."""
+        finished = threading.Event()
 
-        def tell_now_and_then() -> None:
-            signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)  # they are for the thread that works
-            quick = min(QUICK, SECONDS_BETWEEN_LINES)
-            while not over.wait(max(quick, self._last_line + SECONDS_BETWEEN_LINES - time.monotonic())):
-                self._tell(progress)
+        def print_lines() -> None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)  # the main thread handles signals
+            minimum = min(SECONDS_BEFORE_FIRST_LINE, SECONDS_BETWEEN_LINES)
+            while not finished.wait(max(minimum, self._last_line + SECONDS_BETWEEN_LINES - time.monotonic())):
+                self._print_progress(progress)
 
-        thread = threading.Thread(target=tell_now_and_then, name="log", daemon=True)
+        thread = threading.Thread(target=print_lines, name="log", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            over.set()
+            finished.set()
             thread.join()
 
-    def _tell(self, progress: Progress) -> None:
+    def _print_progress(self, progress: Progress) -> None:
         self._last_line = time.monotonic()
         latest, self._latest = self._latest, ""
         date = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -96,7 +96,7 @@ class Log(Quiet):
 
 
 class Terminal(Log):
-    """Colours, tables and a live progress bar."""
+    """Shows colours, tables and a live progress bar."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,14 +106,14 @@ class Terminal(Log):
 
     def note(self, text: str) -> None:
         """Print the line."""
-        self._console.print(printable(text), markup=False, soft_wrap=True)  # so that a path stays in one piece
+        self._console.print(printable(text), markup=False, soft_wrap=True)  # do not break paths
 
     def detail(self, text: str) -> None:
         """Print the line."""
         self.note(text)
 
     def warn(self, text: str) -> None:
-        """Print the warning in yellow and keep it."""
+        """Print and keep the warning, in yellow."""
         self.warnings.append(text)
         self._console.print(printable(f"warning: {text}"), markup=False, soft_wrap=True, style="yellow")
 
@@ -132,7 +132,7 @@ class Terminal(Log):
 
     @contextlib.contextmanager
     def _shown(self, progress: Progress) -> Iterator[None]:
-        """Show a bar with rate and time left, which disappears when done."""
+        """Show a bar with rate and remaining time, which disappears at the end."""
         from rich import progress as bars
 
         columns = (
@@ -153,7 +153,7 @@ class Terminal(Log):
 
 
 def reporter(quiet: bool) -> Silent:
-    """The Reporter that fits where stderr goes."""
+    """The reporter for --quiet, a terminal, or a log."""
     if quiet:
         return Quiet()
     return Terminal() if sys.stderr.isatty() else Log()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dfal_cli.cli.streams import reading_may_end, tell
+from dfal_cli.cli.streams import closed_pipe_allowed, print_result
 from dfal_cli.errors import UsageError
 
 PAGES = Path(__file__).parents[1] / "docs"
@@ -37,7 +37,7 @@ def docs(
 ) -> None:
     """Show the documentation: list its topics, or show one."""
     if topic is None:
-        tell("\n".join(f"{name:12} {summary}" for name, summary in topics().items()), sys.stdout)
+        print_result("\n".join(f"{name:12} {summary}" for name, summary in topics().items()), sys.stdout)
         return
     if topic not in topics():
         near = difflib.get_close_matches(topic, topics(), n=1)
@@ -47,7 +47,7 @@ def docs(
 
 
 def topics() -> dict[str, str]:
-    """The summary of each topic by its name: the paragraph below the heading of its page."""
+    """Map each topic to its summary, the paragraph below the heading of its page."""
     return {name: _read(name).split("\n\n")[1] for name in sorted(page.stem for page in PAGES.glob("*.md"))}
 
 
@@ -62,12 +62,12 @@ def _for_terminals(page: str) -> str:
 
 
 def _show(page: str) -> None:
-    """Print a page; a terminal gets it formatted."""
+    """Print a page, formatted if stdout is a terminal."""
     if not sys.stdout.isatty():
-        tell(page.rstrip(), sys.stdout)
+        print_result(page.rstrip(), sys.stdout)
         return
     from rich.console import Console
     from rich.markdown import Markdown
 
-    with reading_may_end():
+    with closed_pipe_allowed():
         Console().print(Markdown(page))

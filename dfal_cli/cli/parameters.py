@@ -1,4 +1,4 @@
-"""Options as typer wants them: those of the steps, and those that only the command line has."""
+"""Typer parameters of the options: those declared by the steps, and those only the command line has."""
 
 import dataclasses
 import inspect
@@ -14,7 +14,7 @@ from dfal_cli.steps.option import MARGIN, OUTPUT, RUNNING, Declared, Option
 
 
 def parameter_of(declared: Declared) -> Parameter:
-    """The parameter from which typer makes an option of a step."""
+    """The parameter from which typer builds an option of a step."""
     name, kind, option, default = declared
     typed = typer.Option(
         *declared.spelling.split(" "),
@@ -43,12 +43,12 @@ def _keyword(name: str, kind: Any, typed: object, default: Any) -> Parameter:
     )
 
 
-def _own(name: str, kind: Any, option: Option, default: Any) -> Parameter:
-    """An option that no step has."""
+def _extra(name: str, kind: Any, option: Option, default: Any) -> Parameter:
+    """An option that exists only on the command line."""
     return parameter_of(Declared(name, kind, option, default))
 
 
-PRESET = _own(
+PRESET = _extra(
     "preset",
     str | None,
     Option(
@@ -83,7 +83,7 @@ SHARED = (
         ),
         False,
     ),
-    _own("quiet", bool, Option("Show only warnings and errors.", RUNNING, spelling="--quiet -q"), False),
-    _own("json", bool, Option("Print the result as one JSON object instead of paths.", OUTPUT), False),
+    _extra("quiet", bool, Option("Show only warnings and errors.", RUNNING, spelling="--quiet -q"), False),
+    _extra("json", bool, Option("Print the result as one JSON object instead of paths.", OUTPUT), False),
 )
 """Options of every command."""

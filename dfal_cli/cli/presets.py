@@ -1,4 +1,4 @@
-"""Options that belong together, by name."""
+"""Presets: named sets of option values."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import typer
 from dfal_cli.errors import UsageError
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # The authors' margins (arXiv:1802.09841 and their code). They train five times, in batches of 10.
+    # The margins of arXiv:1802.09841 and its published code.
     "paper": {
         "candidates": 300, "max_iterations": 10, "overshoot": 0.0, "estimator": "deepfool", "norm": "l2",
         "classes": None, "clip": False,
@@ -16,9 +16,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def with_preset(context: typer.Context, values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a command's options, with those of `--preset` for the options that were not given.
+    """The values of a command's options; `--preset` replaces the values of options that were not given.
 
-    Raises UsageError if there is no such preset.
+    Raises UsageError if the preset does not exist.
     """
     name = values.get("preset")
     if name is None:

@@ -1,4 +1,4 @@
-"""What all commands have in common: options become a step's arguments, and how it ended becomes an exit code."""
+"""Runs a command: prints the result of its step, and turns errors into messages and exit codes."""
 
 import contextlib
 import math
@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from dfal_cli.cli.console import reporter
-from dfal_cli.cli.streams import as_json, complain, tell, tell_path
+from dfal_cli.cli.streams import as_json, print_error, print_path, print_result
 from dfal_cli.errors import (
     TRANSIENT_ERRORS,
     DfalError,
@@ -25,11 +25,11 @@ from dfal_cli.steps.result import Result
 from dfal_cli.system.reporting import Silent
 from dfal_cli.system.signals import received
 
-LARGEST_COUNT, LARGEST_SEED = 10**8, 2**64 - 1
+MAX_COUNT, MAX_SEED = 10**8, 2**64 - 1
 
 
 class Run:
-    """One command being carried out."""
+    """A running command: its reporter and its output."""
 
     def __init__(self, context: typer.Context) -> None:
         self._context = context
@@ -38,19 +38,19 @@ class Run:
         self._results = sys.stdout
 
     def finish(self, result: Any) -> None:
-        """Print what was written to stdout, and one sentence about it to stderr."""
+        """Print the output paths (or the JSON object) to stdout, and the summary to stderr."""
         if self._context.params["json"]:
-            self.tell_of(result)
+            self.print_json(result)
         else:
             for output in result.outputs:
-                tell_path(output, self._results)
+                print_path(output, self._results)
             for change in result.details.get("changes", ()):
-                tell(f"{change['image']}: {change['before']!r} -> {change['after']!r}", self._results)
+                print_result(f"{change['image']}: {change['before']!r} -> {change['after']!r}", self._results)
         self.reporter.note(result.summary)
 
-    def tell_of(self, result: Any) -> None:
-        """Print the object of `--json`."""
-        tell(as_json(_finite(self._as_json(result)), self._results), self._results)
+    def print_json(self, result: Any) -> None:
+        """Print the JSON object of `--json` to stdout."""
+        print_result(as_json(_finite(self._as_json(result)), self._results), self._results)
 
     def _as_json(self, result: Any) -> dict[str, Any]:
         return {
@@ -65,12 +65,12 @@ class Run:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null in the place of a number that is not finite: JSON has none, and its readers stop at NaN."""
+    """Replace infinite numbers and NaN, which JSON lacks, by None."""
     match value:
         case dict():
-            return {name: _finite(one) for name, one in value.items()}
+            return {name: _finite(each) for name, each in value.items()}
         case list() | tuple():
-            return [_finite(one) for one in value]
+            return [_finite(each) for each in value]
         case float() if not math.isfinite(value):
             return None
     return value
@@ -78,56 +78,56 @@ def _finite(value: Any) -> Any:
 
 @contextlib.contextmanager
 def running(context: typer.Context) -> Iterator[Run]:
-    """Carry out a command in the block; its errors become messages and the exit codes of docs/reliability.md."""
+    """Run a command in the block and turn its errors into messages and the exit codes of docs/reliability.md."""
     run = Run(context)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # a network of one's own may print; stdout carries only results
+        with contextlib.redirect_stdout(sys.stderr):  # stdout carries only results, but the user's network may print
             _check_numbers(context)
             yield run
     except DfalError as error:
         if isinstance(error, EmptyPoolError) and context.params["json"]:
-            run.tell_of(Result([], str(error), error.counts, status="empty pool"))
-        _stop(context, str(error), error.exit_code)
+            run.print_json(Result([], str(error), error.counts, status="empty pool"))
+        _exit(context, str(error), error.exit_code)
     except OSError as error:
-        _stop(context, *what_failed(error))
-    except Interrupted as stopped:
-        _stop(context, _how_far(stopped), stopped.exit_code)
+        _exit(context, *describe_os_error(error))
+    except Interrupted as interrupted:
+        _exit(context, _progress_made(interrupted), interrupted.exit_code)
     except Exception as error:
-        stopped_meanwhile, behind = received(), underlying_os_error(error)  # some libraries make another error of it
-        if stopped_meanwhile is not None:
-            _stop(context, _how_far(stopped_meanwhile), stopped_meanwhile.exit_code)
-        if behind is None:
+        # Some libraries raise errors of their own after a signal or an error of the operating system.
+        signal, os_error = received(), underlying_os_error(error)
+        if signal is not None:
+            _exit(context, _progress_made(signal), signal.exit_code)
+        if os_error is None:
             raise
-        _stop(context, *what_failed(behind))
+        _exit(context, *describe_os_error(os_error))
 
 
 def _check_numbers(context: typer.Context) -> None:
-    """Raises UsageError: a number is infinite, none at all (nan), or a whole one larger than torch and the system take.
-
-    Help needs no word of it.
-    """
+    """Raise UsageError for a number that is not finite, or for an integer beyond the limits of torch and the system."""
     for parameter in context.command.params:
         name = parameter.name or ""
-        value, largest = context.params.get(name), LARGEST_SEED if name == "seed" else LARGEST_COUNT
+        value, maximum = context.params.get(name), MAX_SEED if name == "seed" else MAX_COUNT
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{parameter.opts[0]}: must be a finite number, not {value}")
-        if isinstance(value, int) and value > largest:
-            raise UsageError(f"{parameter.opts[0]}: must be at most {largest:,}")
+        if isinstance(value, int) and value > maximum:
+            raise UsageError(f"{parameter.opts[0]}: must be at most {maximum:,}")
 
 
-def _stop(context: typer.Context, message: str, code: int) -> None:
-    complain(f"{context.command_path}: {message}")
+def _exit(context: typer.Context, message: str, code: int) -> None:
+    print_error(f"{context.command_path}: {message}")
     raise typer.Exit(code)
 
 
-def _how_far(stopped: Interrupted) -> str:
-    """What the step had to say about it, not those within it."""
-    notes = getattr(stopped, "__notes__", ())
-    return f"interrupted {notes[-1]}" if notes else "interrupted; nothing is half written, the same command goes on"
+def _progress_made(interrupted: Interrupted) -> str:
+    """The last note of the interrupted step: notes of inner steps come first."""
+    notes = getattr(interrupted, "__notes__", ())
+    if notes:
+        return f"interrupted {notes[-1]}"
+    return "interrupted; all files are intact, run the same command again"
 
 
-def what_failed(error: OSError) -> tuple[str, int]:
-    """The place and the reason, what to do where that can be known, and the exit code."""
+def describe_os_error(error: OSError) -> tuple[str, int]:
+    """The message of an error of the operating system (file, reason, remedy if known), and the exit code."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     message = f"{error.filename}: {reason}" if error.filename else reason
     if error.errno in TRANSIENT_ERRORS:

@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as they may be given to a command: closed, full, or with nobody reading."""
+"""Printing to stdout and stderr, which may be closed, full, or a pipe that nobody reads."""
 
 import contextlib
 import json
@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from dfal_cli.cli.console import RED, say
 
 
-def make_sure_of_streams() -> None:
-    """Let no output file get the number of a stream that is closed: what libraries print would go into it."""
+def open_missing_streams() -> None:
+    """Open /dev/null for each closed standard stream: output files would get its number, and libraries print there."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
@@ -22,27 +22,27 @@ def make_sure_of_streams() -> None:
         sys.stderr = os.fdopen(2, "w")
 
 
-def tell(text: str, stdout: TextIO) -> None:
-    """Print a result there; what its encoding lacks is escaped. Raises OSError."""
+def print_result(text: str, stdout: TextIO) -> None:
+    """Print a result; characters that the encoding of `stdout` lacks are escaped. Raises OSError."""
     encoding = stdout.encoding or "utf-8"
-    with reading_may_end():
+    with closed_pipe_allowed():
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stdout, flush=True)
 
 
-def tell_path(path: Path, stdout: TextIO) -> None:
-    """Print a path there, as the bytes that the file system knows it by, whatever the encoding. Raises OSError."""
+def print_path(path: Path, stdout: TextIO) -> None:
+    """Print a path as the bytes of its name in the file system, whatever the encoding. Raises OSError."""
     binary = getattr(stdout, "buffer", None)
-    if binary is None:  # text is all that it takes
-        tell(str(path), stdout)
+    if binary is None:  # a stream of text only
+        print_result(str(path), stdout)
         return
-    with reading_may_end():
+    with closed_pipe_allowed():
         stdout.flush()
         binary.write(os.fsencode(path) + b"\n")
         binary.flush()
 
 
 def as_json(value: Any, stdout: TextIO) -> str:
-    """The value in one line of JSON, in ASCII where the stream's encoding does not hold all of it."""
+    """The value as one line of JSON; in ASCII if the encoding of `stdout` lacks some of its characters."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(stdout.encoding or "utf-8")
@@ -52,25 +52,25 @@ def as_json(value: Any, stdout: TextIO) -> str:
 
 
 @contextlib.contextmanager
-def reading_may_end() -> Iterator[None]:
-    """If whoever reads what the block prints has had enough (`| head`), that is all right. Raises OSError."""
+def closed_pipe_allowed() -> Iterator[None]:
+    """Ignore a reader that closes the pipe early, such as `| head`. Raises OSError for other errors of stdout."""
     try:
         yield
     except OSError as error:
-        _give_up(1)
+        _discard_output(1)
         if not isinstance(error, BrokenPipeError):
             error.filename = "stdout"
             raise
 
 
-def complain(*lines: str) -> None:
-    """Print to stderr, in red on a terminal, as far as it takes it: the exit code says so too."""
+def print_error(*lines: str) -> None:
+    """Print lines to stderr, in red on a terminal. Errors of stderr are ignored, as the exit code tells too."""
     for line in lines:
         say(line, RED)
 
 
-def _give_up(descriptor: int) -> None:
-    """Nothing more can be written there, nor what Python still holds back for it when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+def _discard_output(descriptor: int) -> None:
+    """Redirect the descriptor to /dev/null, so that Python does not fail to flush its buffer at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)

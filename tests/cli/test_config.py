@@ -57,12 +57,15 @@ def test_each_command_reads_only_its_own_section(house: Path) -> None:
         (["select:", "  config: other.yaml"], "dfal.yaml, line 2: select has no option config"),
         (["select:", "  version: true"], "dfal.yaml, line 2: select has no option version"),
         (["select:", "  help: true"], "dfal.yaml, line 2: select has no option help"),
-        (["select:", "  quiet: true", "  q: no"], "dfal.yaml, line 3: quiet and q are one option; keep one of them"),
+        (
+            ["select:", "  quiet: true", "  q: no"],
+            "dfal.yaml, line 3: quiet and q are the same option; keep one of them",
+        ),
         (["selct:", "  count: 3"], "dfal.yaml, line 1: no command selct; did you mean select?"),
         (["count: 3"], "dfal.yaml, line 1: no command count"),
         (["docs:", "  topic: cron"], "dfal.yaml, line 1: no command docs"),
-        (["- 1"], "dfal.yaml: no sections found; options stand under train:, score:, select:, merge:, simulate:"),
-        ([""], "dfal.yaml: no sections found; options stand under train:, score:"),
+        (["- 1"], "dfal.yaml: has no sections; put the options under train:, score:, select:, merge:, simulate:"),
+        ([""], "dfal.yaml: has no sections; put the options under train:, score:"),
         (["select: 3"], "dfal.yaml: section select must hold options"),
         (["select: [1"], "dfal.yaml: not YAML"),
         (["select:", "  count: three"], "--count"),
@@ -140,7 +143,7 @@ def test_both_halves_of_an_on_off_pair_are_refused_even_if_they_agree(house: Pat
     config("train:", "  gray: true", "  color: false")
     ended = train()
     assert ended.code == 2
-    assert "dfal.yaml, line 3: gray and color are one option; keep one of them" in ended.stderr
+    assert "dfal.yaml, line 3: gray and color are the same option; keep one of them" in ended.stderr
 
 
 @pytest.mark.parametrize(("value", "shown"), [("true", True), ("yes", True), ("on", True), ("false", False)])

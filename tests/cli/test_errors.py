@@ -182,7 +182,7 @@ def test_an_empty_argument_is_not_the_working_directory(
 ) -> None:
     before = everything(house)
     ended = dfal(*command, *empty)
-    said = f"dfal: nothing stands after {named}: is a variable not set?\n"
+    said = f"dfal: {named} is followed by an empty value: is a shell variable not set?\n"
     assert (ended.code, ended.stdout, ended.stderr) == (2, "", said)
     assert everything(house) == before
 
@@ -190,7 +190,7 @@ def test_an_empty_argument_is_not_the_working_directory(
 def test_a_usage_error_is_followed_by_a_line_on_help_and_what_it_quotes_breaks_no_line() -> None:
     missing, helped = dfal("merge", "--queries", "q.csv").stderr.splitlines()
     assert missing == "dfal merge: Missing option '--labels'."
-    assert helped == "`dfal merge --help` lists the options"
+    assert helped == "see `dfal merge --help` for the options"
     assert len(dfal("merge", "--no\nsuch").stderr.splitlines()) == 2
     assert len(dfal("select", "--count", "1\n2").stderr.splitlines()) == 2
 

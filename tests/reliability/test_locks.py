@@ -151,7 +151,7 @@ def test_a_command_that_waits_can_be_stopped(holder: type[Holder]) -> None:
         waiting.send_signal(signal.SIGTERM)
         done = ended(waiting)
     assert done.code == 143
-    assert done.stderr == "dfal merge: interrupted; nothing is half written, the same command goes on\n"
+    assert done.stderr == "dfal merge: interrupted; all files are intact, run the same command again\n"
 
 
 def test_a_holder_that_was_killed_blocks_nobody_and_its_lock_file_goes(holder: type[Holder]) -> None:
