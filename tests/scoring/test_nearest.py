@@ -178,7 +178,7 @@ def test_select_refuses_a_count_above_nearest(in_tmp):
     score("s.parquet", "--nearest", 5)
     refused = dfal("select", "--scores", "s.parquet", "--count", 6, "--out", "q.csv")
     assert refused.code == 2
-    assert "certain of 5" in refused.stderr
+    assert "guarantees only the 5 smallest margins" in refused.stderr
     by_entropy = dfal("select", "--scores", "s.parquet", "--count", 6, "--out", "q.csv", "--strategy", "entropy")
     assert by_entropy.code == 0
 
@@ -187,7 +187,7 @@ def test_an_image_labelled_meanwhile_reduces_the_count_that_select_accepts(in_tm
     score("s.parquet", "--nearest", 5)
     write(in_tmp / "done.csv", "image,label", f"{queries('s.parquet', 1)[0]},circle")
     ended = dfal("select", "--scores", "s.parquet", "--labels", "done.csv", "--count", 5, "--out", "q.csv")
-    assert (ended.code, "certain of 4" in ended.stderr) == (2, True)
+    assert (ended.code, "guarantees only the 4 smallest margins" in ended.stderr) == (2, True)
 
 
 def test_an_image_deleted_meanwhile_reduces_the_count_that_select_accepts(in_tmp):

@@ -59,7 +59,7 @@ def test_where_the_image_root_is_not_there_nothing_is_looked_for_and_it_is_said(
     ended = select("--count", 3, "--json")
     assert (ended.code, ended.json["counts"]["gone"]) == (0, 0)
     assert "images: no such folder" in ended.json["warnings"][0]
-    assert "--images names the image root of scores.parquet" in ended.json["warnings"][0]
+    assert "set the image root of scores.parquet with --images" in ended.json["warnings"][0]
 
 
 @pytest.mark.parametrize("option", ["--labels", "--exclude"])
