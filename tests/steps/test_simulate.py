@@ -112,7 +112,7 @@ def test_a_second_run_is_up_to_date(house: Path) -> None:
 
 def test_the_budget_ends_with_the_oracles_labels(house: Path) -> None:
     ended = simulate(house, "small", "--strategies", "random", "--count", 8, "--budget", 1000, "--json")
-    warning = "the oracle has 16 images: ends at 16 of 1,000 labels"
+    warning = "the oracle has only 16 images, so the simulation ends at 16 of 1,000 labels"
     assert (ended.code, ended.json["warnings"]) == (0, [warning])
     assert warning in ended.stderr
     assert Page(house / "small" / "report.html").settings()["budget"] == f"1000 ({warning})"
@@ -172,7 +172,7 @@ def test_runs_of_a_trial_that_do_not_begin_alike_are_told(house: Path) -> None:
     kept.write_text(kept.read_text().replace(f'"{accuracy}"', '"0.987654"', 1))
     ended = simulate(house, "alike", "--strategies", "random,entropy", "--json")
     assert ended.json["warnings"] == [
-        "the runs of trial 1 do not begin alike: another machine or version made some of them"
+        "the runs of trial 1 differ in round 0: some were made on another machine or by another version"
     ]
 
 

@@ -56,16 +56,16 @@ def simulate(out: str, *arguments: object, **further: object) -> Ended:
 @pytest.mark.parametrize(
     ("option", "value", "code", "reason"),
     [
-        ("test", "pool.csv", 3, "pool.csv, line 2: 000.png and 15 more: in the oracle (pool.csv) too"),
+        ("test", "pool.csv", 3, "pool.csv, line 2: 000.png and 15 more: also in the oracle (pool.csv)"),
         ("strategies", "random,best", 2, "--strategies best"),
         ("strategies", " ,", 2, "--strategies: name at least one of dfal"),
         ("strategies", "random,bald", 2, "--strategies bald: resnet18 has no dropout"),
         ("budget", 3, 2, "--budget 3"),
-        ("budget", 4, 2, "--budget 4: counts the 4 initial labels (--initial)"),
+        ("budget", 4, 2, "--budget 4: includes the 4 initial labels (--initial)"),
         ("initial", 16, 2, "--initial 16: the oracle (pool.csv) has 16 images"),
         ("labels", "empty.csv", 3, "no labels"),
         ("test", "elsewhere.csv", 3, "elsewhere.csv, line 10: none.png: not under images (--images)"),
-        ("labels", "one.csv", 3, "one.csv: the oracle has labels of one class only, 'dark'"),
+        ("labels", "one.csv", 3, "one.csv: all labels of the oracle are of one class, 'dark'"),
         ("labels", "none.csv", 2, "none.csv: no such file (--labels)"),
         ("test", "none.csv", 2, "none.csv: no such file (--test)"),
         ("test", "beyond.csv", 3, "beyond.csv, line 2: none.png: not under images (--images)"),
@@ -115,8 +115,8 @@ def test_unreadable_images_are_listed_before_anything_is_trained(house: Path) ->
     ended = simulate("new")
     assert ended.code == 3
     assert (
-        "003.png and 1 more cannot be read (new/unreadable.csv has the reasons); "
-        "mend them, or label them __skip__ in pool.csv" in ended.stderr
+        "003.png and 1 more cannot be read (see new/unreadable.csv for the reasons); "
+        "repair them, or label them __skip__ in pool.csv" in ended.stderr
     )
     assert pd.read_csv("new/unreadable.csv")["image"].tolist() == ["003.png", "007.png"]
     rows = (house / "pool.csv").read_text().splitlines()
@@ -140,7 +140,10 @@ def test_a_network_for_the_first_image_only_is_refused_before_any_round(house: P
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"epochs": 2}, "out: made with --epochs 1, not 2; choose another --out, or --force to discard its 3 rounds"),
+        (
+            {"epochs": 2},
+            "out: was made with --epochs 1, not 2; choose another --out, or use --force to discard its 3 rounds",
+        ),
         ({"lr": 0.1, "candidates": 5}, "made without --candidates 5 and with --lr 0.001, not 0.1"),
         ({"labels": "other.csv"}, "made from other labels (--labels)"),
     ],
@@ -174,7 +177,7 @@ def test_results_of_another_device_or_version_are_not_joined(house: Path, part: 
 def test_results_of_who_knows_what_are_not_joined(house: Path) -> None:
     (house / "out" / ".made_from").write_text("{")
     ended = simulate("out", trials=2)
-    assert (ended.code, "out: made from what cannot be told any more" in ended.stderr) == (2, True), ended.stderr
+    assert (ended.code, "out: was made from unknown inputs" in ended.stderr) == (2, True), ended.stderr
 
 
 def test_results_of_changed_images_or_networks_are_not_joined(house: Path) -> None:
@@ -214,7 +217,7 @@ def test_a_copy_of_the_images_goes_on_with_a_simulation_and_untouched_ones_are_h
 def test_a_file_of_somebody_else_is_not_overwritten(house: Path, name: str) -> None:
     write(house / "mine" / name, "a,b")
     ended = simulate("mine")
-    assert (ended.code, f"mine: holds {name} not of dfal simulate" in ended.stderr) == (2, True)
+    assert (ended.code, f"mine: holds {name}, which dfal simulate did not write" in ended.stderr) == (2, True)
     assert [path.name for path in Path("mine").iterdir()] == [name]
     assert (house / "mine" / name).read_text() == "a,b\n"
 

@@ -17,7 +17,7 @@ import pytest
 
 from dfal_cli.errors import DataError
 from dfal_cli.steps.simulate import rounds
-from dfal_cli.steps.simulate.simulation import Played, Simulation, Turn
+from dfal_cli.steps.simulate.runs import RoundResult, RoundTask, Simulation
 from dfal_cli.system.files import locked
 from tests.conftest import Ended, dfal, draw_divided_folder
 
@@ -102,7 +102,7 @@ def test_a_stopped_simulation_leaves_no_process_and_goes_on_to_the_same_results(
     assert ("interrupted after" in stderr) == (number != signal.SIGKILL)
     there = rounds_in(out)
     again = dfal(*arguments(house, number.name, "--strategies", "dfal,random", "--jobs", 1))
-    assert f"going on: {there} of 10 rounds are there" in again.stderr
+    assert f"resuming after {there} of 10 rounds" in again.stderr
     results, expected = ((house / name / "results.csv").read_bytes() for name in (number.name, "out"))
     assert results == expected
 
@@ -113,8 +113,8 @@ def test_tables_have_the_rounds_so_far_and_lose_none_when_it_is_stopped_again(
     command = arguments(house, "grows", "--strategies", "dfal,random", "--jobs", 1)
     play = rounds.play
 
-    def stopped_after(most: int) -> Callable[[Simulation, Turn], Iterator[Played]]:
-        def playing(simulation: Simulation, turn: Turn) -> Iterator[Played]:
+    def stopped_after(most: int) -> Callable[[Simulation, RoundTask], Iterator[RoundResult]]:
+        def playing(simulation: Simulation, turn: RoundTask) -> Iterator[RoundResult]:
             if turn.number == most:
                 raise DataError("enough")
             return play(simulation, turn)
@@ -144,7 +144,7 @@ def test_more_strategies_and_trials_use_what_is_there_and_fewer_compute_nothing(
     again = timings[(timings["strategy"] == "random") & (timings["trial"] == 1)].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, first)
     fewer = dfal(*arguments(house, "more", "--strategies", "random", "--json", "--jobs", 1))
-    assert f"3 other runs are kept in {house / 'more' / '.rounds'} and not shown" in fewer.stderr
+    assert f"3 other runs are kept in {house / 'more' / '.rounds'} but not shown" in fewer.stderr
     assert fewer.json["status"] == "done"
     assert set(pd.read_csv(house / "more" / "results.csv")["strategy"]) == {"random"}
     pd.testing.assert_frame_equal(pd.read_csv(house / "more" / "timings.csv"), first)
@@ -176,7 +176,7 @@ def test_runs_that_another_command_has_discarded_meanwhile_are_played_like_any_o
             shutil.rmtree(house / "meanwhile" / ".rounds")
             yield
 
-    def played_here(*_: object) -> Iterator[Played]:
+    def played_here(*_: object) -> Iterator[RoundResult]:
         raise AssertionError("with this process's threads")
 
     monkeypatch.setattr("dfal_cli.steps.simulate.command.locked", locked_late)
@@ -210,7 +210,7 @@ def test_a_trial_is_in_the_tables_before_the_next_one_ends(house: Path) -> None:
     ended, stderr, _ = stop_when(
         lambda: rows.exists() and len(rows.read_text().splitlines()) > 10, signal.SIGTERM, *command
     )
-    assert (ended, "of 20 rounds; the same command goes on" in stderr) == (143, True)
+    assert (ended, "of 20 rounds; run the same command again to resume" in stderr) == (143, True)
     assert not (out / "curves.png").exists()
     expected = pd.read_csv(house / "out" / "results.csv")
     pd.testing.assert_frame_equal(pd.read_csv(rows).query("trial == 1").reset_index(drop=True), expected)
@@ -222,7 +222,8 @@ def test_who_has_forced_a_new_beginning_is_told_how_to_go_on_from_it(house: Path
     simulate(house, "forced", "--strategies", "random", "--jobs", 1)
     command = arguments(house, "forced", "--strategies", "random", "--jobs", 1)
     begun = stop_when(lambda: 1 <= rounds_in(house / "forced") < 5, signal.SIGTERM, *command, "--force")
-    assert (begun[0], "the same command goes on without --force, which would begin anew" in begun[1]) == (143, True)
+    remedy = "run the same command again to resume (without --force, which would start over)"
+    assert (begun[0], remedy in begun[1]) == (143, True)
     assert "going on: " in dfal(*command).stderr
 
 

@@ -14,7 +14,7 @@ import torch
 
 from dfal_cli.steps.result import Result
 from dfal_cli.steps.simulate import rounds
-from dfal_cli.steps.simulate.simulation import Played, Simulation, Turn
+from dfal_cli.steps.simulate.runs import RoundResult, RoundTask, Simulation
 from dfal_cli.steps.train.command import train
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.strategies import STRATEGIES
@@ -106,7 +106,7 @@ def test_trial_comes_after_trial_and_its_strategies_keep_pace(house: Path, monke
     played: list[tuple[int, int, str]] = []
     play = rounds.play
 
-    def noted(simulation: Simulation, turn: Turn) -> Iterator[Played]:
+    def noted(simulation: Simulation, turn: RoundTask) -> Iterator[RoundResult]:
         played.append((turn.trial, turn.number, turn.name))
         return play(simulation, turn)
 

@@ -1,1 +1,1 @@
-"""simulate: whole rounds with an oracle file that answers, to see what a strategy is worth before paying for labels."""
+"""simulate: compare strategies in complete rounds, with known labels in place of a person's answers."""

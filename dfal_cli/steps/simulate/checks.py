@@ -1,4 +1,4 @@
-"""Which options of `dfal simulate` are refused."""
+"""Checks of the options of `dfal simulate`."""
 
 from dfal_cli.errors import UsageError
 from dfal_cli.images import check_white
@@ -9,7 +9,7 @@ from dfal_cli.system.paths import check_paths, must_be_outside, must_exist
 
 
 def check(options: SimulateOptions) -> None:
-    """Raises UsageError if an option is wrong by itself, or if the output would replace what is read."""
+    """Raise UsageError if an option is invalid, or if an output would overwrite an input."""
     if options.out.exists():
         must_exist(options.out, "--out", folder=True)
     check_paths(
@@ -20,17 +20,17 @@ def check(options: SimulateOptions) -> None:
     must_be_outside(options.out, options.images, "--out")
     check_white(options.white)
     if bool(options.labels) == options.labels_from_folders:
-        raise UsageError("name either a --labels file, or --labels-from-folders")
+        raise UsageError("use either --labels or --labels-from-folders")
     if not options.strategy_names:
         raise UsageError(f"--strategies: name at least one of {', '.join(STRATEGIES)}")
     for name in options.strategy_names:
         if name not in STRATEGIES:
-            raise UsageError(f"--strategies {name}: use some of {', '.join(STRATEGIES)}")
+            raise UsageError(f"--strategies {name}: use any of {', '.join(STRATEGIES)}")
     if options.budget <= options.initial:
         raise UsageError(
-            f"--budget {options.budget}: counts the {options.initial} initial labels (--initial), so it must be more"
+            f"--budget {options.budget}: includes the {options.initial} initial labels (--initial); it must be larger"
         )
     if options.candidates is not None and options.candidates < options.count:
         raise UsageError(
-            f"--candidates {options.candidates}: fewer than the {options.count} queries of a round (--count)"
+            f"--candidates {options.candidates}: fewer than the {options.count} queries per round (--count)"
         )

@@ -1,4 +1,4 @@
-"""simulate: whole rounds with an oracle file that answers, to see what a strategy is worth before paying for labels."""
+"""simulate: compare strategies in complete rounds, with known labels in place of a person's answers."""
 
 import contextlib
 from pathlib import Path
@@ -15,28 +15,28 @@ from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
 from dfal_cli.statistics.comparison import MeasuredOn, accuracy_at_end, as_numbers, not_learnt
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.simulate.checks import check
-from dfal_cli.steps.simulate.contents import Contents, contents_of, keep_contents
-from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, spared, suited
-from dfal_cli.steps.simulate.machine import PLAYING, Machine, begun
-from dfal_cli.steps.simulate.made_from import made_from
+from dfal_cli.steps.simulate.contents import Contents, contents_of, store_contents
+from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, skip_remedy, with_defaults
+from dfal_cli.steps.simulate.machine import PRELOADED, Machine, start_machine
 from dfal_cli.steps.simulate.options import SimulateOptions
 from dfal_cli.steps.simulate.outputs import (
     CONTENTS,
     RESULTS,
     ROUNDS,
     UNREADABLE,
+    check_owner,
     claim,
-    clear,
-    input_shape_of,
-    keep_input_shape,
-    not_shown,
-    refuse_others,
+    count_other_runs,
+    read_input_shape,
     remove_images,
+    remove_unneeded,
+    store_input_shape,
     tables_of,
     write_all,
 )
-from dfal_cli.steps.simulate.playing import play_rounds
-from dfal_cli.steps.simulate.simulation import Done, Simulation, ended, in_order, rounds_in
+from dfal_cli.steps.simulate.run_inputs import run_inputs
+from dfal_cli.steps.simulate.runs import RoundsByRun, Simulation, in_order, read_run, run_file
+from dfal_cli.steps.simulate.schedule import play_rounds
 from dfal_cli.system.files import locked
 from dfal_cli.system.processes import Processes
 from dfal_cli.system.reporting import Reporter
@@ -46,51 +46,46 @@ from dfal_cli.training.remedies import what_to_try
 
 
 def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
-    """Run every strategy from the same initial labels until the budget is spent, and write tables and curves.
+    """Play every strategy from the same initial labels until the budget is spent, and write tables, curves and report.
 
-    Runs that are there already, from an earlier call, are taken as they are; one that was interrupted goes on.
-    Raises UsageError, DataError or TryAgainError as the command documents.
+    Finished runs of an earlier call are kept, and unfinished ones are resumed.
+    Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
     inputs = read_inputs(options)
-    options = suited(options, inputs.oracle)
+    options = with_defaults(options, inputs.oracle)
     skipped = report_skipped(inputs.skipped, reporter)
     with contextlib.ExitStack() as stack:
-        left = len(inputs.runs) - (0 if options.force else len(_done_before(options.out, inputs)))
-        machine = begun(stack.enter_context(Processes(PLAYING)), options, left)
-        known = options.out / ROUNDS / CONTENTS
+        unfinished = len(inputs.runs) - (0 if options.force else len(_finished_runs(options.out, inputs)))
+        machine = start_machine(stack.enter_context(Processes(PRELOADED)), options, unfinished)
+        stored = options.out / ROUNDS / CONTENTS
         tested = set(inputs.test[IMAGE])
-        contents = contents_of(options.images, inputs.images, tested, options.workers, known, reporter)
-        made = made_from(options, inputs, machine.kind, contents.digest)
+        contents = contents_of(options.images, inputs.images, tested, options.workers, stored, reporter)
+        made_from = run_inputs(options, inputs, machine.kind, contents.digest)
         if not options.force:
-            refuse_others(options.out, made)
-        checked = presumed_shape(options, inputs.oracle) if left else None
-        if checked:
-            machine.check_networks(options, inputs, checked)
+            check_owner(options.out, made_from)
+        checked_shape = presumed_shape(options, inputs.oracle) if unfinished else None
+        if checked_shape:
+            machine.check_networks(options, inputs, checked_shape)
         _warn_of_inputs(inputs, contents, reporter)
-        with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():  # they end, then the lock
-            claim(options.out, made, force=options.force)
-            keep_contents(known, contents)
-            done = _done_before(options.out, inputs)
-            clear(options.out, done)
-            shape = input_shape_of(options.out)
-            if shape is None or len(done) < len(inputs.runs):
-                shape = _play(options, inputs, done, machine, checked, reporter)
+        # Nothing has been written so far. The processes end before the lock is released.
+        with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():
+            claim(options.out, made_from, force=options.force)
+            store_contents(stored, contents)
+            finished = _finished_runs(options.out, inputs)
+            remove_unneeded(options.out, finished)
+            shape = read_input_shape(options.out)
+            if shape is None or len(finished) < len(inputs.runs):
+                shape = _play(options, inputs, finished, machine, checked_shape, reporter)
             remove_images(options.out)
-            tables = tables_of(in_order(inputs.runs, done))
+            tables = tables_of(in_order(inputs.runs, finished))
             remedies = what_to_try(shape, at_last_epoch=None, may_start_pretrained=False)
             settings = _settings(options, inputs, shape, machine)
-            outputs, new = write_all(options.out, tables, settings, inputs.measured_on, remedies)
-            others = not_shown(options.out, inputs.runs)
-    for trial in _beginning_otherwise(tables.results):
-        reporter.warn(f"the runs of trial {trial} do not begin alike: another machine or version made some of them")
-    if others:
-        reporter.note(
-            f"{others} other {'runs are' if others > 1 else 'run is'} kept in {options.out / ROUNDS} and not shown"
-        )
+            outputs, written = write_all(options.out, tables, settings, inputs.measured_on, remedies)
+            _report_runs(options, inputs, tables.results, reporter)
     counts = {"rounds": len(tables.results), "trials": options.trials, "oracle": len(inputs.oracle), **skipped}
-    summary, details = _found(as_numbers(tables.results), inputs.measured_on, remedies, reporter)
-    return Result(outputs, summary, counts, details) if new else up_to_date(outputs, counts, details)
+    summary, details = _results(as_numbers(tables.results), inputs.measured_on, remedies, reporter)
+    return Result(outputs, summary, counts, details) if written else up_to_date(outputs, counts, details)
 
 
 def _warn_of_inputs(inputs: Inputs, contents: Contents, reporter: Reporter) -> None:
@@ -99,17 +94,28 @@ def _warn_of_inputs(inputs: Inputs, contents: Contents, reporter: Reporter) -> N
     if contents.copies:
         reporter.warn(
             f"{contents.copies} of {len(inputs.test)} test images are copies of images in the oracle: "
-            "its accuracy overstates performance on new images"
+            "the accuracy overstates performance on new images"
         )
 
 
-def _found(
+def _report_runs(options: SimulateOptions, inputs: Inputs, results: pd.DataFrame, reporter: Reporter) -> None:
+    for trial in _trials_with_different_starts(results):
+        reporter.warn(
+            f"the runs of trial {trial} differ in round 0: some were made on another machine or by another version"
+        )
+    others = count_other_runs(options.out, inputs.runs)
+    if others:
+        reporter.note(
+            f"{others} other {'runs are' if others > 1 else 'run is'} kept in {options.out / ROUNDS} but not shown"
+        )
+
+
+def _results(
     results: pd.DataFrame, measured_on: MeasuredOn, remedies: str, reporter: Reporter
 ) -> tuple[str, dict[str, Any]]:
-    """What the networks came to, in a sentence and for JSON; those that did not learn are warned of."""
-    means = {name: round(accuracy, 6) for name, accuracy in accuracy_at_end(results).items()}  # as results.csv has them
-    said = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in means.items())
-    summary = f"mean accuracy at the end: {said}"
+    """The summary and the details of the results. Warns of strategies whose networks did not learn."""
+    means = {name: round(accuracy, 6) for name, accuracy in accuracy_at_end(results).items()}  # as in results.csv
+    summary = f"mean accuracy at the end: {', '.join(f'{name} {mean:.4f}' for name, mean in means.items())}"
     details = {"mean_accuracy_at_end": means, "not_learnt": not_learnt(results, measured_on)}
     who = who_did_not_learn(results, measured_on)
     if not who:
@@ -118,31 +124,36 @@ def _found(
     return f"{who}; {summary}", details
 
 
-def _done_before(out: Path, inputs: Inputs) -> Done:
-    return {run: played for run in inputs.runs if (played := rounds_in(ended(out / ROUNDS, run)))}
+def _finished_runs(out: Path, inputs: Inputs) -> RoundsByRun:
+    return {run: rounds for run in inputs.runs if (rounds := read_run(run_file(out / ROUNDS, run)))}
 
 
 def _play(
-    options: SimulateOptions, inputs: Inputs, done: Done, machine: Machine, checked: Shape | None, reporter: Reporter
+    options: SimulateOptions,
+    inputs: Inputs,
+    finished: RoundsByRun,
+    machine: Machine,
+    checked_shape: Shape | None,
+    reporter: Reporter,
 ) -> Shape:
-    """Play what is left, tell of each round, and add to `done` each run that ends.
+    """Decode the images, play the missing rounds, and add to `finished` each run that ends.
 
-    checked: the shape of images for which the networks have been checked. Returns the shape that they have.
+    checked_shape: the input shape for which the networks have been checked. Returns the actual input shape.
     """
     folder = options.out / ROUNDS
     oracle = inputs.oracle
-    machine.start(len(inputs.runs) - len(done))
-    images = _prepared(options, inputs, folder, reporter)
-    if images.shape != checked:
+    machine.start(len(inputs.runs) - len(finished))
+    images = _decode_images(options, inputs, folder, reporter)
+    if images.shape != checked_shape:
         machine.check_networks(options, inputs, images.shape)
-    keep_input_shape(options.out, images.shape)
+    store_input_shape(options.out, images.shape)
     simulation = Simulation(options, dict(zip(oracle[IMAGE], oracle[LABEL], strict=True)), images, folder)
-    play_rounds(simulation, inputs, done, machine, reporter)
+    play_rounds(simulation, inputs, finished, machine, reporter)
     return images.shape
 
 
-def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: Reporter) -> PreparedImages:
-    """Raises DataError if images cannot be read, and lists them."""
+def _decode_images(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: Reporter) -> PreparedImages:
+    """Decode all images. If some cannot be read, list them in a file and raise DataError."""
     listing = options.out / UNREADABLE
     try:
         images = prepare(
@@ -154,14 +165,14 @@ def _prepared(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: 
         write_rows(listing, UNREADABLE_COLUMNS, error.unreadable)
         names = [image for image, _ in error.unreadable]
         raise DataError(
-            f"{and_more(names)} cannot be read ({listing} has the reasons); {spared(inputs, names)}"
+            f"{and_more(names)} cannot be read (see {listing} for the reasons); {skip_remedy(inputs, names)}"
         ) from None
     listing.unlink(missing_ok=True)
     return images
 
 
 def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: Machine) -> dict[str, str]:
-    """For the report."""
+    """The settings that the report shows."""
     settings = what_ran(
         options, shape, inputs.oracle[LABEL], len(inputs.test), {"device": machine.device, "jobs": machine.jobs}
     )
@@ -170,7 +181,7 @@ def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: M
     return settings
 
 
-def _beginning_otherwise(results: pd.DataFrame) -> list[str]:
-    """The trials whose runs differ in round 0, in which they all train the same network on the same labels."""
-    found = results[results["round"] == "0"].groupby("trial", sort=False)["accuracy"].nunique()
-    return [str(trial) for trial in found[found > 1].index]
+def _trials_with_different_starts(results: pd.DataFrame) -> list[str]:
+    """The trials whose runs differ in round 0, although all train the same network on the same labels."""
+    accuracies = results[results["round"] == "0"].groupby("trial", sort=False)["accuracy"].nunique()
+    return [str(trial) for trial in accuracies[accuracies > 1].index]

@@ -1,7 +1,8 @@
-"""What is in the images of a simulation: every file is hashed once, and again only when one of them has been touched.
+"""Hashes of all images of a simulation.
 
-Size and time do not tell: two files that are alike in both can change places. Nor may the rest of a file's state
-decide by itself: a copy of the images (`cp -p`) continues the simulation.
+The hashes are stored, and computed again only after the state of a file has changed. Size and time of modification
+alone are not enough: two files that agree in both may change places. The full state of a file is not part of the
+fingerprint of a simulation either, because a copy of the images (`cp -p`) must continue it.
 """
 
 import itertools
@@ -15,49 +16,51 @@ from dfal_cli.system.fingerprints import file_state, fingerprint, sha256_or_empt
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_json, write_json
 
-HASHED_AT_ONCE = 500
-"""By a thread: handing over each file by itself takes longer than hashing a small one."""
+FILES_PER_TASK = 500
+"""Number of files that a thread hashes at a time: starting a task takes longer than hashing a small file."""
 
 
 class Contents(NamedTuple):
-    """Two digests of many files, and how many of those to test on are copies of others."""
+    """Digests of all image files."""
 
     states: str
+    """Of the states of the files."""
     digest: str
     """Of their SHA-256."""
     copies: int
+    """Number of test images that are copies of other images."""
 
 
 def contents_of(
-    root: Path, images: Sequence[str], tested: Set[str], workers: int | None, known: Path, reporter: Reporter
+    root: Path, images: Sequence[str], tested: Set[str], workers: int | None, stored: Path, reporter: Reporter
 ) -> Contents:
-    """Hash the images; or take what `keep_contents` has written to `known` if no file has been touched since.
+    """Hash the images, or return what `store_contents` wrote to `stored` if no file has changed since.
 
-    tested: those of the images that are in the test.
+    tested: those of the images that are in the test set.
     """
     states = fingerprint([file_state(f"{root}/{image}") for image in images])
-    match read_json(known):
+    match read_json(stored):
         case {"states": str(before), "digest": str(digest), "copies": int(copies)} if before == states:
             return Contents(states, digest, copies)
 
-    def hashed(part: Sequence[str]) -> list[str]:
-        return [sha256_or_empty(root / image) for image in part]
+    def hash_files(names: Sequence[str]) -> list[str]:
+        return [sha256_or_empty(root / image) for image in names]
 
-    parts = [images[start : start + HASHED_AT_ONCE] for start in range(0, len(images), HASHED_AT_ONCE)]
+    tasks = [images[start : start + FILES_PER_TASK] for start in range(0, len(images), FILES_PER_TASK)]
     hashes = []
     with (
         reporter.progress("hashing", len(images), "images") as progress,
         ThreadPoolExecutor(max(1, worker_count(workers)), thread_name_prefix="hash") as threads,
     ):
-        for part in threads.map(hashed, parts):
-            hashes.append(part)
-            progress.advance(len(part))
-    of_image = dict(zip(images, itertools.chain.from_iterable(hashes), strict=True))
-    others = {content for image, content in of_image.items() if image not in tested} - {""}
-    return Contents(states, fingerprint(hashes), sum(of_image[image] in others for image in tested))
+        for result in threads.map(hash_files, tasks):
+            hashes.append(result)
+            progress.advance(len(result))
+    hash_of = dict(zip(images, itertools.chain.from_iterable(hashes), strict=True))
+    untested = {sha256 for image, sha256 in hash_of.items() if image not in tested} - {""}
+    return Contents(states, fingerprint(hashes), sum(hash_of[image] in untested for image in tested))
 
 
-def keep_contents(known: Path, contents: Contents) -> None:
-    """Spare the next call the hashing."""
-    if read_json(known) != contents._asdict():
-        write_json(known, contents._asdict())
+def store_contents(path: Path, contents: Contents) -> None:
+    """Store the digests for the next call, unless they are stored already."""
+    if read_json(path) != contents._asdict():
+        write_json(path, contents._asdict())

@@ -22,7 +22,8 @@ from dfal_cli.strategies import DEFAULT_STRATEGIES, STRATEGIES
 class SimulateOptions(CommonOptions, ComputingOptions, SeedOption, TrainingOptions, NetworkOptions, MarginOptions):
     """Simulate rounds with known labels, to compare strategies before paying for labels.
 
-    What shapes the output is said of a run, one strategy in one trial: runs are kept, and more can be added.
+    The `shapes` of these options refer to a run, one strategy in one trial: finished runs are kept, and more can be
+    added.
     """
 
     images: Images

@@ -1,4 +1,4 @@
-"""The output folder of a simulation: whose it is, what it keeps of runs, its tables, curves and report."""
+"""The output folder of a simulation: its owner, its stored rounds, and its tables, curves and report."""
 
 import json
 import shutil
@@ -14,8 +14,8 @@ from dfal_cli.pages.curves import write_curves
 from dfal_cli.pages.report import write_report
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.statistics.comparison import MeasuredOn, as_numbers
-from dfal_cli.steps.simulate.made_from import CHANGE_TEXTS
-from dfal_cli.steps.simulate.simulation import DONE, ENDED, Played, Run, round_in, rounds_in
+from dfal_cli.steps.simulate.run_inputs import CHANGE_TEXTS
+from dfal_cli.steps.simulate.runs import ROUND_FILE, RUN_SUFFIX, RoundResult, Run, read_round, read_run
 from dfal_cli.system.differences import differences
 from dfal_cli.system.files import atomic_output, remove_leftovers
 from dfal_cli.system.fingerprints import canonical_json
@@ -25,76 +25,77 @@ from dfal_cli.tables import to_csv, write_csv
 RESULTS, TIMINGS, CURVES, REPORT = OUTPUTS = ("results.csv", "timings.csv", "curves.png", "report.html")
 ROUNDS, MADE_FROM, INPUT, CONTENTS = ".rounds", ".made_from", "input.json", "contents.json"
 UNREADABLE = "unreadable.csv"
-UNKNOWN = f"from what cannot be told any more ({MADE_FROM} is damaged)"
-OWN = {*OUTPUTS, MADE_FROM, UNREADABLE}
-"""What a simulation writes into the folder itself."""
+UNKNOWN = f"from unknown inputs ({MADE_FROM} is damaged)"
+OWN_FILES = {*OUTPUTS, MADE_FROM, UNREADABLE}
+"""Files that a simulation writes into the folder itself."""
 
 
-def refuse_others(out: Path, made_from: Mapping[str, Any]) -> None:
-    """Raises UsageError if the folder is that of another simulation, or has files of somebody else to be replaced."""
+def check_owner(out: Path, inputs: Mapping[str, Any]) -> None:
+    """Raise UsageError if the folder holds another simulation, or foreign files that would be overwritten."""
     before = _stored(out)
     if before is None:
         found = [name for name in (*OUTPUTS, UNREADABLE, ROUNDS) if (out / name).exists()]
         if found:
             raise UsageError(
-                f"{out}: holds {' and '.join(found)} not of dfal simulate ({MADE_FROM} is not there); "
-                "choose another --out, or --force to replace what is there"
+                f"{out}: holds {' and '.join(found)}, which dfal simulate did not write ({MADE_FROM} is missing); "
+                "choose another --out, or use --force to overwrite them"
             )
         return
-    rounds = _rounds_in(out / ROUNDS)
-    if before == _as_stored(made_from) or not (rounds or any((out / name).exists() for name in OUTPUTS)):
+    rounds = _count_rounds(out / ROUNDS)
+    if before == _as_stored(inputs) or not (rounds or any((out / name).exists() for name in OUTPUTS)):
         return
-    told = " and ".join(differences(before, _as_stored(made_from), CHANGE_TEXTS)) if before else UNKNOWN
-    lost = f"discard its {rounds} rounds" if rounds else "replace its results"
-    raise UsageError(f"{out}: made {told}; choose another --out, or --force to {lost}")
+    change = " and ".join(differences(before, _as_stored(inputs), CHANGE_TEXTS)) if before else UNKNOWN
+    lost = f"discard its {rounds} rounds" if rounds else "overwrite its results"
+    raise UsageError(f"{out}: was made {change}; choose another --out, or use --force to {lost}")
 
 
 def written_in(out: Path) -> list[Path]:
-    """The folder itself, and the files in it that a simulation may replace."""
-    return [out, *(out / name for name in sorted(OWN))]
+    """The folder, and the files in it that a simulation may overwrite."""
+    return [out, *(out / name for name in sorted(OWN_FILES))]
 
 
-def claim(out: Path, made_from: Mapping[str, Any], *, force: bool) -> None:
-    """Make the folder that of this simulation, empty unless it is so already. Raises as `refuse_others`."""
+def claim(out: Path, inputs: Mapping[str, Any], *, force: bool) -> None:
+    """Make this simulation the owner of the folder, and empty it unless it is already. Raises as `check_owner`."""
     if not force:
-        refuse_others(out, made_from)
-        if _stored(out) == _as_stored(made_from):
+        check_owner(out, inputs)
+        if _stored(out) == _as_stored(inputs):
             return
     if (out / ROUNDS).exists():
-        shutil.rmtree(out / ROUNDS)  # all of it, or the runs that stay would be taken for those of this one
+        shutil.rmtree(out / ROUNDS)  # a run that stayed would be taken for one of this simulation
     for name in OUTPUTS:
         (out / name).unlink(missing_ok=True)
     with atomic_output(out / MADE_FROM) as temporary:
-        temporary.write_text(canonical_json(made_from) + "\n", encoding="utf-8")
+        temporary.write_text(canonical_json(inputs) + "\n", encoding="utf-8")
 
 
-def clear(out: Path, ended: Iterable[Run]) -> None:
-    """Remove what a killed simulation left: files half written, and what runs that have ended needed no more."""
-    remove_leftovers(out, OWN.__contains__)
+def remove_unneeded(out: Path, finished: Iterable[Run]) -> None:
+    """Remove what a killed simulation left: temporary files, and the folders of finished runs."""
+    remove_leftovers(out, OWN_FILES.__contains__)
     if (out / ROUNDS).exists():
         remove_leftovers(out / ROUNDS, lambda name: True)
-    for run in ended:
+    for run in finished:
         shutil.rmtree(out / ROUNDS / run.title, ignore_errors=True)
 
 
 def remove_images(out: Path) -> None:
-    """Remove the decoded images: there is nothing left to play."""
+    """Remove the decoded images, when all rounds are finished."""
     for file in (out / ROUNDS).glob("images-*"):
         file.unlink()
 
 
-def not_shown(out: Path, runs: Iterable[Run]) -> int:
-    """How many runs that have ended are kept besides these."""
-    return len({path.name for path in (out / ROUNDS).glob(f"*{ENDED}")} - {run.title + ENDED for run in runs})
+def count_other_runs(out: Path, runs: Iterable[Run]) -> int:
+    """Number of finished runs in the folder besides these."""
+    files = {path.name for path in (out / ROUNDS).glob(f"*{RUN_SUFFIX}")}
+    return len(files - {run.title + RUN_SUFFIX for run in runs})
 
 
-def keep_input_shape(out: Path, shape: Shape) -> None:
-    """Of what shape the images were made; they themselves are not kept."""
+def store_input_shape(out: Path, shape: Shape) -> None:
+    """Store the shape of the decoded images, which are removed at the end."""
     write_json(out / ROUNDS / INPUT, shape)
 
 
-def input_shape_of(out: Path) -> Shape | None:
-    """(C, H, W) of the network's input; None if that is not known."""
+def read_input_shape(out: Path) -> Shape | None:
+    """(C, H, W) of the network's input; None if it is not stored."""
     match read_json(out / ROUNDS / INPUT):
         case [int(channels), int(height), int(width)]:
             return channels, height, width
@@ -102,23 +103,23 @@ def input_shape_of(out: Path) -> Shape | None:
 
 
 class Tables(NamedTuple):
-    """All text, as it is written."""
+    """The tables as text, as they are written."""
 
     results: pd.DataFrame
     timings: pd.DataFrame
 
 
-def tables_of(rounds: Iterable[Played]) -> Tables:
-    """The rows of the rounds, in their order."""
-    rows = [(played.result, played.timing) for played in rounds]
+def tables_of(rounds: Iterable[RoundResult]) -> Tables:
+    """The tables with the rows of the rounds."""
+    rows = [(each.result, each.timing) for each in rounds]
     return Tables(
         pd.DataFrame([result for result, _ in rows], columns=list(RESULTS_COLUMNS), dtype=str),
         pd.DataFrame([timing for _, timing in rows], columns=list(TIMINGS_COLUMNS), dtype=str),
     )
 
 
-def write_so_far(out: Path, tables: Tables) -> None:
-    """Write the tables while others are to come; curves and a report that show less would contradict them."""
+def write_tables(out: Path, tables: Tables) -> None:
+    """Write the tables, and remove curves and report, which no longer agree with them."""
     for name in (CURVES, REPORT):
         (out / name).unlink(missing_ok=True)
     write_csv(out / TIMINGS, tables.timings)
@@ -126,18 +127,21 @@ def write_so_far(out: Path, tables: Tables) -> None:
 
 
 def write_all(
-    out: Path, tables: Tables, settings: Mapping[str, str], measured_on: MeasuredOn, what_to_try: str
+    out: Path, tables: Tables, settings: Mapping[str, str], measured_on: MeasuredOn, remedies: str
 ) -> tuple[list[Path], bool]:
-    """Write tables, curves and report, unless they are there; return their paths, and whether anything was written."""
+    """Write tables, curves and report unless they are up to date; return their paths, and whether they were written.
+
+    remedies: what to try if networks did not learn.
+    """
     outputs = [out / name for name in OUTPUTS]
-    there = all(path.exists() for path in outputs)
-    if there and _holds(out / RESULTS, tables.results) and _holds(out / TIMINGS, tables.timings):
+    exist = all(path.exists() for path in outputs)
+    if exist and _holds(out / RESULTS, tables.results) and _holds(out / TIMINGS, tables.timings):
         return outputs, False
-    write_so_far(out, tables)
+    write_tables(out, tables)
     results, timings = map(as_numbers, tables)
     write_curves(out / CURVES, results, measured_on.step)
-    # The report is last: its presence says that all is there.
-    write_report(out / REPORT, results, timings, settings, measured_on, what_to_try)
+    # The report is written last: its existence means that all outputs are complete.
+    write_report(out / REPORT, results, timings, settings, measured_on, remedies)
     return outputs, True
 
 
@@ -146,7 +150,7 @@ def _holds(path: Path, table: pd.DataFrame) -> bool:
 
 
 def _stored(out: Path) -> dict[str, Any] | None:
-    """What the folder's runs are made from; None if it is not of a simulation, {} if of one that did not say."""
+    """The stored inputs of the folder's runs; None if it holds no simulation, {} if the file is damaged."""
     try:
         stored = json.loads((out / MADE_FROM).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -156,18 +160,13 @@ def _stored(out: Path) -> dict[str, Any] | None:
     return stored if isinstance(stored, dict) else {}
 
 
-def _as_stored(made_from: Mapping[str, Any]) -> dict[str, Any]:
-    """As it comes back from the file."""
-    told: dict[str, Any] = json.loads(canonical_json(made_from))
-    return told
+def _as_stored(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs after a round trip through JSON."""
+    stored: dict[str, Any] = json.loads(canonical_json(inputs))
+    return stored
 
 
-def _rounds_in(folder: Path) -> int:
-    """Rounds that would have to be played again."""
-    ended = sum(len(rounds_in(path)) for path in folder.glob(f"*{ENDED}"))
-    return ended + sum(map(_rounds_ended, folder.glob("*/")))
-
-
-def _rounds_ended(run: Path) -> int:
-    """In the folder of a run that has not."""
-    return sum(round_in(path) is not None for path in run.glob(f"*/{DONE}"))
+def _count_rounds(folder: Path) -> int:
+    """Number of finished rounds, of finished and unfinished runs."""
+    of_finished_runs = sum(len(read_run(path)) for path in folder.glob(f"*{RUN_SUFFIX}"))
+    return of_finished_runs + sum(read_round(path) is not None for path in folder.glob(f"*/*/{ROUND_FILE}"))

@@ -36,14 +36,13 @@ from dfal_cli.training.state import TrainingState
 
 
 def train(
-    options: TrainOptions, reporter: Reporter, images: ImageSource | None = None, *, judged: bool = True
+    options: TrainOptions, reporter: Reporter, images: ImageSource | None = None, *, warn_if_not_learnt: bool = True
 ) -> Result:
     """Train a network and write it as a checkpoint, the best epoch of the best restart.
 
-    `images` stand in for the folder `options.images`. judged: whether to warn of a network that has not learnt; a
-    simulation, in which few labels make many of them, judges at its end. Whatever can be wrong is looked for before the
-    first epoch.
-    Raises UsageError, DataError or TryAgainError as the command documents.
+    All inputs are checked before the first epoch. `images` replace the folder `options.images`, if given.
+    warn_if_not_learnt: False in simulations, which report it at the end.
+    Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
     with (
@@ -62,7 +61,7 @@ def train(
         if options.out.exists() and not options.force:
             there = _already_there(options.out, shaped_by)
             state.remove()
-            if judged and "learnt" in there.details:  # older checkpoints do not tell
+            if warn_if_not_learnt and "learnt" in there.details:  # older checkpoints do not tell
                 warn_unless_learnt(there.details, _remedies(options, settled, there.details), reporter)
             return there
         warn_about_duplicates(sets, content_hashes, reporter)
@@ -80,7 +79,7 @@ def train(
         state.make_room_for(lambda: _save(options, settled, sets, trained.model, extra_metadata))
         state.remove()
     show_metrics(metrics, sets.classes, reporter)
-    if judged:
+    if warn_if_not_learnt:
         warn_unless_learnt(metrics, _remedies(options, settled, metrics), reporter)
     details = {**metrics, "classes": sets.classes, "history": _history(trained)}
     return Result([options.out], summary_of(metrics), counts, details)

@@ -1,4 +1,4 @@
-"""What the runs of a simulation are made from, kept beside them so that those of other settings never join them."""
+"""The inputs that determine the results of a run: they are stored, so that runs of other settings never mix."""
 
 import importlib.metadata
 from typing import Any
@@ -17,16 +17,16 @@ CHANGE_TEXTS = {
     "dfal": "with dfal {0}, not {1}",
     "code": "with other code of the network",
     "labels": "from other labels (--labels)",
-    "test": "from another test (--test)",
-    "images": "from other images, or before one was changed (--images)",
+    "test": "from another test set (--test)",
+    "images": "from other images, or before some of them changed (--images)",
 }
-"""How to say that a part is not what it was."""
+"""Descriptions of changed inputs, for messages: {0} is the value before, {1} the value now."""
 
 
-def made_from(options: SimulateOptions, inputs: Inputs, device: str, contents: str) -> dict[str, Any]:
-    """All that shapes a run, ready for JSON.
+def run_inputs(options: SimulateOptions, inputs: Inputs, device: str, contents: str) -> dict[str, Any]:
+    """What determines the results of a run, ready for JSON.
 
-    device: the kind that computes; contents: digest of what is in the images.
+    device: the kind of device. contents: the digest of all images.
     """
     return {
         "settings": settings_of(options),
@@ -34,11 +34,11 @@ def made_from(options: SimulateOptions, inputs: Inputs, device: str, contents: s
         "torch": importlib.metadata.version("torch"),
         "dfal": __version__,
         "code": [code_sha256(name) for name in (options.arch, options.train_arch)],
-        "labels": [sha256_of(path) for path in options.labels] or [_told_by_folders(inputs)],
+        "labels": [sha256_of(path) for path in options.labels] or [_fingerprint_of_labels(inputs)],
         "test": [sha256_of(path) for path in options.test],
         "images": contents,
     }
 
 
-def _told_by_folders(inputs: Inputs) -> str:
+def _fingerprint_of_labels(inputs: Inputs) -> str:
     return fingerprint(list(inputs.oracle[IMAGE]), list(inputs.oracle[LABEL]))
