@@ -224,7 +224,7 @@ def test_who_has_forced_a_new_beginning_is_told_how_to_go_on_from_it(house: Path
     begun = stop_when(lambda: 1 <= rounds_in(house / "forced") < 5, signal.SIGTERM, *command, "--force")
     remedy = "run the same command again to resume (without --force, which would start over)"
     assert (begun[0], remedy in begun[1]) == (143, True)
-    assert "going on: " in dfal(*command).stderr
+    assert "resuming after " in dfal(*command).stderr
 
 
 def test_only_twins_that_labels_refer_to_are_kept_while_a_run_goes_on(house: Path) -> None:
