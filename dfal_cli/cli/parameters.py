@@ -63,7 +63,7 @@ SHARED = (
         Path | None,
         typer.Option(
             "--config",
-            help="YAML file with options, a section for each command; the command line takes precedence.",
+            help="YAML file of options, with a section per command; the command line takes precedence.",
             rich_help_panel=RUNNING,
             metavar="YAML",
             is_eager=True,

@@ -1,1 +1,1 @@
-"""The story of each command, as a plain function of typed options: no terminal in it, so programs can call it too."""
+"""The commands as functions of typed options. They do not print, so programs can call them too."""

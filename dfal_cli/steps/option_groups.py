@@ -1,4 +1,4 @@
-"""Options that several commands share, so that each is declared once."""
+"""Options that several commands share."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ LabelsFile = Annotated[
 ]
 LabelsFromFolders = Annotated[
     bool,
-    Option("Take the name of an image's folder as its class, instead of --labels.", INPUT, shapes=Shapes.BY_CONTENTS),
+    Option("Use the name of each image's folder as its class, instead of --labels.", INPUT, shapes=Shapes.BY_CONTENTS),
 ]
 
 
@@ -38,7 +38,7 @@ class CommonOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedOption:
-    """The option of every command that draws random numbers."""
+    """The option of commands that draw random numbers."""
 
     seed: Annotated[int, Option("Random seed.", RUNNING, minimum=0)] = 0
 
@@ -47,9 +47,9 @@ class SeedOption:
 class ComputingOptions:
     """Options of commands that run a network."""
 
-    device: Annotated[str, Option("auto, cpu, cuda or cuda:N.", RUNNING, metavar="NAME", shapes=Shapes.NOTHING)] = (
-        "auto"
-    )
+    device: Annotated[
+        str, Option("Device: auto, cpu, cuda or cuda:N.", RUNNING, metavar="NAME", shapes=Shapes.NOTHING)
+    ] = "auto"
     workers: Annotated[
         int | None,
         Option(
@@ -61,29 +61,30 @@ class ComputingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheOptions:
-    """Options of commands that keep decoded images for the next command."""
+    """Options of commands that cache decoded images."""
 
     cache: Annotated[
         Path | None,
         Option(
-            "Folder in which to keep decoded images for later commands.",
+            "Folder in which to cache decoded images for later commands.",
             RUNNING, metavar="DIR", shapes=Shapes.NOTHING,
         ),
     ] = None  # fmt: skip
     cache_limit: Annotated[
-        str, Option("Maximum size of the cache (kB, MB, GB, TB).", RUNNING, metavar="SIZE", shapes=Shapes.NOTHING)
+        str,
+        Option("Maximum size of the cache, in kB, MB, GB or TB.", RUNNING, metavar="SIZE", shapes=Shapes.NOTHING),
     ] = "10GB"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolOptions:
-    """Options that say which images are not in the pool."""
+    """Options that leave images out of the pool."""
 
     labels: LabelsFile = field(default_factory=list)
     exclude: Annotated[
         list[Path],
         Option(
-            "CSV file whose images are left out, such as a test set or a list still being answered; may be repeated.",
+            "CSV file of images to leave out, such as a test set or a list still being answered; may be repeated.",
             INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS,
         ),
     ] = field(default_factory=list)  # fmt: skip
@@ -91,7 +92,7 @@ class PoolOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """Options that say which network is trained."""
+    """Options of the network to train."""
 
     arch: Annotated[
         str | None,
@@ -105,45 +106,45 @@ class NetworkOptions:
         Option(
             "Side of the square input in pixels.",
             NETWORK, minimum=1,
-            default="the images' own; for photos 64 from scratch, 224 for pretrained and named networks",
+            default="that of the images; for photos 64 from scratch, 224 for pretrained and named networks",
         ),
     ] = None  # fmt: skip
     grey: Annotated[
         bool | None,
-        Option("Grey or colour input.", NETWORK, spelling="--gray/--color", default="as the images"),
+        Option("Grey or colour input.", NETWORK, spelling="--gray/--color", default="same as the images"),
     ] = None
     white: Annotated[
         float | None,
         Option(
             "Pixel value of white in images of more than 8 bits, such as 4095 for 12 bits.",
-            NETWORK, metavar="VALUE", default="by the labelled images",
+            NETWORK, metavar="VALUE", default="found from the labelled images",
         ),
     ] = None  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """Options that say how a network is trained."""
+    """Options of the training of a network."""
 
     epochs: Annotated[int, Option("Maximum number of epochs.", TRAINING, minimum=1)] = 100
     patience: Annotated[
         int | None,
         Option(
             "Early stopping: stop after N epochs without improvement.",
-            TRAINING, minimum=1, default="5; for photos from scratch 50",
+            TRAINING, minimum=1, default="5; 50 for photos from scratch",
         ),
     ] = None  # fmt: skip
     monitor: Annotated[
         str | None,
         Option(
             "Criterion for the best epoch: loss or accuracy on the validation images.",
-            TRAINING, metavar="NAME", default="loss; for photos from scratch accuracy",
+            TRAINING, metavar="NAME", default="loss; accuracy for photos from scratch",
         ),
     ] = None  # fmt: skip
     restarts: Annotated[
         int, Option("Number of training runs; the best one is kept (the paper uses 5).", TRAINING, minimum=1)
     ] = 1
-    lr: Annotated[float, Option("Learning rate of Adam, above 0.", TRAINING, metavar="F")] = 1e-3
+    lr: Annotated[float, Option("Learning rate of the Adam optimiser.", TRAINING, metavar="F")] = 1e-3
     batch_size: Annotated[int, Option("Training batch size.", TRAINING, minimum=1)] = 32
     validation_fraction: Annotated[
         float | None,
@@ -156,21 +157,21 @@ class TrainingOptions:
         str | None,
         Option(
             "Data augmentation: none, shift, flip or photo.",
-            TRAINING, metavar="NAME", default="none; for photos from scratch photo",
+            TRAINING, metavar="NAME", default="none; photo for photos from scratch",
         ),
     ] = None  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarginOptions:
-    """Options that say of which images the margins are computed, and how."""
+    """Options of the candidates and of the computation of their margins."""
 
     candidates: Annotated[
         int | None, Option("Score a random sample of N pool images.", INPUT, minimum=1, default="all")
     ] = None
     norm: Annotated[str, Option("Norm of the perturbation: l2 or linf.", MARGIN, metavar="NAME")] = "l2"
     estimator: Annotated[
-        str, Option("deepfool (the paper's), or refined (tighter, slower).", MARGIN, metavar="NAME")
+        str, Option("Margin estimator: deepfool (the paper) or refined (tighter, slower).", MARGIN, metavar="NAME")
     ] = "deepfool"
     classes: Annotated[
         int | None, Option("Consider only the N most probable classes.", MARGIN, minimum=2, default="all")

@@ -1,4 +1,4 @@
-"""What a step gives back."""
+"""The result of a step."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """Outputs and findings of a step; `--json` prints all of it."""
+    """Outputs, summary and numbers of a step; `--json` prints all of them."""
 
     outputs: list[Path]
-    """The files written (or found up to date)."""
+    """Files that were written or are up to date."""
     summary: str
     """One sentence for a person."""
     counts: dict[str, int] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
-    """Further results, ready for JSON."""
+    """Other results, ready for JSON."""
     status: str = "done"
 
 
 def up_to_date(
     outputs: list[Path], counts: dict[str, int] | None = None, details: dict[str, Any] | None = None
 ) -> Result:
-    """The result of a step whose output has been made from the same inputs before."""
+    """The result of a step whose output already exists and was made from the same inputs."""
     return Result(outputs, f"{outputs[0]}: up to date", counts or {}, details or {}, "up to date")

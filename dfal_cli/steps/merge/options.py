@@ -18,13 +18,15 @@ class MergeOptions(CommonOptions):
         Path, Option("Labels file to merge the answers into; created if it does not exist.", INPUT, metavar="CSV")
     ]
     out: Annotated[Path | None, Option("Write the merged labels to this file instead.", OUTPUT, metavar="CSV")] = None
-    images: Annotated[Path | None, Option("Check that the images are under this folder.", INPUT, metavar="DIR")] = None
-    allow_new_classes: Annotated[bool, Option("Accept classes that are not in use yet.", INPUT)] = False
+    images: Annotated[
+        Path | None, Option("Image root, to check that the images of the answers exist.", INPUT, metavar="DIR")
+    ] = None
+    allow_new_classes: Annotated[bool, Option("Accept answers that name new classes.", INPUT)] = False
     class_names: Annotated[
         Sequence[str] | None,
         Option(
-            "Accept these class names, spelled exactly like this.",
-            INPUT, metavar="A,B,C", default="those of the labels", comma_separated=True,
+            "Accept these class names, exactly as spelled here.",
+            INPUT, metavar="A,B,C", default="those in the labels", comma_separated=True,
         ),
     ] = None  # fmt: skip
     on_conflict: Annotated[

@@ -18,7 +18,7 @@ from dfal_cli.steps.option_groups import (
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, MarginOptions, PoolOptions):
-    """Measure every image of the pool: its margin, confidence and entropy."""
+    """Score the pool: compute margin, confidence and entropy of every image."""
 
     images: Images
     checkpoint: Annotated[Path, Option("Checkpoint from dfal train.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)]
@@ -26,7 +26,7 @@ class ScoreOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, Ma
         Path, Option("Scores file to write (.parquet or .csv).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)
     ]
     nearest: Annotated[
-        int | None, Option("Compute only the N smallest margins; 0: none.", MARGIN, minimum=0, default="all")
+        int | None, Option("Compute only the N smallest margins; 0 computes none.", MARGIN, minimum=0, default="all")
     ] = None
     measure: Annotated[
         list[str],
@@ -43,7 +43,7 @@ class ScoreOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, Ma
     max_unreadable: Annotated[
         float,
         Option(
-            "Stop if a larger fraction of the images cannot be read.",
+            "Stop if a larger fraction of the images is unreadable.",
             INPUT, metavar="F", minimum=0, shapes=Shapes.NOTHING,
         ),
     ] = 0.05  # fmt: skip
@@ -51,7 +51,7 @@ class ScoreOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, Ma
         str | None,
         Option(
             "The checkpoint's network (package.module:function), as an alternative to --trust-code.",
-            NETWORK, metavar="NAME", default="as the checkpoint says",
+            NETWORK, metavar="NAME", default="that of the checkpoint",
         ),
     ] = None  # fmt: skip
     trust_code: Annotated[
@@ -59,5 +59,5 @@ class ScoreOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, Ma
     ] = False
     batch_size: Annotated[
         int | None,
-        Option("Batch size.", RUNNING, minimum=1, default="found automatically", shapes=Shapes.NOTHING),
+        Option("Batch size.", RUNNING, minimum=1, default="chosen automatically", shapes=Shapes.NOTHING),
     ] = None

@@ -21,15 +21,15 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
     images: Annotated[
         Path | None,
         Option(
-            "Image root, for a first list before anything is trained, or if the folder of --scores has moved.",
+            "Image root, for the first list before a network is trained, or if the images of --scores have moved.",
             INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS,
         ),
     ] = None  # fmt: skip
-    strategy: Annotated[str, Option(f"{', '.join(STRATEGIES)}.", INPUT, metavar="NAME")] = "dfal"
+    strategy: Annotated[str, Option(f"Strategy: {', '.join(STRATEGIES)}.", INPUT, metavar="NAME")] = "dfal"
     round: Annotated[
         int,
         Option(
-            "Number of rounds so far: ceal gives pseudo-labels below an entropy of 0.05 - 0.0033 N nats.",
+            "Round number, for ceal: it gives pseudo-labels below an entropy of 0.05 - 0.0033 N nats.",
             INPUT, minimum=0, shapes=Shapes.NOTHING,
         ),
     ] = 0  # fmt: skip
@@ -37,6 +37,6 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
         Path | None, Option("Also write an HTML page that shows the images.", OUTPUT, metavar="HTML",
                             shapes=Shapes.NOTHING),
     ] = None  # fmt: skip
-    with_predictions: Annotated[bool, Option("Include the model's predictions, which may bias the person.", OUTPUT)] = (
-        False
-    )
+    with_predictions: Annotated[
+        bool, Option("Include the predictions of the network, which may bias the annotator.", OUTPUT)
+    ] = False

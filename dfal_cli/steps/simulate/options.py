@@ -29,13 +29,21 @@ class SimulateOptions(CommonOptions, ComputingOptions, SeedOption, TrainingOptio
     images: Images
     labels: Annotated[
         list[Path],
-        Option("The oracle: a label for every pool image.", INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS),
+        Option(
+            "Labels file of the oracle, with a label for every pool image; may be repeated.",
+            INPUT,
+            metavar="CSV",
+            shapes=Shapes.BY_CONTENTS,
+        ),
     ] = field(default_factory=list)
     labels_from_folders: LabelsFromFolders = False
     test: Annotated[list[Path], Option("Labels file of test images.", INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS)]
     out: Annotated[Path, Option("Folder for tables, curves and report.", OUTPUT, metavar="DIR", shapes=Shapes.NOTHING)]
     strategies: Annotated[
-        str, Option(f"Any of {', '.join(STRATEGIES)}.", ROUNDS, metavar="A,B,C", shapes=Shapes.NOTHING)
+        str,
+        Option(
+            f"Strategies to compare: any of {', '.join(STRATEGIES)}.", ROUNDS, metavar="A,B,C", shapes=Shapes.NOTHING
+        ),
     ] = DEFAULT_STRATEGIES
     initial: Annotated[int, Option("Number of random initial labels.", ROUNDS, minimum=1)] = 100
     count: Annotated[int, Option("Number of queries per round.", ROUNDS, minimum=1)] = 100
@@ -50,14 +58,14 @@ class SimulateOptions(CommonOptions, ComputingOptions, SeedOption, TrainingOptio
     train_arch: Annotated[
         str | None,
         Option(
-            "Network that is trained on the queries of --arch and measured.",
-            NETWORK, metavar="NAME", default="the same",
+            "Network to train and test on the labels that --arch queries.",
+            NETWORK, metavar="NAME", default="same as --arch",
         ),
     ] = None  # fmt: skip
     jobs: Annotated[
         int | None,
         Option(
-            "Number of runs (a strategy in a trial) in parallel.",
+            "Number of parallel runs; a run is one strategy in one trial.",
             RUNNING, minimum=1, default="one per core; one on a GPU", shapes=Shapes.NOTHING,
         ),
     ] = None  # fmt: skip

@@ -36,18 +36,20 @@ class TrainOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, Tr
     ] = field(default_factory=list)  # fmt: skip
     test: Annotated[
         list[Path],
-        Option("Labels file of test images, to report the accuracy.", INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS),
+        Option(
+            "Labels file of test images, to report the test accuracy.", INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS
+        ),
     ] = field(default_factory=list)
     pseudo_labels: Annotated[
         list[Path],
         Option(
-            "Predicted labels to train on too (<out>.pseudo.csv of select); may be repeated.",
+            "Predicted labels to also train on (<out>.pseudo.csv of dfal select); may be repeated.",
             INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS,
         ),
     ] = field(default_factory=list)  # fmt: skip
     class_names: Annotated[
         Sequence[str] | None,
-        Option("All class names.", INPUT, metavar="A,B,C", default="those of the labels", comma_separated=True),
+        Option("Names of all classes.", INPUT, metavar="A,B,C", default="those in the labels", comma_separated=True),
     ] = None
     init: Annotated[
         Path | None,
