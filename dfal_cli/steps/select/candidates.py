@@ -96,18 +96,18 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
             f"set the image root of {scores} with --images"
         )
     names = _names(root, source, table)
-    taken = read_known_images(
+    known = read_known_images(
         options.labels, options.exclude, names.matched(reporter.warn) if source else names.renamed
     )
     # Most of these images were left out of the scores already: count those that exist, whether scored or not.
-    counts = taken.counts(filter(names.is_there, taken.answered | taken.excluded))
-    is_taken = table[IMAGE].isin(taken.answered | taken.excluded)
-    left = table[~is_taken].reset_index(drop=True)
+    counts = known.counts(filter(names.is_there, known.answered | known.excluded))
+    is_left_out = table[IMAGE].isin(known.answered | known.excluded)
+    left = table[~is_left_out].reset_index(drop=True)
     if left.empty:
         raise EmptyPoolError(f"{scores}: no images are left to ask about: all are labelled or excluded", counts)
     pool = Pool(left)
     if STRATEGIES[options.strategy].labelled:
-        pool = Pool(left, _labelled_embeddings(scores, table, is_taken, taken.labels, reporter))
+        pool = Pool(left, _labelled_embeddings(scores, table, is_left_out, known.labels, reporter))
     metadata = metadata | {"follow_links": follow_links}
     scores_id = metadata.get("made_from") or sha256_of(scores)
     return Candidates(pool, counts, root, _existence_test(source), metadata, scores_id, _certain(scored))
@@ -149,13 +149,13 @@ def _names(root: Path, source: ImageSource | None, table: pd.DataFrame) -> Image
 
 
 def _labelled_embeddings(
-    scores: Path, table: pd.DataFrame, is_taken: "pd.Series[bool]", labels: pd.DataFrame, reporter: Reporter
+    scores: Path, table: pd.DataFrame, is_left_out: "pd.Series[bool]", labels: pd.DataFrame, reporter: Reporter
 ) -> npt.NDArray[np.float32]:
     """Embeddings, (m, d), of the images labelled before scoring and of the scored images labelled or excluded since.
 
     Excluded images count as labelled, because they may be in a list still being answered. Skipped images do not.
     """
-    known = table.loc[is_taken, [IMAGE, EMBEDDING]]
+    known = table.loc[is_left_out, [IMAGE, EMBEDDING]]
     before = read_labelled_embeddings(scores)
     if before is not None:
         images, embeddings = before
