@@ -249,7 +249,7 @@ def test_what_may_not_be_read_or_entered_is_listed(house: Path) -> None:
             Path("images", name).chmod(0o700)
     scored, *ended = done.stderr.splitlines()
     assert [line for line in ended if line.startswith("ended")] == ["ended with 0", "ended with 3", "ended with 3"]
-    assert scored == "warning: 4 of 43 images cannot be read; s.csv.unreadable.csv has the reasons"
+    assert scored == "warning: 4 of 43 images cannot be read; see s.csv.unreadable.csv for the reasons"
     assert cells("s.csv.unreadable.csv", "reason") == {
         "000.png": "Permission denied",
         "names only/a.png": "Permission denied",

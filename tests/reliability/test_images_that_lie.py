@@ -79,7 +79,7 @@ def test_a_folder_full_of_lies_is_scored_with_one_line_about_them(scored: tuple[
     total = len(SCORED) + len(UNREADABLE) + len(LINKS) + len(SPECIAL) + 2
     bad = len(column(listing, "reason"))
     said = [line for line in ended.stderr.splitlines() if "cannot be read" in line]
-    assert said == [f"warning: {bad} of {total} images cannot be read; {listing} has the reasons"]
+    assert said == [f"warning: {bad} of {total} images cannot be read; see {listing} for the reasons"]
 
 
 @pytest.mark.parametrize("name", [*SCORED, "folder.png/in it.png"])

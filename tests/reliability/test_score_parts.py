@@ -82,7 +82,7 @@ def test_a_resumed_run_reports_its_start_and_removes_the_parts_at_the_end(projec
     killed_in_the_pool("s.csv")
     ended = score("s.csv")
     assert ended.code == 0
-    assert "going on after " in ended.stderr
+    assert "resuming after " in ended.stderr
     assert " of 40 images\n" in ended.stderr
     assert set(files_beside("s.csv")) == {"s.csv", "s.csv.meta.json", "s.csv.unreadable.csv"}
     assert score("s.csv", "--json").json["status"] == "up to date"
@@ -93,7 +93,7 @@ def test_finished_margins_of_the_nearest_are_not_computed_again(project):
     assert killed_when(margins.exists, "s.csv", "--nearest", 12)
     ended = score("s.csv", "--nearest", 12)
     assert ended.code == 0
-    assert "going on after 40 of 40 images and " in ended.stderr
+    assert "resuming after 40 of 40 images and " in ended.stderr
     assert " further margins\n" in ended.stderr
 
 
@@ -121,7 +121,7 @@ def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_aga
             "made with --norm l2, not linf and with --overshoot 0.02, not 0.1",
         ),
         ("image", (), "made from another list of images"),
-        ("names", (), "made from another list of images, or before one was changed or touched (renamed, "),
+        ("names", (), "made from another list of images, or before some of them changed or were touched (renamed, "),
         ("labels", (), "made from another list of images"),
         ("code", (), "made with other code of the network"),
     ],
@@ -144,9 +144,9 @@ def test_another_checkpoint_other_code_settings_or_images_start_anew_and_say_so(
         write(project / "labels.csv", *(project / "oracle.csv").read_text().splitlines()[:22])
     ended = score("s.csv", *options)
     assert ended.code == 0, ended.stderr
-    assert f"starting anew: the unfinished call whose parts are in {project}/.s.csv.parts was made " in ended.stderr
+    assert f"starting over: the unfinished scores in {project}/.s.csv.parts were made " in ended.stderr
     assert said in ended.stderr
-    assert "going on" not in ended.stderr
+    assert "resuming" not in ended.stderr
     assert score("undisturbed.csv", *options).code == 0
     assert same_scores("s.csv", "undisturbed.csv")
     assert not Path(".s.csv.parts").exists()
@@ -164,7 +164,7 @@ def test_a_damaged_part_is_computed_anew(project, harm):
         first.write_bytes({"truncated": content[:-9], "zeros": bytes(len(content)), "nonsense": b"part"}[harm])
     ended = score("s.csv")
     assert ended.code == 0, ended.stderr
-    assert "going on after" in ended.stderr
+    assert "resuming after" in ended.stderr
     assert ("1 damaged files" in ended.stderr) == (harm != "swapped")
     assert score("undisturbed.csv").code == 0
     assert same_scores("s.csv", "undisturbed.csv")
@@ -177,7 +177,7 @@ def test_an_interrupt_keeps_every_finished_batch(project, monkeypatch):
     assert not Path("s.csv").exists()
     assert len(parts_of("s.csv")) == 1
     monkeypatch.delenv("INTERRUPTED_AT")
-    assert "going on after" in score("s.csv").stderr
+    assert "resuming after" in score("s.csv").stderr
     assert score("undisturbed.csv").code == 0
     assert same_scores("s.csv", "undisturbed.csv")
 
@@ -187,7 +187,7 @@ def test_force_replaces_the_output_and_resumes_an_unfinished_call_with_force(pro
     before = Path("s.csv").read_bytes()
     killed_in_the_pool("s.csv", "--force")
     assert Path("s.csv").read_bytes() == before
-    assert "going on after" in score("s.csv", "--force").stderr
+    assert "resuming after" in score("s.csv", "--force").stderr
     assert Path("s.csv").read_bytes() != before
 
 
@@ -208,7 +208,7 @@ def test_scores_are_kept_when_too_many_images_are_unreadable(project, monkeypatc
     assert refused.code == 3
     ended = score("s.csv")
     assert ended.code == 0
-    assert "going on after 40 of 40 images" in ended.stderr
+    assert "resuming after 40 of 40 images" in ended.stderr
 
 
 def test_a_resumed_run_keeps_its_batch_size(project, monkeypatch):
@@ -234,14 +234,14 @@ def test_a_short_run_writes_no_parts(project, monkeypatch):
 
 
 def test_a_checkpoint_that_is_replaced_as_score_begins_is_not_taken_for_the_one_before(project, monkeypatch):
-    told = command.made_from
+    told = command.scores_inputs
 
     def replaced_afterwards(*arguments):
         shaped_by = told(*arguments)
         make_checkpoint(project / "net.safetensors", seed=1)
         return shaped_by
 
-    monkeypatch.setattr(command, "made_from", replaced_afterwards)
+    monkeypatch.setattr(command, "scores_inputs", replaced_afterwards)
     ended = score("s.csv")
     assert (ended.code, "net.safetensors: has just been replaced" in ended.stderr) == (75, True), ended.stderr
     assert not Path("s.csv").exists()

@@ -142,7 +142,7 @@ def test_train_and_simulate_take_either_a_labels_file_or_the_folders(sorted_imag
             dfal("simulate", "--images", "images", "--test", "test.csv", "--out", "o", *arguments),
         ):
             assert ended.code == 2
-            assert "name either a --labels file, or --labels-from-folders" in ended.stderr
+            assert "use either --labels or --labels-from-folders" in ended.stderr
 
 
 def test_a_folder_without_folders_has_no_classes(sorted_images: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_second_run_is_up_to_date_whatever_batch_size_and_workers(project):
     assert (project / "scores.parquet").stat().st_mtime_ns == stamp
 
 
-OTHER_IMAGES = "from another list of images, or before one was changed"
+OTHER_IMAGES = "from another list of images, or before some of them changed"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_scores_of_images_that_have_changed_names_are_made_anew_without_force(pr
     swap(project / "images" / "038.png", project / "images" / "039.png")
     ended = score("--json")
     assert (ended.code, ended.json["status"]) == (0, "done")
-    assert "files of images have been touched (renamed, copied, moved or linked) since" in ended.stderr
+    assert "image files have been touched (renamed, copied, moved or linked) since" in ended.stderr
     again = pq.read_table("scores.parquet").to_pandas().set_index("image")["confidence"]
     assert again["038.png"] == measured["039.png"] != measured["038.png"] == again["039.png"]
     assert score("--json").json["status"] == "up to date"
@@ -99,7 +99,7 @@ def test_scores_of_images_that_a_backup_has_linked_are_made_anew_and_it_says_why
     (project / "backup.png").hardlink_to(project / "images" / "039.png")
     ended = score("--json")
     assert (ended.code, ended.json["status"]) == (0, "done")
-    assert "files of images have been touched (renamed, copied, moved or linked) since" in ended.stderr
+    assert "image files have been touched (renamed, copied, moved or linked) since" in ended.stderr
 
 
 def test_scores_of_a_folder_that_is_moved_are_up_to_date_and_of_a_copy_that_keeps_times_made_anew(project, tmp_path):

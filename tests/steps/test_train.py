@@ -113,7 +113,7 @@ def test_a_checkpoint_with_other_inputs_is_replaced_only_with_force(folder, chan
         np.save(folder / "twins" / "000.png.npy", np.zeros((1, 16, 16), np.float32))
     ended = train(folder, *options)
     assert ended.code == 2
-    assert f"exists, and was made {said}; choose another --out, or --force to replace it" in ended.stderr
+    assert f"exists, and was made {said}; choose another --out, or use --force to overwrite it" in ended.stderr
     assert (folder / "model.safetensors").read_bytes() == before
     assert trained_bytes(folder, *options, "--force") != before
 

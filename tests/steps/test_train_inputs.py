@@ -137,7 +137,7 @@ def test_init_with_other_classes_reports_a_new_head(folder, out, tmp_path):
     assert train(folder, out).code == 0
     ended = train(folder, tmp_path / "b.safetensors", "--init", out, "--class-names", "dark,light,new")
     assert ended.code == 0, ended.stderr
-    assert "head starts anew" in ended.stderr
+    assert "the last layer is initialised at random" in ended.stderr
     one, other = (load_checkpoint(path) for path in (out, tmp_path / "b.safetensors"))
     assert other.classes == ("dark", "light", "new")
     assert one.model.body[0].weight.shape == other.model.body[0].weight.shape
@@ -196,7 +196,7 @@ def test_a_labelled_image_that_cannot_be_read_is_refused_with_file_and_line(fold
         (("--lr", "nan"), "--lr"),
         (("--wait", "inf"), "--wait: must be a finite number"),
         (("--validation", "small.csv", "--validation-fraction", "0.5"), "--validation and --validation-fraction"),
-        (("--init", "model.safetensors", "--image-size", "20"), "leave out --image-size"),
+        (("--init", "model.safetensors", "--image-size", "20"), "remove --image-size"),
         (("--init", "model.safetensors", "--color"), "--gray and --color"),
         (("--arch", "timm_:resnet50"), "there is no module 'timm_'"),
         (("--pretrained",), "use a network of torchvision, such as --arch resnet18"),

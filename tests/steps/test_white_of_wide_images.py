@@ -12,7 +12,7 @@ from dfal_cli.checkpoint import load_checkpoint
 from tests.conftest import Ended, dfal, draw_divided_folder
 from tests.page import Page
 
-SETTLED = "white: 4095, by the labelled images (--white)\n"
+SETTLED = "white: 4095, from the labelled images (--white)\n"
 CUT_OFF = "1 image has values above 4095, the white of the training (--white): these values are clipped"
 
 

@@ -1,1 +1,1 @@
-"""score: measures of every image in the pool, the margin first of all."""
+"""score: compute margins and other measures for every image of the pool."""

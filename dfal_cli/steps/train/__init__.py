@@ -1,1 +1,1 @@
-"""train: a classifier from labelled images and their twins."""
+"""train: train a classifier on labelled images and their twins."""

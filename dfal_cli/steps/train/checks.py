@@ -1,4 +1,4 @@
-"""Which options of `dfal train` are refused."""
+"""Checks of the options of `dfal train`."""
 
 import math
 from pathlib import Path
@@ -13,10 +13,10 @@ from dfal_cli.training.run import MONITORS
 
 
 def check(options: TrainOptions) -> None:
-    """Raises UsageError if an option is wrong by itself, or would be ignored beside another one."""
+    """Raise UsageError if an option is invalid, or would be ignored because of another one."""
     must_end_with(options.out, (".safetensors",), "--out")
     if bool(options.labels) == options.labels_from_folders:
-        raise UsageError("name either a --labels file, or --labels-from-folders")
+        raise UsageError("use either --labels or --labels-from-folders")
     check_training(options.augment, options.monitor, options.lr)
     check_white(options.white)
     if options.arch is not None:
@@ -25,7 +25,7 @@ def check(options: TrainOptions) -> None:
     inputs: dict[str, list[Path] | list[Path | None]] = {
         "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
         "--test": options.test,
-        "--init": [options.init],  # or the same command, called again, would train on from its own result
+        "--init": [options.init],  # must not be --out: the same command would then continue from its own result
         "--weights": [options.weights],
     }  # fmt: skip
     check_paths(inputs, {"--out": [options.out]}, {"--images": options.images})
@@ -35,7 +35,7 @@ def check(options: TrainOptions) -> None:
 
 
 def check_training(augment: str | None, monitor: str | None, lr: float) -> None:
-    """Raises UsageError if there is no such augmentation or monitor, or if nothing can be learnt at this rate."""
+    """Raise UsageError if the augmentation or monitor does not exist, or if the learning rate is invalid."""
     for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
         if value is not None and value not in table:
             raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
@@ -47,10 +47,10 @@ def _check_pairs(options: TrainOptions) -> None:
     if options.pretrained and options.weights:
         raise UsageError("--pretrained and --weights: choose one")
     if options.init and (options.pretrained or options.weights):
-        raise UsageError("--init continues from its own weights: leave out --pretrained and --weights")
+        raise UsageError("--init starts from the weights of its checkpoint: remove --pretrained and --weights")
     if options.init and (options.image_size is not None or options.grey is not None):
-        raise UsageError("--init keeps the input of its checkpoint: leave out --image-size, --gray and --color")
+        raise UsageError("--init uses the input shape of its checkpoint: remove --image-size, --gray and --color")
     if options.init and options.white is not None:
-        raise UsageError("--init keeps the white of its checkpoint: leave out --white")
+        raise UsageError("--init uses the white value of its checkpoint: remove --white")
     if options.validation and options.validation_fraction is not None:
-        raise UsageError("--validation and --validation-fraction: choose one; with --validation nothing is split off")
+        raise UsageError("--validation and --validation-fraction: choose one; --validation replaces the split")

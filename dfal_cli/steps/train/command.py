@@ -1,4 +1,4 @@
-"""train: a classifier from labelled images and their twins."""
+"""train: train a classifier on labelled images and their twins."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.train.checks import check
 from dfal_cli.steps.train.options import TrainOptions
-from dfal_cli.steps.train.settled import Settled, prepared_start, say_what_was_settled, settle
+from dfal_cli.steps.train.plan import Plan, initial_networks, plan_training, report_choices
 from dfal_cli.system.device import choose_device
 from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.files import locked
@@ -38,7 +38,7 @@ from dfal_cli.training.state import TrainingState
 def train(
     options: TrainOptions, reporter: Reporter, images: ImageSource | None = None, *, warn_if_not_learnt: bool = True
 ) -> Result:
-    """Train a network and write it as a checkpoint, the best epoch of the best restart.
+    """Train a network and write the best epoch of the best restart as a checkpoint.
 
     All inputs are checked before the first epoch. `images` replace the folder `options.images`, if given.
     warn_if_not_learnt: False in simulations, which report it at the end.
@@ -46,46 +46,52 @@ def train(
     """
     check(options)
     with (
-        locked(options.out, options.wait, reporter.note),  # first: what is read is read when it is this call's turn
+        locked(options.out, options.wait, reporter.note),  # taken before anything is read
         open_images(
             images, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
         ) as source,
     ):
-        hashes = _hashes(options)
-        sets = _label_sets(options, source, reporter)
-        settled = settle(options, source, sets.labels, reporter)
+        label_hashes = _label_hashes(options)
+        sets = _read_labels(options, source, reporter)
+        plan = plan_training(options, source, sets.labels, reporter)
         content_hashes = sets.content_hashes(source, reporter)
-        shaped_by = _made_from(options, settled, sets.digests(content_hashes))
+        inputs = _inputs(options, plan, sets.digests(content_hashes))
         device = choose_device(options.device)
-        state = TrainingState(options.out, _shaping_the_training(shaped_by), device, reporter)
+        state = TrainingState(options.out, _fingerprint_of_weights(inputs), device, reporter)
         if options.out.exists() and not options.force:
-            there = _already_there(options.out, shaped_by)
+            result = _existing_result(options.out, inputs)
             state.remove()
-            if warn_if_not_learnt and "learnt" in there.details:  # older checkpoints do not tell
-                warn_unless_learnt(there.details, _remedies(options, settled, there.details), reporter)
-            return there
+            if warn_if_not_learnt and "learnt" in result.details:  # older checkpoints lack it
+                warn_unless_learnt(result.details, _remedies(options, plan, result.details), reporter)
+            return result
         warn_about_duplicates(sets, content_hashes, reporter)
         seeds = _seeds(options)
-        start = prepared_start(settled, options, sets.classes, seeds[0], reporter)
-        say_what_was_settled(settled, options, reporter)
-        loaded = _loaded(options, settled, source, sets, content_hashes, reporter)
-        _warn_of_flat(loaded, reporter)
-        reporter.note(f"training {settled.architecture} on {_in_words(loaded, sets)}, {device.type}")
-        restarts = Restarts(lambda seed: start(seed).to(device), seeds, _schedule(options, settled), state, reporter)
-        trained = restarts.train(loaded.training, loaded.validation)
-        metrics = _metrics(settled, trained, loaded, sets, reporter)
-        counts = _counts(loaded, sets)
-        extra_metadata = {"metrics": metrics, "counts": counts, **hashes, **provenance(shaped_by)}
-        state.make_room_for(lambda: _save(options, settled, sets, trained.model, extra_metadata))
+        new_network = initial_networks(plan, options, sets.classes, seeds[0], reporter)
+        report_choices(plan, options, reporter)
+        data = _load(options, plan, source, sets, content_hashes, reporter)
+        reporter.note(f"training {plan.architecture} on {_describe(data, sets)}, {device.type}")
+        settings = _settings(options, plan)
+        restarts = Restarts(lambda seed: new_network(seed).to(device), seeds, settings, state, reporter)
+        trained = restarts.train(data.training, data.validation)
+        metrics = _evaluate(plan, trained, data, sets, reporter)
+        counts = _counts(data, sets)
+        extra_metadata = {"metrics": metrics, "counts": counts, **label_hashes, **provenance(inputs)}
+        state.make_room_for(lambda: _save(options, plan, sets, trained.model, extra_metadata))
         state.remove()
     show_metrics(metrics, sets.classes, reporter)
     if warn_if_not_learnt:
-        warn_unless_learnt(metrics, _remedies(options, settled, metrics), reporter)
+        warn_unless_learnt(metrics, _remedies(options, plan, metrics), reporter)
     details = {**metrics, "classes": sets.classes, "history": _history(trained)}
     return Result([options.out], summary_of(metrics), counts, details)
 
 
-def _label_sets(options: TrainOptions, source: ImageSource, reporter: Reporter) -> LabelSets:
+def _label_hashes(options: TrainOptions) -> dict[str, list[str]]:
+    """Hashes of the labels files before training, during which answers may be merged into them."""
+    files = {"labels": options.labels, "pseudo_labels": options.pseudo_labels}
+    return {f"{name}_sha256": [sha256_or_empty(path) for path in paths] for name, paths in files.items()}
+
+
+def _read_labels(options: TrainOptions, source: ImageSource, reporter: Reporter) -> LabelSets:
     sets = read_label_sets(
         options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
         image_names(source), folder_labels(source, reporter) if options.labels_from_folders else None,
@@ -94,51 +100,46 @@ def _label_sets(options: TrainOptions, source: ImageSource, reporter: Reporter) 
     return sets
 
 
-def _remedies(options: TrainOptions, settled: Settled, metrics: Mapping[str, Any]) -> str:
+def _inputs(options: TrainOptions, plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
+    """What determines the checkpoint, ready for JSON."""
+    settings = settings_of(options) | plan.recipe._asdict()
+    if options.validation:
+        settings["validation_fraction"] = None
+    initial_weights = {"init": options.init, "weights": options.weights}
+    architecture = plan.architecture if options.init or options.arch else None
+    return checkpoint_inputs(settings, digests, initial_weights, architecture)
+
+
+def _fingerprint_of_weights(inputs: Mapping[str, Any]) -> str:
+    """Fingerprint of the inputs that determine the weights: all but the test set."""
+    return fingerprint({name: value for name, value in inputs.items() if name != "test"})
+
+
+def _existing_result(out: Path, inputs: dict[str, Any]) -> Result:
+    """The result of the existing checkpoint. Raises UsageError if it was made from other inputs."""
+    metadata = read_checkpoint_metadata(out)
+    match metadata:
+        case {"made_from": made_from, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
+            if made_from == provenance(inputs)["made_from"]:
+                return up_to_date([out], counts, {**metrics, "classes": classes})
+    change = describe_changes(metadata, inputs, CHANGE_TEXTS)
+    raise UsageError(f"{out}: exists, and was made {change}; choose another --out, or use --force to overwrite it")
+
+
+def _remedies(options: TrainOptions, plan: Plan, metrics: Mapping[str, Any]) -> str:
     """What to try if the network has not learnt."""
     from_scratch = not (options.init or options.weights or options.pretrained)
     return what_to_try(
-        settled.input_format.shape,
+        plan.input_format.shape,
         at_last_epoch=metrics["epoch"] == options.epochs,
-        may_start_pretrained=from_scratch and has_pretrained(settled.architecture),
+        may_start_pretrained=from_scratch and has_pretrained(plan.architecture),
     )
 
 
-def _hashes(options: TrainOptions) -> dict[str, list[str]]:
-    """Of the labels files as they are now: while a training goes on, answers may be merged into them."""
-    files = {"labels": options.labels, "pseudo_labels": options.pseudo_labels}
-    return {f"{name}_sha256": [sha256_or_empty(path) for path in paths] for name, paths in files.items()}
-
-
-def _made_from(options: TrainOptions, settled: Settled, contents: Mapping[str, str]) -> dict[str, Any]:
-    settings = settings_of(options) | settled.how._asdict()
-    if options.validation:
-        settings["validation_fraction"] = None
-    starts = {"init": options.init, "weights": options.weights}
-    architecture = settled.architecture if options.init or options.arch else None
-    return checkpoint_inputs(settings, contents, starts, architecture)
-
-
-def _shaping_the_training(shaped_by: Mapping[str, Any]) -> str:
-    """Of all that shapes the checkpoint what shapes its weights, too: the test does not."""
-    return fingerprint({name: part for name, part in shaped_by.items() if name != "test"})
-
-
-def _already_there(out: Path, shaped_by: dict[str, Any]) -> Result:
-    """The results of the checkpoint that stands there. Raises UsageError if it is another one."""
-    metadata = read_checkpoint_metadata(out)
-    match metadata:
-        case {"made_from": its_own, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
-            if its_own == provenance(shaped_by)["made_from"]:
-                return up_to_date([out], counts, {**metrics, "classes": classes})
-    how = describe_changes(metadata, shaped_by, CHANGE_TEXTS)
-    raise UsageError(f"{out}: exists, and was made {how}; choose another --out, or --force to replace it")
-
-
-def _schedule(options: TrainOptions, settled: Settled) -> TrainingSettings:
+def _settings(options: TrainOptions, plan: Plan) -> TrainingSettings:
     return TrainingSettings(
-        options.epochs, options.lr, options.batch_size, settled.how.patience, settled.how.augment,
-        options.mixed_precision, settled.how.monitor,
+        options.epochs, options.lr, options.batch_size, plan.recipe.patience, plan.recipe.augment,
+        options.mixed_precision, plan.recipe.monitor,
     )  # fmt: skip
 
 
@@ -149,48 +150,45 @@ def _seeds(options: TrainOptions) -> list[int]:
     return seeds
 
 
-def _loaded(
+def _load(
     options: TrainOptions,
-    settled: Settled,
+    plan: Plan,
     source: ImageSource,
     sets: LabelSets,
     content_hashes: Mapping[str, list[str]],
     reporter: Reporter,
 ) -> TrainingData:
-    return load_training_data(
-        source, sets, settled.input_format, content_hashes["labels"],
-        with_twins=options.twins, validation_fraction=settled.how.validation_fraction, seed=options.seed,
+    """Decode the images of all sets. Warns of images of a single colour."""
+    data = load_training_data(
+        source, sets, plan.input_format, content_hashes["labels"],
+        with_twins=options.twins, validation_fraction=plan.recipe.validation_fraction, seed=options.seed,
         workers=options.workers, reporter=reporter,
     )  # fmt: skip
-
-
-def _warn_of_flat(loaded: TrainingData, reporter: Reporter) -> None:
-    sets = loaded.measured.values()
-    flat = sum(int(are_flat(examples.images.numpy()).sum()) for examples in sets)
+    decoded = data.measured.values()
+    flat = sum(int(are_flat(examples.images.numpy()).sum()) for examples in decoded)
     if flat:
-        reporter.warn(flat_in_words(flat, sum(map(len, sets))))
+        reporter.warn(flat_in_words(flat, sum(map(len, decoded))))
+    return data
 
 
-def _in_words(loaded: TrainingData, sets: LabelSets) -> str:
-    training = loaded.training
+def _describe(data: TrainingData, sets: LabelSets) -> str:
+    training = data.training
     return f"{len(training.labels)} images and {len(training.twin_of)} twins, {len(sets.classes)} classes"
 
 
-def _counts(loaded: TrainingData, sets: LabelSets) -> dict[str, int]:
+def _counts(data: TrainingData, sets: LabelSets) -> dict[str, int]:
     return {
         "labelled": len(sets.labels),
         "pseudo": len(sets.pseudo_labels),
-        "twins": loaded.twins,
-        "training": len(loaded.training.labels),
+        "twins": data.twins,
+        "training": len(data.training.labels),
     }
 
 
-def _metrics(
-    settled: Settled, trained: Trained, loaded: TrainingData, sets: LabelSets, reporter: Reporter
-) -> dict[str, Any]:
-    best = best_epoch(trained.histories[trained.best], settled.how.monitor)
+def _evaluate(plan: Plan, trained: Trained, data: TrainingData, sets: LabelSets, reporter: Reporter) -> dict[str, Any]:
+    best = best_epoch(trained.histories[trained.best], plan.recipe.monitor)
     names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
-    measured = {name: (examples, names[name]) for name, examples in loaded.measured.items()}
+    measured = {name: (examples, names[name]) for name, examples in data.measured.items()}
     return {
         "restart": trained.best + 1,
         "epochs": sum(map(len, trained.histories)),
@@ -198,15 +196,15 @@ def _metrics(
     }
 
 
-def _save(options: TrainOptions, settled: Settled, sets: LabelSets, model: Network, metadata: dict[str, Any]) -> None:
-    known = sets.labels[LABEL].value_counts()
+def _save(options: TrainOptions, plan: Plan, sets: LabelSets, model: Network, metadata: dict[str, Any]) -> None:
+    label_counts = sets.labels[LABEL].value_counts()
     extra_metadata = {
-        "seed": options.seed, "label_counts": {name: int(known.get(name, 0)) for name in sets.classes},
+        "seed": options.seed, "label_counts": {name: int(label_counts.get(name, 0)) for name in sets.classes},
         "dfal": __version__, **metadata,
     }  # fmt: skip
     save_checkpoint(
-        options.out, model, architecture=settled.architecture, classes=sets.classes,
-        input_shape=settled.input_format.shape, white=settled.input_format.white, extra_metadata=extra_metadata,
+        options.out, model, architecture=plan.architecture, classes=sets.classes,
+        input_shape=plan.input_format.shape, white=plan.input_format.white, extra_metadata=extra_metadata,
     )  # fmt: skip
 
 
