@@ -94,7 +94,7 @@ def test_finished_margins_of_the_nearest_are_not_computed_again(project):
     ended = score("s.csv", "--nearest", 12)
     assert ended.code == 0
     assert "resuming after 40 of 40 images and " in ended.stderr
-    assert " further margins\n" in ended.stderr
+    assert " margins\n" in ended.stderr
 
 
 def test_rows_that_a_kill_left_beside_the_metadata_of_newer_ones_are_written_again(project):
