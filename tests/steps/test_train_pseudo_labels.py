@@ -96,7 +96,6 @@ def test_a_file_without_rows_changes_nothing(house: Path) -> None:
         ),
         (("030.png,dark", "031.png,"), "p.csv, line 3: image '031.png': pseudo-label '' is not among the classes"),
         (("030.png,dark", "030.png,light"), "p.csv, line 3: image '030.png': pseudo-label 'light' differs from an"),
-        (("030.png,dark", "absent.png,dark"), "p.csv, line 3: image 'absent.png'"),
     ],
 )
 def test_a_wrong_pseudo_label_is_bad_data_with_file_and_line(house: Path, rows: tuple[str, ...], said: str) -> None:
@@ -105,6 +104,13 @@ def test_a_wrong_pseudo_label_is_bad_data_with_file_and_line(house: Path, rows: 
     assert ended.code == 3
     assert said in ended.stderr
     assert not Path("model.safetensors").exists()
+
+
+def test_a_pseudo_label_of_a_missing_image_is_left_out_with_a_warning(house: Path) -> None:
+    pseudo("030.png,dark", "absent.png,dark")
+    ended = train("--pseudo-labels", "p.csv")
+    assert (ended.code, ended.json["counts"]["pseudo"]) == (0, 1)
+    assert "1 of 2 images in p.csv are not under images; the first: absent.png (line 3)" in ended.stderr
 
 
 def test_a_missing_file_and_a_labels_file_are_refused(house: Path) -> None:
