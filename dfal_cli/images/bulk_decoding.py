@@ -109,7 +109,7 @@ class BulkDecoder:
         shape = common_shape((probe for probe, _ in pool), image_size, grey, self._reporter.warn)
         if white is None and (max_values := [value for _, value in pool if value is not None]):
             white = common_white(np.array(max_values))
-            self._reporter.note(f"white: {white:g}, by the images of the pool (--white)")
+            self._reporter.note(f"white: {white:g}, from the images of the pool (--white)")
         for warning in scale_warnings(np.array([value for _, value in seen if value is not None]), white):
             self._reporter.warn(warning)
         return InputFormat(shape, white)

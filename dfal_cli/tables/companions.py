@@ -29,7 +29,7 @@ def refuse_foreign_files(out: Path, suffixes: Iterable[str]) -> None:
         path = beside(out, suffix)
         if path.exists() and not (path.is_file() and IS_DFAL_FILE[suffix](path)):
             raise UsageError(
-                f"{path}: exists and was not written by dfal; choose another --out, or use --force to replace it"
+                f"{path}: exists and was not written by dfal; choose another --out, or use --force to overwrite it"
             )
 
 

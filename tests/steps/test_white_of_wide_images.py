@@ -121,7 +121,7 @@ def test_a_white_that_cannot_be_is_refused(house: Path, white: str) -> None:
 
 
 def test_simulate_goes_by_the_white_of_its_oracle(house: Path) -> None:
-    for further, said in (((), ["white: 4095, by the images of the pool (--white)"]), (("--white", 2000), [])):
+    for further, said in (((), ["white: 4095, from the images of the pool (--white)"]), (("--white", 2000), [])):
         ended = dfal("simulate", "--images", "images", "--labels", "pool.csv", "--test", "test.csv", "--initial", 4,
                      "--count", 4, "--budget", 8, "--epochs", 1, "--strategies", "dfal", "--jobs", 1, "--device", "cpu",
                      "--out", f"sim{len(further)}", *further)  # fmt: skip
