@@ -57,7 +57,7 @@ def test_a_changed_setting_counts_from_the_next_round_on(nights: Nights, setting
         nights.answer(1, as_csv, rows)
         before = files_of(1)
         ended = nights(**changed)
-        assert (ended.code, "anew" in ended.stderr) == (0, False), ended.stderr
+        assert (ended.code, "overwriting" in ended.stderr) == (0, False), ended.stderr
         assert files_of(1) == before
     said = f"waiting for {changed.get('COUNT', 3)} answers in rounds/002/queries.csv"
     assert said in ended.stdout
