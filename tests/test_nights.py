@@ -65,7 +65,7 @@ def test_a_changed_setting_counts_from_the_next_round_on(nights: Nights, setting
 
 @pytest.mark.parametrize(("setting", "value"), CHANGES.items(), ids=CHANGES)
 @pytest.mark.parametrize("left", [["model.safetensors"], ["model.safetensors", "scores.parquet"]], ids=len)
-def test_a_night_that_was_killed_is_done_again_with_the_settings_of_the_day(
+def test_a_killed_night_is_repeated_with_the_current_settings(
     nights: Nights, left: list[str], setting: str, value: object
 ) -> None:
     nights()
@@ -81,7 +81,7 @@ def test_a_night_that_was_killed_is_done_again_with_the_settings_of_the_day(
         assert re.search(rf"model.safetensors: exists, and was made with(out)? {option} ", ended.stderr), ended.stderr
 
 
-def test_a_night_that_was_killed_is_done_again_when_images_and_labels_have_changed(nights: Nights) -> None:
+def test_a_killed_night_is_repeated_after_images_and_labels_changed(nights: Nights) -> None:
     nights()
     nights.answer(0, as_csv)
     nights()
@@ -115,9 +115,7 @@ def test_a_wrong_answer_stops_the_night_until_it_is_corrected(nights: Nights) ->
 
 
 @pytest.mark.parametrize("label", ["light", "__skip__"])
-def test_a_first_list_of_one_class_is_followed_by_another_instead_of_a_training_that_fails(
-    nights: Nights, label: str
-) -> None:
+def test_after_a_first_list_of_one_class_another_random_list_is_made(nights: Nights, label: str) -> None:
     nights()
     nights.answer(0, lambda table: as_csv(table.assign(label=label)))
     for _ in range(2):
@@ -200,7 +198,7 @@ def test_a_list_without_rows_is_waited_for_until_it_is_deleted(nights: Nights, o
     assert Path("rounds/000/queries.csv").read_text() == whole
 
 
-def test_an_image_name_that_was_spoilt_ends_the_night_before_its_label_is_merged(nights: Nights) -> None:
+def test_a_damaged_image_name_ends_the_night_before_its_label_is_merged(nights: Nights) -> None:
     nights()
     nights.answer(0, lambda table: as_csv(table.assign(image=table["image"].str.replace(".png", ".PNG"))))
     ended = nights("--quiet")
@@ -225,7 +223,7 @@ def test_a_deleted_image_may_be_skipped_and_a_warning_is_said_once_a_night(night
     assert {image: labels_of(1)[image] for image in others} == {image: nights.oracle[image] for image in others}
 
 
-def test_with_classes_named_a_slip_in_the_very_first_list_stops_the_night(nights: Nights) -> None:
+def test_with_named_classes_a_typing_error_in_the_first_list_stops_the_night(nights: Nights) -> None:
     nights()
     nights.answer(0, lambda table: as_csv(table.assign(label=["dark", "lihgt", "light"])))
     ended = nights(CLASSES="dark,light")
@@ -234,7 +232,7 @@ def test_with_classes_named_a_slip_in_the_very_first_list_stops_the_night(nights
     assert nights(CLASSES="dark,light").code == 0
 
 
-def test_every_night_says_how_good_the_network_is_and_how_much_better_than_before(nights: Nights) -> None:
+def test_every_night_reports_the_accuracy_and_its_change(nights: Nights) -> None:
     assert nights("--quiet").stdout.splitlines()[-1].startswith("waiting for 3 answers in rounds/000")
     nights.answer(0, as_csv)
     measured = r"test accuracy \d+\.\d % \(\d+ to \d+, 8 images\)"
@@ -249,7 +247,9 @@ def test_every_night_says_how_good_the_network_is_and_how_much_better_than_befor
     assert re.search(line, again, re.MULTILINE), "also on a night without training"
 
 
-def test_further_options_stand_in_a_file_and_without_a_test_the_validation_is_told(nights: Nights) -> None:
+def test_other_options_come_from_a_file_and_without_a_test_set_the_validation_accuracy_is_reported(
+    nights: Nights,
+) -> None:
     shutil.copy("test.csv", "validation.csv")
     write(Path("dfal.yaml"), "train:", "  validation: validation.csv", "  restarts: 2", "merge:", "  on-conflict: keep")
     settings = {"CONFIG": "dfal.yaml", "TEST": "", "RESTARTS": ""}
@@ -260,7 +260,7 @@ def test_further_options_stand_in_a_file_and_without_a_test_the_validation_is_to
     assert '"restart": 2' in Path("rounds/001/train.json").read_text()
 
 
-def test_the_oracle_plays_to_the_last_round_and_says_what_it_brought(nights: Nights) -> None:
+def test_with_an_oracle_all_rounds_are_played_and_the_gain_is_reported(nights: Nights) -> None:
     settings = {"ORACLE": "oracle.csv", "LAST": 2, "STRATEGY": "ceal"}
     for _ in range(2):
         ended = nights("--quiet", **settings)

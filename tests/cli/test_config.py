@@ -28,13 +28,13 @@ def train(*arguments: object) -> Ended:
     return dfal("train", *files, "--config", "dfal.yaml", "--epochs", 1, "--device", "cpu", *arguments)
 
 
-def test_options_may_all_stand_in_the_file(house: Path) -> None:
+def test_all_options_may_be_in_the_file(house: Path) -> None:
     config(*BASE, "  count: 3")
     ended = dfal(*FIRST)
     assert (ended.code, ended.stdout, queries()) == (0, "q.csv\n", 3)
 
 
-def test_flags_win(house: Path) -> None:
+def test_the_command_line_takes_precedence_over_the_file(house: Path) -> None:
     config(*BASE, "  count: 3")
     assert dfal(*FIRST, "--count", 5, "--out", "r.csv").stdout == "r.csv\n"
     assert queries("r.csv") == 5
@@ -76,7 +76,7 @@ def test_each_command_reads_only_its_own_section(house: Path) -> None:
         (["select:", "  count: 2", "  with-predictions: maybe"], "with-predictions"),
     ],
 )
-def test_a_mistake_in_the_file_is_named_with_what_was_meant(house: Path, lines: list[str], message: str) -> None:
+def test_a_mistake_in_the_file_is_reported_with_a_suggestion(house: Path, lines: list[str], message: str) -> None:
     config(*lines)
     ended = dfal(*FIRST, "--images", "images", "--strategy", "random", "--out", "q.csv")
     assert ended.code == 2
@@ -95,7 +95,7 @@ def test_a_file_that_does_not_exist_is_named(house: Path) -> None:
     ("path", "reason"),
     [("oracle.csv/dfal.yaml", "Not a directory"), ("round.yaml", "Too many levels of symbolic links")],
 )
-def test_of_a_file_that_cannot_be_read_the_reason_is_given(house: Path, path: str, reason: str) -> None:
+def test_an_unreadable_file_is_reported_with_the_reason(house: Path, path: str, reason: str) -> None:
     (house / "round.yaml").symlink_to("round.yaml")
     ended = dfal("select", "--config", path, "--count", 1, "--out", "q.csv")
     assert ended.code == 2
@@ -103,7 +103,7 @@ def test_of_a_file_that_cannot_be_read_the_reason_is_given(house: Path, path: st
 
 
 @pytest.mark.parametrize("spelling", ["no,007", "[no, 007]", '["no", "007"]'])
-def test_class_names_that_look_like_other_things_stay_text(house: Path, spelling: str) -> None:
+def test_class_names_that_look_like_numbers_or_booleans_stay_text(house: Path, spelling: str) -> None:
     text = Path("oracle.csv").read_text()
     Path("oracle.csv").write_text(text.replace("dark", "no").replace("light", "007"))
     config("train:", f"  class-names: {spelling}")
@@ -131,7 +131,7 @@ def test_an_option_that_may_be_repeated_takes_one_value_or_a_list(house: Path, v
     ("line", "channels"),
     [("gray: true", 1), ("gray: no", 3), ("color: yes", 3), ("color: off", 1), ("color: false", 1)],
 )
-def test_either_half_of_an_on_off_pair_may_stand_in_the_file(house: Path, line: str, channels: int) -> None:
+def test_either_flag_of_an_on_off_pair_may_be_in_the_file(house: Path, line: str, channels: int) -> None:
     config("train:", f"  {line}")
     assert train("--quiet").code == 0
     from dfal_cli.checkpoint import load_checkpoint
@@ -139,7 +139,7 @@ def test_either_half_of_an_on_off_pair_may_stand_in_the_file(house: Path, line: 
     assert load_checkpoint("m.safetensors").input_shape[0] == channels
 
 
-def test_both_halves_of_an_on_off_pair_are_refused_even_if_they_agree(house: Path) -> None:
+def test_both_flags_of_an_on_off_pair_are_refused_even_if_they_agree(house: Path) -> None:
     config("train:", "  gray: true", "  color: false")
     ended = train()
     assert ended.code == 2
@@ -147,12 +147,12 @@ def test_both_halves_of_an_on_off_pair_are_refused_even_if_they_agree(house: Pat
 
 
 @pytest.mark.parametrize(("value", "shown"), [("true", True), ("yes", True), ("on", True), ("false", False)])
-def test_a_plain_switch_is_on_or_off(house: Path, value: str, shown: bool) -> None:
+def test_a_flag_without_an_opposite_is_true_or_false(house: Path, value: str, shown: bool) -> None:
     config(*BASE, "  count: 2", f"  json: {value}")
     assert dfal(*FIRST).stdout.startswith("{") == shown
 
 
-def test_a_preset_given_in_the_file_yields_to_what_else_the_file_says(trained: Path, in_tmp: Path) -> None:
+def test_other_options_in_the_file_take_precedence_over_its_preset(trained: Path, in_tmp: Path) -> None:
     config("score:", "  preset: paper", "  candidates: 5")
     files = ("--images", trained / "images", "--checkpoint", trained / "model.safetensors", "--out", "s.parquet")
     ended = dfal("score", *files, "--config", "dfal.yaml", "--device", "cpu", "--json")

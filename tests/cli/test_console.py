@@ -49,14 +49,14 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return Said(capsys)
 
 
-def test_a_log_goes_on_telling_while_a_unit_takes_long(said: Said) -> None:
+def test_a_log_reports_progress_while_a_unit_takes_long(said: Said) -> None:
     with Log().progress("simulating", 8, "rounds", now=lambda: "dfal, trial 1, round 0"):
         until(lambda: len(said.lines) > 2)
     for line in said.lines:
         assert re.fullmatch(DATED + "simulating: 0 of 8 rounds; now dfal, trial 1, round 0", line)
 
 
-def test_the_latest_detail_stands_once_in_the_next_line_of_a_log(said: Said) -> None:
+def test_the_latest_detail_appears_once_in_the_next_line_of_a_log(said: Said) -> None:
     log = Log()
     with log.progress("training", 3, "epochs"):
         log.detail("epoch 1: loss 2")
@@ -65,7 +65,7 @@ def test_the_latest_detail_stands_once_in_the_next_line_of_a_log(said: Said) -> 
     assert said.text.count("epoch 1") == 1
 
 
-def test_a_log_says_nothing_more_when_the_work_is_done(said: Said) -> None:
+def test_a_log_prints_nothing_after_the_work_is_done(said: Said) -> None:
     with Log().progress("hashing", 1, "files"):
         until(lambda: bool(said.lines))
     lines = said.lines
@@ -73,7 +73,7 @@ def test_a_log_says_nothing_more_when_the_work_is_done(said: Said) -> None:
     assert said.lines == lines
 
 
-def test_a_log_tells_of_work_that_cannot_be_counted(said: Said) -> None:
+def test_a_log_reports_work_that_cannot_be_counted(said: Said) -> None:
     with Log().busy("listing the images"):
         until(lambda: bool(said.lines))
     assert re.fullmatch(DATED + "listing the images: 0:00:0. so far", said.lines[0])
@@ -85,7 +85,7 @@ def test_quick_work_leaves_a_log_empty(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == ""
 
 
-def test_quiet_says_warnings_only(said: Said) -> None:
+def test_quiet_shows_only_warnings(said: Said) -> None:
     quiet = Quiet()
     with quiet.progress("hashing", 1, "files") as progress:
         progress.advance(1)
@@ -131,13 +131,13 @@ def test_errors_are_red_and_warnings_yellow_on_a_terminal(in_tmp: Path, trained:
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_no_colour_is_shown_where_none_is_wanted(in_tmp: Path, trained: Path, environment: dict[str, str]) -> None:
+def test_no_colour_is_shown_if_it_is_disabled(in_tmp: Path, trained: Path, environment: dict[str, str]) -> None:
     select = ("select", "--images", trained / "images", "--strategy", "random", "--count", 999, "--out", "q.csv")
     assert "\x1b[3" not in on_terminal("merge", "--queries", "none.csv", "--labels", "l.csv", **environment)
     assert "\x1b[3" not in on_terminal(*select, **environment)
 
 
-def test_a_terminal_shows_a_bar_that_fits_however_narrow_it_is(in_tmp: Path, trained: Path) -> None:
+def test_a_progress_bar_fits_a_narrow_terminal(in_tmp: Path, trained: Path) -> None:
     train = ("train", "--images", trained / "images", "--labels", trained / "labels.csv", "--epochs", 2)
     shown = on_terminal(*train, "--device", "cpu", "--out", "m.safetensors", COLUMNS="20", PYTHONIOENCODING="ascii")
     assert "training" in shown

@@ -151,7 +151,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("command", "change", "code", "message"), CASES, ids=[" ".join((case[0][0], *case[1])) for case in CASES]
 )
-def test_a_users_error_is_said_in_two_lines_at_most_and_changes_nothing(
+def test_a_user_error_takes_at_most_two_lines_and_changes_nothing(
     house: Path, command: tuple[str, ...], change: tuple[str, ...], code: int, message: str
 ) -> None:
     before = everything(house)
@@ -187,7 +187,7 @@ def test_an_empty_argument_is_not_the_working_directory(
     assert everything(house) == before
 
 
-def test_a_usage_error_is_followed_by_a_line_on_help_and_what_it_quotes_breaks_no_line() -> None:
+def test_a_usage_error_is_followed_by_a_hint_to_the_help_and_quotes_no_line_breaks() -> None:
     missing, helped = dfal("merge", "--queries", "q.csv").stderr.splitlines()
     assert missing == "dfal merge: Missing option '--labels'."
     assert helped == "see `dfal merge --help` for the options"

@@ -40,7 +40,7 @@ def test_every_option_of_a_step_is_an_option_of_its_command_with_the_same_defaul
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_an_options_type_and_limits_are_those_that_the_command_line_checks(name: str) -> None:
+def test_the_command_line_checks_the_type_and_the_limits_of_an_option(name: str) -> None:
     for declared in options_of(COMMANDS[name]):
         option = declared.option
         if option.minimum is not None:
@@ -129,7 +129,7 @@ def test_help_lists_the_commands() -> None:
         assert all(command in ended.stdout for command in COMMANDS)
 
 
-def test_without_arguments_the_help_is_shown_and_no_empty_complaint() -> None:
+def test_without_arguments_the_help_is_shown_without_an_error() -> None:
     ended = dfal()
     assert "train" in ended.stdout + ended.stderr
     assert not any(line.rstrip().endswith("dfal:") for line in ended.stderr.splitlines())
@@ -154,7 +154,7 @@ def test_help_names_every_margin_estimator_and_norm(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_puts_no_type_behind_a_flag(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_shows_no_type_for_flags(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = dfal(*filter(None, [command]), "--help").stdout
     assert re.search(r"--version +Show the version and exit\.", shown)
@@ -181,7 +181,7 @@ def test_completion_completes_commands_options_and_topics(in_tmp: Path) -> None:
     assert "_DFAL_COMPLETE=complete_bash" in installed.stdout
 
 
-def test_paths_are_printed_as_the_file_system_has_them_whatever_the_encoding_of_stdout(
+def test_paths_are_printed_as_the_bytes_of_their_names_whatever_the_encoding_of_stdout(
     trained: Path, in_tmp: Path
 ) -> None:
     for encoding, out in (("ascii", "Käfer.csv"), ("latin-1", "写真.csv")):
@@ -197,7 +197,7 @@ def test_paths_are_printed_as_the_file_system_has_them_whatever_the_encoding_of_
         assert ended.json["outputs"] == [out]
 
 
-def test_a_change_that_stdout_cannot_spell_is_escaped(in_tmp: Path) -> None:
+def test_a_change_that_stdout_cannot_encode_is_escaped(in_tmp: Path) -> None:
     write(in_tmp / "answers.csv", "image,label", "Käfer.png,écu")
     ended = dfal_process(
         "merge", "--queries", "answers.csv", "--labels", "l.csv", "--dry-run",
@@ -208,7 +208,7 @@ def test_a_change_that_stdout_cannot_spell_is_escaped(in_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["merge", "--help"]], ids=" ".join)
-def test_what_cannot_be_printed_is_said_without_a_traceback(arguments: list[str]) -> None:
+def test_an_output_error_is_reported_without_a_traceback(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "dfal_cli", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
@@ -218,7 +218,7 @@ def test_what_cannot_be_printed_is_said_without_a_traceback(arguments: list[str]
     assert "Traceback" not in done.stderr
 
 
-def test_completion_that_cannot_be_installed_is_said_without_a_traceback(in_tmp: Path) -> None:
+def test_a_failed_installation_of_completion_is_reported_without_a_traceback(in_tmp: Path) -> None:
     write(in_tmp / "home")
     ended = from_bash("--install-completion", env={**os.environ, "HOME": str(in_tmp / "home")})
     assert (ended.code, ended.stdout) == (2, "")

@@ -83,7 +83,9 @@ def test_the_cache_may_stand_in_the_config_file(house: Path) -> None:
         (("--cache", "labels.csv"), "labels.csv: is a file, not a folder (--cache)"),
     ],
 )  # fmt: skip
-def test_a_slip_is_told_in_one_line_before_any_work(house: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_a_wrong_cache_option_is_reported_in_one_line_before_any_work(
+    house: Path, arguments: tuple[str, ...], message: str
+) -> None:
     for ended in (train("m.safetensors", *arguments), score("s.parquet", *arguments, checkpoint="labels.csv")):
         assert ended.code == 2
         assert message in ended.stderr

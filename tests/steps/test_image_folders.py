@@ -76,7 +76,7 @@ def test_an_image_that_a_table_names_is_read_although_it_is_hidden_or_of_another
     assert (ended.code, ".kept/none.png: not under images" in ended.stderr) == (3, True)
 
 
-def test_links_out_of_the_root_are_followed_by_the_users_word_only(house: Path, trained: Path) -> None:
+def test_links_out_of_the_root_are_followed_only_with_follow_links(house: Path, trained: Path) -> None:
     store = house / "store"
     (house / "images").rename(store)
     (house / "images").mkdir()

@@ -71,7 +71,7 @@ def test_merge_names_the_images_of_a_part_relative_to_the_image_root(sorted_imag
     assert "deep/light/001.png" in labels()
 
 
-def test_merge_refuses_a_folder_elsewhere_than_the_images(sorted_images: Path) -> None:
+def test_merge_refuses_a_folder_outside_the_image_root(sorted_images: Path) -> None:
     ended = merge("--queries", "flat", "--images", "images")
     assert (ended.code, "flat: is not inside the image root images (--images)" in ended.stderr) == (2, True)
 
@@ -122,7 +122,7 @@ def test_train_takes_labels_from_folders_but_for_what_it_is_measured_on(sorted_i
     assert train("--labels-from-folders", "--test", "test.csv").code == 2
 
 
-def test_labelled_files_that_are_not_read_are_told_of(sorted_images: Path) -> None:
+def test_labelled_files_that_are_not_read_are_reported(sorted_images: Path) -> None:
     for name in ("a.png", "b.png"):
         (sorted_images / "images" / "dark" / name).symlink_to(sorted_images / "flat" / "images" / "000.png")
     (sorted_images / "images" / "dark" / "c.psd").write_bytes(b"")

@@ -39,7 +39,7 @@ def test_rows_and_the_users_columns_keep_their_order_and_new_rows_come_last(hous
     assert text() == "note,image,label,who,twin\nn1,b.png,dog,me,\n,a.png,cat,,\nx,c.png,cat,you,\n,d.png,dog,,\n"
 
 
-def test_a_merge_of_tables_starts_without_what_reads_images() -> None:
+def test_a_merge_of_tables_does_not_import_pillow() -> None:
     told = "import sys, dfal_cli.steps.merge.command; print({'PIL', 'dfal_cli.images'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "set()\n"
 
@@ -127,7 +127,7 @@ def test_skip_against_a_label_is_a_conflict(house: Path) -> None:
         ("dogg", "did you mean 'dog'?"),
     ],
 )
-def test_a_new_class_is_asked_back_with_a_hint_and_merged_only_if_allowed(house: Path, answer: str, hint: str) -> None:
+def test_a_new_class_is_refused_with_a_hint_and_merged_only_if_allowed(house: Path, answer: str, hint: str) -> None:
     write(house / "q.csv", "image,label", "a.png,dog", f"d.png,{answer}")
     before = text()
     ended = merge()
@@ -139,7 +139,7 @@ def test_a_new_class_is_asked_back_with_a_hint_and_merged_only_if_allowed(house:
 
 
 @pytest.mark.parametrize("slip", ["__SKIP__", "__skip_", "_skip_"])
-def test_a_slip_in_skip_never_becomes_a_class(house: Path, slip: str) -> None:
+def test_a_misspelled_skip_never_becomes_a_class(house: Path, slip: str) -> None:
     write(house / "q.csv", "image,label", f"d.png,{slip}")
     before = text()
     ended = merge("--allow-new-classes")
@@ -168,7 +168,7 @@ def test_a_dry_run_makes_no_file_and_no_folder(in_tmp: Path) -> None:
     assert [path.name for path in in_tmp.iterdir()] == ["q.csv"]
 
 
-def test_images_that_are_not_there_are_refused_on_demand(house: Path) -> None:
+def test_missing_images_are_refused_if_the_image_root_is_given(house: Path) -> None:
     write(house / "images" / "a.png", "")
     before = text()
     assert merge("--images", "none").code == 2
@@ -197,9 +197,7 @@ def test_a_held_lock_means_try_again_later(house: Path) -> None:
         (["image,label", "b.png,cat"], 3),
     ],
 )
-def test_a_failed_merge_leaves_the_labels_as_they_were_and_nothing_beside(
-    house: Path, list_: list[str], code: int
-) -> None:
+def test_a_failed_merge_leaves_the_labels_unchanged_and_no_other_file(house: Path, list_: list[str], code: int) -> None:
     write(house / "q.csv", *list_)
     before, names = text(), {path.name for path in house.iterdir()}
     assert merge().code == code
@@ -230,7 +228,7 @@ def test_merging_answers_in_any_split_and_order_loses_no_label(
     assert (merged["image"][0], merged["note"][0]) == (images[0], "mine")
 
 
-def test_another_file_at_the_place_of_out_is_replaced_only_by_force(house: Path) -> None:
+def test_an_existing_out_with_other_labels_is_overwritten_only_with_force(house: Path) -> None:
     write(house / "other.csv", "mine", "1")
     assert merge("--out", "other.csv").code == 2
     assert text("other.csv") == "mine\n1\n"

@@ -23,7 +23,7 @@ def merge(*arguments: object) -> Ended:
         ("1", "01", "how the number is written"),
     ],
 )
-def test_two_new_classes_that_are_alike_are_refused_with_both_lines(
+def test_two_similar_new_classes_are_refused_with_both_lines(
     in_tmp: Path, allowed: tuple[str, ...], one: str, other: str, what: str
 ) -> None:
     write(in_tmp / "q.csv", "image,label", f"a.png,{one}", "b.png,shoe", f"c.png,{other}")
@@ -35,7 +35,7 @@ def test_two_new_classes_that_are_alike_are_refused_with_both_lines(
     assert merge(*allowed, "--class-names", f"shoe,{one},{other}").code == 0
 
 
-def test_a_new_class_that_is_like_a_known_one_is_refused_although_new_ones_are_allowed(in_tmp: Path) -> None:
+def test_a_new_class_similar_to_a_known_one_is_refused_even_if_new_ones_are_allowed(in_tmp: Path) -> None:
     write(in_tmp / "labels.csv", "image,label", "x.png,dog", "y.png,cat")
     write(in_tmp / "q.csv", "image,label", "a.png,Cat")
     ended = merge("--allow-new-classes")
@@ -47,7 +47,9 @@ def test_a_new_class_that_is_like_a_known_one_is_refused_although_new_ones_are_a
 
 @pytest.mark.parametrize("word", ["?", "skip", "Unknown", "N/A", "NA", "none", "TODO"])
 @pytest.mark.parametrize("arguments", [(), ("--allow-new-classes",)])
-def test_a_word_for_no_answer_becomes_a_class_only_by_name(in_tmp: Path, word: str, arguments: tuple[str, ...]) -> None:
+def test_a_word_for_no_answer_becomes_a_class_only_with_class_names(
+    in_tmp: Path, word: str, arguments: tuple[str, ...]
+) -> None:
     write(in_tmp / "q.csv", "image,label", "a.png,cat", f"b.png,{word}")
     ended = merge(*arguments)
     assert ended.code == 3
@@ -58,7 +60,7 @@ def test_a_word_for_no_answer_becomes_a_class_only_by_name(in_tmp: Path, word: s
     assert merge().code == 0  # it is a class now
 
 
-def test_all_that_is_wrong_with_a_list_is_counted_at_once(in_tmp: Path) -> None:
+def test_all_problems_of_a_list_are_counted_in_one_message(in_tmp: Path) -> None:
     rows = ("a.png,Skirt", "b.png,skirt", "c.png,SKIRT", "d.png,?", "e\\f.png,Skirt", "g.png,unknown")
     write(in_tmp / "q.csv", "image,label", *rows)
     ended = merge()
@@ -80,7 +82,7 @@ def test_a_class_that_no_label_can_have_is_a_wrong_option(in_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "first list"])
-def test_blanks_around_answers_are_left_out_with_a_counted_warning(in_tmp: Path, known: bool) -> None:
+def test_blanks_around_answers_are_removed_with_a_warning(in_tmp: Path, known: bool) -> None:
     if known:
         write(in_tmp / "labels.csv", "image,label", "x.png,Skirt")
     write(in_tmp / "q.csv", "image,label", "a.png,Skirt ", "b.png,\u00a0Skirt", "c.png, __skip__", "d.png,Skirt")

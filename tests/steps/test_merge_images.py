@@ -28,7 +28,7 @@ def merge(*arguments: object) -> Ended:
         (" a.png", "did you mean 'a.png'?"),
     ],
 )
-def test_what_can_be_no_image_of_the_root_is_refused(in_tmp: Path, image: str, said: str) -> None:
+def test_a_path_that_cannot_be_under_an_image_root_is_refused(in_tmp: Path, image: str, said: str) -> None:
     write(in_tmp / "q.csv", "image,label", "b.png,cat", f"{image},cat", f"c.png{image},cat")
     ended = merge()
     assert ended.code == 3
@@ -38,7 +38,7 @@ def test_what_can_be_no_image_of_the_root_is_refused(in_tmp: Path, image: str, s
 
 
 @pytest.mark.parametrize("image", ["sub\\a.png", " a.png", "a.png "])
-def test_such_names_are_taken_where_there_is_an_image_of_that_name(in_tmp: Path, image: str) -> None:
+def test_unusual_names_are_accepted_if_an_image_has_that_name(in_tmp: Path, image: str) -> None:
     write(in_tmp / "q.csv", "image,label", f"{image},cat")
     write(in_tmp / "images" / image, "")
     assert merge("--images", "images").code == 0
@@ -47,7 +47,7 @@ def test_such_names_are_taken_where_there_is_an_image_of_that_name(in_tmp: Path,
     assert Path("labels.csv").read_text() == f"image,label,twin\n{image},dog,\n"
 
 
-def test_an_image_that_is_not_there_is_refused_with_the_one_that_is(in_tmp: Path) -> None:
+def test_a_missing_image_is_refused_with_the_name_of_a_similar_one(in_tmp: Path) -> None:
     write(in_tmp / "images" / "a.png", "")
     write(in_tmp / "q.csv", "image,label", "images/a.png,cat", "b.png,cat")
     ended = merge("--images", "images")
@@ -58,7 +58,7 @@ def test_an_image_that_is_not_there_is_refused_with_the_one_that_is(in_tmp: Path
 @pytest.mark.parametrize(("row", "answer"), [(NFC, NFD), (NFD, NFC)])
 @pytest.mark.parametrize("on_disk", [NFC, NFD])
 @pytest.mark.parametrize("images", [(), ("--images", "images")])
-def test_an_answer_in_the_other_normal_form_fills_the_row_that_is_there(
+def test_an_answer_in_the_other_normal_form_fills_the_existing_row(
     in_tmp: Path, row: str, answer: str, on_disk: str, images: tuple[str, ...]
 ) -> None:
     write(in_tmp / "images" / on_disk, "")

@@ -112,7 +112,7 @@ def test_train_takes_either_normal_form_and_says_what_is_there_instead(in_tmp: P
     )
 
 
-def test_simulate_says_what_is_there_instead(in_tmp: Path) -> None:
+def test_simulate_names_a_similar_image_instead_of_a_missing_one(in_tmp: Path) -> None:
     draw_divided_folder(in_tmp)
     test = (in_tmp / "test.csv").read_text()
     (in_tmp / "test.csv").write_text(test.replace(".png", ".jpg"))

@@ -63,7 +63,7 @@ def test_the_twin_stands_beside_its_image_with_the_difference_amplified(page: Pa
     assert np.abs(np.delete(shown.ravel(), 3 * 16 + 5) - 128).max() <= 1
 
 
-def test_the_page_shows_the_models_guess_only_when_asked(page: Page) -> None:
+def test_the_page_shows_predictions_only_with_with_predictions(page: Page) -> None:
     assert "predicted: dark" not in " ".join(page.text.split())
     select = ("select", "--scores", "s.parquet", "--count", 4, "--out", "r.csv", "--preview", "r.html")
     dfal(*select, "--with-predictions")
@@ -77,7 +77,7 @@ def test_a_page_that_was_lost_is_made_again(page: Page) -> None:
     assert Path("p.html").read_text(encoding="utf-8") == page.source
 
 
-def test_a_page_of_somebody_else_is_replaced_only_by_force(page: Page) -> None:
+def test_a_foreign_page_is_overwritten_only_with_force(page: Page) -> None:
     again = ("select", "--scores", "s.parquet", "--count", 3, "--out", "r.csv", "--preview", "mine.html")
     Path("mine.html").write_text("<html><p>precious", encoding="utf-8")
     ended = dfal(*again)

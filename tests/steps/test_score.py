@@ -70,7 +70,7 @@ def test_the_columns_and_their_types_are_the_documented_ones(scored):
     assert [(field.name, str(field.type)) for field in schema] == COLUMNS
 
 
-def test_the_metadata_tell_what_the_scores_were_made_from(trained, scored):
+def test_the_metadata_record_the_inputs_of_the_scores(trained, scored):
     told = metadata(scored[1])
     assert told["image_root"] == os.path.relpath(trained / "images", scored[1].parent)
     assert told["input_shape"] == [1, 16, 16]
@@ -184,7 +184,7 @@ def test_the_papers_preset_sets_the_papers_options(trained, tmp_path):
     assert {name: told[name] for name in paper} == paper
 
 
-def test_flags_win_over_the_preset_even_where_they_name_the_default(trained, tmp_path):
+def test_options_take_precedence_over_the_preset_even_with_their_default_value(trained, tmp_path):
     out = tmp_path / "scores.parquet"
     scores(trained, out, "--preset", "paper", "--overshoot", 0.02, "--candidates", 5, "--norm", "linf")
     told = metadata(out)["settings"]
@@ -207,7 +207,7 @@ def test_each_setting_of_the_estimator_reaches_it(trained, scored, network, tmp_
         assert not np.allclose(table["margin"], scored[0]["margin"], rtol=1e-3, equal_nan=True)
 
 
-def test_excluded_and_settled_images_are_not_scored_and_blank_ones_are(trained, tmp_path):
+def test_excluded_labelled_and_skipped_images_are_not_scored_but_blank_ones_are(trained, tmp_path):
     pool = pool_of(trained)
     more = write(tmp_path / "more.csv", "image,label", f"{pool[0]},dark", f"{pool[1]},__skip__", f"{pool[2]},")
     answering = write(tmp_path / "queries.csv", "rank,image,label,margin,twin", f"1,{pool[3]},,,")
@@ -216,7 +216,7 @@ def test_excluded_and_settled_images_are_not_scored_and_blank_ones_are(trained, 
     assert list(table["image"]) == [pool[2], *pool[4:]]
 
 
-def test_json_counts_the_pool_and_what_became_of_it(trained, tmp_path):
+def test_json_counts_the_pool_and_its_outcomes(trained, tmp_path):
     told = score(trained, tmp_path / "scores.parquet", "--json", "--candidates", 9, "--twins", 2).json
     assert told["command"] == "score"
     assert told["outputs"] == [str(tmp_path / "scores.parquet")]

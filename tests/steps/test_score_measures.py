@@ -89,7 +89,7 @@ def test_numbers_also_go_into_csv(project):
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_before_any_work(project, further, out, said):
+def test_invalid_measures_are_refused_before_any_work(project, further, out, said):
     (project / "model.safetensors").write_bytes(b"not looked into")
     ended = score(*further, out=out)
     assert ended.code == 2
@@ -214,7 +214,7 @@ def test_measures_too_get_smaller_batches_where_memory_runs_out(project):
     assert list(table["image"]) == pool_of(project)
 
 
-def test_what_is_not_finite_is_null(project):
+def test_values_that_are_not_finite_are_null(project):
     model = build_network("lenet5", 2, (1, 16, 16))
     torch.nn.init.constant_(model.body[0].weight, 3e38)  # the sums overflow
     save_checkpoint(

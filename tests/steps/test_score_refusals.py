@@ -58,7 +58,7 @@ OTHER_IMAGES = "from another list of images, or before some of them changed"
         ("checkpoint", "from another checkpoint"),
     ],
 )
-def test_scores_made_from_something_else_are_replaced_only_by_force(project, change, said):
+def test_scores_made_from_other_inputs_are_overwritten_only_with_force(project, change, said):
     assert score().code == 0
     before = (project / "scores.parquet").read_bytes()
     options = []
@@ -169,7 +169,7 @@ def test_a_few_unreadable_images_do_not_stop_the_run_and_are_counted(project):
     assert "broken.png" not in set(images)
 
 
-def test_the_list_of_unreadable_images_goes_when_they_have_been_mended(project):
+def test_the_list_of_unreadable_images_is_removed_when_they_are_repaired(project):
     (project / "images" / "broken.png").write_bytes(b"not an image")
     assert score("--max-unreadable", 0.1).code == 0
     shutil.copy(project / "images" / "000.png", project / "images" / "broken.png")
@@ -227,7 +227,7 @@ def own(project):
     sys.modules.pop("own_nets", None)
 
 
-def test_a_network_of_ones_own_needs_trust_or_its_name(own):
+def test_a_custom_network_needs_trust_code_or_arch(own):
     assert_refused(score(checkpoint="plain.safetensors"), 2, "--trust-code", "--arch own_nets:plain")
     assert score("--trust-code", checkpoint="plain.safetensors", out="a.parquet").code == 0
     assert score("--arch", "own_nets:plain", checkpoint="plain.safetensors", out="b.parquet").code == 0

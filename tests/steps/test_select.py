@@ -60,7 +60,7 @@ def test_the_seed_decides_a_first_list(house: Path) -> None:
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes() != Path("c.csv").read_bytes()
 
 
-def test_a_first_list_has_images_behind_links_out_of_the_root_by_the_users_word(house: Path) -> None:
+def test_a_first_list_has_images_behind_links_out_of_the_root_only_with_follow_links(house: Path) -> None:
     (house / "images").rename(house / "store")
     (house / "images").mkdir()
     for image in (house / "store").iterdir():
@@ -91,7 +91,7 @@ def test_a_count_above_the_pool_gives_the_pool_and_says_so(house: Path) -> None:
         assert any(f"only {size} images" in warning for warning in ended.json["warnings"])
 
 
-def test_what_is_labelled_or_excluded_is_not_asked_about(house: Path) -> None:
+def test_labelled_and_excluded_images_are_not_selected(house: Path) -> None:
     write(house / "labels.csv", "image,label", "002.png,dark", "004.png,__skip__", "003.png,")
     write(house / "test.csv", "image", "000.png")
     pool = ("--labels", "labels.csv", "--exclude", "test.csv", "--count", 50)
@@ -141,7 +141,7 @@ def test_a_list_with_answers_is_never_overwritten(house: Path, force: tuple[str,
     assert Path("q.csv").read_text() == text
 
 
-def test_another_list_in_the_way_is_replaced_only_by_force(house: Path) -> None:
+def test_another_list_is_overwritten_only_with_force(house: Path) -> None:
     select("--count", 3)
     text = Path("q.csv").read_text()
     ended = select("--count", 4)
@@ -156,14 +156,14 @@ def test_a_preview_must_not_take_the_place_of_the_list(house: Path) -> None:
     assert not Path("q.csv").exists()
 
 
-def test_something_else_at_the_place_of_the_list_is_not_overwritten(house: Path) -> None:
+def test_a_file_that_is_not_a_list_is_not_overwritten(house: Path) -> None:
     before = Path("oracle.csv").read_bytes()
     assert select("--count", 3, "--force", out="oracle.csv").code == 2
     assert Path("oracle.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize("out", ["q.csv", "lists/deep/q.csv"])
-def test_twins_are_carried_on_as_seen_from_the_list(house: Path, out: str) -> None:
+def test_twin_paths_are_relative_to_the_list(house: Path, out: str) -> None:
     scores = house / "scored" / "s.parquet"
     margins = {"000.png": 0.1, "001.png": 0.2}
     write_margins(scores, house / "images", margins, twin=["s.parquet.twins/000.png.npy", None])
@@ -249,7 +249,7 @@ def test_help_loads_neither_torch_nor_pandas(house: Path) -> None:
         assert not modules_after(*arguments) & {"torch", "torchvision", "pandas", "numpy", "pyarrow"}
 
 
-def test_json_tells_counts_and_strategy(house: Path) -> None:
+def test_json_has_counts_and_strategy(house: Path) -> None:
     told = json.loads(select("--count", 3, "--json").stdout)
     assert told["counts"] == {
         "pool": 6, "labelled": 0, "excluded": 0, "queries": 3, "without_twin": 3, "gone": 0,

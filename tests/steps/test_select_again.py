@@ -71,7 +71,7 @@ def test_a_smaller_list_without_its_record_does_not_pass_for_a_larger_one(house:
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["", "alone"])
-def test_a_list_saved_on_macos_is_known_again(house: Path, alone: bool) -> None:
+def test_a_list_saved_on_macos_is_recognised(house: Path, alone: bool) -> None:
     (house / "images" / "000.png").rename(house / "images" / "caf\u00e9.png")
     write_margins(house / "scores.parquet", house / "images", {"caf\u00e9.png": 0.1, "001.png": 0.2})
     select("--count", 2)
@@ -120,13 +120,13 @@ def test_answers_saved_while_another_list_is_made_are_kept(
     assert (Path("p.html").read_bytes() == before) == page
 
 
-def test_a_first_list_is_known_again_too(house: Path) -> None:
+def test_a_first_list_is_recognised_too(house: Path) -> None:
     first("--count", 3)
     Path("q.csv").write_text(EDITS["all of it"](rows()), encoding="utf-8")
     assert first("--count", 3, "--json").json["status"] == "up to date"
 
 
-def test_a_list_of_which_only_the_header_is_left_is_known_by_what_stands_beside_it(house: Path) -> None:
+def test_a_list_without_rows_is_recognised_by_its_metadata(house: Path) -> None:
     select("--count", 3)
     write(house / "q.csv", "rank,image,label")
     assert select("--count", 3, "--json").json["status"] == "up to date"
@@ -164,7 +164,7 @@ def test_a_list_that_names_an_image_never_asked_about_is_another_one(house: Path
     ],
 )
 @pytest.mark.parametrize("answers", [(), ("dark",)], ids=len)
-def test_a_list_in_the_way_is_refused_with_what_differs(
+def test_another_list_is_refused_with_the_difference(
     house: Path, before: tuple[object, ...], now: tuple[object, ...], said: str, answers: tuple[str, ...]
 ) -> None:
     write(house / "excluded.csv", "image", "002.png")
@@ -177,7 +177,7 @@ def test_a_list_in_the_way_is_refused_with_what_differs(
     assert Path("q.csv").read_text() == text
 
 
-def test_a_list_that_replaces_another_is_known_by_what_it_asks_itself(house: Path) -> None:
+def test_a_list_that_replaces_another_has_its_own_metadata(house: Path) -> None:
     select("--count", 3)
     assert select("--count", 4, "--force").code == 0
     assert select("--count", 4, "--json").json["status"] == "up to date"
@@ -192,7 +192,7 @@ def test_force_writes_a_list_without_answers_as_it_was(house: Path) -> None:
     assert Path("q.csv").read_text() == whole
 
 
-def test_equal_lists_are_told_of_in_equal_bytes(house: Path) -> None:
+def test_equal_lists_have_equal_metadata(house: Path) -> None:
     select("--count", 3)
     select("--count", 3, out="r.csv")
     told = Path(SIDECAR).read_bytes()
@@ -202,14 +202,14 @@ def test_equal_lists_are_told_of_in_equal_bytes(house: Path) -> None:
 
 
 @pytest.mark.parametrize("told", ["", "{", "[1]", '{"contract":1}', '{"made_from":"x","parts":{"images":[[1]]}}'])
-def test_a_damaged_record_is_as_good_as_none(house: Path, told: str) -> None:
+def test_damaged_metadata_count_as_missing(house: Path, told: str) -> None:
     select("--count", 3)
     Path(SIDECAR).write_text(told)
     assert select("--count", 3, "--json").json["status"] == "up to date"
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)], ids=["", "force"])
-def test_a_list_that_cannot_be_read_is_kept_and_it_is_said_what_to_do(house: Path, force: tuple[str, ...]) -> None:
+def test_an_unreadable_list_is_kept_and_the_message_says_what_to_do(house: Path, force: tuple[str, ...]) -> None:
     Path("q.csv").write_bytes(b"")
     ended = select("--count", 3, *force)
     assert ended.code == 3
@@ -218,7 +218,7 @@ def test_a_list_that_cannot_be_read_is_kept_and_it_is_said_what_to_do(house: Pat
     assert Path("q.csv").read_bytes() == b""
 
 
-def test_what_somebody_else_keeps_in_the_place_of_the_record_stays_there(house: Path) -> None:
+def test_a_foreign_file_in_place_of_the_metadata_is_kept(house: Path) -> None:
     write(house / SIDECAR, "mine")
     ended = select("--count", 3)
     assert (ended.code, "q.csv.meta.json: exists and was not written by dfal" in ended.stderr) == (2, True), (

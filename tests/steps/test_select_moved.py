@@ -19,7 +19,7 @@ def pictures(page: str = "p.html") -> int:
     return len(Page(Path(page)).pictures())
 
 
-def test_what_is_gone_is_not_asked_about_and_counted(house: Path) -> None:
+def test_deleted_images_are_not_selected_but_counted(house: Path) -> None:
     for image in ("002.png", "003.png", "005.png"):
         (house / "images" / image).unlink()
     ended = select("--count", 2, "--json")
@@ -31,7 +31,7 @@ def test_what_is_gone_is_not_asked_about_and_counted(house: Path) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["random", "entropy"])
-def test_every_strategy_picks_again_until_all_are_there(house: Path, strategy: str) -> None:
+def test_every_strategy_picks_again_until_all_images_exist(house: Path, strategy: str) -> None:
     for image in list(MARGINS)[:4]:
         (house / "images" / image).unlink()
     ended = select("--count", 5, "--strategy", strategy, "--json")
@@ -40,21 +40,21 @@ def test_every_strategy_picks_again_until_all_are_there(house: Path, strategy: s
     assert "--count 5: the pool has only 2 images" in ended.json["warnings"][0]
 
 
-def test_pseudo_labels_are_not_given_to_what_is_gone(house: Path) -> None:
+def test_deleted_images_get_no_pseudo_labels(house: Path) -> None:
     write_margins(house / "s.parquet", house / "images", MARGINS, entropy=[0.5, 0.001, 0.001, 0.4, 0.3, 0.2])
     (house / "images" / "001.png").unlink()
     dfal("select", "--scores", "s.parquet", "--strategy", "ceal", "--count", 2, "--out", "q.csv")
     assert Path("q.csv.pseudo.csv").read_text() == "image,pseudo_label\n002.png,dark\n"
 
 
-def test_where_nothing_is_left_the_image_root_is_asked_for(house: Path) -> None:
+def test_if_all_images_are_missing_the_message_asks_for_the_image_root(house: Path) -> None:
     Path("elsewhere").mkdir()
     ended = select("--count", 2, "--images", "elsewhere")
     assert (ended.code, "none of the images exist any more; set the image root" in ended.stderr) == (3, True)
     assert not Path("q.csv").exists()
 
 
-def test_where_the_image_root_is_not_there_nothing_is_looked_for_and_it_is_said(house: Path) -> None:
+def test_without_the_image_root_images_are_not_checked_and_a_warning_says_so(house: Path) -> None:
     shutil.move("images", "photos")
     ended = select("--count", 3, "--json")
     assert (ended.code, ended.json["counts"]["gone"]) == (0, 0)
@@ -121,7 +121,7 @@ def score(folder: Path, out: str) -> Ended:
 
 @pytest.mark.parametrize("out", ["scores.parquet", "rounds/001/scores.csv"])
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree], ids=["moved", "copied"])
-def test_a_project_goes_on_in_another_place(
+def test_a_project_can_be_moved(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: Callable[..., object], out: str
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "deep/down/there"

@@ -110,7 +110,7 @@ def test_strategies_without_margins_take_a_file_that_has_none(house: Path) -> No
         assert select(strategy, "--count", 2, out=f"{strategy}.csv").code == 0
 
 
-def test_a_strategy_that_needs_several_margins_a_query_wants_so_many_made_certain(
+def test_a_strategy_that_needs_several_margins_per_query_needs_that_many_nearest(
     house: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(STRATEGIES, "wide", Strategy(by_measure("margin"), "three margins a query", nearest=3))
@@ -221,7 +221,7 @@ def test_a_class_that_a_spreadsheet_would_run_is_escaped_in_pseudo_labels_too(ho
     assert table["label"].tolist() == classes[1:]
 
 
-def test_all_that_a_strategy_needs_of_score_is_said_at_once(house: Path) -> None:
+def test_all_score_options_a_strategy_needs_are_named_in_one_message(house: Path) -> None:
     write_margins(house / "bare.parquet", house / "images", dict.fromkeys(IMAGES, 0.5))
     ended = select("dfal-diverse", "--count", 3, scores="bare.parquet")
     assert (ended.code, "score with --measure embedding --nearest 30\n" in ended.stderr) == (2, True)

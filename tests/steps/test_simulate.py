@@ -119,7 +119,7 @@ def test_the_budget_ends_with_the_oracles_labels(house: Path) -> None:
     assert pd.read_csv(house / "small" / "results.csv")["annotations"].tolist() == [4, 12, 16]
 
 
-def test_a_warning_says_of_which_round_it_is(house: Path) -> None:
+def test_a_warning_names_its_round(house: Path) -> None:
     ended = simulate(house, "warned", "--strategies", "random,dfal", "--trials", 2, "--budget", 14, "--json")
     assert ended.json["warnings"] == [
         "dfal, trial 1, round 3: 3 of 3 images have no margin (3 cap reached); the nearest images may be among them"
@@ -165,7 +165,7 @@ def test_the_entropy_of_a_single_class_is_zero_without_a_sign(house: Path, tmp_p
     assert "-0.0" not in text
 
 
-def test_runs_of_a_trial_that_do_not_begin_alike_are_told(house: Path) -> None:
+def test_runs_of_a_trial_that_differ_in_round_0_are_reported(house: Path) -> None:
     assert simulate(house, "alike", "--strategies", "random,entropy").code == 0
     kept = house / "alike" / ".rounds" / "random-1.rows.json"
     accuracy = json.loads(kept.read_text())[0][0][4]
@@ -214,7 +214,7 @@ def test_a_loss_that_is_not_finite_is_an_empty_cell_and_all_outputs_come(
     assert results.read_bytes() == first, "what was kept as nan is written so, too"
 
 
-def test_networks_that_did_not_learn_are_said_first_of_all(tmp_path: Path) -> None:
+def test_networks_that_did_not_learn_are_reported_first(tmp_path: Path) -> None:
     root = draw_folder(tmp_path, each=24)
     header, *rows = (root / "oracle.csv").read_text().splitlines()
     write(root / "pool.csv", header, *rows[:16])

@@ -86,7 +86,7 @@ def simulate(out: str, *arguments: object, **further: object) -> Ended:
         ("classes", 1, 2, "--classes"),
     ],
 )
-def test_what_cannot_be_simulated_ends_with_a_reason_and_leaves_nothing(
+def test_an_invalid_simulation_ends_with_the_reason_and_leaves_no_files(
     house: Path, option: str, value: object, code: int, reason: str
 ) -> None:
     write(house / "empty.csv", "image,label", "000.png,")
@@ -174,7 +174,7 @@ def test_results_of_another_device_or_version_are_not_joined(house: Path, part: 
     assert (ended.code, said in ended.stderr) == (2, True), ended.stderr
 
 
-def test_results_of_who_knows_what_are_not_joined(house: Path) -> None:
+def test_results_of_unknown_inputs_are_not_joined(house: Path) -> None:
     (house / "out" / ".made_from").write_text("{")
     ended = simulate("out", trials=2)
     assert (ended.code, "out: was made from unknown inputs" in ended.stderr) == (2, True), ended.stderr
@@ -192,7 +192,7 @@ def test_results_of_changed_images_or_networks_are_not_joined(house: Path) -> No
     assert (ended.code, "made from other images" in ended.stderr) == (2, True), ended.stderr
 
 
-def test_results_of_images_that_have_changed_places_are_not_joined(house: Path) -> None:
+def test_results_of_swapped_images_are_not_joined(house: Path) -> None:
     draw_twins_in_size(house / "images", "000.png", "001.png")
     assert simulate("swapped").code == 0
     swap(house / "images" / "000.png", house / "images" / "001.png")
@@ -200,7 +200,7 @@ def test_results_of_images_that_have_changed_places_are_not_joined(house: Path) 
     assert (ended.code, "made from other images" in ended.stderr) == (2, True), ended.stderr
 
 
-def test_a_copy_of_the_images_goes_on_with_a_simulation_and_untouched_ones_are_hashed_once(
+def test_a_copy_of_the_images_continues_a_simulation_and_unchanged_files_are_hashed_once(
     house: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree("images", "aside")
@@ -214,7 +214,7 @@ def test_a_copy_of_the_images_goes_on_with_a_simulation_and_untouched_ones_are_h
 
 
 @pytest.mark.parametrize("name", ["results.csv", "timings.csv", "curves.png", "report.html", "unreadable.csv"])
-def test_a_file_of_somebody_else_is_not_overwritten(house: Path, name: str) -> None:
+def test_a_foreign_file_is_not_overwritten(house: Path, name: str) -> None:
     write(house / "mine" / name, "a,b")
     ended = simulate("mine")
     assert (ended.code, f"mine: holds {name}, which dfal simulate did not write" in ended.stderr) == (2, True)

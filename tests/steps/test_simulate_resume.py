@@ -86,7 +86,7 @@ def stop_when(come: Callable[[], bool], number: signal.Signals, *command: object
 @pytest.mark.parametrize(
     ("number", "code", "rounds"), [(signal.SIGKILL, -9, 1), (signal.SIGINT, 130, 3), (signal.SIGTERM, 143, 5)]
 )
-def test_a_stopped_simulation_leaves_no_process_and_goes_on_to_the_same_results(
+def test_an_interrupted_simulation_leaves_no_process_and_resumes_to_the_same_results(
     house: Path, number: signal.Signals, code: int, rounds: int
 ) -> None:
     command = arguments(house, number.name, "--strategies", "dfal,random", "--jobs", 2)
@@ -163,7 +163,7 @@ def test_rounds_that_have_ended_stay_and_are_not_mixed_with_those_of_other_setti
     assert pd.read_csv(house / "killed" / "results.csv")["annotations"].tolist() == [4, 7, 10, 13, 16]
 
 
-def test_runs_that_another_command_has_discarded_meanwhile_are_played_like_any_others(
+def test_runs_that_another_command_discarded_meanwhile_are_played_again(
     house: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits for the folder finds it otherwise than it was."""
@@ -195,7 +195,7 @@ def test_results_do_not_depend_on_the_number_of_jobs_or_threads(house: Path, mon
     assert jobs == expected
 
 
-def test_an_error_in_a_process_is_the_commands(house: Path) -> None:
+def test_an_error_in_a_process_is_the_error_of_the_command(house: Path) -> None:
     ended = dfal(*arguments(house, "wrong", "--arch", "lenet6", "--jobs", 2, "--quiet"))
     assert ended.code == 2
     assert "lenet6" in ended.stderr
@@ -218,7 +218,7 @@ def test_a_trial_is_in_the_tables_before_the_next_one_ends(house: Path) -> None:
 
 
 @pytest.mark.slow
-def test_who_has_forced_a_new_beginning_is_told_how_to_go_on_from_it(house: Path) -> None:
+def test_an_interrupted_forced_simulation_says_to_resume_without_force(house: Path) -> None:
     simulate(house, "forced", "--strategies", "random", "--jobs", 1)
     command = arguments(house, "forced", "--strategies", "random", "--jobs", 1)
     begun = stop_when(lambda: 1 <= rounds_in(house / "forced") < 5, signal.SIGTERM, *command, "--force")
@@ -227,7 +227,7 @@ def test_who_has_forced_a_new_beginning_is_told_how_to_go_on_from_it(house: Path
     assert "resuming after " in dfal(*command).stderr
 
 
-def test_only_twins_that_labels_refer_to_are_kept_while_a_run_goes_on(house: Path) -> None:
+def test_only_twins_that_labels_refer_to_are_kept_during_a_run(house: Path) -> None:
     out = house / "twins"
     command = arguments(house, "twins", "--strategies", "dfal-diverse", "--jobs", 1)
     assert stop_when(lambda: rounds_in(out) >= 3, signal.SIGKILL, *command)[0] == -9
@@ -250,7 +250,7 @@ def test_only_twins_that_labels_refer_to_are_kept_while_a_run_goes_on(house: Pat
         ("images-*.json", "[["),
     ],
 )
-def test_a_damaged_file_of_its_own_is_made_anew(house: Path, name: str, content: str) -> None:
+def test_a_damaged_file_of_the_simulation_is_made_again(house: Path, name: str, content: str) -> None:
     out = house / "damaged"
     shutil.rmtree(out, ignore_errors=True)
     if name in ("random-1.rows.json", "input.json"):

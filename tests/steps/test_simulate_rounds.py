@@ -64,7 +64,7 @@ def test_another_network_can_be_measured_on_the_queries_of_one(house: Path) -> N
     assert other["loss"][0] == both["loss"][0]
 
 
-def test_a_network_that_asks_nothing_is_not_trained(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_queries_nothing_is_not_trained(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[str | None] = []
 
     def noted(options: TrainOptions, *further: Any, **settings: Any) -> Result:
@@ -116,7 +116,7 @@ def test_trial_comes_after_trial_and_its_strategies_keep_pace(house: Path, monke
     assert played == [(trial, number, name) for trial in (1, 2) for number in range(3) for name in names]
 
 
-def test_all_strategies_random_too_choose_among_the_same_candidates(house: Path) -> None:
+def test_all_strategies_including_random_choose_from_the_same_candidates(house: Path) -> None:
     names = ("--strategies", "random,entropy,dfal-without-twins", "--trials", 6, "--budget", 7)
     assert simulate(house, "few", *names, "--candidates", 3).code == 0
     results = pd.read_csv(house / "few" / "results.csv")
