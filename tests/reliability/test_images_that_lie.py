@@ -185,11 +185,18 @@ def test_a_device_is_not_even_opened() -> None:
 LABELLED = {
     "fifo.png": "a FIFO, not an image file",
     "leaves.png": OUTSIDE_LINK,
-    "nowhere.png": "no such file",
     "a page.jpg": "not an image in a format that can be read",
     "claims to be huge.png": "too many pixels",
     f"{'long' * 70}.png": "File name too long",
 }
+
+
+def test_training_leaves_out_a_labelled_image_whose_link_is_broken(scored: tuple[Path, Ended], tmp_path: Path) -> None:
+    labels = write(tmp_path / "labels.csv", "image,label", "LA.png,a", "1x1.png,b", "nowhere.png,a")
+    ended = dfal("train", "--images", scored[0] / "images", "--labels", labels, "--out", tmp_path / "m.safetensors",
+                 "--epochs", 1, "--device", "cpu")  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    assert "nowhere.png (line 4); training leaves them out" in ended.stderr
 
 
 @pytest.mark.parametrize(("name", "reason"), LABELLED.items(), ids=[name[:30] for name in LABELLED])

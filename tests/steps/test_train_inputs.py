@@ -188,7 +188,7 @@ def test_a_labelled_image_that_cannot_be_read_is_refused_with_file_and_line(fold
         (("--weights", "absent.pth"), "absent.pth"),
         (("--validation", "absent.csv"), "absent.csv"),
         (("--test", "absent.csv"), "absent.csv"),
-        (("--arch", "alexnet", "--image-size", "20"), "--image-size may be"),
+        (("--arch", "alexnet", "--image-size", "20"), "use another --image-size"),
         (("--pretrained", "--arch", "vgg8"), "--pretrained"),
         (("--device", "toaster"), "auto, cpu, cuda"),
         (("--lr", "0"), "--lr 0: must be a number above 0"),
