@@ -10,7 +10,7 @@ TRANSIENT_ERRORS = {
     errno.ENOSPC: "free some disk space and run the same command again",
     errno.EDQUOT: "free some of the disk quota and run the same command again",
     errno.EFBIG: "allow larger files (ulimit -f) and run the same command again",
-    errno.EMFILE: "allow more (ulimit -n), or use fewer --workers or --jobs, and run the same command again",
+    errno.EMFILE: "allow more open files (ulimit -n), or use fewer --workers or --jobs, and run the same command again",
     errno.ENFILE: "run the same command again when other programs have ended",
     errno.EAGAIN: "run the same command again when fewer processes run (ulimit -u), or use fewer --workers or --jobs",
     errno.ENOMEM: "run the same command again when more memory is free, or use fewer --workers or --jobs",
@@ -46,6 +46,11 @@ def listed(names: Iterable[str], most: int = MAX_LISTED) -> str:
         for name in islice(names, most + 1)
     ]
     return ", ".join([*plain[:most], *("..." for _ in plain[most:])])
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return the form of a noun or verb that agrees with a count; `many` is `one` with an s if it is not given."""
+    return one if count == 1 else many or f"{one}s"
 
 
 class DfalError(Exception):

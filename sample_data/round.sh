@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run this script every night. It does as much as the answers allow, and waits for a person where they are missing.
 #
-#   bash sample_data/round.sh          plays three rounds on the sample data; oracle.csv answers instead of a person
+#   bash sample_data/round.sh          runs three rounds on the sample data; oracle.csv answers instead of a person
 #
 # For your own images, copy it, change the settings below and leave ORACLE empty. Then add it to your crontab:
 #   15 2 * * *  cd /data/birds && PATH="/opt/dfal/.venv/bin:$PATH" bash round.sh --quiet
@@ -209,7 +209,9 @@ while true; do
     json=$(try_merge 2>/dev/null) || try_merge # the merge itself repeats its warnings, but an error must be shown
     left=$(number counts.left <<<"$json")
     if [ "$left" -gt 0 ]; then
-        echo "waiting for $left answers in $now/queries.csv (look at $now/preview.html)"
+        answers=answers
+        if [ "$left" -eq 1 ]; then answers=answer; fi
+        echo "waiting for $left $answers in $now/queries.csv (look at $now/preview.html)"
         exit 0
     fi
     rows=$(number counts.merged counts.unchanged counts.conflicts <<<"$json")

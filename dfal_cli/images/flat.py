@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from dfal_cli.errors import plural
 from dfal_cli.images.decode import Pixels
 
 
@@ -17,6 +18,6 @@ def are_flat(pixels: Pixels) -> npt.NDArray[np.bool_]:
 def flat_in_words(count: int, total: int) -> str:
     """Return the warning about `count` flat images."""
     return (
-        f"{count:,} of {total:,} images {'is' if count == 1 else 'are'} one flat colour after decoding: "
+        f"{count:,} of {total:,} images {plural(count, 'is', 'are')} one flat colour after decoding: "
         "blank, too dark for 8 bits, or white on a transparent background, which becomes white"
     )

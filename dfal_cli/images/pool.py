@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.errors import DataError, EmptyPoolError, listed, shown
+from dfal_cli.errors import DataError, EmptyPoolError, listed, plural, shown
 from dfal_cli.images import ImageError, ImageSource, Listing, MissingImageError, Skipped
 from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
@@ -126,7 +126,7 @@ def report_unread(root: Path, listing: Listing, reporter: Reporter) -> dict[str,
 
 
 def _hidden(count: int) -> str:
-    return f"{count} hidden files and folders are skipped" if count > 1 else "1 hidden file or folder is skipped"
+    return f"{count} hidden {plural(count, 'file or folder is', 'files and folders are')} skipped"
 
 
 def _others(counts: Counter[str]) -> str:
@@ -134,7 +134,7 @@ def _others(counts: Counter[str]) -> str:
     kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
     remedies = {remedy for suffix in counts if (remedy := remedy_for(suffix))}
     total = counts.total()
-    problem = f"{total} other files are not read" if total > 1 else "1 other file is not read"
+    problem = f"{total} other {plural(total, 'file is', 'files are')} not read"
     return "; ".join((f"{problem}: {listed(kinds)}", *sorted(remedies)))
 
 
@@ -154,5 +154,7 @@ def draw_candidates(pool: list[str], candidates: int | None, seed: int) -> list[
 def unreadable_in_words(unreadable: Sequence[tuple[str, str]]) -> str:
     """Return a sentence with the number of unreadable images, and path and reason of the first."""
     image, reason = unreadable[0]
-    count = f"{len(unreadable)} images cannot be read, the first" if len(unreadable) > 1 else "1 image cannot be read"
-    return f"{count}: {shown(image)}: {reason}"
+    count = len(unreadable)
+    return (
+        f"{count} {plural(count, 'image cannot be read', 'images cannot be read, the first')}: {shown(image)}: {reason}"
+    )

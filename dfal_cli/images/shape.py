@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from dfal_cli.errors import plural
 from dfal_cli.images.decode import Probe, Shape
 
 SIDE_WHEN_SIZES_DIFFER = 224
@@ -33,10 +34,9 @@ def common_shape(
 def _channels(seen: Counter[Probe], warn: Callable[[str], None]) -> int:
     colour = sum(count for probe, count in seen.items() if not probe.grey)
     if 0 < FEW * colour <= seen.total():
-        they_look, have = ("it looks", "has") if colour == 1 else ("they look", "have")
         warn(
-            f"{colour} of {seen.total()} images {have} colour channels, so the network takes colour images; "
-            f"use --gray if {they_look} grey"
+            f"{colour} of {seen.total()} images {plural(colour, 'has', 'have')} colour channels, so the network takes "
+            f"colour images; use --gray if {plural(colour, 'it looks', 'they look')} grey"
         )
     return 3 if colour else 1
 
@@ -60,9 +60,9 @@ def _size(seen: Counter[Probe], warn: Callable[[str], None]) -> tuple[int, int]:
     del others[size]
     if others:
         (other_height, other_width), _ = others.most_common(1)[0]
-        is_not = "is not" if others.total() == 1 else "are not"
+        are = plural(others.total(), "is", "are")
         warn(
-            f"{others.total()} of {seen.total()} images {is_not} {width}x{height} like the others (one is "
+            f"{others.total()} of {seen.total()} images {are} not {width}x{height} like the others (one is "
             f"{other_width}x{other_height}) and will be resized; use --image-size to set another size"
         )
     return height, width

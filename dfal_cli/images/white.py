@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, plural
 from dfal_cli.images.shape import FEW
 
 SCALES = (1.0, 255.0, 1023.0, 4095.0, 16_383.0, 65_535.0)
@@ -57,4 +57,4 @@ def scale_warnings(max_values: MaxValues, white: float | None) -> Iterator[str]:
         count = int((max_values > white).sum())
         problem = f"values above {white:g}, the white of the training (--white): these values are clipped"
     if count:
-        yield f"{count} images have {problem}" if count > 1 else f"1 image has {problem}"
+        yield f"{count} {plural(count, 'image has', 'images have')} {problem}"

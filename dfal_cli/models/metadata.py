@@ -26,7 +26,7 @@ def read_metadata(path: Path, stored: dict[str, Any]) -> dict[str, Any]:
     if type(contract) is not int or contract != CONTRACT:
         raise DataError(f"{path}: from another version of dfal (contract {contract!r:.80}); train again")
     if not _describes_network(metadata):
-        raise DataError(f"{path}: damaged metadata: they do not describe a network; train again")
+        raise DataError(f"{path}: its metadata is damaged and does not describe a network; train again")
     problem = class_name_error(metadata["classes"])
     if problem is not None:
         raise DataError(f"{path}: {problem}; train again")

@@ -121,7 +121,7 @@ def _draw(results: pd.DataFrame, step: float = 0.0) -> "Figure":
 def _title(results: pd.DataFrame, banded: list[str]) -> str:
     trials = results["trial"].nunique()
     if trials == 1:
-        return "one trial, so without intervals"
+        return "one trial, no intervals"
     some = "" if len(banded) == results["strategy"].nunique() else f" (only for {', '.join(banded)})"
     return f"mean of {trials} trials; shaded{some}: 95 % interval of the mean (Student's t)"
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dfal_cli import __version__
+from dfal_cli.errors import plural
 from dfal_cli.pages.curves import curves_svg
 from dfal_cli.pages.report_tables import (
     difference_cell,
@@ -97,9 +98,10 @@ def _grid(measured_on: MeasuredOn | None) -> str:
     if measured_on is None:
         return ""
     points = f"{100 * measured_on.step:.2g}"
+    worth = f"{points} percentage {'point' if points == '1' else 'points'}"
     return (
-        f"Each of the {measured_on.images:,} test images counts {points} percentage points, so accuracies are known to "
-        "half of that at best, and differences to all of it. No interval is narrower."
+        f"One of the {measured_on.images:,} test images is worth {worth}: an accuracy is known to "
+        "within half of that at best, and a difference to within all of it. No interval is narrower."
     )
 
 
@@ -188,7 +190,8 @@ def _rest(lines: list[Line], baseline: str, trials: int) -> list[str]:
         return sentences
     better, worse = (sum(line.mark == mark for line in lines) for mark in ("better", "worse"))
     if not better + worse:
-        return [*sentences, f"None differs clearly from {baseline}: all intervals (in brackets) include equality."]
+        none = f"No strategy differs clearly from {baseline}: all intervals (in brackets) include equality."
+        return [*sentences, none]
     bold = f"Bold lines differ clearly from {baseline}: their interval (in brackets) excludes equality"
     return [*sentences, f"{bold}. {better} of {len(lines)} clearly better, {worse} clearly worse."]
 
@@ -198,4 +201,4 @@ def _trials(number: int) -> str:
 
 
 def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+    return f"{number} {plural(number, one, many)}"

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from dfal_cli.errors import TryAgainError, UsageError
+from dfal_cli.errors import TryAgainError, UsageError, plural
 from dfal_cli.system.reporting import Reporter
 
 Result = TypeVar("Result")
@@ -28,7 +28,9 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"--device {name}: use auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise UsageError(f"--device {name}: this machine has {count} CUDA devices; use --device auto or cpu")
+        raise UsageError(
+            f"--device {name}: this machine has {count} CUDA {plural(count, 'device')}; use --device auto or cpu"
+        )
     if device.type not in VALUES_PER_BATCH:
         raise UsageError(f"--device {name}: use auto, cpu, cuda or cuda:N")
     return device

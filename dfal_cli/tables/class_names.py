@@ -80,10 +80,10 @@ def likely_typos(new: Iterable[str], classes: Iterable[str]) -> list[str]:
             other = next((name for name in candidates if name != label and name not in seen), None)
             seen.add(label)
             if is_misspelt_skip(label):
-                yield f"class {shown(label)}; did you mean {SKIP!r}? It must be spelt exactly like that"
+                yield f"class {shown(label)}; did you mean {SKIP!r}? It must be spelled exactly like that"
             elif other is not None:
                 difference = spelling_difference(label, other)
-                yield f"class {shown(label)} that differs from {shown(other)} only in {difference}"
+                yield f"class {shown(label)} differs from {shown(other)} only in {difference}"
 
     return list(islice(found(), MAX_LISTED))
 

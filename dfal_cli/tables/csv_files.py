@@ -113,7 +113,7 @@ def _padded(rows: Iterable[tuple[int, list[str]]], width: int, path: Path) -> It
             if len(cells) > width:
                 raise DataError(f"{path}, line {line}: {found}; put quotes around a cell that contains a separator")
             if missing > MAX_MISSING_PER_CELL * present + MAX_COLUMNS:
-                raise DataError(f"{path}, line {line}: {found}, as for many rows above; remove the unused columns")
+                raise DataError(f"{path}, line {line}: {found}, like many rows above; remove the unused columns")
             cells.extend([""] * (width - len(cells)))
         yield cells
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dfal_cli.errors import plural
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
 
 
@@ -24,6 +25,5 @@ def labels_from_folders(root: Path, images: Iterable[str]) -> FolderLabels:
     rows = [(image, folders.rpartition("/")[2], "", str(root)) for image, folders in named if folders]
     table = pd.DataFrame(rows, columns=[IMAGE, LABEL, TWIN, "file"], dtype=str)
     count = len(named) - len(rows)
-    lie = "images lie" if count > 1 else "image lies"
-    left_out = f"{count} {lie} directly in {root}, not in the folder of a class"
+    left_out = f"{count} {plural(count, 'image is', 'images are')} directly in {root}, not in the folder of a class"
     return FolderLabels(table.assign(row=range(len(table))), left_out if count else "")

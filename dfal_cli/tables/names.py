@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 
-from dfal_cli.errors import DataError, listed
+from dfal_cli.errors import DataError, listed, plural
 from dfal_cli.tables.csv_files import line_of
 
 NameMatcher = Callable[[Path, "pd.Series[str]"], "pd.Series[str]"]
@@ -87,7 +87,7 @@ class ImageNames:
         first = "the first" if image == missing.iloc[0] else "one of them"
         but = f", but {listed([found[1]])} exists" if found else ""
         return (
-            f"{len(missing)} of {total} images in {file} are not under {self.root}; "
+            f"{len(missing)} of {total} images in {file} {plural(len(missing), 'is', 'are')} not under {self.root}; "
             f"{first}: {listed([image])}{but} (line {line_of(file, int(row))})"
         )
 

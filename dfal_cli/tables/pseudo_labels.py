@@ -1,4 +1,4 @@
-"""<out>.pseudo.csv: labels predicted by a network. They are used in one training and never count as answers."""
+"""<out>.pseudo.csv: labels predicted by a network. They are used in one training run and never count as answers."""
 
 from collections.abc import Sequence, Set
 from pathlib import Path

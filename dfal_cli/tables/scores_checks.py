@@ -46,7 +46,7 @@ def check_metadata(path: Path, metadata: dict[str, Any]) -> None:
     """Raise DataError if a value in the metadata of a scores file is invalid, or image_root is missing."""
     for name, is_valid in FIELDS.items():
         if not is_valid(metadata[name]) if name in metadata else name == "image_root":
-            raise DataError(f"{path}: its metadata have no usable {name}; score again")
+            raise DataError(f"{path}: its metadata has no usable {name}; score again")
 
 
 def check_scores(path: Path, table: pd.DataFrame, metadata: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.errors import DataError, UsageError, listed, shown
+from dfal_cli.errors import DataError, UsageError, listed, plural, shown
 from dfal_cli.schemas import LABEL
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import location_of
@@ -62,8 +62,8 @@ def check_unknown_classes(
     if count == len(table) and name == "validation":
         raise DataError(f"{table['file'][0]}: no image has a class that is in --labels: {listed(classes)} (--{name})")
     reporter.warn(
-        f"{count} of {len(table)} images in --{name} have classes without an image in --labels "
-        f"({listed(unknown)}): they count as wrong"
+        f"{count} of {len(table)} images in --{name} {plural(count, 'has a class', 'have classes')} "
+        f"without an image in --labels ({listed(unknown)}) and {plural(count, 'counts', 'count')} as wrong"
     )
     for typo in likely_typos(unknown, (*classes, *unknown)):
         reporter.warn(f"--{name}: {typo}")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.errors import listed, shown
+from dfal_cli.errors import listed, plural, shown
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.label_sets import LabelSets
@@ -36,7 +36,8 @@ def warn_about_duplicates(sets: LabelSets, content_hashes: Mapping[str, Sequence
         if copies:
             copy = copies[0]
             reporter.warn(
-                f"{len(copies)} of {len(sets.tables[name])} images in --{name} are copies of training images "
+                f"{len(copies)} of {len(sets.tables[name])} images in --{name} "
+                f"{plural(len(copies), 'is a copy', 'are copies')} of training images "
                 f"({listed([copy.image])} equals {listed([trained[copy.content_hash]])}): "
                 "the accuracy overstates performance on new images"
             )
@@ -51,7 +52,7 @@ def _warn_of_contradictions(labelled: Sequence[HashedImage], reporter: Reporter)
             contradicting.setdefault(each.content_hash, (other, each))
     if contradicting:
         one, other = next(iter(contradicting.values()))
-        several = f"{len(contradicting)} images are" if len(contradicting) > 1 else "1 image is"
+        several = f"{len(contradicting)} {plural(len(contradicting), 'image is', 'images are')}"
         reporter.warn(
             f"{several} in --labels under several names with different labels, such as "
             f"{listed([one.image])} ({shown(one.label)}) and {listed([other.image])} ({shown(other.label)})"

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dfal_cli.errors import DataError, shown
+from dfal_cli.errors import DataError, plural, shown
 from dfal_cli.images import (
     NO_MAX_VALUES,
     ImageSource,
@@ -150,9 +150,15 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
         except TwinError:
             missing += 1
     if missing:
-        reporter.warn(f"{missing} twins are missing or damaged; training uses their images only")
+        reporter.warn(
+            f"{missing} {plural(missing, 'twin is', 'twins are')} missing or damaged; "
+            f"training ignores {plural(missing, 'it', 'them')}"
+        )
     if misfits:
-        reporter.warn(f"{misfits} twins are of another size than the input, {shape}; training uses their images only")
+        reporter.warn(
+            f"{misfits} {plural(misfits, 'twin does', 'twins do')} not match the input shape {shape}; "
+            f"training ignores {plural(misfits, 'it', 'them')}"
+        )
     return twins, twin_of
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfal_cli.errors import DataError, listed
+from dfal_cli.errors import DataError, listed, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import image_names, report_unread
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
@@ -108,7 +108,10 @@ def read_label_sets(
     answered = set[str]().union(*map(answered_images, read.values()))
     pseudo_labelled, left_out = read_pseudo_labels(pseudo_labels, classes, answered, matched)
     if left_out:
-        reporter.note(f"{left_out} pseudo-labels are left out: their images are in --labels, --validation or --test")
+        reporter.note(
+            f"training leaves out {left_out} {plural(left_out, 'pseudo-label')} of images "
+            "in --labels, --validation or --test"
+        )
     return LabelSets(**tables, pseudo_labels=_existing(pseudo_labelled, names), classes=classes)
 
 
@@ -132,7 +135,7 @@ def folder_labels(images: ImageSource, reporter: Reporter) -> pd.DataFrame:
     if left_out:
         reporter.warn(left_out)
     if table.empty:
-        raise DataError(f"{images.root}: has no folders of images; --labels-from-folders takes their names for classes")
+        raise DataError(f"{images.root}: has no folders of images; --labels-from-folders uses their names as classes")
     return table
 
 
@@ -149,9 +152,10 @@ def _without_measured(table: pd.DataFrame, measured: Mapping[str, pd.DataFrame],
     measured_images = set[str]().union(*map(answered_images, measured.values()))
     left = table[~table[IMAGE].isin(measured_images)].reset_index(drop=True)
     if left.empty:
-        raise DataError("--labels-from-folders: all images are in --validation or --test; none is left to train on")
+        raise DataError("--labels-from-folders: all images are in --validation or --test; none are left to train on")
     if len(left) < len(table):
-        reporter.note(f"{len(table) - len(left)} images are in --validation or --test and are not trained on")
+        measured_too = len(table) - len(left)
+        reporter.note(f"training leaves out {measured_too} {plural(measured_too, 'image')} in --validation or --test")
     return left
 
 
@@ -159,5 +163,6 @@ def _warn_of_overlap(labels: pd.DataFrame, measured: pd.DataFrame, name: str, re
     both = len(set(labels[IMAGE]) & set(measured[IMAGE]))
     if both:
         reporter.warn(
-            f"{both} images are in --labels and in --{name}: the accuracy overstates performance on new images"
+            f"{both} {plural(both, 'image is', 'images are')} in --labels and in --{name}: "
+            "the accuracy overstates performance on new images"
         )

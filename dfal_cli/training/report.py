@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dfal_cli.errors import plural
 from dfal_cli.statistics.intervals import MIN_IMAGES
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.learnt import HELD_OUT, evidence_in
@@ -23,7 +24,7 @@ def show_metrics(metrics: Mapping[str, Any], classes: Sequence[str], reporter: R
         if metrics[name]["examples"] < MIN_IMAGES:
             low, high = metrics[name]["interval"]
             reporter.note(
-                f"{metrics[name]['examples']} {name} images are few: "
+                f"only {metrics[name]['examples']} {name} {plural(metrics[name]['examples'], 'image')}: "
                 f"the accuracy on new images may be anywhere from {100 * low:.0f} to {100 * high:.0f} %"
             )
 
@@ -35,7 +36,7 @@ def warn_unless_learnt(metrics: Mapping[str, Any], what_to_try: str, reporter: R
         reporter.warn(
             "there is no evidence that the network has learnt: "
             f"{accuracy_in_words(evidence.measured_on, evidence.figures)}, and always predicting the largest class "
-            f"would be right on {100 * evidence.figures['largest_share']:.1f} %; try {what_to_try}"
+            f"would reach {100 * evidence.figures['largest_share']:.1f} %; try {what_to_try}"
         )
     elif evidence.learnt is None:
         reporter.note("too few held-out images to tell whether the network has learnt")
@@ -48,11 +49,11 @@ def summary_of(metrics: Mapping[str, Any]) -> str:
 
 
 def accuracy_in_words(name: str, report: Mapping[str, Any]) -> str:
-    """Return `validation: 58.3 % of 12 images right (32 to 81 %)`, with the 95 % confidence interval."""
+    """Return `validation: 58.3 % of 12 images correct (32 to 81 %)`, with the 95 % confidence interval."""
     low, high = (100 * end for end in report["interval"])
     digits = 0 if report["examples"] < 1000 else 1
     return (
-        f"{name}: {100 * report['accuracy']:.1f} % of {report['examples']:,} images right "
+        f"{name}: {100 * report['accuracy']:.1f} % of {report['examples']:,} images correct "
         f"({low:.{digits}f} to {high:.{digits}f} %)"
     )
 

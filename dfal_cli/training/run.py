@@ -82,7 +82,7 @@ def best_epoch(history: Sequence[Epoch], monitor: str) -> Epoch:
 
 
 class TrainingRun:
-    """A training in progress: model, optimiser, random state, history and best weights so far."""
+    """A training run in progress: model, optimiser, random state, history and best weights so far."""
 
     def __init__(self, model: nn.Module, settings: TrainingSettings, seed: int) -> None:
         self.model = model

@@ -20,7 +20,7 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_checked, write_checked
 
 SECONDS_BETWEEN = 10.0
-"""Minimum time between two writes; a shorter training is not worth resuming."""
+"""Minimum time between two writes; a shorter training run is not worth resuming."""
 
 LARGEST_SHARE = 0.05
 """Maximum share of the training time spent on writing: a large network takes seconds to write."""
@@ -56,7 +56,7 @@ class TrainingState:
         self.report_unusable(
             "damaged"
             if state is None
-            else "from a training with other options, labels, images, network, device or version of torch"
+            else "from a training run with other options, labels, images, network, device or version of torch"
         )
         return None
 
@@ -75,7 +75,7 @@ class TrainingState:
         try:
             write_checked(self._path, _packed(state, self._made_from))
         except OSError as error:
-            self._reporter.warn(f"{self._path}: {error.strerror}; an interrupted training cannot be resumed")
+            self._reporter.warn(f"{self._path}: {error.strerror}; an interrupted training run cannot be resumed")
             self._next = float("inf")
             return False
         ended = time.monotonic()

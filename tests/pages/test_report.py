@@ -156,13 +156,13 @@ def test_on_few_test_images_nothing_is_clear_that_one_of_them_makes(tmp_path: Pa
     assert 'class="better">+1.00<' in unknown.source
     assert few.cell(DIFFERENCE, "dfal", 1) == "+1.00 -0.0001 to +2.00"
     assert 'class="better">' not in few.source
-    assert "Each of the 100 test images counts 1 percentage points" in few.words
+    assert "One of the 100 test images is worth 1 percentage point:" in few.words
     assert "test images counts" not in unknown.words
 
 
 def test_the_summary_says_if_no_difference_is_clear(tmp_path: Path) -> None:
     page = report(tmp_path, simulated(strategies=("random", "same")))
-    assert "None differs clearly from random" in summary(page)
+    assert "No strategy differs clearly from random" in summary(page)
     assert "Bold" not in summary(page)
 
 

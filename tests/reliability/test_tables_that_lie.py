@@ -115,12 +115,12 @@ def test_a_pipe_is_no_table_and_is_not_waited_for(in_tmp: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (("cat", "Cat"), "'Cat' that differs from 'cat' only in upper and lower case"),
+        (("cat", "Cat"), "'Cat' differs from 'cat' only in upper and lower case"),
         (("cat", "cat "), "only in blanks"),
         (("big cat", "big\u00a0cat"), "only in blanks"),
         (("caf\u00e9", "cafe\u0301"), "only in how its letters are encoded"),
         (("cat", "_skip_"), "did you mean '__skip__'?"),
-        (("1", "01"), "'01' that differs from '1' only in how the number is written"),
+        (("1", "01"), "'01' differs from '1' only in how the number is written"),
         (("1", "1,0"), "only in how the number is written"),
         (("cat", " dog"), "' dog' has leading or trailing blanks"),
         (("cat", "?"), "'?' usually means that there is no answer"),

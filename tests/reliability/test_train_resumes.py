@@ -145,7 +145,7 @@ def test_the_state_of_another_call_is_not_resumed_and_is_removed_with_the_checkp
     terminated(2)
     train("out", "--epochs", 5, "--lr", 0.1, code=143)
     done = train("out", "--epochs", 5)
-    assert f"{STATE}: from a training with other options" in done.stderr
+    assert f"{STATE}: from a training run with other options" in done.stderr
     assert checkpoint("out") == checkpoint("once")
     assert names(Path("out")) == {"m.safetensors"}
 
@@ -164,7 +164,7 @@ def test_a_training_resumes_after_the_test_file_was_corrected(house: Path, termi
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ("own.py", "from a training with other options, labels, images, network"),
+        ("own.py", "from a training run with other options, labels, images, network"),
         ("sizes.py", "from a network with other weights"),
     ],
 )

@@ -74,7 +74,7 @@ def test_an_image_that_a_table_names_is_read_although_it_is_hidden_or_of_another
     write(house / "pool.csv", *(house / "pool.csv").read_text().splitlines(), ".kept/none.png,dark")
     ended = simulate("--out", "sim2")
     assert ended.code == 0, ended.stderr
-    assert "1 of 17 images in pool.csv are not under images; the first: .kept/none.png (line 18)" in ended.stderr
+    assert "1 of 17 images in pool.csv is not under images; the first: .kept/none.png (line 18)" in ended.stderr
 
 
 def test_links_out_of_the_root_are_followed_only_with_follow_links(house: Path, trained: Path) -> None:

@@ -40,7 +40,7 @@ def labels() -> dict[str, str]:
     return {image: label for image, label, _ in (row.split(",") for row in rows)}
 
 
-LEFT_OUT = "1 image lies directly in images, not in the folder of a class"
+LEFT_OUT = "1 image is directly in images, not in the folder of a class"
 
 
 def test_merge_takes_the_folder_that_holds_an_image_for_its_class(sorted_images: Path) -> None:
@@ -115,7 +115,7 @@ def test_train_takes_labels_from_folders_but_for_what_it_is_measured_on(sorted_i
     assert ended.code == 0, ended.stderr
     assert (ended.json["counts"]["labelled"], ended.json["classes"]) == (16, ["dark", "light"])
     assert LEFT_OUT in ended.json["warnings"]
-    assert "8 images are in --validation or --test and are not trained on" in ended.stderr
+    assert "training leaves out 8 images in --validation or --test" in ended.stderr
     again = train("--labels-from-folders", "--test", "test.csv", "--json")
     assert again.json["status"] == "up to date"
     (sorted_images / "images" / "dark" / "002.png").rename(sorted_images / "images" / "deep" / "light" / "002.png")

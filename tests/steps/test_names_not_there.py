@@ -61,7 +61,7 @@ def test_labelled_and_excluded_images_are_counted(project: Path, command: Callab
     write(project / "x.csv", "image", "000.png", "003.png", "004.png", "005.png")
     told = command("--labels", "l.csv", "--exclude", "x.csv", "--json")
     assert told.json["counts"] | {"pool": 35, "labelled": 2, "excluded": 3} == told.json["counts"]
-    assert told.json["warnings"][:1] == ["1 of 3 images in l.csv are not under images; the first: gone.png (line 5)"]
+    assert told.json["warnings"][:1] == ["1 of 3 images in l.csv is not under images; the first: gone.png (line 5)"]
     for output in told.json["outputs"]:
         Path(output).unlink()
     assert "2 labelled, 3 excluded" in command("--labels", "l.csv", "--exclude", "x.csv").stderr
@@ -106,9 +106,8 @@ def test_train_takes_either_normal_form_and_says_what_is_there_instead(in_tmp: P
     assert train(pool.replace("000.png", NFC), "a.safetensors").code == 0
     ended = train(pool.replace("000.png", NFD).replace("001.png", "images/001.png"), "b.safetensors")
     assert ended.code == 0
-    assert (
-        "1 of 16 images in pool.csv are not under images; the first: images/001.png, but 001.png exists (line 3)"
-        in (ended.stderr)
+    assert "1 of 16 images in pool.csv is not under images; the first: images/001.png, but 001.png exists (line 3)" in (
+        ended.stderr
     )
 
 

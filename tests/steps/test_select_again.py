@@ -173,7 +173,7 @@ def test_another_list_is_refused_with_the_difference(
     text = answer("q.csv", *answers)
     ended = select("--count", 3, *now)
     assert ended.code == 2
-    assert f"{'holds 1 answers' if answers else 'exists'}, and {said}" in ended.stderr
+    assert f"{'holds 1 answer' if answers else 'exists'}, and {said}" in ended.stderr
     assert Path("q.csv").read_text() == text
 
 

@@ -27,7 +27,7 @@ def test_deleted_images_are_not_selected_but_counted(house: Path) -> None:
     assert ended.json["counts"] == {
         "pool": 4, "labelled": 0, "excluded": 0, "queries": 2, "without_twin": 2, "gone": 2,
     }  # fmt: skip
-    assert "left out because they have been deleted since they were scored: 2" in ended.stderr
+    assert "2 left out, deleted since they were scored" in ended.stderr
 
 
 @pytest.mark.parametrize("strategy", ["random", "entropy"])
@@ -71,7 +71,7 @@ def test_names_that_match_nothing_scored_or_there_are_counted_and_refused_if_tha
     assert rows()["image"].tolist() == ["004.png", "003.png"]
     assert ended.json["counts"][{"--labels": "labelled", "--exclude": "excluded"}[option]] == 2
     (warning,) = ended.json["warnings"]
-    assert "1 of 3 images in t.csv are not under" in warning
+    assert "1 of 3 images in t.csv is not under" in warning
     assert "the first: images/003.png, but 003.png exists (line 4)" in warning
     write(house / "t.csv", "image,label", "images/003.png,dark")
     assert select("--count", 2, option, "t.csv", out="r.csv").code == 3

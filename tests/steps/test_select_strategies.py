@@ -166,7 +166,7 @@ def test_ceal_asks_about_the_highest_entropy_and_labels_what_is_certain_and_not_
     assert pseudo() == "image,pseudo_label\n001.png,dark\n002.png,dark\n004.png,dark\n"
     assert ended.json["outputs"] == ["q.csv", "q.csv.pseudo.csv"]
     assert ended.json["counts"]["pseudo_labels"] == 3
-    assert "3 other images get pseudo-labels" in ended.stderr
+    assert "pseudo-labels for 3 other images" in ended.stderr
 
 
 def test_queries_labelled_and_excluded_images_get_no_pseudo_label(house: Path) -> None:

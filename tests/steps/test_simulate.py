@@ -142,7 +142,7 @@ def test_classes_of_the_oracle_that_may_be_slips_are_warned_of_once(house: Path,
     shutil.copytree(house / "images", tmp_path / "images")
     ended = simulate(tmp_path, "out", "--strategies", "random,entropy", "--trials", 2, "--json")
     (warning,) = ended.json["warnings"]
-    assert warning.startswith("class 'Cat' that differs from 'cat' only in upper and lower case; they are trained")
+    assert warning.startswith("class 'Cat' differs from 'cat' only in upper and lower case; they are trained")
 
 
 def test_a_log_has_no_line_for_every_round(house: Path) -> None:

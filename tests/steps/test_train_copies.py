@@ -39,7 +39,7 @@ def test_copies_of_training_images_in_validation_and_test_sets_are_counted(house
 def test_an_image_in_both_sets_under_one_name_is_counted_once(house: Path) -> None:
     write(house / "both.csv", "image,label", "000.png,dark", "018.png,dark")
     (warning,) = warnings("--test", "both.csv")
-    assert "1 images are in --labels and in --test" in warning
+    assert "1 image is in --labels and in --test" in warning
 
 
 def test_an_image_with_two_labels_under_two_names_is_warned_of_with_both_names(house: Path) -> None:

@@ -61,8 +61,8 @@ def score(*further: object) -> Ended:
 def test_a_network_that_learns_nothing_is_warned_of_with_numbers_and_advice(house: Path) -> None:
     ended = train("--arch", "stubborn:network", "--epochs", 3, "--test", "test.csv")
     (warning,) = ended.json["warnings"]
-    assert "test: 50.0 % of 40 images right (35 to 65 %)" in warning
-    assert "always predicting the largest class would be right on 50.0 %" in warning
+    assert "test: 50.0 % of 40 images correct (35 to 65 %)" in warning
+    assert "always predicting the largest class would reach 50.0 %" in warning
     for remedy in ("--epochs", "--patience"):  # which of them: whether the best epoch was the last
         assert (remedy in warning) == ((remedy == "--epochs") == (ended.json["epoch"] == 3))
     assert "--augment photo, or more labels" in warning
@@ -85,7 +85,7 @@ def test_a_test_accuracy_at_guessing_level_is_warned_of_even_on_few_images(house
     ended = train("--arch", "stubborn:network", "--epochs", 1, "--test", "test.csv", labels="few.csv")
     assert ended.json["learnt"] is None
     (warning,) = ended.json["warnings"]
-    assert "no evidence that the network has learnt: test: 50.0 % of 6 images right" in warning
+    assert "no evidence that the network has learnt: test: 50.0 % of 6 images correct" in warning
 
 
 def test_a_loss_on_unknown_classes_only_is_null_in_the_checkpoint(house: Path) -> None:
@@ -123,8 +123,8 @@ def test_too_few_images_prove_nothing_either_way(house: Path) -> None:
 def test_the_validation_accuracy_has_an_interval_and_few_images_are_pointed_out(house: Path) -> None:
     write(house / "validation.csv", *(house / "test.csv").read_text().splitlines()[:13])
     ended = train("--arch", "stubborn:network", "--epochs", 1, "--validation", "validation.csv")
-    assert "validation: 50.0 % of 12 images right (25 to 75 %)" in ended.stderr
-    assert "12 validation images are few: the accuracy on new images may be anywhere from 25 to 75 %" in ended.stderr
+    assert "validation: 50.0 % of 12 images correct (25 to 75 %)" in ended.stderr
+    assert "only 12 validation images: the accuracy on new images may be anywhere from 25 to 75 %" in ended.stderr
 
 
 def summary(accuracy: float, examples: int, share: float) -> dict[str, float]:

@@ -68,7 +68,7 @@ def test_pseudo_labels_of_labelled_or_held_out_images_are_left_out_and_counted(h
     pseudo(*(f"{number:03d}.png,light" for number in (0, 30, 31, 32, 33, 34, 35)))
     ended = train("--pseudo-labels", "p.csv", "--validation", "validation.csv", "--test", "test.csv")
     assert ended.json["counts"]["pseudo"] == 2  # 031.png is blank, that is in the pool; and 035.png
-    assert "5 pseudo-labels are left out" in ended.stderr
+    assert "training leaves out 5 pseudo-labels of images in --labels, --validation or --test" in ended.stderr
     assert (ended.json["validation"]["examples"], ended.json["test"]["examples"]) == (2, 1)
 
 
@@ -110,7 +110,7 @@ def test_a_pseudo_label_of_a_missing_image_is_left_out_with_a_warning(house: Pat
     pseudo("030.png,dark", "absent.png,dark")
     ended = train("--pseudo-labels", "p.csv")
     assert (ended.code, ended.json["counts"]["pseudo"]) == (0, 1)
-    assert "1 of 2 images in p.csv are not under images; the first: absent.png (line 3)" in ended.stderr
+    assert "1 of 2 images in p.csv is not under images; the first: absent.png (line 3)" in ended.stderr
 
 
 def test_a_missing_file_and_a_labels_file_are_refused(house: Path) -> None:

@@ -187,7 +187,7 @@ def test_the_confusion_table_goes_to_stderr(folder, tmp_path):
     )  # fmt: skip
     assert ended.stdout == f"{tmp_path / 'model.safetensors'}\n"
     assert "best of 1 epochs: 1" in ended.stderr
-    assert "of 18 images right" in ended.stderr
+    assert "of 18 images correct" in ended.stderr
 
 
 def test_with_monitor_accuracy_the_latest_best_epoch_is_kept(folder, tmp_path):

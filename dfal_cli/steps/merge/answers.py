@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.errors import UsageError, shown
+from dfal_cli.errors import UsageError, plural, shown
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Location, Problem
@@ -112,7 +112,7 @@ def _stripped(queries: pd.DataFrame, known: Collection[str], location: Location,
     if padded.empty:
         return queries
     first = f"the first: {shown(padded.iloc[0])}, {location(padded.index[0])}"
-    reporter.warn(f"removed blanks around {len(padded)} {'answers' if len(padded) > 1 else 'answer'} ({first})")
+    reporter.warn(f"removed blanks around {len(padded)} {plural(len(padded), 'answer')} ({first})")
     return queries.assign(**{LABEL: labels.where(~labels.index.isin(padded.index), labels.str.strip())})
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfal_cli.errors import TryAgainError, UsageError, shown
+from dfal_cli.errors import TryAgainError, UsageError, plural, shown
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.steps.merge.answers import image_problems, images_under, read_answers
 from dfal_cli.steps.merge.checks import check
@@ -154,5 +154,5 @@ def _summary(counts: dict[str, int], options: MergeOptions) -> str:
         f"{'would merge' if options.dry_run else 'merged'} {counts['merged']} ({counts['skipped']} of them __skip__), "
         f"{counts['unchanged']} merged before, {counts['left']} left unanswered, "
         f"{counts['conflicts']} in conflict{resolution if counts['conflicts'] else ''}; "
-        f"{counts['labelled']} images labelled in total"
+        f"{counts['labelled']} {plural(counts['labelled'], 'image')} labelled in total"
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dfal_cli.errors import plural
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, TWIN
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.system.files import is_file
@@ -21,7 +22,9 @@ def twins_of(options: MergeOptions, answers: pd.DataFrame, reporter: Reporter) -
         missing += bool(twin) and found is None
         paths.append(relative_to_file(found, options.target) if found else "")
     if missing:
-        reporter.warn(f"{missing} of {len(answers)} twins are missing; their labels are merged without them")
+        reporter.warn(
+            f"{missing} of {len(answers)} twins {plural(missing, 'is', 'are')} missing; the labels are merged anyway"
+        )
     return pd.Series(paths, answers.index, dtype=str)
 
 

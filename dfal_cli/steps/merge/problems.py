@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
-from dfal_cli.errors import DataError, listed
+from dfal_cli.errors import DataError, listed, plural
 
 
 class Problem(NamedTuple):
@@ -27,7 +27,7 @@ def raise_first(problems: Iterable[Problem], location: Location) -> None:
         return
     first, more = found[0], len(found) - 1
     message = first.message if isinstance(first.message, str) else first.message()
-    others = f" ({more} more {'problems' if more > 1 else 'problem'} in this list)" if more else ""
+    others = f" ({more} more {plural(more, 'problem')} in this list)" if more else ""
     names = [problem.new_class for problem in found[1:] if problem.new_class]
     classes = f"; other new classes: {listed(names)}" if names else ""
     raise DataError(f"{location(first.row)}: {message}{others}{classes}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, plural
 from dfal_cli.images import flat_in_words
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED, UNREADABLE_COLUMNS, UNREADABLE_SUFFIX
 from dfal_cli.scoring.nearest import Audit
@@ -66,8 +66,8 @@ def save_twins(options: ScoreOptions, scorer: Scorer, rows: Rows, reporter: Repo
         rows.twins[row_of[image]] = store.save(image, twin)
     if len(rows.twins) < len(nearest):
         reporter.note(
-            f"{len(nearest) - len(rows.twins)} twins are not kept: "
-            "they are not clearly across the boundary, or their image has disappeared"
+            f"twins not kept: {len(nearest) - len(rows.twins)}, because they are not clearly across the boundary "
+            "or their images have disappeared"
         )
 
 
@@ -86,11 +86,13 @@ def summary_of(counts: dict[str, int], reasons: Counter[str], audit: Audit | Non
     summary = ", ".join(f"{count} {name}{notes.get(name, '')}" for name, count in counts.items())
     if audit is None or not audit.audited:
         return summary
-    summary += f"; an audit of {audit.audited} skipped images found none of the {nearest} nearest"
+    summary += (
+        f"; an audit of {audit.audited} skipped {plural(audit.audited, 'image')} found none of the {nearest} nearest"
+    )
     if audit.missed:
         summary += f" ({audit.missed} found by earlier audits are now included)"
     if audit.missing_at_most < (nearest or 0):
-        summary += f": at most {audit.missing_at_most} are missing (95 % confidence)"
+        summary += f": at most {audit.missing_at_most} may be missing (95 % confidence)"
     return summary
 
 

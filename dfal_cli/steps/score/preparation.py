@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork
+from dfal_cli.errors import plural
 from dfal_cli.images import DecodedBatch, ImageSource
 from dfal_cli.measures import MEASURES, MeasureRunner, Settings
 from dfal_cli.scoring.parts import Parts
@@ -60,4 +61,6 @@ def report_resuming(parts: Parts, inputs: dict[str, Any], total: int, reporter: 
         change = " and ".join(dict.fromkeys(itertools.chain.from_iterable(changes)))
         reporter.note(f"starting over: the unfinished scores in {parts.folder} were made {change}")
     if parts.damaged:
-        reporter.note(f"{parts.damaged} damaged files in {parts.folder} are ignored; their contents are computed again")
+        reporter.note(
+            f"{parts.damaged} damaged {plural(parts.damaged, 'file')} in {parts.folder}: computing the contents again"
+        )

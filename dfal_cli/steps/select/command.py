@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import CROSSED, IMAGE, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
@@ -36,7 +36,10 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
             candidates = find_candidates(options, images, reporter)
             pool, picked = pick(options, candidates)
         if options.count > len(pool):
-            reporter.warn(f"--count {options.count}: the pool has only {len(pool)} images; all of them are listed")
+            reporter.warn(
+                f"--count {options.count}: the pool has only {len(pool)} {plural(len(pool), 'image')}; "
+                "the list contains the whole pool"
+            )
         queries = _as_queries(options, picked)
         inputs = list_inputs(options, candidates, queries)
         _check_preview(options)
@@ -146,15 +149,16 @@ def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame
     files_of = {"labelled": options.labels, "excluded": options.exclude}
     left_out = ", ".join(f"{counts[name]} {name}" for name, files in files_of.items() if files)
     pool = f"{counts['pool']} ({left_out})" if left_out else counts["pool"]
-    parts = [f"{counts['queries']} queries from a pool of {pool} by {options.strategy}"]
+    queried = f"{counts['queries']} {plural(counts['queries'], 'query', 'queries')}"
+    parts = [f"{queried} from a pool of {pool}, strategy {options.strategy}"]
     if options.scores is not None and (queries[TWIN] != "").any():
-        parts.append(f"{counts['without_twin']} of {counts['queries']} queries have no twin")
+        parts.append(f"{counts['without_twin']} without a twin")
     if STRATEGIES[options.strategy].nearest:
         unknown = int((picked["outcome"] != CROSSED).sum())
         if unknown:
-            parts.append(f"{unknown} of them have no known margin and come last")
+            parts.append(f"{unknown} without a known margin, listed last")
     if counts["gone"]:
-        parts.append(f"left out because they have been deleted since they were scored: {counts['gone']}")
+        parts.append(f"{counts['gone']} left out, deleted since they were scored")
     if "pseudo_labels" in counts:
-        parts.append(f"{counts['pseudo_labels']} other images get pseudo-labels")
+        parts.append(f"pseudo-labels for {counts['pseudo_labels']} other {plural(counts['pseudo_labels'], 'image')}")
     return "; ".join(parts)

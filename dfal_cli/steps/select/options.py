@@ -29,7 +29,7 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
     round: Annotated[
         int,
         Option(
-            "Round number, for ceal: it gives pseudo-labels below an entropy of 0.05 - 0.0033 N nats.",
+            "Round number, for ceal: images whose entropy is below 0.05 - 0.0033 N nats get pseudo-labels.",
             INPUT, minimum=0, shapes=Shapes.NOTHING,
         ),
     ] = 0  # fmt: skip

@@ -14,7 +14,7 @@ from unicodedata import normalize
 import pandas as pd
 
 from dfal_cli import __version__
-from dfal_cli.errors import DataError, TryAgainError, UsageError, listed
+from dfal_cli.errors import DataError, TryAgainError, UsageError, listed, plural
 from dfal_cli.schemas import CONTRACT, IMAGE, LABEL, META_SUFFIX
 from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.select.candidates import Candidates
@@ -53,7 +53,7 @@ def is_up_to_date(options: SelectOptions, queries: pd.DataFrame, inputs: Mapping
     difference = _difference(existing, metadata, inputs)
     if answers:
         raise UsageError(
-            f"{options.out}: holds {answers} answers, and {difference}; it is not overwritten: "
+            f"{options.out}: holds {answers} {plural(answers, 'answer')}, and {difference}; it is not overwritten: "
             f"{_remedy(options, existing, answers)}"
         )
     if not options.force:
@@ -139,7 +139,10 @@ def _remedy(options: SelectOptions, existing: pd.DataFrame, answers: int) -> str
     answered = existing[~is_blank(existing[LABEL])]
     if _labels(answered) <= _labels(read_labels_files(options.labels)):
         files = listed(map(str, options.labels))
-        return f"its {answers} answers are already in {files}; choose another --out, or delete it"
+        return (
+            f"its {answers} {plural(answers, 'answer is', 'answers are')} already in {files}; "
+            "choose another --out, or delete it"
+        )
     return "merge it, or choose another --out"
 
 

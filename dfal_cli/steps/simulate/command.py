@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, plural
 from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
 from dfal_cli.images.pool import report_skipped
 from dfal_cli.pages.report import who_did_not_learn, why_not_learnt
@@ -93,7 +93,8 @@ def _warn_of_inputs(inputs: Inputs, contents: Contents, reporter: Reporter) -> N
         reporter.warn(warning)
     if contents.copies:
         reporter.warn(
-            f"{contents.copies} of {len(inputs.test)} test images are copies of images in the oracle: "
+            f"{contents.copies} of {len(inputs.test)} test images "
+            f"{plural(contents.copies, 'is a copy', 'are copies')} of images in the oracle: "
             "the accuracy overstates performance on new images"
         )
 
@@ -106,7 +107,7 @@ def _report_runs(options: SimulateOptions, inputs: Inputs, results: pd.DataFrame
     others = count_other_runs(options.out, inputs.runs)
     if others:
         reporter.note(
-            f"{others} other {'runs are' if others > 1 else 'run is'} kept in {options.out / ROUNDS} but not shown"
+            f"{others} other {plural(others, 'run is', 'runs are')} kept in {options.out / ROUNDS} but not shown"
         )
 
 

@@ -172,7 +172,7 @@ class _Round:
 
 
 def _cell(number: float | None) -> str:
-    """The cell of a number; blank if it is unknown, like the loss of a training that diverged."""
+    """The cell of a number; blank if it is unknown, like the loss of a training run that diverged."""
     return "" if number is None else f"{number:.6f}"
 
 
