@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run this script every night. It does as much as the answers allow, and waits for a person where they are missing.
+# Run this script every night. It runs as far as the answers allow, and waits for a person where they are missing.
 #
 #   bash sample_data/round.sh          runs three rounds on the sample data; oracle.csv answers instead of a person
 #

@@ -219,7 +219,7 @@ def test_a_deleted_image_may_be_skipped_and_a_warning_is_said_once_a_night(night
     nights.answer(0, edited)
     ended = nights("--quiet")
     assert ended.code == 0, ended.stderr
-    assert ended.stderr.count("blanks around 2 answers") == 1
+    assert ended.stderr.count("whitespace around 2 answers") == 1
     assert {image: labels_of(1)[image] for image in others} == {image: nights.oracle[image] for image in others}
 
 

@@ -144,9 +144,7 @@ class DecodedCache:
                 if make_room(self._folder, len(content), self._limit):
                     store.write(content)
                     return
-            self._reporter.note(
-                f"the cache {self._folder} is full: further images are decoded each time (--cache-limit)"
-            )
+            self._reporter.note(f"the cache {self._folder} is full: other images are decoded each time (--cache-limit)")
         except (OSError, TryAgainError, LockHeldError, LocksUnsupportedError) as error:
             reason = getattr(error, "strerror", None) or str(error) or "its file system does not support locks"
             self._reporter.warn(f"the cache {self._folder} cannot be filled: {reason}; images are decoded each time")

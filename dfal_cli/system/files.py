@@ -155,7 +155,7 @@ def _check_lock(path: Path) -> None:
     lock = _lock_of(path)
     if is_lost(lock) and (lock.exists() or path.exists()):
         raise TryAgainError(
-            f"{path}: its folder was removed meanwhile, and another command writes there; run the same command again"
+            f"{path}: its folder was removed, and another command is writing there; run the same command again"
         )
 
 

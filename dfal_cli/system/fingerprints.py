@@ -57,7 +57,7 @@ def digest_of_many(values: Iterable[tuple[object, ...]]) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys and no blanks, so that equal values give equal bytes."""
+    """Return JSON with sorted keys and no whitespace, so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
 
 

@@ -44,7 +44,7 @@ def class_name_error(classes: Sequence[str]) -> str | None:
 
 
 def normalised(label: str) -> str:
-    """Return the label without differences that are often typos: case, blanks, Unicode form, spelling of numbers."""
+    """Return the label without differences that are often typos: case, whitespace, Unicode form, form of numbers."""
     plain = " ".join(unicodedata.normalize("NFKC", label).split()).casefold()
     number = NUMBER.fullmatch(plain.replace(",", "") if THOUSANDS.fullmatch(plain) else plain)
     if number is None:
@@ -96,7 +96,7 @@ def unusual_class_warnings(classes: Iterable[str]) -> list[str]:
             if means_no_answer(label):
                 yield f"class {shown(label)} usually means that there is no answer; it is trained as a class"
             elif label != label.strip() and not others:
-                yield f"class {shown(label)} has leading or trailing blanks; they are part of its name"
+                yield f"class {shown(label)} has leading or trailing whitespace; they are part of its name"
 
     return list(islice(found(), MAX_LISTED))
 
@@ -133,10 +133,10 @@ def spelling_difference(label: str, other: str) -> str:
     if NUMBER.fullmatch(normalised(label)):
         return "how the number is written"
     if label.split() == other.split() or "".join(label.split()) == "".join(other.split()):
-        return "blanks"
+        return "whitespace"
     if label.strip().casefold() == other.strip().casefold():
         return "upper and lower case"
-    return "how its letters are encoded, their case or blanks"
+    return "how its letters are encoded, their case or whitespace"
 
 
 def _most_similar(label: str, others: Sequence[str], min_ratio: float) -> str:

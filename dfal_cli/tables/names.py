@@ -98,7 +98,7 @@ def keep_names(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def _normalised_parts(image: str) -> Sequence[str]:
-    r"""Return folders and file name without differences in case, suffix, blanks, `\` for `/` and URL encoding."""
+    r"""Return folders and file name without differences in case, suffix, whitespace, `\` for `/` and URL encoding."""
     plain = re.sub(r"\?[^/]*$", "", image) if ":/" in image else image
     plain = normalize("NFC", unquote(plain).replace("\\", "/").strip()).casefold()
     return re.sub(r"\.[a-z][a-z0-9]{1,4}$", "", plain).split("/")

@@ -33,7 +33,7 @@ def test_who_lost_the_lock_gives_way_to_who_holds_it_now(tmp_path: Path) -> None
         with second:
             assert second.stdout is not None
             assert second.stdout.readline() == b"held\n"
-            with pytest.raises(TryAgainError, match=r"was removed meanwhile.*run the same command again"):
+            with pytest.raises(TryAgainError, match=r"was removed, and another command.*run the same command again"):
                 write_first(out)
             assert names(out.parent) == {".a.csv.lock"}
             second.communicate(b"")
@@ -44,7 +44,7 @@ def test_who_lost_the_lock_gives_way_to_who_has_written_meanwhile(tmp_path: Path
     with locked(out):
         shutil.rmtree(out.parent)
         write(out, "second")
-        with pytest.raises(TryAgainError, match="was removed meanwhile"):
+        with pytest.raises(TryAgainError, match="was removed, and another command"):
             write_first(out)
     assert out.read_text() == "second\n"
     assert names(out.parent) == {"a.csv"}

@@ -17,7 +17,7 @@ def merge(*arguments: object) -> Ended:
     [
         ("Skirt", "skirt", "upper and lower case"),
         ("Skirt", "SKIRT", "upper and lower case"),
-        ("big cat", "big  cat", "blanks"),
+        ("big cat", "big  cat", "whitespace"),
         ("caf\u00e9", "cafe\u0301", "how its letters are encoded"),
         ("1", "1.0", "how the number is written"),
         ("1", "01", "how the number is written"),
@@ -82,17 +82,17 @@ def test_a_class_that_no_label_can_have_is_a_wrong_option(in_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "first list"])
-def test_blanks_around_answers_are_removed_with_a_warning(in_tmp: Path, known: bool) -> None:
+def test_whitespace_around_answers_is_removed_with_a_warning(in_tmp: Path, known: bool) -> None:
     if known:
         write(in_tmp / "labels.csv", "image,label", "x.png,Skirt")
     write(in_tmp / "q.csv", "image,label", "a.png,Skirt ", "b.png,\u00a0Skirt", "c.png, __skip__", "d.png,Skirt")
     ended = merge("--json")
     assert (ended.code, ended.json["counts"]["merged"], ended.json["counts"]["skipped"]) == (0, 4, 1)
-    assert ended.json["warnings"] == ["removed blanks around 3 answers (the first: 'Skirt ', q.csv, line 2)"]
+    assert ended.json["warnings"] == ["removed whitespace around 3 answers (the first: 'Skirt ', q.csv, line 2)"]
     assert "a.png,Skirt,\nb.png,Skirt,\nc.png,__skip__,\nd.png,Skirt,\n" in Path("labels.csv").read_text()
 
 
-def test_blanks_that_are_part_of_a_known_class_stay(in_tmp: Path) -> None:
+def test_whitespace_that_is_part_of_a_known_class_stays(in_tmp: Path) -> None:
     write(in_tmp / "labels.csv", "image,label,twin", "x.png,Skirt ,")
     write(in_tmp / "q.csv", "image,label", "a.png,Skirt ")
     assert merge("--json").json["warnings"] == []

@@ -112,7 +112,7 @@ def _stripped(queries: pd.DataFrame, known: Collection[str], location: Location,
     if padded.empty:
         return queries
     first = f"the first: {shown(padded.iloc[0])}, {location(padded.index[0])}"
-    reporter.warn(f"removed blanks around {len(padded)} {plural(len(padded), 'answer')} ({first})")
+    reporter.warn(f"removed whitespace around {len(padded)} {plural(len(padded), 'answer')} ({first})")
     return queries.assign(**{LABEL: labels.where(~labels.index.isin(padded.index), labels.str.strip())})
 
 
