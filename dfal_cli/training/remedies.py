@@ -3,7 +3,7 @@
 from dfal_cli.images import Shape
 
 SIDE_OF_PHOTOS = 64
-"""Default input size for photos of different sizes, in pixels: at 72 to 128 a ResNet-18 learnt next to nothing."""
+"""Default input size for photos of different sizes, in pixels: at 72 to 128 a ResNet-18 learnt less from 100 labels."""
 
 
 def what_to_try(shape: Shape, *, at_last_epoch: bool | None, may_start_pretrained: bool) -> str:
