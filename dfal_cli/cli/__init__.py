@@ -50,7 +50,7 @@ def _without_bool(parameters: list[Any]) -> list[Any]:
 app = typer.Typer(
     name="dfal",
     cls=Group,
-    help="Choose which images to label next: train, score, select, label by hand, merge, and again.",
+    help="Choose which images to label next: train, score, select, label by hand, merge, and repeat.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -66,7 +66,7 @@ def dfal(
         bool, typer.Option("--version", help="Show the version and exit.", callback=show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Choose which images to label next: train, score, select, label by hand, merge, and again."""
+    """Choose which images to label next: train, score, select, label by hand, merge, and repeat."""
 
 
 def main() -> None:

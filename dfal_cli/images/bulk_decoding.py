@@ -116,7 +116,7 @@ class BulkDecoder:
 
     def _probe_all(self) -> list[Seen]:
         """Probe all images without storing their pixels."""
-        with self._reporter.progress("reading headers of", len(self._images), "images") as progress:
+        with self._reporter.progress("reading headers", len(self._images), "images") as progress:
             return list(self._probe(progress.over(self._images)))
 
     def _probe(self, images: Iterable[str]) -> Iterator[Seen]:

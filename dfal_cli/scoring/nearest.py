@@ -73,7 +73,7 @@ class Audit:
 
 def walk_nearest(pool: PoolMargins, nearest: int, seed: int) -> Audit:
     """Compute all margins that can be among the `nearest` smallest; the other images stay `skipped`."""
-    with pool.reporter.progress("nearest", None, "images") as progress:
+    with pool.reporter.progress("finding the nearest", None, "images") as progress:
         walk = _Walk(pool, nearest, progress)
         generator = np.random.default_rng(seed)
         missed = 0

@@ -117,7 +117,7 @@ class Scorer:
 
         Twins are computed a second time, because those of a whole pool do not fit in memory.
         """
-        with self.reporter.progress("twins", len(images), "images") as progress:
+        with self.reporter.progress("computing twins", len(images), "images") as progress:
             for decoded in self._stream(images):
                 self.lost |= dict(decoded.unreadable)
                 names = iter(decoded.images)

@@ -25,7 +25,7 @@ class InputOptions(NamedTuple):
 
 def probe_images(images: ImageSource, table: pd.DataFrame, reporter: Reporter) -> dict[str, Probe]:
     """Read the headers of the images in a labels table. Raises DataError if one cannot be read."""
-    with reporter.progress("reading headers of", len(table), "images") as progress:
+    with reporter.progress("reading headers", len(table), "images") as progress:
         return {row[IMAGE]: _probe(images, row) for row in progress.over(table.to_dict("records"))}
 
 
@@ -40,7 +40,7 @@ def choose_input_format(
     over_8_bits = [image for image, probe in probes.items() if probe.over_8_bits]
     if options.white is not None or not over_8_bits:
         return InputFormat(shape, options.white)
-    with reporter.progress("finding white", len(over_8_bits), "images") as progress:
+    with reporter.progress("finding the white value", len(over_8_bits), "images") as progress:
         max_values = [NO_MAX_VALUES]
         for batch in images.batches(over_8_bits, ONE_PIXEL, DECODED_AT_ONCE, workers):
             max_values.append(batch.max_values)

@@ -91,7 +91,7 @@ def test_what_vanishes_or_shrinks_before_it_is_read_is_listed_and_what_is_replac
 
 def test_what_vanishes_before_its_margin_is_computed_keeps_its_measures_and_is_listed(house: Path) -> None:
     gone = {f"{number:03}.png" for number in range(0, 40, 4)}
-    reporter = Meanwhile("nearest", lambda: [Path("images", image).unlink() for image in gone])
+    reporter = Meanwhile("finding the nearest", lambda: [Path("images", image).unlink() for image in gone])
     result = score(options(nearest=40), reporter)
     assert set(cells("s.csv.unreadable.csv", "reason")) == gone
     assert result.counts["unreadable"] == len(gone)
@@ -102,7 +102,7 @@ def test_what_vanishes_before_its_margin_is_computed_keeps_its_measures_and_is_l
 
 
 def test_a_twin_whose_image_has_vanished_is_not_kept(house: Path) -> None:
-    result = score(options(twins=40), Meanwhile("twins", Path("images/000.png").unlink))
+    result = score(options(twins=40), Meanwhile("computing twins", Path("images/000.png").unlink))
     assert not cells("s.csv", "twin")["000.png"]
     assert result.counts["twins"] > 0
     assert set(cells("s.csv.unreadable.csv", "reason")) == {"000.png"}

@@ -52,6 +52,6 @@ def test_too_little_memory_to_load_the_libraries_means_try_again(house: Path) ->
     with started(*SCORE, preexec_fn=limited) as process:
         done = ended(process)
     assert done.code == 75, done.stderr
-    assert done.stderr.startswith("dfal score: Cannot allocate memory; run the same command again when there is more")
+    assert done.stderr.startswith("dfal score: Cannot allocate memory; run the same command again when more memory")
     assert len(done.stderr.splitlines()) == 1
     assert names(house) == before

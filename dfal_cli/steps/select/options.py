@@ -13,7 +13,7 @@ from dfal_cli.strategies import STRATEGIES
 class SelectOptions(CommonOptions, SeedOption, PoolOptions):
     """Select the images to label next and write them as a list to fill in."""
 
-    count: Annotated[int, Option("Number of images to ask about.", INPUT, minimum=1)]
+    count: Annotated[int, Option("Number of images to select.", INPUT, minimum=1)]
     out: Annotated[Path, Option("Query list to write (.csv).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)]
     scores: Annotated[
         Path | None, Option("Scores file from dfal score.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)

@@ -8,7 +8,7 @@ import torch
 
 from dfal_cli import __version__
 from dfal_cli.checkpoint import read_checkpoint_metadata, save_checkpoint
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource, are_flat, flat_in_words, open_images
 from dfal_cli.images.pool import image_names
 from dfal_cli.models import Network, has_pretrained
@@ -173,7 +173,8 @@ def _load(
 
 def _describe(data: TrainingData, sets: LabelSets) -> str:
     training = data.training
-    return f"{len(training.labels)} images and {len(training.twin_of)} twins, {len(sets.classes)} classes"
+    images, twins = len(training.labels), len(training.twin_of)
+    return f"{images} {plural(images, 'image')} and {twins} {plural(twins, 'twin')}, {len(sets.classes)} classes"
 
 
 def _counts(data: TrainingData, sets: LabelSets) -> dict[str, int]:
