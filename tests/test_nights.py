@@ -38,9 +38,9 @@ def test_a_list_that_is_half_answered_is_waited_for_however_it_was_saved(nights:
     nights.answer(0, lambda table: EDITS[name](table[::-1]), rows=1)
     before = files_of(0)
     ended = nights("--quiet")
-    left = 1 if name == "all of it" else 2  # which deletes a row
+    left = "1 answer" if name == "all of it" else "2 answers"  # the first deletes a row
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout == f"waiting for {left} answers in rounds/000/queries.csv (look at rounds/000/preview.html)\n"
+    assert ended.stdout == f"waiting for {left} in rounds/000/queries.csv (look at rounds/000/preview.html)\n"
     assert files_of(0) == before
 
 
