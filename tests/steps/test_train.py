@@ -143,7 +143,7 @@ def test_missing_and_misfit_twins_are_counted_and_their_images_are_trained_on(fo
         ended = train(folder, "--json", out=f"{word}.safetensors")
         assert ended.code == 0
         (warning,) = ended.json["warnings"]
-        assert warning.startswith("1 twins")
+        assert warning.startswith("1 twin ")
         assert word in warning
         assert ended.json["counts"]["labelled"] == 24
         assert same_weights(folder / f"{word}.safetensors", folder / "without.safetensors")
