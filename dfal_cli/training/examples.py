@@ -156,7 +156,7 @@ def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[
         )
     if misfits:
         reporter.warn(
-            f"{misfits} {plural(misfits, 'twin does', 'twins do')} not match the input shape {shape}; "
+            f"{misfits} {plural(misfits, 'twin does', 'twins do')} not match the input size {shape}; "
             f"training ignores {plural(misfits, 'it', 'them')}"
         )
     return twins, twin_of
