@@ -94,7 +94,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     """Raise UsageError if an argument is empty or not UTF-8. An empty path would mean the working directory."""
     for previous, argument in pairwise(arguments):
         if argument.encode(errors="replace").decode() != argument:
-            raise UsageError(f"{argument!r}: not valid UTF-8; rename the file")
+            raise UsageError(f"{argument!r}: not UTF-8; rename the file")
         empty_value = EMPTY_VALUE.fullmatch(argument)
         if empty_value or not argument:
             option = empty_value[1] if empty_value else previous

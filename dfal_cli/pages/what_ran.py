@@ -7,9 +7,9 @@ from typing import Any
 
 from dfal_cli import __version__
 from dfal_cli.images import Shape
-from dfal_cli.models.architecture import default_architecture
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.processes import cores
+from dfal_cli.training.architecture import default_architecture
 
 SHOWN_ELSEWHERE = ("out", "force", "wait", "workers", "image_size", "grey")
 ALL_BY_DEFAULT = ("candidates", "classes")

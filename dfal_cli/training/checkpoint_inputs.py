@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.models.architecture import code_sha256
 from dfal_cli.system.fingerprints import sha256_of
+from dfal_cli.training.architecture import code_sha256
 
 CHANGE_TEXTS = {
     "labels": "with other --labels, or with other versions of their images or twins",

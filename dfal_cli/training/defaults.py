@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from dfal_cli.images import Probe, own_size
-from dfal_cli.models.architecture import DEFAULT_FOR_PHOTOS, LARGEST_SIDE_FOR_LENET5
+from dfal_cli.training.architecture import DEFAULT_FOR_PHOTOS, LARGEST_SIDE_FOR_LENET5
 from dfal_cli.training.remedies import SIDE_OF_PHOTOS
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from dfal_cli.errors import UsageError
 from dfal_cli.models import Network, Normalisation, build_network, seeded, torchvision_networks
-from dfal_cli.models.architecture import default_architecture
+from dfal_cli.training.architecture import default_architecture
 
 MNIST = (1, 28, 28)
 CPU = torch.device("cpu")

@@ -35,7 +35,7 @@ c"\r
 3,c.png,__skip__,x,,-\r
 """
 CONFIG = b"select:\n  count: 3\n  exclude: [a.csv, b.csv]\n  json: yes\ntrain: {epochs: '7'}\n"
-KEYS = {"count": Key("count"), "exclude": Key("exclude", True), "json": Key("json", switches=True)}
+KEYS = {"count": Key("count"), "exclude": Key("exclude", True), "json": Key("json", switch=True)}
 
 
 def read_every_way(path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_config_of_any_bytes_is_read_or_refused(folder: Path, size: settings) 
     @size
     @given(content=st.binary(max_size=100) | st.text("{}[]&*!-:'\"? \n#x|>%@,").map(str.encode) | mutated(CONFIG))
     def check(content: bytes) -> None:
-        or_refused(lambda: read_config(written(folder / "dfal.yaml", content), "select", KEYS))
+        or_refused(lambda: read_config(written(folder / "dfal.yaml", content), "select", KEYS, ["train", "select"]))
 
     check()
 

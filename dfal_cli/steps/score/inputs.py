@@ -8,13 +8,13 @@ from dfal_cli import __version__
 from dfal_cli.checkpoint import trusted_architecture
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import ImageSource
-from dfal_cli.models.architecture import code_sha256
 from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.fingerprints import fingerprint, sha256_of
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labelled_embeddings_match, metadata_matches_rows, read_scores_metadata
+from dfal_cli.training.architecture import code_sha256
 
 CHANGE_TEXTS = {
     "checkpoint": "from another checkpoint",

@@ -79,9 +79,9 @@ def _check_networks(options: SimulateOptions, strategies: Sequence[str], classes
     import torch
 
     from dfal_cli.models import build_network, seeded
-    from dfal_cli.models.architecture import default_architecture
     from dfal_cli.steps.score.checks import check_margin
     from dfal_cli.steps.train.checks import check_training
+    from dfal_cli.training.architecture import default_architecture
 
     check_training(options.augment, options.monitor, options.lr)
     check_margin(options.norm, options.estimator, options.classes)

@@ -4,12 +4,12 @@ import importlib.metadata
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.models.architecture import code_sha256
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.simulate.inputs import Inputs
 from dfal_cli.steps.simulate.options import SimulateOptions
 from dfal_cli.system.fingerprints import fingerprint, sha256_of
+from dfal_cli.training.architecture import code_sha256
 
 CHANGE_TEXTS = {
     "device": "on {0}, not {1}",

@@ -8,10 +8,10 @@ import pandas as pd
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, trusted_architecture
 from dfal_cli.images import ImageSource, InputFormat
 from dfal_cli.models import Network
-from dfal_cli.models.architecture import default_architecture
 from dfal_cli.models.metadata import input_format_of
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.reporting import Reporter
+from dfal_cli.training.architecture import default_architecture
 from dfal_cli.training.defaults import Recipe, fill_defaults, recipe_of
 from dfal_cli.training.input_format import InputOptions, choose_input_format, probe_images
 from dfal_cli.training.starting import (
