@@ -165,7 +165,7 @@ def test_a_damaged_part_is_computed_anew(project, harm):
     ended = score("s.csv")
     assert ended.code == 0, ended.stderr
     assert "resuming after" in ended.stderr
-    assert ("1 damaged files" in ended.stderr) == (harm != "swapped")
+    assert ("1 damaged file " in ended.stderr) == (harm != "swapped")
     assert score("undisturbed.csv").code == 0
     assert same_scores("s.csv", "undisturbed.csv")
 
