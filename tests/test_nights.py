@@ -1,8 +1,11 @@
 """The nightly script goes on from whatever people, spreadsheets, changed settings and kills have left."""
 
+import itertools
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import pytest
@@ -11,6 +14,8 @@ from dfal_cli.strategies import STRATEGIES
 from tests.conftest import SAMPLE_DATA, write
 from tests.nights import Nights, files_of, labels_of
 from tests.steps.test_select_again import EDITS, as_csv
+
+Case = TypeVar("Case")
 
 
 @pytest.fixture
@@ -47,38 +52,47 @@ def test_a_list_that_is_half_answered_is_waited_for_however_it_was_saved(nights:
 CHANGES = {"COUNT": 4, "EPOCHS": 2, "ARCH": "lenet5", "IMAGE_SIZE": 20, "STRATEGY": "entropy"}
 
 
-@pytest.mark.parametrize(("setting", "value"), CHANGES.items(), ids=CHANGES)
-def test_a_changed_setting_counts_from_the_next_round_on(nights: Nights, setting: str, value: object) -> None:
+LEFT = (["model.safetensors"], ["model.safetensors", "scores.parquet"])
+"""Files that a killed night has written."""
+
+
+def test_a_changed_setting_counts_from_the_next_round_on(nights: Nights) -> None:
+    for setting, value in second_lists(nights, CHANGES.items()):
+        for rows in (0, 1, 3):  # nothing answered yet, some, all
+            nights.answer(1, as_csv, rows)
+            before = files_of(1)
+            ended = nights(**{setting: value})
+            assert (ended.code, "overwriting" in ended.stderr) == (0, False), (setting, ended.stderr)
+            assert files_of(1) == before, setting
+        said = f"waiting for {value if setting == 'COUNT' else 3} answers in rounds/002/queries.csv"
+        assert said in ended.stdout, setting
+
+
+def test_a_killed_night_is_repeated_with_the_current_settings(nights: Nights) -> None:
+    for left, (setting, value) in second_lists(nights, itertools.product(LEFT, CHANGES.items())):
+        for file in {"scores.parquet", "queries.csv", "preview.html"} - set(left):
+            Path("rounds/001", file).unlink()
+        ended = nights(**{setting: value})
+        assert ended.code == 0, (setting, left, ended.stderr)
+        said = f"waiting for {value if setting == 'COUNT' else 3} answers in rounds/001/queries.csv"
+        assert said in ended.stdout, (setting, left)
+        if setting not in ("COUNT", "STRATEGY"):  # which are no options of train
+            option = f"--{setting.lower().replace('_', '-')}"
+            assert re.search(rf"model.safetensors: exists, and was made with(out)? {option} ", ended.stderr), (
+                left, ended.stderr
+            )  # fmt: skip
+
+
+def second_lists(nights: Nights, cases: Iterable[Case]) -> Iterator[Case]:
+    """Yield the cases; each finds the rounds as they are when the second list has been written."""
     nights()
     nights.answer(0, as_csv)
     nights()
-    changed = {setting: value}
-    for rows in (0, 1, 3):  # nothing answered yet, some, all
-        nights.answer(1, as_csv, rows)
-        before = files_of(1)
-        ended = nights(**changed)
-        assert (ended.code, "overwriting" in ended.stderr) == (0, False), ended.stderr
-        assert files_of(1) == before
-    said = f"waiting for {changed.get('COUNT', 3)} answers in rounds/002/queries.csv"
-    assert said in ended.stdout
-
-
-@pytest.mark.parametrize(("setting", "value"), CHANGES.items(), ids=CHANGES)
-@pytest.mark.parametrize("left", [["model.safetensors"], ["model.safetensors", "scores.parquet"]], ids=len)
-def test_a_killed_night_is_repeated_with_the_current_settings(
-    nights: Nights, left: list[str], setting: str, value: object
-) -> None:
-    nights()
-    nights.answer(0, as_csv)
-    nights()
-    for file in {"scores.parquet", "queries.csv", "preview.html"} - set(left):
-        Path("rounds/001", file).unlink()
-    ended = nights(**{setting: value})
-    assert ended.code == 0, ended.stderr
-    assert f"waiting for {value if setting == 'COUNT' else 3} answers in rounds/001/queries.csv" in ended.stdout
-    if setting not in ("COUNT", "STRATEGY"):  # which are no options of train
-        option = f"--{setting.lower().replace('_', '-')}"
-        assert re.search(rf"model.safetensors: exists, and was made with(out)? {option} ", ended.stderr), ended.stderr
+    shutil.copytree("rounds", "second list")
+    for case in cases:
+        yield case
+        shutil.rmtree("rounds")
+        shutil.copytree("second list", "rounds")
 
 
 def test_a_killed_night_is_repeated_after_images_and_labels_changed(nights: Nights) -> None:
