@@ -157,19 +157,39 @@ def _serve(connection: Connection, preload: str) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         if preload:
             importlib.import_module(preload)
-        connection.send((READY, None))
+        _reply(connection, READY)
         while True:
-            kind, content = connection.recv()
+            kind, content = _await(connection)
             if kind == WORK:
                 work = content
                 continue
             for result in work(content):
-                connection.send((RESULT, result))
-            connection.send((READY, None))
+                _reply(connection, RESULT, result)
+            _reply(connection, READY)
     except (DfalError, OSError, MemoryError) as error:
-        connection.send((ERROR, error))
+        _reply(connection, ERROR, error)
     except Exception:
-        connection.send((ERROR, RuntimeError(f"in another process:\n{traceback.format_exc()}")))
+        _reply(connection, ERROR, RuntimeError(f"in another process:\n{traceback.format_exc()}"))
+
+
+def _reply(connection: Connection, kind: str, content: Any = None) -> None:
+    with _ending_with_connection():
+        connection.send((kind, content))
+
+
+def _await(connection: Connection) -> tuple[str, Any]:
+    with _ending_with_connection():
+        received: tuple[str, Any] = connection.recv()
+    return received
+
+
+@contextlib.contextmanager
+def _ending_with_connection() -> Iterator[None]:
+    """End this process silently if the parent is gone: nobody waits for the result or an error message."""
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.system.processes import Processes, cores
+from dfal_cli.system.processes import READY, TASK, WORK, Processes, _start, cores
 
 ON_ONE_CORE = """
 import os
@@ -119,3 +119,21 @@ def test_processes_preload_the_given_module() -> None:
 
 def has_imported(name: str) -> bool:
     return name in sys.modules
+
+
+@pytest.mark.parametrize("has_task", [True, False])
+def test_a_process_whose_parent_is_gone_ends_without_a_word(has_task: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    connection, process = _start("")
+    assert connection.recv() == (READY, None)
+    if has_task:
+        connection.send((WORK, halved_after_a_while))
+        connection.send((TASK, 8))
+    connection.close()  # as it is closed when the parent is killed, before the process learns of it
+    process.join(20)
+    assert process.exitcode == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def halved_after_a_while(number: int) -> Iterator[int]:
+    time.sleep(0.2)  # until the connection is closed
+    yield number // 2
