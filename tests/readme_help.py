@@ -4,9 +4,7 @@ import re
 from itertools import groupby
 from pathlib import Path
 
-from typer.main import get_command
-
-from dfal_cli.cli import app
+from dfal_cli.cli import with_options
 from dfal_cli.images.formats import EXTRA, FORMATS
 from dfal_cli.steps.option import HEADINGS
 from dfal_cli.strategies import STRATEGIES
@@ -31,7 +29,7 @@ def diff_block(name: str) -> str:
 
 def option_table(name: str) -> str:
     """A Markdown table of a command's options by heading: spelling, what it does, default."""
-    command = get_command(app).commands[name]
+    command = with_options(name)
     rows = [command.help, "", "| option | what it does | default |", "|---|---|---|"]
     options = [parameter for parameter in command.params if parameter.name != "help"]
     for heading, parameters in groupby(sorted(options, key=_place), key=lambda option: option.rich_help_panel):

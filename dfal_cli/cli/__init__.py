@@ -1,4 +1,4 @@
-"""The command line: the program, with one command for each options class of the steps."""
+"""The command line: the program, with one command for each entry of COMMANDS."""
 
 import re
 import sys
@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from dfal_cli.cli.callbacks import show_version
 from dfal_cli.cli.commands import COMMANDS, command
@@ -39,6 +40,11 @@ class Group(TyperGroup):
         """Return the options, including those that typer adds."""
         return _without_bool(super().get_params(ctx))
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name of the command that is called, the command with its options, and its arguments."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, with_options(name) if name in COMMANDS else listed, rest
+
 
 def _without_bool(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
@@ -55,9 +61,16 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for name, options in COMMANDS.items():
-    app.command(name, cls=Command)(command(name, options))
+for name, summary in COMMANDS.items():
+    app.command(name, help=summary)(lambda: None)  # for the list of commands; `Group` replaces it by the command itself
 app.command(cls=Command)(docs)
+
+
+def with_options(name: str) -> Any:
+    """Return a command with all its options."""
+    alone = typer.Typer(add_completion=False)
+    alone.command(name, cls=Command, help=COMMANDS[name])(command(name))
+    return get_command(alone)
 
 
 @app.callback()

@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from dfal_cli import __version__
+from dfal_cli.cli.commands import COMMANDS
 from dfal_cli.cli.config import Key, read_config
 from dfal_cli.cli.streams import print_result
 from dfal_cli.errors import UsageError
@@ -24,7 +24,7 @@ def use_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     try:
-        context.default_map = read_config(path, context.info_name or "", _keys_of(context), _commands(context))
+        context.default_map = read_config(path, context.info_name or "", _keys_of(context), list(COMMANDS))
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     return path
@@ -41,13 +41,3 @@ def _keys_of(context: typer.Context) -> dict[str, Key]:
         keys |= {spelling.lstrip("-"): Key(name, repeatable, switch) for spelling in parameter.opts}
         keys |= {spelling.lstrip("-"): Key(name, repeatable, False) for spelling in parameter.secondary_opts}
     return keys
-
-
-def _commands(context: typer.Context) -> list[str]:
-    """The commands that may have a section in the file: those with --config."""
-    program: Any = context.find_root().command
-    return [
-        name
-        for name, command in program.commands.items()
-        if "config" in {parameter.name for parameter in command.params}
-    ]

@@ -1,6 +1,7 @@
-"""Builds each command from its options class and the step of the same name.
+"""The commands. Each is built from its options class and its step only when it is called, so that start-up stays quick.
 
-The help of a command is the first paragraph of its class's docstring; its options are the fields of the class.
+The options of the command NAME are the fields of NameOptions in dfal_cli.steps.NAME.options, and its step is the
+function NAME in dfal_cli.steps.NAME.command.
 """
 
 import importlib
@@ -11,29 +12,29 @@ from typing import Any
 
 import typer
 
-from dfal_cli.cli.parameters import PRESET, SHARED, parameter_of
-from dfal_cli.cli.presets import with_preset
-from dfal_cli.cli.run import running
-from dfal_cli.steps.merge.options import MergeOptions
-from dfal_cli.steps.option import options_of
-from dfal_cli.steps.option_groups import MarginOptions
-from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.steps.select.options import SelectOptions
-from dfal_cli.steps.simulate.options import SimulateOptions
-from dfal_cli.steps.train.options import TrainOptions
-
-COMMANDS: dict[str, type] = {
-    "train": TrainOptions,
-    "score": ScoreOptions,
-    "select": SelectOptions,
-    "merge": MergeOptions,
-    "simulate": SimulateOptions,
+COMMANDS = {
+    "train": "Train a classifier on the labelled images and their twins.",
+    "score": "Score the pool: compute margin, confidence and entropy of every image.",
+    "select": "Select the images to label next and write them as a list to fill in.",
+    "merge": "Merge the answers of a query list into the labels file.",
+    "simulate": "Simulate rounds with known labels, to compare strategies before paying for labels.",
 }
-"""Options class of each command, in the order of `dfal --help`. dfal_cli.steps.NAME.command.NAME is its step."""
+"""Help of each command, in the order of `dfal --help`."""
 
 
-def command(name: str, options: type) -> Callable[..., None]:
-    """A function that runs the step, with one parameter per option, from which typer builds the command."""
+def options_class(name: str) -> type:
+    """Return the options class of a command."""
+    options: type = getattr(importlib.import_module(f"dfal_cli.steps.{name}.options"), f"{name.capitalize()}Options")
+    return options
+
+
+def command(name: str) -> Callable[..., None]:
+    """Return a function that runs the step, with one parameter per option, from which typer builds the command."""
+    from dfal_cli.cli.presets import with_preset
+    from dfal_cli.cli.run import running
+    from dfal_cli.steps.option import options_of
+
+    options = options_class(name)
 
     def run_command(context: typer.Context, **values: Any) -> None:
         with running(context) as run:
@@ -45,11 +46,14 @@ def command(name: str, options: type) -> Callable[..., None]:
     parameters += _parameters(options)
     run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run_command.__annotations__ = {each.name: each.annotation for each in parameters}
-    run_command.__doc__ = (inspect.getdoc(options) or "").split("\n\n")[0]
     return run_command
 
 
 def _parameters(options: type) -> Iterator[Parameter]:
+    from dfal_cli.cli.parameters import PRESET, SHARED, parameter_of
+    from dfal_cli.steps.option import options_of
+    from dfal_cli.steps.option_groups import MarginOptions
+
     yield from map(parameter_of, options_of(options))
     if issubclass(options, MarginOptions):
         yield PRESET

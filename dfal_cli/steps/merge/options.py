@@ -11,7 +11,7 @@ from dfal_cli.steps.option_groups import CommonOptions
 
 @dataclass(frozen=True, kw_only=True)
 class MergeOptions(CommonOptions):
-    """Merge the answers of a query list into the labels file."""
+    """The options of `dfal merge`."""
 
     queries: Annotated[Path, Option("Answered query list (image,label), or a folder per class.", INPUT, metavar="CSV")]
     labels: Annotated[

@@ -18,7 +18,7 @@ from dfal_cli.steps.option_groups import (
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, MarginOptions, PoolOptions):
-    """Score the pool: compute margin, confidence and entropy of every image."""
+    """The options of `dfal score`."""
 
     images: Images
     checkpoint: Annotated[Path, Option("Checkpoint from dfal train.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)]

@@ -11,7 +11,7 @@ from dfal_cli.strategies import STRATEGIES
 
 @dataclass(frozen=True, kw_only=True)
 class SelectOptions(CommonOptions, SeedOption, PoolOptions):
-    """Select the images to label next and write them as a list to fill in."""
+    """The options of `dfal select`."""
 
     count: Annotated[int, Option("Number of images to select.", INPUT, minimum=1)]
     out: Annotated[Path, Option("Query list to write (.csv).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)]

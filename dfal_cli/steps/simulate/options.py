@@ -20,7 +20,7 @@ from dfal_cli.strategies import DEFAULT_STRATEGIES, STRATEGIES
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateOptions(CommonOptions, ComputingOptions, SeedOption, TrainingOptions, NetworkOptions, MarginOptions):
-    """Simulate rounds with known labels, to compare strategies before paying for labels.
+    """The options of `dfal simulate`.
 
     The `shapes` of these options refer to a run, one strategy in one trial: finished runs are kept, and more can be
     added.

@@ -21,7 +21,7 @@ from dfal_cli.steps.option_groups import (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, TrainingOptions, NetworkOptions):
-    """Train a classifier on the labelled images and their twins."""
+    """The options of `dfal train`."""
 
     images: Images
     labels: LabelsFile = field(default_factory=list)
