@@ -33,6 +33,10 @@ META_SUFFIX = ".meta.json"
 # <out>.labelled.parquet: the embeddings of the labelled images
 LABELLED_SUFFIX = ".labelled.parquet"
 
+# embeddings.parquet: image, embedding and, where dfal computed them, the state of each image file
+STATE_COLUMNS = SIZE, MODIFIED = "size", "modified"
+"""Size in bytes and time of modification in nanoseconds of each image, int64."""
+
 # queries.csv
 QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)
 PREDICTED = "predicted"

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from dfal_cli.strategies.centres import Vectors
 from dfal_cli.strategies.pool import Positions
+from dfal_cli.tables.vectors import unit_length
 
 SAMPLE = 8_192
 """Maximum number of images on which coverage is measured."""
@@ -48,13 +49,6 @@ def greedy_coverage(
     most_uncertain = np.argsort(-uncertainty, kind="stable")
     others = most_uncertain[~np.isin(most_uncertain, picked)]
     return np.concatenate([picked, others])[:count]
-
-
-def unit_length(vectors: Vectors) -> Vectors:
-    """Return the vectors, (n, d), divided by their lengths; zero vectors are unchanged."""
-    lengths: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
-    lengths[lengths == 0] = 1
-    return vectors / lengths
 
 
 def _drawn(total: int, count: int, generator: np.random.Generator) -> Positions:

@@ -20,6 +20,8 @@ CLASS_COLUMNS = (LABEL, PSEUDO_LABEL)
 FORMULA = r"[=+\-@]"
 """First characters of a cell that a spreadsheet runs as a formula. Paths get a leading `./`, labels a leading `'`."""
 
+DOT_SLASH = r"^(?:\./)+"
+
 SCHEME = r"^[A-Za-z][A-Za-z0-9+.\-]+://"
 """Matches an image that is named by a URL instead of a path."""
 
@@ -168,6 +170,12 @@ def invalid_image(images: "pd.Series[str]") -> tuple[int, str] | None:
     return None
 
 
+def plain_names(images: "pd.Series[str]") -> "pd.Series[str]":
+    """Return one spelling per image: ./a/b, a//b and a/./b become a/b; https:// stays for messages to show."""
+    plain = images.str.replace(DOT_SLASH, "", regex=True)
+    return plain.where(plain.str.contains(SCHEME), plain.str.replace(r"([^/])/(?:\.?/)+", r"\1/", regex=True))
+
+
 def _escape(table: pd.DataFrame) -> pd.DataFrame:
     escaped = {
         name: table[name].str.replace(rf"^({FORMULA})", r"./\1", regex=True) for name in PATH_COLUMNS if name in table
@@ -180,11 +188,9 @@ def _escape(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unescape(table: pd.DataFrame) -> pd.DataFrame:
-    plain = {name: table[name].str.replace(r"^(?:\./)+", "", regex=True) for name in PATH_COLUMNS if name in table}
-    if IMAGE in plain:  # a//b and a/./b become a/b: one image, one name; https:// stays for messages to show
-        plain[IMAGE] = plain[IMAGE].where(
-            plain[IMAGE].str.contains(SCHEME), plain[IMAGE].str.replace(r"([^/])/(?:\.?/)+", r"\1/", regex=True)
-        )
+    plain = {name: table[name].str.replace(DOT_SLASH, "", regex=True) for name in PATH_COLUMNS if name in table}
+    if IMAGE in plain:
+        plain[IMAGE] = plain_names(plain[IMAGE])
     plain |= {
         name: table[name].str.replace(rf"^'('*{FORMULA})", r"\1", regex=True) for name in CLASS_COLUMNS if name in table
     }

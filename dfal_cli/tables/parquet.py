@@ -15,6 +15,8 @@ MAX_ROWS_PER_BYTE = 10
 
 MAX_VECTOR_LENGTH = 1_000_000
 
+SCORES_PROBLEM = "not a scores file of dfal, or damaged; score again"
+
 
 def _is_text(kind: pa.DataType) -> bool:
     stored = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -49,8 +51,7 @@ def read_parquet(path: Path, columns: Mapping[str, str], optional: Sequence[str]
         found = file.schema_arrow
         wanted = [*columns, *(name for name in optional if name in found.names and name not in columns)]
         _check_columns(path, found, wanted, columns)
-        if file.metadata.num_rows > MAX_ROWS_PER_BYTE * path.stat().st_size:
-            raise DataError(f"{path}: damaged: it claims {file.metadata.num_rows:,} rows; score again")
+        check_row_count(path, file)
         table = file.read(columns=wanted).select(wanted)
         table.validate(full=True)
         for place, (name, kind) in enumerate(columns.items()):
@@ -65,15 +66,21 @@ def read_parquet_metadata(path: Path) -> bytes | None:
     return stored
 
 
+def check_row_count(path: Path, file: pq.ParquetFile) -> None:
+    """Raise DataError if the file claims more rows than it has room for."""
+    if file.metadata.num_rows > MAX_ROWS_PER_BYTE * path.stat().st_size:
+        raise DataError(f"{path}: damaged: it claims {file.metadata.num_rows:,} rows; write it again")
+
+
 @contextlib.contextmanager
-def refusing_damage(path: Path) -> Iterator[None]:
+def refusing_damage(path: Path, problem: str = SCORES_PROBLEM) -> Iterator[None]:
     """Turn errors of the Parquet library in the block into a DataError, except transient errors of the system."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if is_transient(error) or underlying_os_error(error):
             raise
-        raise DataError(f"{path}: not a scores file of dfal, or damaged; score again") from None
+        raise DataError(f"{path}: {problem}") from None
 
 
 def _check_columns(path: Path, found: pa.Schema, wanted: Sequence[str], columns: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Converts columns of numbers and vectors between numpy and Arrow without creating Python objects."""
+"""Vectors of images, and the conversion of columns between numpy and Arrow without creating Python objects."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,6 +7,15 @@ import pyarrow as pa
 
 Values = npt.NDArray[np.float32]
 """Numbers (n,) or vectors (n, d) of n images."""
+
+
+def unit_length(vectors: Values) -> Values:
+    """Return the vectors, (n, d), divided by their lengths; zero vectors are unchanged."""
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)  # in float32, squares of large values overflow
+    lengths = np.sqrt(squares, dtype=np.float64)
+    lengths[lengths == 0] = 1
+    scaled: Values = vectors / lengths.astype(np.float32)[:, None]
+    return scaled
 
 
 def as_arrow(values: Values) -> pa.Array:

@@ -9,7 +9,8 @@ import time
 import numpy as np
 
 from dfal_cli.strategies import kernel_coverage
-from dfal_cli.strategies.kernel_coverage import greedy_coverage, unit_length
+from dfal_cli.strategies.kernel_coverage import greedy_coverage
+from dfal_cli.tables.vectors import unit_length
 
 QUERIES, LABELLED, SIZE, CLUSTERS = 1_000, 1_000, 1_280, 50
 POOLS = (10_000, 100_000)

@@ -8,7 +8,8 @@ import pytest
 
 from dfal_cli.strategies import Pool, pick_queries
 from dfal_cli.strategies import kernel_coverage as module
-from dfal_cli.strategies.kernel_coverage import greedy_coverage, unit_length
+from dfal_cli.strategies.kernel_coverage import greedy_coverage
+from dfal_cli.tables.vectors import unit_length
 
 SEEDS = pytest.mark.parametrize("seed", range(10))
 
