@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dfal_cli.margins.boundary import Linearisation, blocked_by_box, others_of, rounding_of
 from dfal_cli.margins.crossing import Crossing
-from dfal_cli.margins.deepfool import deepfool
+from dfal_cli.margins.deepfool_walk import deepfool
 from dfal_cli.margins.gradients import logits_of, pixel_gradients
 from dfal_cli.margins.norms import NORMS, Norm, per_image
 from dfal_cli.margins.thin import thin_convolutions
