@@ -7,6 +7,7 @@ from dfal_cli.images.flat import are_flat, flat_in_words
 from dfal_cli.images.folder import Listing, Skipped, list_images, resolve_image
 from dfal_cli.images.opening import ImageError, MissingImageError
 from dfal_cli.images.prepared import PreparedImages, prepare
+from dfal_cli.images.resize import STRETCH, Resize
 from dfal_cli.images.shape import common_shape, own_size
 from dfal_cli.images.source import ImageFolder, ImageSource, open_images
 from dfal_cli.images.stream import DecodedBatch, ImageReader, read_batches, read_from_disk, worker_count
@@ -14,6 +15,7 @@ from dfal_cli.images.white import NO_MAX_VALUES, MaxValues, check_white, common_
 
 __all__ = [
     "NO_MAX_VALUES",
+    "STRETCH",
     "DecodedBatch",
     "DecodedImage",
     "ImageError",
@@ -26,6 +28,7 @@ __all__ = [
     "MissingImageError",
     "PreparedImages",
     "Probe",
+    "Resize",
     "Shape",
     "Skipped",
     "UnreadableImagesError",

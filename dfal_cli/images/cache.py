@@ -22,6 +22,7 @@ import PIL
 from dfal_cli.errors import TryAgainError
 from dfal_cli.images.cache_space import bytes_of, clear_leftovers, make_folder, make_room, matching
 from dfal_cli.images.decode import DECODING, DecodedImage, InputFormat, Pixels, Shape
+from dfal_cli.images.resize import STRETCH
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
 from dfal_cli.system.files import atomic_output
@@ -156,7 +157,9 @@ class _Store:
     """The cached images of one input format, in a subfolder of the cache."""
 
     def __init__(self, folder: Path, input_format: InputFormat, mark: str) -> None:
-        shape, white = input_format
+        shape, white, resize = input_format
+        if resize != STRETCH:
+            mark = f"-{resize.how}{resize.shorter_side or ''}-{resize.interpolation}{mark}"
         if white is not None:
             mark = f"-white{white!r}{mark}"
         # Another version of Pillow may decode to other pixels.

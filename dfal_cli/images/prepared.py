@@ -104,7 +104,7 @@ def prepare(
         folder.mkdir(parents=True, exist_ok=True)
         decoder = BulkDecoder(root, images, len(listed), file, workers, reporter, follow_links=follow_links)
         known = decoder.run(image_size, grey, white)
-        write_json(description, {**known[0]._asdict(), "kept": known[1]})
+        write_json(description, {"shape": known[0].shape, "white": known[0].white, "kept": known[1]})
     input_format, is_stored = known
     return PreparedImages(root, listed, input_format, rows, file if is_stored else None, follow_links)
 

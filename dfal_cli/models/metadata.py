@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.errors import DataError
-from dfal_cli.images import InputFormat
+from dfal_cli.images import STRETCH, InputFormat, Resize
+from dfal_cli.images.resize import INTERPOLATIONS, WAYS
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
 from dfal_cli.tables.class_names import class_name_error
 
@@ -40,9 +41,9 @@ def network_of(metadata: dict[str, Any]) -> tuple[str, tuple[str, ...], tuple[in
 
 
 def input_format_of(metadata: dict[str, Any]) -> InputFormat:
-    """Return the input format of the network, likewise. Older checkpoints have no white."""
+    """Return the input format of the network, likewise. Older checkpoints have no white and no resize."""
     _, _, shape = network_of(metadata)
-    return InputFormat(shape, metadata.get("white"))
+    return InputFormat(shape, metadata.get("white"), resize_of(metadata.get("resize")) or STRETCH)
 
 
 def _describes_network(metadata: dict[str, Any]) -> bool:
@@ -52,10 +53,23 @@ def _describes_network(metadata: dict[str, Any]) -> bool:
             "classes": [str(), str(), *more],
             "input_shape": [c, h, w] as shape,
         } if all(isinstance(name, str) for name in more) and all(type(side) is int for side in shape):
-            return c in (1, 3) and min(h, w) > 0 and h * w <= MOST_PIXELS and _is_white(metadata.get("white"))
+            is_format = _is_white(metadata.get("white")) and resize_of(metadata.get("resize")) is not None
+            return c in (1, 3) and min(h, w) > 0 and h * w <= MOST_PIXELS and is_format
     return False
 
 
 def _is_white(value: Any) -> bool:
     """Return whether the value is a valid white of an InputFormat."""
     return value is None or (type(value) in (int, float) and 0 < value < math.inf)
+
+
+def resize_of(stored: Any) -> Resize | None:
+    """Return the Resize that metadata hold as a dict; STRETCH if they hold None, None if it is not valid."""
+    match stored:
+        case None:
+            return STRETCH
+        case {"how": str(how), "shorter_side": side, "interpolation": str(interpolation)}:
+            known = how in WAYS and interpolation in INTERPOLATIONS
+            if known and (side is None or (type(side) is int and 0 < side <= MOST_PIXELS)):
+                return Resize(how, side, interpolation)
+    return None

@@ -53,7 +53,7 @@ def plan_training(options: TrainOptions, images: ImageSource, labels: pd.DataFra
 
 def report_choices(plan: Plan, options: TrainOptions, reporter: Reporter) -> None:
     """Report the values that were chosen automatically, with the options that change them."""
-    (channels, height, width), white = plan.input_format
+    (channels, height, width), white, _ = plan.input_format
     if not options.init and (options.image_size is None or options.grey is None):
         kind = "grey" if channels == 1 else "colour"
         reporter.note(f"input: {width}x{height} {kind}, from the labelled images (--image-size, --gray, --color)")
@@ -73,7 +73,7 @@ def initial_networks(
 
     Raises UsageError or DataError if the network cannot be built or its weights cannot be loaded.
     """
-    arch, (shape, _), _ = plan
+    arch, shape = plan.architecture, plan.input_format.shape
     checkpoint = None
     if options.init:
         checkpoint = load_checkpoint(
