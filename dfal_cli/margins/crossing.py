@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from dfal_cli.margins.boundary import lead_of, rounding_of
 from dfal_cli.margins.gradients import logits_of
-
-NO_GRADIENT, CAP_REACHED, NOT_FINITE = "no gradient", "cap reached", "not finite"
+from dfal_cli.margins.reasons import CAP_REACHED, NO_GRADIENT, NOT_FINITE
 
 EXTENSIONS = (0.0, 1e-3, 8e-3, 0.064, 0.5, 4.0, 32.0, 256.0)
 """Shares by which a perturbation is extended, in turn, until it crosses clearly. The large ones are for perturbations

@@ -1,23 +1,29 @@
 """Measures: numbers or vectors per image that `score` computes with the network.
 
-To add one, write a function (model, settings) -> function of images in this package and add it to MEASURES.
+To add one, write a function (model, settings) -> function of images in this package and add it to MEASURES in
+`table.py`. For a linear classifier, `linear.py` has closed forms.
 """
 
-from dfal_cli.measures.bald import bald
-from dfal_cli.measures.egl import egl
-from dfal_cli.measures.embedding import embedding
-from dfal_cli.measures.measure import Compute, Measure, MeasureRunner, Settings
-from dfal_cli.measures.probability import Probabilities, probabilities, softmax
-from dfal_cli.schemas import EMBEDDING, PROBABILITIES
+from typing import TYPE_CHECKING, Any
 
-MEASURES = {
-    "bald": Measure(
-        bald, "mutual information of label and weights, by Monte Carlo dropout (arXiv:1112.5745, arXiv:1703.02910)"
-    ),
-    "egl": Measure(egl, "expected length of the loss gradient (Settles and Craven 2008; arXiv:1612.03226)"),
-    EMBEDDING: Measure(embedding, "penultimate features: the input of the last layer", vector=True),
-    PROBABILITIES: Measure(softmax, "the probability of each class", vector=True),
-}
-"""Measures that `score --measure` adds to the standard ones."""
+if TYPE_CHECKING:
+    from dfal_cli.measures.table import (
+        MEASURES,
+        Compute,
+        Measure,
+        MeasureRunner,
+        Probabilities,
+        Settings,
+        probabilities,
+    )
 
 __all__ = ["MEASURES", "Compute", "Measure", "MeasureRunner", "Probabilities", "Settings", "probabilities"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the measures of networks, which need torch, on their first use: the closed forms do without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dfal_cli.measures import table
+
+    return getattr(table, name)

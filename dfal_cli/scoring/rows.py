@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dfal_cli.images import NO_MAX_VALUES, MaxValues
-from dfal_cli.margins.crossing import CAP_REACHED, NO_GRADIENT, NOT_FINITE
+from dfal_cli.margins.reasons import CAP_REACHED, NO_GRADIENT, NOT_FINITE
 from dfal_cli.schemas import CROSSED, IMAGE, SKIPPED, TWIN, UNCROSSED
 from dfal_cli.tables.vectors import as_arrow
 

@@ -16,8 +16,9 @@ from dfal_cli.errors import UsageError
 from dfal_cli.images import DecodedBatch, MaxValues, are_flat
 from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
-from dfal_cli.margins.crossing import NOT_FINITE, push_across_boundary, why_not_crossed
+from dfal_cli.margins.crossing import push_across_boundary, why_not_crossed
 from dfal_cli.margins.norms import NORMS
+from dfal_cli.margins.reasons import NOT_FINITE
 from dfal_cli.measures import probabilities
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN, Block, no_margins

@@ -1,6 +1,6 @@
 """95 % confidence intervals: of a mean over few trials (Student's t, bootstrap), and of an accuracy (Wilson).
 
-They do not use scipy, which is not a dependency of dfal.
+They do not use scipy.stats, whose import takes a second.
 """
 
 import functools

@@ -12,10 +12,11 @@ from dfal_cli.images import DecodedBatch, ImageSource, open_images, scale_warnin
 from dfal_cli.images.pool import Pool, draw_candidates, find_pool, report_skipped
 from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import EMBEDDING, LABELLED_SUFFIX, META_SUFFIX, UNREADABLE_SUFFIX
+from dfal_cli.scoring.judging import warn_unless_learnt
 from dfal_cli.scoring.nearest import Audit, resolve_ties, walk_nearest
 from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import Rows
-from dfal_cli.scoring.sanity import PROBED, probe_network, warn_unless_learnt
+from dfal_cli.scoring.sanity import PROBED, probe_network
 from dfal_cli.scoring.scored import PoolMargins, embed_labelled, score_all, tables_of
 from dfal_cli.scoring.scorer import Scorer
 from dfal_cli.steps.result import Result, up_to_date
@@ -143,7 +144,7 @@ def _check_network(
     network: LoadedNetwork, images: Iterable[DecodedBatch], batches: FittingBatches, reporter: Reporter
 ) -> None:
     """Warn if the network has not learnt, or if its margins would mean little."""
-    warn_unless_learnt(network, reporter)
+    warn_unless_learnt(network.metadata, reporter)
     for batch in images:
         probe_network(network, batch.pixels, batches, reporter)
 

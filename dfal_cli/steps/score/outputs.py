@@ -11,9 +11,9 @@ from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.errors import DataError, plural
 from dfal_cli.images import flat_in_words
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED, UNREADABLE_COLUMNS, UNREADABLE_SUFFIX
+from dfal_cli.scoring.judging import judge_scores, reasons_in_words
 from dfal_cli.scoring.nearest import Audit
 from dfal_cli.scoring.rows import Rows
-from dfal_cli.scoring.sanity import judge_scores, reasons_in_words
 from dfal_cli.scoring.scorer import Scorer
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.files import beside
@@ -74,7 +74,7 @@ def save_twins(options: ScoreOptions, scorer: Scorer, rows: Rows, reporter: Repo
 def count_outcomes(rows: Rows, network: LoadedNetwork, reporter: Reporter, *, may_be_skipped: bool) -> dict[str, int]:
     """The number of images by outcome. Warns if the scores as a whole look wrong."""
     outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
-    judge_scores(rows.predicted(network.classes), network, outcomes, rows.uncrossed_because(), reporter)
+    judge_scores(rows.predicted(network.classes), network.metadata, outcomes, rows.uncrossed_because(), reporter)
     if rows.flat:
         reporter.warn(flat_in_words(rows.flat, len(rows)))
     return outcomes if may_be_skipped else {CROSSED: outcomes[CROSSED], UNCROSSED: outcomes[UNCROSSED]}
