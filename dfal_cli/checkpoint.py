@@ -13,7 +13,7 @@ from torch import Tensor
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import InputFormat
 from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, runs_code, seeded, state_shapes
-from dfal_cli.models.metadata import input_format_of, network_of, read_metadata
+from dfal_cli.models.metadata import input_format_of, must_take_images, network_of, read_metadata
 from dfal_cli.models.tensor_file import DamagedError, TensorFile, TensorInfo, opened_tensors
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
 from dfal_cli.system.files import atomic_output
@@ -101,6 +101,7 @@ def load_checkpoint(
     path = Path(path)
     with _opened(path, option) as stored:
         metadata = read_metadata(path, stored.metadata)
+        must_take_images(path, metadata)
         name, classes, shape = network_of(metadata)
         _check_architecture(path, name, trust_code, architecture)
         if runs_code(name):
@@ -118,7 +119,9 @@ def load_checkpoint(
 def trusted_architecture(path: Path, *, trust_code: bool, architecture: str | None, option: str) -> str:
     """Return the name of a checkpoint's network if its code may be run. Raises the errors of `load_checkpoint`."""
     with _opened(path, option) as stored:
-        name, _, _ = network_of(read_metadata(path, stored.metadata))
+        metadata = read_metadata(path, stored.metadata)
+        must_take_images(path, metadata)
+        name, _, _ = network_of(metadata)
     _check_architecture(path, name, trust_code, architecture)
     return name
 
@@ -168,9 +171,9 @@ def _check_fit(path: Path, name: str, stored: TensorFile, wanted: dict[str, Tens
         *(f"{key} is missing" for key in wanted.keys() - tensors.keys()),
         *(f"{key:.80} is unexpected" for key in tensors.keys() - wanted.keys()),
         *(
-            f"{key} is {_described(tensors[key])}, not {_described(TensorInfo(value.dtype, tuple(value.shape)))}"
+            f"{key} is {_described(tensors[key])}, not {_described(_info_of(value))}"
             for key, value in wanted.items()
-            if key in tensors and tensors[key] != (value.dtype, value.shape)
+            if key in tensors and tensors[key] != _info_of(value)
         ),
     ]
     if problems:
@@ -178,5 +181,9 @@ def _check_fit(path: Path, name: str, stored: TensorFile, wanted: dict[str, Tens
         raise DataError(f"{path}: its weights do not match its network {name}: {min(problems)}{more}; train again")
 
 
+def _info_of(tensor: Tensor) -> TensorInfo:
+    return TensorInfo(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+
+
 def _described(tensor: TensorInfo) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {'x'.join(map(str, tensor.shape)):.80}"
+    return f"{tensor.dtype} {'x'.join(map(str, tensor.shape)):.80}"

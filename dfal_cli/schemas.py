@@ -33,7 +33,9 @@ META_SUFFIX = ".meta.json"
 # <out>.labelled.parquet: the embeddings of the labelled images
 LABELLED_SUFFIX = ".labelled.parquet"
 
-# embeddings.parquet: image, embedding and, where dfal computed them, the state of each image file
+# embeddings.parquet: image, embedding and, where dfal computed them, the state of each image file; the weights of its
+# backbone are in <embeddings>.backbone.safetensors
+BACKBONE_SUFFIX = ".backbone.safetensors"
 STATE_COLUMNS = SIZE, MODIFIED = "size", "modified"
 """Size in bytes and time of modification in nanoseconds of each image, int64."""
 

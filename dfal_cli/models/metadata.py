@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import STRETCH, InputFormat, Resize
 from dfal_cli.images.resize import INTERPOLATIONS, WAYS
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
@@ -15,8 +15,12 @@ MOST_PIXELS = 178_956_970
 """Maximum plausible input size: twice Pillow's limit for images, above which it refuses to decode them."""
 
 
+HEAD_ARCHITECTURE = "linear"
+"""Architecture of a head on embeddings, with or without its backbone."""
+
+
 def read_metadata(path: Path, stored: dict[str, Any]) -> dict[str, Any]:
-    """Parse dfal's metadata in the header of a checkpoint. Raises DataError unless they describe a network."""
+    """Parse dfal's metadata in the header of a checkpoint. Raises DataError unless they describe a model."""
     try:
         metadata = json.loads(stored[METADATA_KEY])
     except (KeyError, TypeError, ValueError, RecursionError):  # RecursionError: deeply nested JSON
@@ -26,7 +30,7 @@ def read_metadata(path: Path, stored: dict[str, Any]) -> dict[str, Any]:
     contract = metadata.get("contract")
     if type(contract) is not int or contract != CONTRACT:
         raise DataError(f"{path}: from another version of dfal (contract {contract!r:.80}); train again")
-    if not _describes_network(metadata):
+    if not (_describes_head(metadata) if is_head(metadata) else _describes_network(metadata)):
         raise DataError(f"{path}: its metadata is damaged and does not describe a network; train again")
     problem = class_name_error(metadata["classes"])
     if problem is not None:
@@ -34,8 +38,27 @@ def read_metadata(path: Path, stored: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+def is_head(metadata: dict[str, Any]) -> bool:
+    """Return whether metadata are those of a head on embeddings."""
+    match metadata.get("architecture"):
+        case {"name": name}:
+            return bool(name == HEAD_ARCHITECTURE)
+    return False
+
+
+def must_take_images(path: Path, metadata: dict[str, Any]) -> None:
+    """Raise UsageError for a head without its backbone."""
+    if is_head(metadata) and metadata["backbone"] is None:
+        raise UsageError(
+            f"{path}: takes embeddings only (--embeddings): the backbone that computed them is not in the checkpoint"
+        )
+
+
 def network_of(metadata: dict[str, Any]) -> tuple[str, tuple[str, ...], tuple[int, int, int]]:
-    """Return architecture, class names and input shape of metadata that `read_metadata` has validated."""
+    """Return architecture, class names and input shape of metadata that `read_metadata` has validated.
+
+    The metadata must be those of a network that takes images (`must_take_images`).
+    """
     channels, height, width = metadata["input_shape"]
     return metadata["architecture"]["name"], tuple(metadata["classes"]), (channels, height, width)
 
@@ -55,6 +78,18 @@ def _describes_network(metadata: dict[str, Any]) -> bool:
         } if all(isinstance(name, str) for name in more) and all(type(side) is int for side in shape):
             is_format = _is_white(metadata.get("white")) and resize_of(metadata.get("resize")) is not None
             return c in (1, 3) and min(h, w) > 0 and h * w <= MOST_PIXELS and is_format
+    return False
+
+
+def _describes_head(metadata: dict[str, Any]) -> bool:
+    match metadata:
+        case {
+            "architecture": {"arguments": {"dimension": int(dimension)}},
+            "classes": [str(), str(), *more],
+            "embeddings": {},
+            "backbone": None | {} as backbone,
+        } if all(isinstance(name, str) for name in more) and dimension > 0:
+            return backbone is None or _describes_network(metadata)
     return False
 
 

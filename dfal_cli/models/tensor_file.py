@@ -1,16 +1,22 @@
-"""Reading untrusted safetensors files: the header is validated before memory is allocated for tensors."""
+"""Reading untrusted safetensors files: the header is validated before memory is allocated for tensors.
+
+Only `TensorFile.load` needs torch.
+"""
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
-import torch
+import numpy.typing as npt
 from safetensors import SafetensorError
-from safetensors.torch import load
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
 
 LONGEST_HEADER = 100_000_000
 """Maximum size of a header in bytes, by the definition of the file format."""
@@ -21,16 +27,17 @@ class DamagedError(Exception):
 
 
 DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "C64": torch.complex64,
-    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "C64": "complex64", "I64": "int64",
+    "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
-"""Types by their names in the file format."""
+"""Names of types in the file format -> their names in torch and numpy."""
 
 
 class TensorInfo(NamedTuple):
     """Type and shape of a tensor, as the header gives them."""
 
-    dtype: torch.dtype
+    dtype: str
+    """Name in torch and numpy."""
     shape: tuple[int, ...]
 
 
@@ -44,8 +51,19 @@ class TensorFile:
         self.metadata: dict[str, Any] = header.pop("__metadata__", {})
         self.tensors = {name: _tensor_info(name, info) for name, info in header.items()}
 
-    def load(self) -> tuple[dict[str, Tensor], str]:
+    def load(self) -> "tuple[dict[str, Tensor], str]":
         """Return the tensors, and the SHA-256 of the file. Raises DamagedError."""
+        from safetensors.torch import load
+
+        return self._loaded_by(load)
+
+    def load_arrays(self) -> tuple[dict[str, npt.NDArray[Any]], str]:
+        """Return the tensors as numpy arrays, and the SHA-256 of the file. Raises DamagedError."""
+        from safetensors.numpy import load
+
+        return self._loaded_by(load)
+
+    def _loaded_by(self, load: Callable[[bytes], dict[str, T]]) -> tuple[dict[str, T], str]:
         self._handle.seek(0)
         content = self._handle.read(self._size)
         try:
