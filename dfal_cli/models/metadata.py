@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,20 @@ def input_format_of(metadata: dict[str, Any]) -> InputFormat:
     """Return the input format of the network, likewise. Older checkpoints have no white and no resize."""
     _, _, shape = network_of(metadata)
     return InputFormat(shape, metadata.get("white"), resize_of(metadata.get("resize")) or STRETCH)
+
+
+def backbone_format_of(metadata: Mapping[str, Any]) -> InputFormat | None:
+    """Return the input format of the backbone that metadata describe; None if they describe none."""
+    match metadata:
+        case {
+            "backbone": str(),
+            "input_shape": [int(c), int(h), int(w)],
+            "normalisation": {"mean": [*mean], "std": [*std]},
+        } if all(isinstance(value, float | int) for value in (*mean, *std)):
+            resize = resize_of(metadata.get("resize"))
+            if c in (1, 3) and 0 < h * w <= MOST_PIXELS and _is_white(metadata.get("white")) and resize is not None:
+                return InputFormat((c, h, w), metadata.get("white"), resize)
+    return None
 
 
 def _describes_network(metadata: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import re
 import sys
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,9 @@ NO_AUXILIARY_HEADS = {
     "inception_v3": {"aux_logits": False, "init_weights": True},
 }
 """Constructor arguments that omit auxiliary heads, which only serve the network's original training recipe."""
+
+DENSE_LAYER = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+"""Names of DenseNet's weights in torchvision's files: `denselayer1.norm.1.weight` is now `denselayer1.norm1.weight`."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -40,12 +44,22 @@ def pretrained_weights(name: str) -> dict[str, Tensor]:
     weights = _models().get_model_weights(name).DEFAULT
     with contextlib.redirect_stdout(sys.stderr):  # torchvision announces the download; stdout is for results
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
-    return state
+    return renamed(state)
+
+
+def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights by the names of today's networks."""
+    return {DENSE_LAYER.sub(r"\1\2", name): value for name, value in state.items()}
 
 
 def weights_url(name: str) -> str:
     """Return the download address of these weights."""
     return str(_models().get_model_weights(name).DEFAULT.url)
+
+
+def own_transform(name: str) -> Any:
+    """Return the transform that belongs to these weights, an `ImageClassification` of torchvision."""
+    return _models().get_model_weights(name).DEFAULT.transforms()
 
 
 def _models() -> ModuleType:

@@ -21,16 +21,18 @@ from dfal_cli.system.device import is_out_of_memory
 class UserNetwork(Network):
     """A network in the user's own code, whose output is checked on every call."""
 
-    def __init__(self, body: nn.Module, num_classes: int, named: str) -> None:
+    def __init__(self, body: nn.Module, outputs: int | None, named: str, what: str = "logits") -> None:
+        """outputs: number of values per image; None: as many as in the first batch. what: their name, for messages."""
         super().__init__(body, Normalisation())
-        self._num_classes = num_classes
+        self._outputs = outputs
         self._named = named
+        self._what = what
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (B, C, H, W) in [0, 1] to logits (B, K). Raises UsageError if the network does not do that."""
+        """Map images (B, C, H, W) in [0, 1] to values (B, K). Raises UsageError if the network does not do that."""
         process = os.getpid()
         try:
-            logits = super().forward(images)
+            values = super().forward(images)
         except DfalError:
             raise
         except (Exception, SystemExit) as error:
@@ -41,19 +43,20 @@ class UserNetwork(Network):
         finally:
             if os.getpid() != process:  # the network has forked: a second dfal must not continue
                 os._exit(1)
-        self._check(logits, images)
-        return logits
+        self._check(values, images)
+        self._outputs = self._outputs or values.shape[1]
+        return values
 
-    def _check(self, logits: object, images: Tensor) -> None:
-        expected = f"logits of shape {(len(images), self._num_classes)}"
-        if not isinstance(logits, Tensor):
-            problem = type(logits).__name__
-        elif logits.shape != (len(images), self._num_classes):
-            problem = str(tuple(logits.shape))
-        elif not logits.is_floating_point():
-            problem = str(logits.dtype)
-        elif logits.device != images.device:
-            problem, expected = f"a tensor on {logits.device}", f"a tensor on {images.device}"
+    def _check(self, values: object, images: Tensor) -> None:
+        expected = f"{self._what} of shape ({len(images)}, {self._outputs or 'd'})"
+        if not isinstance(values, Tensor):
+            problem = type(values).__name__
+        elif values.dim() != 2 or len(values) != len(images) or values.shape[1] != (self._outputs or values.shape[1]):
+            problem = str(tuple(values.shape))
+        elif not values.is_floating_point():
+            problem = str(values.dtype)
+        elif values.device != images.device:
+            problem, expected = f"a tensor on {values.device}", f"a tensor on {images.device}"
         else:
             return
         raise UsageError(f"{self._named}: returned {problem} instead of {expected}")
@@ -72,24 +75,40 @@ def check_module_exists(architecture: str, named: str) -> None:
 
 
 def build_user_network(architecture: str, num_classes: int, input_shape: Shape, named: str) -> Network:
-    """Import `package.module:function` with the working directory on the path, call it, and try the network.
+    """Build a network by calling `package.module:function`, and try it.
 
     named: option and name, for messages. Raises UsageError if any of that fails.
+    """
+    body = call_user_function(architecture, named, num_classes=num_classes, input_shape=input_shape)
+    network = UserNetwork(body, num_classes, named)
+    _try_out(network, named, input_shape)
+    return network
+
+
+def build_user_backbone(name: str, body: nn.Module, input_shape: Shape, named: str) -> Network:
+    """Return a backbone that `package.module:function` has built, after trying it; likewise."""
+    network = UserNetwork(body, None, named, "embeddings")
+    _try_out(network, named, input_shape)
+    return network
+
+
+def call_user_function(architecture: str, named: str, **arguments: object) -> nn.Module:
+    """Import `package.module:function` with the working directory on the path, call it, and return the module it makes.
+
+    Raises UsageError if any of that fails.
     """
     module_name, _, function_name = architecture.partition(":")
     try:
         with _working_directory_importable():
             function = getattr(importlib.import_module(module_name), function_name)
-            body = function(num_classes=num_classes, input_shape=input_shape)
+            body = function(**arguments)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         if is_termination(error):
             raise
         raise UsageError(f"{named}: {_why_not_built(error, module_name, function_name)}") from error
     if not isinstance(body, nn.Module):
         raise UsageError(f"{named}: returned {type(body).__name__}, not a torch.nn.Module")
-    network = UserNetwork(body, num_classes, named)
-    _try_out(network, named, input_shape)
-    return network
+    return body
 
 
 def is_termination(error: BaseException) -> bool:
