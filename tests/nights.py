@@ -1,32 +1,12 @@
-"""Nights of sample_data/round.sh: the script is a process, the commands that it calls are carried out in this one.
+"""Nights of sample_data/round.sh."""
 
-So a night takes as long as its work, and not as long as its commands take to start.
-"""
-
-import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from tests.conftest import SAMPLE_DATA, Ended, dfal, draw_folder, write
-
-CLIENT = """
-import json, socket, sys
-with socket.socket(socket.AF_UNIX) as server:
-    server.connect(sys.argv[1])
-    with server.makefile("rw") as stream:
-        print(json.dumps(sys.argv[2:]), file=stream, flush=True)
-        code, stdout, stderr = json.loads(stream.readline())
-sys.stdout.write(stdout)
-sys.stderr.write(stderr)
-sys.exit(code)
-"""
-"""What the script takes for dfal."""
+from tests.conftest import SAMPLE_DATA, Ended, draw_folder, write
+from tests.served import run_script
 
 
 class Nights:
@@ -37,29 +17,16 @@ class Nights:
         draw_folder(root)
         header, *rows = (root / "oracle.csv").read_text().splitlines()
         write(root / "test.csv", header, *rows[:8])
-        write(root / "client.py", CLIENT)
         self.oracle = dict(row.split(",") for row in rows)
         self._settings = {
             "IMAGES": "images", "TEST": "test.csv", "ROUNDS": "rounds", "ORACLE": "", "LAST": "", "COUNT": 3,
-            "EPOCHS": 1, "RESTARTS": 1, "DFAL": f"{sys.executable} -S client.py dfal.socket", **settings,
+            "EPOCHS": 1, "RESTARTS": 1, **settings,
         }  # fmt: skip
 
     def __call__(self, *arguments: str, **settings: object) -> Ended:
         """Let a night pass, and say how it ended."""
         environment = {name: str(value) for name, value in (self._settings | settings).items()}
-        with socket.socket(socket.AF_UNIX) as server:
-            Path("dfal.socket").unlink(missing_ok=True)
-            server.bind("dfal.socket")
-            server.listen()
-            server.settimeout(0.05)
-            with subprocess.Popen(
-                ["bash", SAMPLE_DATA / "round.sh", *arguments],
-                env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            ) as script:  # fmt: skip
-                while script.poll() is None:
-                    _serve(server)
-                stdout, stderr = script.communicate()
-        return Ended(script.returncode, stdout, stderr)
+        return run_script("bash", SAMPLE_DATA / "round.sh", *arguments, **environment)
 
     def answer(self, number: int, edit: Callable[[pd.DataFrame], str], rows: int | None = None) -> list[str]:
         """Fill the first rows of a round's list in (all, if it is not said how many), save it as `edit` does.
@@ -83,14 +50,3 @@ def files_of(number: int) -> dict[str, bytes]:
     """What is in a round's folder, locks and all."""
     folder = Path(f"rounds/{number:03d}")
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def _serve(server: socket.socket) -> None:
-    """Carry out a command, if one is asked for soon."""
-    try:
-        connection, _ = server.accept()
-    except TimeoutError:
-        return
-    with connection, connection.makefile("rw") as stream:
-        ended = dfal(*json.loads(stream.readline()))
-        print(json.dumps([ended.code, ended.stdout, ended.stderr]), file=stream, flush=True)

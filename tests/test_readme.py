@@ -1,15 +1,13 @@
 """README and dfal_cli/docs: console blocks run as printed, generated tables are up to date, links lead somewhere."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import SAMPLE_DATA
+from tests.served import run_script
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -42,22 +40,16 @@ def without_numbers(line: str) -> str:
 
 
 @pytest.mark.slow
-def test_console_blocks_run_and_print_what_the_pages_show(tmp_path):
+def test_console_blocks_run_and_print_what_the_pages_show(in_tmp: Path) -> None:
     """The blocks of the README run first: those of the docs use its labels and its checkpoint."""
     for name in ("images", "labels.csv", "oracle.csv", "test.csv"):
         source = SAMPLE_DATA / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, in_tmp / name)
     steps = [step for page in PAGES for step in console_steps(page)]
     assert steps
     for command, shown in steps:
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, (command, done.stderr)
+        done = run_script("bash", "-c", command)
+        assert done.code == 0, (command, done.stderr)
         printed = {without_numbers(line) for line in (done.stdout + done.stderr).splitlines()}
         missing = [line for line in shown if without_numbers(line) not in printed]
         assert not missing, (command, missing, printed)
