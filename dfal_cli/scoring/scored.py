@@ -10,9 +10,9 @@ from dfal_cli.errors import shown
 from dfal_cli.images import NO_MAX_VALUES, MaxValues
 from dfal_cli.measures import MeasureRunner
 from dfal_cli.schemas import EMBEDDING
-from dfal_cli.scoring.parts import Arrays, Section, concatenated, read_part
 from dfal_cli.scoring.rows import MEASURED, Indices, Rows, no_margins
 from dfal_cli.scoring.scorer import ExtraMeasures, ScoredBatch, Scorer
+from dfal_cli.system.parts import Arrays, Section, concatenated, read_part
 from dfal_cli.system.progress import Progress
 from dfal_cli.tables import scores_table
 from dfal_cli.tables.vectors import Values

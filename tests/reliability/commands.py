@@ -28,8 +28,8 @@ SERVER.set_forkserver_preload(
 EAGER = {
     ("dfal_cli.training.state", "SECONDS_BETWEEN"): 0.0,
     ("dfal_cli.training.state", "LARGEST_SHARE"): math.inf,
-    ("dfal_cli.scoring.parts", "SECONDS"): 0.0,
-    ("dfal_cli.scoring.parts", "SHARE"): math.inf,
+    ("dfal_cli.system.parts", "SECONDS"): 0.0,
+    ("dfal_cli.system.parts", "SHARE"): math.inf,
 }
 """What a command as short as these keeps to go on from: all that it can."""
 

@@ -14,7 +14,7 @@ import torch
 
 from dfal_cli.checkpoint import save_checkpoint
 from dfal_cli.models import build_network, seeded
-from dfal_cli.scoring import parts
+from dfal_cli.system import parts
 from tests.conftest import Ended, dfal, draw_folder, write
 
 NETWORK = """

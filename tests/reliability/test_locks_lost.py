@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.scoring import parts
-from dfal_cli.system import locks
+from dfal_cli.system import locks, parts
 from dfal_cli.system.files import atomic_output, locked
 from tests.conftest import dfal, write
 from tests.reliability.processes import names

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.scoring import parts
-from dfal_cli.scoring.parts import Parts
 from dfal_cli.steps.score import command
+from dfal_cli.system import parts
+from dfal_cli.system.parts import Parts
 from tests.conftest import dfal, draw_twins_in_size, swap, write
 from tests.reliability.slow_scoring import (
     files_beside,

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfal_cli.images import NO_MAX_VALUES
-from dfal_cli.scoring import parts as module
-from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
 from dfal_cli.scoring.scored import PoolMargins, rechunked, score_all
 from dfal_cli.scoring.scorer import ScoredBatch
+from dfal_cli.system import parts as module
+from dfal_cli.system.parts import Parts
 from dfal_cli.system.progress import Progress
 from dfal_cli.system.reporting import Silent
 

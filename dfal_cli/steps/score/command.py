@@ -14,7 +14,6 @@ from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import EMBEDDING, LABELLED_SUFFIX, META_SUFFIX, UNREADABLE_SUFFIX
 from dfal_cli.scoring.judging import warn_unless_learnt
 from dfal_cli.scoring.nearest import Audit, resolve_ties, walk_nearest
-from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import Rows
 from dfal_cli.scoring.sanity import PROBED, probe_network
 from dfal_cli.scoring.scored import PoolMargins, embed_labelled, score_all, tables_of
@@ -34,6 +33,7 @@ from dfal_cli.steps.score.outputs import (
 from dfal_cli.steps.score.preparation import choose_batches, new_measures, new_scorer, report_resuming
 from dfal_cli.system.device import FittingBatches, choose_device, full_precision
 from dfal_cli.system.files import beside, locked
+from dfal_cli.system.parts import Parts
 from dfal_cli.system.paths import check_paths
 from dfal_cli.system.reporting import Reporter, Silent
 from dfal_cli.tables import labelled_path, refuse_foreign_files, write_labelled_embeddings, write_scores

@@ -8,12 +8,12 @@ from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.errors import plural
 from dfal_cli.images import DecodedBatch, ImageSource
 from dfal_cli.measures import MEASURES, MeasureRunner, Settings
-from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.steps.score.inputs import UNFINISHED_CHANGE_TEXTS
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.device import FittingBatches, first_batch_size
 from dfal_cli.system.differences import differences
+from dfal_cli.system.parts import Parts
 from dfal_cli.system.reporting import Reporter
 
 

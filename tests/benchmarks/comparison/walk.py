@@ -13,11 +13,11 @@ from dfal_cli.images import NO_MAX_VALUES, DecodedBatch
 from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import SKIPPED
 from dfal_cli.scoring.nearest import resolve_ties, walk_nearest
-from dfal_cli.scoring.parts import Parts
 from dfal_cli.scoring.rows import OUTCOMES, Rows
 from dfal_cli.scoring.scored import PoolMargins, score_all
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.system.device import FittingBatches
+from dfal_cli.system.parts import Parts
 from dfal_cli.system.reporting import Silent
 
 from .subjects import Trained
