@@ -4,12 +4,12 @@ To add one, write a function (pool, count, generator) -> positions of the picked
 STRATEGIES. `select --help` reads that table, so this module does not import pandas and numpy at the top level.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dfal_cli.schemas import EMBEDDING, IMAGE, PREDICTED, PROBABILITIES
 from dfal_cli.strategies.pool import Pool, Positions
+from dfal_cli.strategies.strategy import Pick, Strategy
 
 __all__ = ["DEFAULT_STRATEGIES", "STRATEGIES", "Pick", "Pool", "Positions", "Strategy", "pick_queries"]
 
@@ -24,36 +24,6 @@ SHORTLIST = 10
 
 CEAL_FIRST_THRESHOLD, CEAL_DECAY = 0.05, 0.0033
 """Entropy threshold of pseudo-labels in round 0, and its decrease per round, in nats."""
-
-Pick: TypeAlias = Callable[[Pool, int, "np.random.Generator"], Positions]
-
-
-@dataclass(frozen=True)
-class Strategy:
-    """An entry of the table of strategies."""
-
-    pick: Pick
-    """pool, count, generator -> positions of at most count rows, best query first."""
-    help: str
-    measure: str | None = None
-    """The column that the strategy sorts by; it is included in the query list."""
-    needs: tuple[str, ...] = ()
-    """Optional measures (`score --measure`) that the strategy requires."""
-    nearest: int = 0
-    """Number of exact smallest margins required per query: `score --nearest` must be at least this times the count."""
-    labelled: bool = False
-    """Whether the strategy uses the embeddings of labelled images."""
-    pseudo_labels: "Callable[[pd.DataFrame, int], pd.Series[str]] | None" = None
-    """Rows that are not queried, round number -> confident predictions to train on, by row."""
-    note: str = ""
-    """A sentence for the preview page."""
-    without_twins: bool = False
-    """Leave twins out of the query list, even if `score` has written some."""
-
-    @property
-    def trains_on_twins(self) -> bool:
-        """Whether the method also trains on the adversarial images of its queries."""
-        return self.nearest > 0 and not self.without_twins
 
 
 def by_measure(measure: str, *, descending: bool = False) -> Pick:
@@ -122,14 +92,30 @@ def confident_labels(others: "pd.DataFrame", round_number: int) -> "pd.Series[st
 
 
 def coverage(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
-    """Pick images that, with the labelled ones, cover the uncertain part of the pool (after arXiv:2412.20644)."""
+    """Pick images that, with the labelled ones, cover the uncertain part of the pool (after arXiv:2412.20644).
+
+    Before anything is trained, all images count as uncertain.
+    """
     from dfal_cli.strategies.centres import pick_among_known
     from dfal_cli.strategies.kernel_coverage import greedy_coverage
+
+    if "probability_gap" not in pool.scores:
+        pool = pool._replace(scores=pool.scores.assign(probability_gap=0.0))
 
     def cover(gaps: "Vectors", embeddings: "Vectors") -> Positions:
         return greedy_coverage(embeddings, 1 - gaps[:, 0].astype("float64"), pool.labelled, count, generator)
 
     return pick_among_known(pool, ("probability_gap", EMBEDDING), cover, count)
+
+
+def typical(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
+    """Pick one representative of each cluster of embeddings that holds no labelled image."""
+    from dfal_cli.strategies.centres import pick_among_known
+    from dfal_cli.strategies.typical import typical_points
+
+    return pick_among_known(
+        pool, (EMBEDDING,), lambda points: typical_points(points, pool.labelled, count, generator), count
+    )
 
 
 def _without_twins(strategy: Strategy) -> Strategy:
@@ -183,12 +169,22 @@ STRATEGIES: dict[str, Strategy] = {
         "images that cover the uncertain part of the pool (after Bae and others, arXiv:2412.20644)",
         needs=(EMBEDDING,),
         labelled=True,
+        needs_network=False,
+    ),
+    "typical": Strategy(
+        typical,
+        "one image for each cluster of embeddings (after Hacohen and others, arXiv:2202.02794)",
+        needs=(EMBEDDING,),
+        labelled=True,
+        needs_network=False,
+        note="Each image represents a cluster of similar images.",
     ),
     "core-set": Strategy(
         core_set,
         "the largest distance to labelled and picked images (Sener and Savarese, arXiv:1708.00489)",
         needs=(EMBEDDING,),
         labelled=True,
+        needs_network=False,
     ),
     "badge": Strategy(
         badge,
@@ -201,7 +197,7 @@ STRATEGIES: dict[str, Strategy] = {
         "entropy",
         pseudo_labels=confident_labels,
     ),
-    "random": Strategy(at_random, "a random sample"),
+    "random": Strategy(at_random, "a random sample", needs_network=False),
 }
 
 DEFAULT_STRATEGIES = "dfal,dfal-without-twins,random"
@@ -209,9 +205,20 @@ DEFAULT_STRATEGIES = "dfal,dfal-without-twins,random"
 
 
 def pick_queries(pool: Pool, strategy: str, count: int, seed: int) -> "pd.DataFrame":
-    """Return the rows that the strategy picks, in rank order. They do not depend on the row order of `pool.scores`."""
-    from numpy.random import default_rng
+    """Return the rows that the strategy picks, in rank order. They do not depend on the row order of `pool.scores`.
+
+    Of images with identical embeddings only the first by path is picked; the others follow at the end of the list.
+    """
+    import numpy as np
 
     by_path = pool.scores.sort_values(IMAGE, kind="stable").reset_index(drop=True)
-    positions = STRATEGIES[strategy].pick(pool._replace(scores=by_path), count, default_rng(seed))
-    return by_path.iloc[positions].reset_index(drop=True)
+    everything = np.arange(len(by_path))
+    distinct = everything
+    if EMBEDDING in by_path:
+        from dfal_cli.strategies.copies import first_copies
+
+        distinct = first_copies(by_path[EMBEDDING].to_list())
+    known = by_path if len(distinct) == len(by_path) else by_path.iloc[distinct]
+    picked = distinct[STRATEGIES[strategy].pick(pool._replace(scores=known), count, np.random.default_rng(seed))]
+    copies = np.setdiff1d(everything, distinct)
+    return by_path.iloc[np.concatenate([picked, copies])[:count]].reset_index(drop=True)

@@ -10,8 +10,6 @@ import numpy.typing as npt
 from dfal_cli.strategies.centres import NO_CENTRE, Distances, Vectors, add_centre, in_blocks, then_by_path
 from dfal_cli.strategies.pool import Positions
 
-CENTRES_PER_BLOCK = 1024
-
 
 def k_center_greedy(points: Vectors, centres: Vectors | None, count: int) -> Positions:
     """Pick `count` of the points, (n, d), given initial centres, (m, d); ties are broken by position.
@@ -41,24 +39,13 @@ def k_center_greedy(points: Vectors, centres: Vectors | None, count: int) -> Pos
 def distances_to_nearest(points: Vectors, centres: Vectors) -> Distances:
     """Return squared distances, (n,), from each point to the nearest of many centres.
 
-    Matrix products in float64 find the nearest centre quickly; differences then give its exact distance.
+    scikit-learn finds the nearest centre by matrix products in float64; the difference then gives its exact distance.
     """
-    everywhere = np.arange(len(points))
-    mean = centres.mean(0, dtype=np.float64)  # centring makes lengths small, which reduces rounding errors
-    nearest, at = np.full(len(points), np.inf), np.zeros(len(points), np.intp)
-    for start in range(0, len(centres), CENTRES_PER_BLOCK):
-        some = centres[start : start + CENTRES_PER_BLOCK] - mean
-        lengths, across = _squares(some), -2 * some.T
-        for rows in in_blocks(everywhere, max(points.shape[1], len(some))):
-            # Squared distances minus |points[rows] - mean|^2, which is the same for all centres.
-            relative = (points[rows] - mean) @ across + lengths
-            best = relative.argmin(1)
-            least = relative[np.arange(len(rows)), best]
-            at[rows] = np.where(least < nearest[rows], best + start, at[rows])
-            nearest[rows] = np.minimum(nearest[rows], least)
-    return np.concatenate(
-        [_squares(points[rows] - centres[at[rows]]) for rows in in_blocks(everywhere, points.shape[1])]
-    ).astype(np.float64)
+    from sklearn.metrics import pairwise_distances_argmin
+
+    nearest = pairwise_distances_argmin(points, centres)
+    blocks = in_blocks(np.arange(len(points)), points.shape[1])
+    return np.concatenate([_squares(points[rows] - centres[nearest[rows]]) for rows in blocks]).astype(np.float64)
 
 
 def _nearest_to_mean(points: Vectors) -> int:

@@ -40,8 +40,8 @@ def greedy_coverage(
     uncertainty: (n,), at least 0. Ties are broken by position. If no point adds coverage, the most uncertain follow.
     """
     points = unit_length(points)
-    sample = _drawn(len(points), SAMPLE, generator)
-    candidates = _drawn(len(points), CANDIDATES, generator)
+    sample = drawn(len(points), SAMPLE, generator)
+    candidates = drawn(len(points), CANDIDATES, generator)
     weights = uncertainty[sample].astype(np.float64)
     labelled = unit_length(covered_by) if covered_by is not None and len(covered_by) else None
     kernel, covered = _kernel(points[candidates], points[sample], labelled)
@@ -51,7 +51,7 @@ def greedy_coverage(
     return np.concatenate([picked, others])[:count]
 
 
-def _drawn(total: int, count: int, generator: np.random.Generator) -> Positions:
+def drawn(total: int, count: int, generator: np.random.Generator) -> Positions:
     """Return a sorted random sample of `count` positions, or all positions if there are no more."""
     if total <= count:
         return np.arange(total)

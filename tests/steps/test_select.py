@@ -228,20 +228,19 @@ def modules_after(*arguments: str) -> set[str]:
     return set(done.stderr.splitlines()[-1].split())
 
 
-def test_select_and_merge_load_neither_torch_nor_torchvision(house: Path) -> None:
+HEAVY = {"torch", "torchvision", "safetensors", "sklearn", "scipy"}
+
+
+def test_select_without_embeddings_and_merge_load_neither_torch_nor_scikit_learn(house: Path) -> None:
     np.save("t.npy", np.zeros((1, 16, 16), np.float32))
     write_margins(house / "scores.parquet", house / "images", MARGINS, twin=["t.npy"] * 6)
     loaded = modules_after(
         "select", "--scores", "scores.parquet", "--count", "2", "--out", "q.csv", "--preview", "p.html"
     )
     assert "pandas" in loaded
-    assert not loaded & {"torch", "torchvision", "safetensors"}
+    assert not loaded & HEAVY
     answer("q.csv", "dark", "light")
-    assert not modules_after("merge", "--queries", "q.csv", "--labels", "l.csv") & {
-        "torch",
-        "torchvision",
-        "safetensors",
-    }
+    assert not modules_after("merge", "--queries", "q.csv", "--labels", "l.csv") & HEAVY
 
 
 def test_help_loads_neither_torch_nor_pandas(house: Path) -> None:

@@ -14,8 +14,9 @@ from dfal_cli.strategies import STRATEGIES, Pool, pick_queries
 ALL = pytest.mark.parametrize("strategy", STRATEGIES)
 NOT_RANDOM = pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "random"])
 MEASURED = pytest.mark.parametrize("strategy", [name for name, entry in STRATEGIES.items() if entry.measure])
-# dfal-diverse chooses a batch as a whole: so many clusters of so many images.
-ONE_BY_ONE = pytest.mark.parametrize("strategy", [name for name in STRATEGIES if not name.startswith("dfal-diverse")])
+# These choose a batch as a whole: so many clusters of so many images.
+AS_A_WHOLE = ("typical", "dfal-diverse", "dfal-diverse-without-twins")
+ONE_BY_ONE = pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in AS_A_WHOLE])
 MEASURES = ("margin", "entropy", "confidence", "probability_gap", "bald", "egl")
 VECTORS = {"embedding": 5, "probabilities": 3}
 
@@ -99,6 +100,17 @@ def test_picking_leaves_the_scores_as_they_were(strategy: str) -> None:
     before = table.copy(deep=True)
     pick(table, strategy, 5)
     pd.testing.assert_frame_equal(table, before)
+
+
+@ALL
+def test_of_identical_images_one_is_picked_and_the_others_end_the_list(strategy: str) -> None:
+    """Three copies of each of ten images, whose smallest measures are equal too."""
+    table = pool(count=10)
+    copies = pd.concat([table.assign(image=table["image"].str.replace(".png", f"-{n}.png")) for n in "cab"])
+    originals, others = [{f"{n:04d}-{letter}.png" for n in range(10) for letter in some} for some in ("a", "bc")]
+    picked = pick(copies, strategy, 30)
+    assert set(picked[:10]) == originals
+    assert picked[10:] == sorted(others)
 
 
 BY_HAND = pd.DataFrame(

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfal_cli.strategies import Pool, pick_queries
-from dfal_cli.strategies import k_center as module
 from dfal_cli.strategies.k_center import distances_to_nearest, k_center_greedy
 
 SEEDS = pytest.mark.parametrize("seed", range(20))
@@ -50,7 +49,6 @@ def test_it_picks_what_the_matrix_of_all_distances_says(seed: int, monkeypatch: 
     points = generator.standard_normal((150, 7)).astype(np.float32) * generator.uniform(0.01, 3, (150, 1))
     points = points.astype(np.float32)
     centres = generator.standard_normal((30, 7)).astype(np.float32)
-    monkeypatch.setattr(module, "CENTRES_PER_BLOCK", 8)
     monkeypatch.setattr("dfal_cli.strategies.centres.BLOCK_BYTES", 700)
     assert k_center_greedy(points, centres, 60).tolist() == brute_force(points, centres, 60)
 
