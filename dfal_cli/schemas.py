@@ -24,6 +24,8 @@ SCORES_COLUMNS = {
 }
 VECTOR_MEASURES = EMBEDDING, PROBABILITIES = "embedding", "probabilities"
 """Vector measures: optional columns of scores.parquet, fixed-size lists of float32."""
+SPACES = PIXEL_SPACE, EMBEDDING_SPACE = "pixel", "embedding"
+"""The spaces in which margins are measured; a scores file holds margins of one."""
 CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
 """Outcomes. A skipped image was not examined because it cannot be among the nearest."""
 

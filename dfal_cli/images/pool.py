@@ -86,6 +86,28 @@ def find_pool(
     return Pool(left, labelled, known.counts(paths))
 
 
+def find_embedded_pool(
+    embeddings: Path,
+    images: Sequence[str],
+    labels: Sequence[Path],
+    exclude: Sequence[Path],
+    warn: Callable[[str], None],
+) -> tuple[list[str], dict[str, int]]:
+    """Return the images of an embeddings file that are in the pool, sorted, and the counts of a `Pool`.
+
+    Raises the errors of `find_pool`.
+    """
+    if not images:
+        raise DataError(f"{embeddings}: no images")
+    names = ImageNames(embeddings, frozenset(images).__contains__, lambda: images, "in")
+    known = read_known_images(labels, exclude, names.matched(warn))
+    pool = sorted(set(images) - known.answered - known.excluded)
+    if not pool:
+        problem = f"{embeddings}: the pool is empty: all {len(images)} images are labelled or excluded"
+        raise EmptyPoolError(problem, known.counts(images))
+    return pool, known.counts(images)
+
+
 def image_names(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
     """Return an ImageNames for the images. listed: known to exist, which saves looking for them."""
     known = frozenset(listed)

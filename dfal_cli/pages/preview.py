@@ -16,7 +16,7 @@ from PIL import Image
 from dfal_cli.images import ImageError, InputFormat, Shape, common_white, decode_image, probe_image, resolve_image
 from dfal_cli.images.decode import Pixels, read_image
 from dfal_cli.pages.template import is_made_by, write_page
-from dfal_cli.schemas import IMAGE, TWIN
+from dfal_cli.schemas import EMBEDDING_SPACE, IMAGE, PIXEL_SPACE, TWIN
 from dfal_cli.statistics.comparison import BASELINE
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.paths import folder_of
@@ -26,6 +26,12 @@ MARGIN = "margin"
 
 GENERATOR = "dfal select"
 """The generator mark of preview pages."""
+
+MARGINS_ARE = {
+    PIXEL_SPACE: "the estimated distance to the nearest other class, for pixel values from 0 to 1",
+    EMBEDDING_SPACE: "the distance of the embedding, scaled to unit length, to the nearest other class",
+}
+"""What margins are, by their space."""
 
 MAX_SIDE = 512
 """Maximum side, in pixels, of a picture in the page."""
@@ -78,7 +84,8 @@ def write_preview(
     write_page(
         page, "preview.html.jinja", GENERATOR, check, cards=cards, strategy=strategy, file=queries_file.name,
         asked=chosen.help, note=chosen.note, order=_order(strategy), by_margin=chosen.measure == MARGIN,
-        norm=metadata.get("norm", "") if queries[MARGIN].any() else "", side=SHOWN_SIDE,
+        norm=metadata.get("norm", "") if queries[MARGIN].any() else "",
+        margins_are=MARGINS_ARE[metadata.get("space", PIXEL_SPACE)], side=SHOWN_SIDE,
     )  # fmt: skip
     return unread, False
 
@@ -131,8 +138,9 @@ def _card(
 ) -> Card:
     picture, problem = _picture(images, row[IMAGE])
     twin = difference = amplified = ""
-    if row[TWIN] and not problem:
-        twin, difference, amplified = _twin_pictures(images, row[IMAGE], folder / row[TWIN], metadata["input_shape"])
+    shape = metadata.get("input_shape")  # unknown in embedding space, where a twin is not an image
+    if row[TWIN] and shape and not problem:
+        twin, difference, amplified = _twin_pictures(images, row[IMAGE], folder / row[TWIN], shape)
     numbers = [f"{name.replace('_', ' ')} {float(row[name]):.4g}" for name in names if row[name]]
     return Card(row["rank"], row[IMAGE], numbers, guess, picture, problem, twin, difference, amplified)
 

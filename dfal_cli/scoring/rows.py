@@ -22,6 +22,9 @@ Block = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 """Indices of rows."""
 
+ROWS_PER_TABLE = 2**14
+"""Number of rows written to the scores file at a time."""
+
 UNKNOWN = -1
 """Class code for no class."""
 

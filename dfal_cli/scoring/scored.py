@@ -10,15 +10,12 @@ from dfal_cli.errors import shown
 from dfal_cli.images import NO_MAX_VALUES, MaxValues
 from dfal_cli.measures import MeasureRunner
 from dfal_cli.schemas import EMBEDDING
-from dfal_cli.scoring.rows import MEASURED, Indices, Rows, no_margins
+from dfal_cli.scoring.rows import MEASURED, ROWS_PER_TABLE, Indices, Rows, no_margins
 from dfal_cli.scoring.scorer import ExtraMeasures, ScoredBatch, Scorer
 from dfal_cli.system.parts import Arrays, Section, concatenated, read_part
 from dfal_cli.system.progress import Progress
 from dfal_cli.tables import scores_table
 from dfal_cli.tables.vectors import Values
-
-ROWS_AT_ONCE = 2**14
-"""Number of rows written to the scores file at a time."""
 
 # Names of the arrays of a part; extra measures have their own names.
 ROWS, MARGINS, UNREADABLE, REASONS, PLACES, LOST = "rows", "margins", "unreadable", "reasons", "places", "lost"
@@ -137,11 +134,11 @@ def embed_labelled(
 
 
 def tables_of(rows: Rows, classes: Sequence[str], section: Section, measuring: MeasureRunner) -> Iterator[pa.Table]:
-    """Yield the scores table in pieces of ROWS_AT_ONCE rows, with the extra measures from the section."""
+    """Yield the scores table in pieces of ROWS_PER_TABLE rows, with the extra measures from the section."""
     blocks = ({name: block[name] for name in measuring.names if name in block} for block in section.blocks())
-    extra_measures = rechunked(blocks, ROWS_AT_ONCE)
-    for start in range(0, max(1, len(rows)), ROWS_AT_ONCE):
-        columns = rows.columns(start, start + ROWS_AT_ONCE, classes)
+    extra_measures = rechunked(blocks, ROWS_PER_TABLE)
+    for start in range(0, max(1, len(rows)), ROWS_PER_TABLE):
+        columns = rows.columns(start, start + ROWS_PER_TABLE, classes)
         yield scores_table(columns, next(extra_measures, {}) or measuring.empty())
 
 

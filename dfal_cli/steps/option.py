@@ -73,6 +73,11 @@ def options_of(options: type) -> Iterator[Declared]:
     yield from sorted(declared, key=lambda each: (HEADINGS.index(each.option.heading), not each.is_required))
 
 
+def given_options(options: Any) -> Iterator[Declared]:
+    """Yield the options that differ from their defaults."""
+    yield from (each for each in options_of(type(options)) if getattr(options, each.name) != each.default)
+
+
 def settings_of(options: Any) -> dict[str, Any]:
     """The options that shape the output by their value: name -> value."""
     return {

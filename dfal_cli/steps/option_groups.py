@@ -18,6 +18,22 @@ LabelsFromFolders = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImagesOrEmbeddings:
+    """Options of commands that work on images or on their embeddings, one of which must be given."""
+
+    images: Annotated[
+        Path | None, Option("Image root: the folder of images.", INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS)
+    ] = None
+    embeddings: Annotated[
+        Path | None,
+        Option(
+            "Embeddings of the images (.parquet or .npy), instead of --images.",
+            INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS,
+        ),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommonOptions:
     """Options of every command."""
 

@@ -37,6 +37,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], texts: Mappin
     """Describe each option ("settings"), and each part with a text, whose value before differs from now.
 
     texts: part -> a text in which {0} is the value before and {1} the value now.
+    Parts that are not in `now` are left out.
     """
     old, new = before.get("settings", {}), now["settings"]
     for name in new:
@@ -44,7 +45,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], texts: Mappin
         if was != is_now:
             yield _option_difference(was, is_now)
     for part, text in texts.items():
-        if before.get(part) != now[part]:
+        if part in now and before.get(part) != now[part]:
             yield text.format(before.get(part, "another"), now[part])
 
 

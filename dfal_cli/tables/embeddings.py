@@ -93,7 +93,9 @@ def read_embeddings(path: Path, option: str = "--embeddings", names: Collection[
             vectors = np.empty((len(kept), block.shape[1]), np.float32)
         vectors[places[done : done + len(block)]] = block
         done += len(block)
-    return EmbeddingsFile([kept[row] for row in order], vectors, read_embeddings_metadata(path), _sha256_of(path))
+    return EmbeddingsFile(
+        [kept[row] for row in order], vectors, read_embeddings_metadata(path), embeddings_sha256(path)
+    )
 
 
 def read_embedded_images(path: Path, option: str = "--embeddings") -> list[str]:
@@ -124,6 +126,11 @@ def read_embeddings_metadata(path: Path) -> dict[str, Any]:
     return metadata
 
 
+def embeddings_sha256(path: Path) -> str:
+    """Return an SHA-256 that identifies the contents of an embeddings file."""
+    return fingerprint(sha256_of(path), sha256_of(names_file_of(path))) if is_matrix(path) else sha256_of(path)
+
+
 def read_blocks(path: Path) -> Iterator[Block]:
     """Yield the rows of a file that `dfal embed` wrote, with the states of the images, block by block.
 
@@ -135,10 +142,6 @@ def read_blocks(path: Path) -> Iterator[Block]:
             images = batch[IMAGE].to_pylist()
             states = np.stack([batch[name].to_numpy().astype(np.int64) for name in STATE_COLUMNS], 1)
             yield Block(images, stacked(path, batch[EMBEDDING], images), states)
-
-
-def _sha256_of(path: Path) -> str:
-    return fingerprint(sha256_of(path), sha256_of(names_file_of(path))) if is_matrix(path) else sha256_of(path)
 
 
 def _arrow_table(block: Block) -> pa.Table:

@@ -23,9 +23,16 @@ MAX_MISSING_COMPARED = 1000
 class ImageNames:
     """The images that exist, by their names on disk, which are their only identity."""
 
-    def __init__(self, root: Path, is_there: Callable[[str], bool], list_names: Callable[[], Iterable[str]]) -> None:
-        """`root` is for messages; `list_names` lists all names and is called only if some name is not found."""
+    def __init__(
+        self,
+        root: Path,
+        is_there: Callable[[str], bool],
+        list_names: Callable[[], Iterable[str]],
+        within: str = "under",
+    ) -> None:
+        """`root` is for messages: images are `within` it. `list_names` is called only if some name is not found."""
         self.root = root
+        self._place = f"{within} {root}"
         self.is_there = is_there
         self._list_names = list_names
 
@@ -54,7 +61,7 @@ class ImageNames:
             if len(missing):
                 message = self._missing_message(file, missing, len(renamed))
                 if len(missing) == len(renamed):
-                    raise DataError(f"{message}; name images by their paths under {self.root}")
+                    raise DataError(f"{message}; name images by their paths {self._place}")
                 warn(message)
             return renamed
 
@@ -87,7 +94,7 @@ class ImageNames:
         first = "the first" if image == missing.iloc[0] else "one of them"
         but = f", but {listed([found[1]])} exists" if found else ""
         return (
-            f"{len(missing)} of {total} images in {file} {plural(len(missing), 'is', 'are')} not under {self.root}; "
+            f"{len(missing)} of {total} images in {file} {plural(len(missing), 'is', 'are')} not {self._place}; "
             f"{first}: {listed([image])}{but} (line {line_of(file, int(row))})"
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli.errors import DataError, listed, shown
-from dfal_cli.schemas import IMAGE, PREDICTED, SCORES_COLUMNS
+from dfal_cli.schemas import IMAGE, PREDICTED, SCORES_COLUMNS, SPACES
 from dfal_cli.tables.csv_files import invalid_image, line_of
 
 MAX_SIDE = 100_000
@@ -28,8 +28,14 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
+def _is_text_or_unknown(value: Any) -> bool:
+    return value is None or _is_text(value)
+
+
 FIELDS: dict[str, Callable[[Any], bool]] = {
-    "image_root": _is_text,
+    "image_root": _is_text_or_unknown,
+    "space": SPACES.__contains__,
+    "embeddings": _is_text,
     "input_shape": _is_shape,
     "white": lambda value: value is None or (type(value) in (int, float) and 0 < value < math.inf),
     "follow_links": lambda value: isinstance(value, bool),
@@ -39,7 +45,7 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "nearest": lambda value: value is None or (type(value) is int and value >= 0),
     "labelled_embeddings": lambda value: isinstance(value, bool),
 }
-"""Metadata that other steps use -> test of the value. Only image_root is required."""
+"""Metadata that other steps use -> test of the value. Only image_root is required; it is null if it is unknown."""
 
 
 def check_metadata(path: Path, metadata: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ SECONDS_A_FORWARD = 0.01
 
 # Children are forked from a process that has loaded torch, once for all tests: that takes longer than scoring.
 FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["dfal_cli.steps.score.command", "dfal_cli.cli"])
+FORKING.set_forkserver_preload(["dfal_cli.steps.score.pixels", "dfal_cli.cli"])
 
 
 def make_project(root: Path, seed: int = 0) -> None:

@@ -196,7 +196,7 @@ def test_too_many_open_files_are_no_fault_of_the_images(house: Path) -> None:
 HOLDING = (sys.executable, "-c", """
 import os
 from dfal_cli.cli import main
-import dfal_cli.steps.score.command as step
+import dfal_cli.steps.score.pixels as step
 
 drawn = step.find_pool
 def find_pool(*arguments):

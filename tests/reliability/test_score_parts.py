@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dfal_cli.steps.score import command
+from dfal_cli.steps.score import pixels
 from dfal_cli.system import parts
 from dfal_cli.system.parts import Parts
 from tests.conftest import dfal, draw_twins_in_size, swap, write
@@ -234,14 +234,14 @@ def test_a_short_run_writes_no_parts(project, monkeypatch):
 
 
 def test_a_checkpoint_that_is_replaced_as_score_begins_is_not_taken_for_the_one_before(project, monkeypatch):
-    told = command.scores_inputs
+    told = pixels.scores_inputs
 
     def replaced_afterwards(*arguments):
         shaped_by = told(*arguments)
         make_checkpoint(project / "net.safetensors", seed=1)
         return shaped_by
 
-    monkeypatch.setattr(command, "scores_inputs", replaced_afterwards)
+    monkeypatch.setattr(pixels, "scores_inputs", replaced_afterwards)
     ended = score("s.csv")
     assert (ended.code, "net.safetensors: has just been replaced" in ended.stderr) == (75, True), ended.stderr
     assert not Path("s.csv").exists()

@@ -1,39 +1,79 @@
 """Checks of the options of `dfal score`."""
 
+from collections.abc import Collection
+
 from dfal_cli.errors import UsageError
-from dfal_cli.margins import ESTIMATORS
-from dfal_cli.margins.norms import NORMS
-from dfal_cli.measures import MEASURES
-from dfal_cli.schemas import SCORES_COLUMNS
+from dfal_cli.schemas import SCORES_COLUMNS, VECTOR_MEASURES
+from dfal_cli.steps.option import given_options
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.paths import must_be_regular, must_end_with
 from dfal_cli.tables.scores import SUFFIXES
 
+ONLY_OF_IMAGES = frozenset({
+    "max_unreadable", "cache", "cache_limit", "arch", "trust_code", "estimator", "classes", "max_iterations", "clip",
+    "passes", "device", "workers", "batch_size",
+})  # fmt: skip
+"""Options without meaning for embeddings: nothing is decoded, and their margins are exact and known at once."""
+
 
 def check(options: ScoreOptions) -> None:
     """Raise UsageError if an option is invalid."""
+    if (options.images is None) == (options.embeddings is None):
+        raise UsageError("use either --images (margins in pixels) or --embeddings (margins between embeddings)")
     must_end_with(options.out, SUFFIXES, "--out")
     must_be_regular(options.checkpoint, "--checkpoint")
-    check_margin(options.norm, options.estimator, options.classes)
-    for name in options.measure:
-        if name in SCORES_COLUMNS:
-            raise UsageError(f"--measure {name}: every scores file contains it already; remove the option")
-        if name not in MEASURES:
-            raise UsageError(f"--measure {name}: use any of {', '.join(MEASURES)}")
-        if MEASURES[name].vector and options.out.suffix.lower() == ".csv":
-            raise UsageError(f"--measure {name}: CSV cannot hold vectors: use a .parquet output")
+    check_in_space = _check_in_pixels if options.embeddings is None else _check_in_embeddings
+    check_in_space(options)
     if options.twins_dir and not options.twins:
         raise UsageError("--twins-dir: has no effect without --twins N")
+
+
+def _check_in_pixels(options: ScoreOptions) -> None:
+    from dfal_cli.measures import MEASURES
+
+    check_margin(options.norm, options.estimator, options.classes)
+    _check_measures(options, MEASURES)
     if options.nearest is not None and options.twins > options.nearest:
         raise UsageError(
             f"--twins {options.twins}: only the --nearest {options.nearest} margins are computed; use a smaller number"
         )
 
 
+def _check_in_embeddings(options: ScoreOptions) -> None:
+    from dfal_cli.margins.linear import NORMS
+    from dfal_cli.measures.linear import LINEAR_MEASURES, NOT_LINEAR
+
+    for given in given_options(options):
+        if given.name in ONLY_OF_IMAGES:
+            raise UsageError(f"{given.spelling}: has no effect with --embeddings; remove it, or use --images")
+    _must_be_in("norm", options.norm, NORMS)
+    for name in options.measure:
+        if name in NOT_LINEAR:
+            raise UsageError(f"--measure {name}: {NOT_LINEAR[name]}")
+    _check_measures(options, LINEAR_MEASURES)
+
+
+def _check_measures(options: ScoreOptions, available: Collection[str]) -> None:
+    for name in options.measure:
+        if name in SCORES_COLUMNS:
+            raise UsageError(f"--measure {name}: every scores file contains it already; remove the option")
+        if name not in available:
+            raise UsageError(f"--measure {name}: use any of {', '.join(available)}")
+        if name in VECTOR_MEASURES and options.out.suffix.lower() == ".csv":
+            raise UsageError(f"--measure {name}: CSV cannot hold vectors: use a .parquet output")
+
+
 def check_margin(norm: str, estimator: str, classes: int | None) -> None:
     """Raise UsageError if the norm or estimator does not exist, or if there are too few classes for a boundary."""
-    for name, value, table in (("estimator", estimator, ESTIMATORS), ("norm", norm, NORMS)):
-        if value not in table:
-            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    from dfal_cli.margins import ESTIMATORS
+    from dfal_cli.margins.norms import NORMS
+
+    _must_be_in("estimator", estimator, ESTIMATORS)
+    _must_be_in("norm", norm, NORMS)
     if classes is not None and classes < 2:
         raise UsageError("--classes: must be at least 2: the predicted class and one other")
+
+
+def _must_be_in(option: str, value: str, names: Collection[str]) -> None:
+    if value not in names:
+        raise UsageError(f"--{option} {value}: use one of {', '.join(names)}")

@@ -1,24 +1,22 @@
-"""The inputs that determine the scores: whether existing scores, or an unfinished call, were made from the same."""
+"""The inputs that determine the scores: whether existing scores were made from the same."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.checkpoint import trusted_architecture
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.images import ImageSource
 from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.fingerprints import fingerprint, sha256_of
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labelled_embeddings_match, metadata_matches_rows, read_scores_metadata
-from dfal_cli.training.architecture import code_sha256
 
 CHANGE_TEXTS = {
+    "space": "in {0} space",
     "checkpoint": "from another checkpoint",
     "code": "with other code of the network",
+    "embeddings": "from other embeddings",
     "images": "from another list of images, or before some of them changed",
     "labelled": "from other labelled images, or before some of them changed",
     "dfal": "with dfal {0}, not {1}",
@@ -28,48 +26,35 @@ CHANGE_TEXTS = {
 TOUCHED = "touched (renamed, copied, moved or linked)"
 """Changes of a file that only the exact digests show. Linking counts, because it changes the ctime."""
 
-UNFINISHED_CHANGE_TEXTS = CHANGE_TEXTS | {
-    "images": f"{CHANGE_TEXTS['images']} or were {TOUCHED}",
-    "labelled": f"{CHANGE_TEXTS['labelled']} or were {TOUCHED}",
-}
-"""Descriptions for unfinished calls, which are compared by the exact digests."""
-
-IMAGE_FILES = ("images", "labelled")
 LASTING, EXACT = "lasting", "exact"
 """Digests of the states of image files, which are not read. Lasting: paths, sizes and modification times, which a copy
 may preserve (`cp -p`, `rsync -a`). Exact: the rest of the state, which shows that a file was replaced by a similar one.
 """
 
 
-def scores_inputs(
-    options: ScoreOptions, images: ImageSource, pool: Sequence[str], labelled: Sequence[str]
-) -> dict[str, Any]:
-    """What determines the scores, ready for JSON. Images count by the state of their files: a pool is large to read.
-
-    Raises UsageError if the network is code that is not trusted, DataError if the checkpoint is invalid.
-    """
-    network = trusted_architecture(
-        options.checkpoint, trust_code=options.trust_code, architecture=options.arch, option="--checkpoint"
-    )
+def common_inputs(options: ScoreOptions, space: str) -> dict[str, Any]:
+    """What determines the scores in either space, ready for JSON. Other inputs are added by their names above."""
     return {
         "settings": settings_of(options),
+        "space": space,
         "checkpoint": sha256_of(options.checkpoint),
-        "code": code_sha256(network),
-        "images": _digests(images, pool),
-        "labelled": _digests(images, labelled),
         "dfal": __version__,
     }
 
 
 def inputs_metadata(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata of the scores about their inputs; only `files` changes if the images are copied."""
-    exact = {part: inputs[part][EXACT] for part in IMAGE_FILES}
+    exact = {part: value[EXACT] for part, value in inputs.items() if _is_digest(value)}
     return {**provenance(_lasting(inputs)), "files": fingerprint(exact)}
 
 
 def _lasting(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs without the exact digests."""
-    return {**inputs, **{part: inputs[part][LASTING] for part in IMAGE_FILES}}
+    return {part: value[LASTING] if _is_digest(value) else value for part, value in inputs.items()}
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {LASTING, EXACT}
 
 
 def is_up_to_date(options: ScoreOptions, inputs: Mapping[str, Any], reporter: Reporter) -> bool:
@@ -96,12 +81,3 @@ def is_up_to_date(options: ScoreOptions, inputs: Mapping[str, Any], reporter: Re
         reporter.note(f"{options.out}: image files have been {TOUCHED} since; scoring them again")
         return False
     return metadata_matches_rows(options.out) and labelled_embeddings_match(options.out)
-
-
-def _digests(images: ImageSource, names: Sequence[str]) -> dict[str, str]:
-    lasting, exact = hashlib.sha256(), hashlib.sha256()
-    for name in names:
-        state = images.file_state(name) or ()
-        lasting.update(f"{(name, *state[:2])!r}\n".encode())
-        exact.update(f"{state[2:]!r}\n".encode())
-    return {LASTING: lasting.hexdigest(), EXACT: exact.hexdigest()}

@@ -9,7 +9,7 @@ from dfal_cli.steps.option_groups import (
     CacheOptions,
     CommonOptions,
     ComputingOptions,
-    Images,
+    ImagesOrEmbeddings,
     MarginOptions,
     PoolOptions,
     SeedOption,
@@ -17,10 +17,11 @@ from dfal_cli.steps.option_groups import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, MarginOptions, PoolOptions):
+class ScoreOptions(
+    CommonOptions, CacheOptions, ComputingOptions, SeedOption, MarginOptions, PoolOptions, ImagesOrEmbeddings
+):
     """The options of `dfal score`."""
 
-    images: Images
     checkpoint: Annotated[Path, Option("Checkpoint from dfal train.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)]
     out: Annotated[
         Path, Option("Scores file to write (.parquet or .csv).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)

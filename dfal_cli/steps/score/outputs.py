@@ -1,69 +1,68 @@
-"""Outputs of score beside the table: the list of unreadable images, the twins, the metadata and the summary."""
+"""Outputs of score beside the rows: files beside the scores, the twins, the metadata and the summary."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dfal_cli import __version__
-from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.errors import DataError, plural
-from dfal_cli.images import flat_in_words
-from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED, UNREADABLE_COLUMNS, UNREADABLE_SUFFIX
+from dfal_cli.schemas import CROSSED, LABELLED_SUFFIX, SKIPPED, UNCROSSED, UNREADABLE_SUFFIX
 from dfal_cli.scoring.judging import judge_scores, reasons_in_words
-from dfal_cli.scoring.nearest import Audit
-from dfal_cli.scoring.rows import Rows
-from dfal_cli.scoring.scorer import Scorer
+from dfal_cli.scoring.rows import Indices, Rows
 from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.system.files import beside
-from dfal_cli.system.paths import relative_to_file
+from dfal_cli.system.files import beside, locked
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import write_rows
-from dfal_cli.tables.twins import TwinStore
+from dfal_cli.tables.twins import TwinStore, locked_twins
+from dfal_cli.tables.vectors import Values
 
-Unreadable = Sequence[tuple[str, str]]
-"""Image and reason."""
-
-
-def stop_if_too_many(options: ScoreOptions, unreadable: Unreadable, total: int) -> None:
-    """If more than the fraction --max-unreadable is unreadable, list the images and raise DataError."""
-    if len(unreadable) > options.max_unreadable * total:
-        listing = _write_listing(options.out, unreadable)
-        raise DataError(
-            f"{len(unreadable)} of {total} images cannot be read (see {listing} for the reasons); "
-            "repair them, or raise --max-unreadable"
-        )
+OPTIONAL_OUTPUTS = (UNREADABLE_SUFFIX, LABELLED_SUFFIX)
+"""Suffixes of the outputs beside the scores that are written only if they have contents."""
 
 
-def report_unreadable(options: ScoreOptions, unreadable: Unreadable, total: int, reporter: Reporter) -> list[Path]:
-    """List unreadable images in <out>.unreadable.csv with a warning, or remove an earlier list.
+class Classifier(Protocol):
+    """What the outputs say of the network or head."""
 
-    Returns the files written.
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the checkpoint."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the checkpoint."""
+
+
+def companions(out: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Paths of the files beside the scores."""
+    return [beside(out, suffix) for suffix in suffixes]
+
+
+@contextlib.contextmanager
+def locked_outputs(options: ScoreOptions, reporter: Reporter) -> Iterator[None]:
+    """Lock the scores file, and with --twins the folder of the twins."""
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(locked(options.out, options.wait, reporter.note))
+        if options.twins:
+            locks.enter_context(locked_twins(options.out, options.twins_dir, options.wait, reporter.note))
+        yield
+
+
+def save_twins(
+    options: ScoreOptions, rows: Rows, twins_of: Callable[[Indices], Iterable[tuple[int, Values]]], reporter: Reporter
+) -> None:
+    """Save the twins of the `--twins` smallest margins, and add their paths to the rows.
+
+    twins_of: yields those of the rows that have a twin, with the twin.
     """
-    if not unreadable:
-        beside(options.out, UNREADABLE_SUFFIX).unlink(missing_ok=True)
-        return []
-    listing = _write_listing(options.out, unreadable)
-    reporter.warn(f"{len(unreadable)} of {total} images cannot be read; see {listing} for the reasons")
-    return [listing]
-
-
-def _write_listing(out: Path, unreadable: Unreadable) -> Path:
-    listing = beside(out, UNREADABLE_SUFFIX)
-    write_rows(listing, UNREADABLE_COLUMNS, sorted(unreadable))
-    return listing
-
-
-def save_twins(options: ScoreOptions, scorer: Scorer, rows: Rows, reporter: Reporter) -> None:
-    """Save the twins of the `--twins` smallest margins, and add their paths to the rows."""
-    nearest = rows.by_margin()[: options.twins].tolist()
-    if not nearest:
+    nearest = rows.by_margin()[: options.twins]
+    if not len(nearest):
         return
     store = TwinStore(options.out, options.twins_dir, options.labels)
-    row_of = {rows.images[row]: row for row in nearest}
-    for image, twin in scorer.twins_of(list(row_of)):
-        rows.twins[row_of[image]] = store.save(image, twin)
+    for row, twin in twins_of(nearest):
+        rows.twins[row] = store.save(rows.images[row], twin)
     if len(rows.twins) < len(nearest):
         reporter.note(
             f"twins not kept: {len(nearest) - len(rows.twins)}, because they are not clearly across the boundary "
@@ -71,48 +70,37 @@ def save_twins(options: ScoreOptions, scorer: Scorer, rows: Rows, reporter: Repo
         )
 
 
-def count_outcomes(rows: Rows, network: LoadedNetwork, reporter: Reporter, *, may_be_skipped: bool) -> dict[str, int]:
+def count_outcomes(rows: Rows, classifier: Classifier, reporter: Reporter, *, may_be_skipped: bool) -> dict[str, int]:
     """The number of images by outcome. Warns if the scores as a whole look wrong."""
     outcomes = {outcome: rows.of_outcome(outcome) for outcome in (CROSSED, UNCROSSED, SKIPPED)}
-    judge_scores(rows.predicted(network.classes), network.metadata, outcomes, rows.uncrossed_because(), reporter)
-    if rows.flat:
-        reporter.warn(flat_in_words(rows.flat, len(rows)))
+    predicted = rows.predicted(classifier.classes)
+    judge_scores(predicted, classifier.metadata, outcomes, rows.uncrossed_because(), reporter)
     return outcomes if may_be_skipped else {CROSSED: outcomes[CROSSED], UNCROSSED: outcomes[UNCROSSED]}
 
 
-def summary_of(counts: dict[str, int], reasons: Counter[str], audit: Audit | None, nearest: int | None) -> str:
-    """The counts, the reasons of uncrossed images, and the result of the audit."""
+def summary_of(space: str, rows: Rows, counts: dict[str, int]) -> str:
+    """The counts, with the reasons of uncrossed images, and the space of the margins."""
+    reasons = rows.uncrossed_because()
     notes = {UNCROSSED: f" ({reasons_in_words(reasons)})"} if reasons else {}
     summary = ", ".join(f"{count} {name}{notes.get(name, '')}" for name, count in counts.items())
-    if audit is None or not audit.audited:
-        return summary
-    summary += (
-        f"; an audit of {audit.audited} skipped {plural(audit.audited, 'image')} found none of the {nearest} nearest"
-    )
-    if audit.missed:
-        summary += f" ({audit.missed} found by earlier audits are now included)"
-    if audit.missing_at_most < (nearest or 0):
-        summary += f": at most {audit.missing_at_most} may be missing (95 % confidence)"
-    return summary
+    return f"{summary}; margins in {space} space"
+
+
+def details_of(space: str, rows: Rows) -> dict[str, Any]:
+    """The details of the result in either space."""
+    return {"space": space, "uncrossed_because": dict(rows.uncrossed_because())}
 
 
 def metadata_of_scores(
-    options: ScoreOptions, network: LoadedNetwork, inputs: dict[str, Any], audit: Audit | None, *, with_labelled: bool
+    options: ScoreOptions, classifier: Classifier, inputs: dict[str, Any], of_space: dict[str, Any]
 ) -> dict[str, Any]:
-    """The metadata of the scores file; `inputs` is the metadata about the inputs."""
+    """The metadata of the scores file. inputs: metadata about the inputs; of_space: those of one space only."""
     return {
-        "nearest": options.nearest,
-        "audit": audit and asdict(audit),
-        "labelled_embeddings": with_labelled,
-        "image_root": relative_to_file(options.images, options.out),
-        "follow_links": options.follow_links,
-        "input_shape": network.input_shape,
-        "white": network.input_format.white,
-        "classes": network.classes,
-        "checkpoint_sha256": network.sha256,
-        "estimator": options.estimator,
+        "classes": classifier.classes,
+        "checkpoint_sha256": classifier.sha256,
         "norm": options.norm,
         "seed": options.seed,
+        **of_space,
         **inputs,
         "dfal": __version__,
     }

@@ -34,8 +34,8 @@ class Candidates(NamedTuple):
     pool: Pool
     counts: dict[str, int]
     """Number of images left out: `labelled` (including __skip__) and `excluded`."""
-    root: Path
-    """The image root."""
+    root: Path | None
+    """The image root; None if it is unknown."""
     exists: Callable[[str], bool]
     """Whether an image still exists."""
     metadata: dict[str, Any]
@@ -87,15 +87,15 @@ def images_exist(candidates: Candidates, table: pd.DataFrame) -> "pd.Series[bool
 def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, reporter: Reporter) -> Candidates:
     """The rows of the scores file that have not been labelled since and are not excluded."""
     table, metadata = scored = _read(options, scores, reporter)
-    root = options.images or Path(os.path.normpath(folder_of(scores) / metadata["image_root"]))
+    root = options.images or _image_root(scores, metadata)
     follow_links = options.follow_links or metadata.get("follow_links", False)
-    source = images or (ImageFolder(root, follow_links=follow_links) if root.is_dir() else None)
+    source = images or (ImageFolder(root, follow_links=follow_links) if root and root.is_dir() else None)
     if source is None:
+        problem = f"{root}: no such folder" if root else f"{scores}: does not say where its images are"
         reporter.warn(
-            f"{root}: no such folder, so the list may contain deleted images; "
-            f"set the image root of {scores} with --images"
+            f"{problem}, so the list may contain deleted images; set the image root of {scores} with --images"
         )
-    names = _names(root, source, table)
+    names = _names(root or scores, source, table)
     known = read_known_images(
         options.labels, options.exclude, names.matched(reporter.warn) if source else names.renamed
     )
@@ -111,6 +111,13 @@ def _scored(options: SelectOptions, scores: Path, images: ImageSource | None, re
     metadata = metadata | {"follow_links": follow_links}
     scores_id = metadata.get("made_from") or sha256_of(scores)
     return Candidates(pool, counts, root, _existence_test(source), metadata, scores_id, _certain(scored))
+
+
+def _image_root(scores: Path, metadata: dict[str, Any]) -> Path | None:
+    """The image root of a scores file; None if it is unknown, as it may be for embeddings of another program."""
+    if metadata["image_root"] is None:
+        return None
+    return Path(os.path.normpath(folder_of(scores) / metadata["image_root"]))
 
 
 def _existence_test(source: ImageSource | None) -> Callable[[str], bool]:

@@ -131,6 +131,10 @@ def _write_preview(
     """
     if options.preview is None:
         return
+    if candidates.root is None:
+        raise UsageError(
+            f"--preview: {options.scores} does not say where its images are; set the image root with --images"
+        )
     from dfal_cli.pages.preview import write_preview
 
     predicted = list(picked[PREDICTED]) if options.with_predictions and PREDICTED in picked else None

@@ -1,0 +1,127 @@
+"""score --embeddings: exact margins of embeddings of unit length, in the space that the head classifies."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dfal_cli.errors import DataError, TryAgainError
+from dfal_cli.images.pool import draw_candidates, find_embedded_pool
+from dfal_cli.margins.linear import LinearBoundaries
+from dfal_cli.models.head_file import BACKBONE_FIELDS, LoadedHead, load_head
+from dfal_cli.schemas import EMBEDDING_SPACE
+from dfal_cli.scoring.judging import warn_unless_learnt
+from dfal_cli.scoring.linear import blocks_of, score_vectors, tables_of, twins_of
+from dfal_cli.steps.result import Result, up_to_date
+from dfal_cli.steps.score.checks import ONLY_OF_IMAGES
+from dfal_cli.steps.score.inputs import common_inputs, inputs_metadata, is_up_to_date
+from dfal_cli.steps.score.options import ScoreOptions
+from dfal_cli.steps.score.outputs import (
+    OPTIONAL_OUTPUTS,
+    companions,
+    count_outcomes,
+    details_of,
+    locked_outputs,
+    metadata_of_scores,
+    save_twins,
+    summary_of,
+)
+from dfal_cli.system.fingerprints import fingerprint
+from dfal_cli.system.paths import folder_of, relative_to_file
+from dfal_cli.system.reporting import Reporter
+from dfal_cli.tables import write_scores
+from dfal_cli.tables.embeddings import EmbeddingsFile, embeddings_sha256, read_embedded_images, read_embeddings
+from dfal_cli.tables.vectors import unit_length
+
+MADE_WITH = {"weights_sha256": "weights"}
+"""Fields of a backbone's description as words, where they are others."""
+
+
+def score_embeddings(options: ScoreOptions, file: Path, reporter: Reporter) -> Result:
+    """Score the images of the pool whose embeddings are in the file. All margins are known after one matrix product."""
+    with locked_outputs(options, reporter):
+        with reporter.busy("listing the images"):
+            pool, left_out = find_embedded_pool(
+                file, read_embedded_images(file), options.labels, options.exclude, reporter.warn
+            )
+            inputs = _inputs(options, file, pool)
+        if is_up_to_date(options, inputs, reporter):
+            return up_to_date([options.out])
+        head = load_head(options.checkpoint)
+        candidates = draw_candidates(pool, options.candidates, options.seed)
+        with reporter.busy("reading the embeddings"):
+            embeddings = read_embeddings(file, names=frozenset(candidates))
+        for path, found, expected in (
+            (options.checkpoint, head.sha256, inputs["checkpoint"]), (file, embeddings.sha256, inputs["embeddings"]),
+        ):  # fmt: skip
+            if found != expected:
+                raise TryAgainError(f"{path}: has just been replaced; run the same command again")
+        check_fit(options.checkpoint, head, file, embeddings)
+        reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images")
+        counts = {"pool": len(pool), **left_out}
+        return _score_pool(options, head, file, embeddings, counts, inputs, reporter)
+
+
+def _inputs(options: ScoreOptions, file: Path, pool: list[str]) -> dict[str, Any]:
+    """What determines the scores, ready for JSON."""
+    inputs = common_inputs(options, EMBEDDING_SPACE)
+    without_effect = ONLY_OF_IMAGES | {"nearest"}
+    settings = {name: value for name, value in inputs["settings"].items() if name not in without_effect}
+    return inputs | {"settings": settings, "embeddings": embeddings_sha256(file), "images": fingerprint(pool)}
+
+
+def check_fit(checkpoint: Path, head: LoadedHead, file: Path, embeddings: EmbeddingsFile) -> None:
+    """Raise DataError if the head was trained on embeddings of another length, or of another backbone."""
+    dimension = head.weight.shape[1]
+    if embeddings.vectors.shape[1] != dimension:
+        raise DataError(
+            f"{file}: its embeddings have {embeddings.vectors.shape[1]} numbers, but {checkpoint} was trained on "
+            f"embeddings of {dimension}; use the embeddings that it was trained on, or train again"
+        )
+    for name in BACKBONE_FIELDS:
+        trained_on, found = head.metadata["embeddings"].get(name), embeddings.metadata.get(name)
+        if None not in (trained_on, found) and trained_on != found:
+            raise DataError(
+                f"{file}: was made with {MADE_WITH.get(name, name.replace('_', ' '))} {found}, but "
+                f"{checkpoint} was trained on embeddings made with {trained_on}; "
+                "embed in the same way with the same backbone, or train again"
+            )
+
+
+def _score_pool(
+    options: ScoreOptions, head: LoadedHead, file: Path, embeddings: EmbeddingsFile, counts: dict[str, int],
+    inputs: dict[str, Any], reporter: Reporter,
+) -> Result:  # fmt: skip
+    """Score the embeddings, and write all outputs. counts: those of the pool."""
+    warn_unless_learnt(head.metadata, reporter)
+    vectors = embeddings.vectors
+    for block in blocks_of(len(vectors)):  # in place, as they may fill the memory
+        vectors[block] = unit_length(vectors[block])
+    boundaries = LinearBoundaries(head.weight, head.bias, options.norm)
+    rows = score_vectors(embeddings.images, vectors, boundaries, reporter)
+    twins = partial(twins_of, vectors=vectors, boundaries=boundaries, overshoot=options.overshoot)
+    save_twins(options, rows, twins, reporter)
+    metadata = metadata_of_scores(
+        options, head, inputs_metadata(inputs), _metadata_of_embeddings(options, file, embeddings)
+    )
+    with reporter.busy("writing the scores"):
+        write_scores(options.out, tables_of(rows, vectors, boundaries, head.classes, options.measure), metadata)
+    for stale in companions(options.out, OPTIONAL_OUTPUTS):
+        stale.unlink(missing_ok=True)
+    outcomes = count_outcomes(rows, head, reporter, may_be_skipped=False)
+    counts |= {"scored": len(rows), **outcomes, "twins": len(rows.twins)}
+    return Result([options.out], summary_of(EMBEDDING_SPACE, rows, counts), counts, details_of(EMBEDDING_SPACE, rows))
+
+
+def _metadata_of_embeddings(options: ScoreOptions, file: Path, embeddings: EmbeddingsFile) -> dict[str, Any]:
+    """Metadata of scores of embeddings. All margins are known, so there is no limit to the nearest."""
+    root = embeddings.metadata.get("image_root")  # unknown if another program made the embeddings
+    return {
+        "space": EMBEDDING_SPACE,
+        "embeddings": relative_to_file(file, options.out),
+        "embeddings_sha256": embeddings.sha256,
+        "image_root": relative_to_file(folder_of(file) / root, options.out) if root else None,
+        "follow_links": options.follow_links or embeddings.metadata.get("follow_links", False),
+        "estimator": "linear",
+        "nearest": None,
+        "labelled_embeddings": False,
+    }

@@ -1,0 +1,215 @@
+"""score --images: margins of images in pixel space, estimated through the whole network."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, trusted_architecture
+from dfal_cli.errors import TryAgainError, plural
+from dfal_cli.images import DecodedBatch, ImageSource, flat_in_words, open_images, scale_warnings
+from dfal_cli.images.pool import Pool, draw_candidates, find_pool, report_skipped
+from dfal_cli.models import fast_pooling
+from dfal_cli.schemas import EMBEDDING, PIXEL_SPACE
+from dfal_cli.scoring.judging import warn_unless_learnt
+from dfal_cli.scoring.nearest import Audit, resolve_ties, walk_nearest
+from dfal_cli.scoring.rows import Indices, Rows
+from dfal_cli.scoring.sanity import PROBED, probe_network
+from dfal_cli.scoring.scored import PoolMargins, embed_labelled, score_all, tables_of
+from dfal_cli.scoring.scorer import Scorer
+from dfal_cli.steps.result import Result, up_to_date
+from dfal_cli.steps.score.inputs import EXACT, LASTING, common_inputs, inputs_metadata, is_up_to_date
+from dfal_cli.steps.score.options import ScoreOptions
+from dfal_cli.steps.score.outputs import (
+    OPTIONAL_OUTPUTS,
+    companions,
+    count_outcomes,
+    details_of,
+    locked_outputs,
+    metadata_of_scores,
+    save_twins,
+    summary_of,
+)
+from dfal_cli.steps.score.preparation import choose_batches, new_measures, new_scorer, report_resuming
+from dfal_cli.steps.score.unreadable import report_unreadable, stop_if_too_many
+from dfal_cli.system.device import FittingBatches, choose_device, full_precision
+from dfal_cli.system.parts import Parts
+from dfal_cli.system.paths import relative_to_file
+from dfal_cli.system.reporting import Reporter, Silent
+from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
+from dfal_cli.tables.vectors import Values
+from dfal_cli.training.architecture import code_sha256
+
+
+def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: ImageSource | None) -> Result:
+    """Score the images of the pool under `root`; `images` replace the folder, if given.
+
+    An interrupted call keeps its finished part, from which the same call resumes.
+    """
+    device = choose_device(options.device)
+    with (
+        open_images(
+            images, root, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
+        ) as source,
+        locked_outputs(options, reporter),
+    ):
+        with reporter.busy("listing the images"):
+            found = find_pool(source, options.labels, options.exclude, reporter.warn)
+            if EMBEDDING not in options.measure:
+                found = found._replace(labelled=[])
+            inputs = scores_inputs(options, source, found.listing.images, found.labelled)
+        with Parts(options.out, inputs) as parts:
+            if is_up_to_date(options, inputs, reporter):
+                result = up_to_date([options.out, *filter(Path.exists, companions(options.out, OPTIONAL_OUTPUTS))])
+            else:
+                pool, unlisted = found.listing.images, found.listing.unreadable
+                stop_if_too_many(options, unlisted, len(pool) + len(unlisted))
+                network = load_checkpoint(
+                    options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
+                )
+                if network.sha256 != inputs["checkpoint"]:
+                    raise TryAgainError(f"{options.checkpoint}: has just been replaced; run the same command again")
+                with full_precision(), fast_pooling(network.model):
+                    result = _score_pool(options, network, source, found, inputs, parts, reporter)
+        parts.remove()
+        return result
+
+
+def scores_inputs(
+    options: ScoreOptions, images: ImageSource, pool: Sequence[str], labelled: Sequence[str]
+) -> dict[str, Any]:
+    """What determines the scores, ready for JSON. Images count by the state of their files: a pool is large to read.
+
+    Raises UsageError if the network is code that is not trusted, DataError if the checkpoint is invalid.
+    """
+    network = trusted_architecture(
+        options.checkpoint, trust_code=options.trust_code, architecture=options.arch, option="--checkpoint"
+    )
+    return {
+        **common_inputs(options, PIXEL_SPACE),
+        "code": code_sha256(network),
+        "images": _digests(images, pool),
+        "labelled": _digests(images, labelled),
+    }
+
+
+def _digests(images: ImageSource, names: Sequence[str]) -> dict[str, str]:
+    lasting, exact = hashlib.sha256(), hashlib.sha256()
+    for name in names:
+        state = images.file_state(name) or ()
+        lasting.update(f"{(name, *state[:2])!r}\n".encode())
+        exact.update(f"{state[2:]!r}\n".encode())
+    return {LASTING: lasting.hexdigest(), EXACT: exact.hexdigest()}
+
+
+def _score_pool(
+    options: ScoreOptions,
+    network: LoadedNetwork,
+    source: ImageSource,
+    found: Pool,
+    inputs: dict[str, Any],
+    parts: Parts,
+    reporter: Reporter,
+) -> Result:
+    """Score the candidates, resuming from the parts, and write all outputs."""
+    pool, unlisted, _ = found.listing
+    skipped = report_skipped(found.listing.skipped, reporter)
+    candidates = draw_candidates(pool, options.candidates, options.seed)
+    batches = choose_batches(options, network, parts, reporter)
+    device = network.device.type
+    reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device}, batch {batches.size}")
+    report_resuming(parts, inputs, len(candidates), reporter)
+    scorer = new_scorer(options, network, source, batches, reporter)
+    measures = new_measures(options, options.measure, network, batches, reporter)
+    first = source.batches(candidates[:PROBED], network.input_format, PROBED, options.workers)
+    _check_network(network, first, batches, reporter)
+    section = parts.section("pool")
+    rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, extra=measures)
+    stop_if_too_many(options, failed, len(candidates))
+    _warn_of_pixels(rows, network, reporter)
+    audit = _complete_margins(options, scorer, rows, parts)
+    save_twins(options, rows, partial(_twins_of, scorer, rows), reporter)
+    unreadable = [*unlisted, *failed, *scorer.lost.items()]
+    outputs = report_unreadable(options, unreadable, len(candidates) + len(unlisted), reporter)
+    made_from = inputs_metadata(inputs)
+    if found.labelled:
+        embedding = new_measures(options, [EMBEDDING], network, batches, Silent())  # the pool has warned already
+        embedded = embed_labelled(scorer, found.labelled, parts.section("labelled"), embedding)
+        outputs.append(write_labelled_embeddings(options.out, *embedded, made_from["made_from"]))
+    else:
+        labelled_path(options.out).unlink(missing_ok=True)
+    of_space = _metadata_of_pixels(options, network, source, audit, with_labelled=bool(found.labelled))
+    metadata = metadata_of_scores(options, network, made_from, of_space)
+    with reporter.busy("writing the scores"):
+        write_scores(options.out, tables_of(rows, network.classes, section, measures), metadata)
+    outcomes = count_outcomes(rows, network, reporter, may_be_skipped=options.nearest is not None)
+    measured = {"scored": len(rows), **outcomes, "unreadable": len(unreadable), "twins": len(rows.twins)}
+    counts = {"pool": len(pool), **found.counts, **measured}
+    details = details_of(PIXEL_SPACE, rows) | {"device": device, "batch_size": batches.size}
+    details["audit"] = audit and asdict(audit)
+    summary = summary_of(PIXEL_SPACE, rows, counts) + _audit_in_words(audit, options.nearest)
+    return Result([options.out, *outputs], summary, counts | skipped, details)
+
+
+def _check_network(
+    network: LoadedNetwork, images: Iterable[DecodedBatch], batches: FittingBatches, reporter: Reporter
+) -> None:
+    """Warn if the network has not learnt, or if its margins would mean little."""
+    warn_unless_learnt(network.metadata, reporter)
+    for batch in images:
+        probe_network(network, batch.pixels, batches, reporter)
+
+
+def _warn_of_pixels(rows: Rows, network: LoadedNetwork, reporter: Reporter) -> None:
+    """Warn of images whose values exceed the white of the training, and of images that are a single flat colour."""
+    for warning in scale_warnings(rows.max_values, network.input_format.white):
+        reporter.warn(warning)
+    if rows.flat:
+        reporter.warn(flat_in_words(rows.flat, len(rows)))
+
+
+def _complete_margins(options: ScoreOptions, scorer: Scorer, rows: Rows, parts: Parts) -> Audit | None:
+    """With --nearest, compute the smallest margins. Compute margins that nearly tie again, in float64."""
+    margins = PoolMargins(scorer, rows, parts.section("margins"))
+    audit = walk_nearest(margins, options.nearest, options.seed) if options.nearest else None
+    resolve_ties(margins, options.nearest)
+    return audit
+
+
+def _audit_in_words(audit: Audit | None, nearest: int | None) -> str:
+    """The result of the audit, for the end of the summary; "" without one."""
+    if audit is None or not audit.audited:
+        return ""
+    words = (
+        f"; an audit of {audit.audited} skipped {plural(audit.audited, 'image')} found none of the {nearest} nearest"
+    )
+    if audit.missed:
+        words += f" ({audit.missed} found by earlier audits are now included)"
+    if audit.missing_at_most < (nearest or 0):
+        words += f": at most {audit.missing_at_most} may be missing (95 % confidence)"
+    return words
+
+
+def _twins_of(scorer: Scorer, rows: Rows, nearest: Indices) -> Iterator[tuple[int, Values]]:
+    """Yield those of the rows that have a twin, with the twin, (C, H, W)."""
+    row_of = {rows.images[row]: row for row in nearest.tolist()}
+    for image, twin in scorer.twins_of(list(row_of)):
+        yield row_of[image], twin
+
+
+def _metadata_of_pixels(
+    options: ScoreOptions, network: LoadedNetwork, source: ImageSource, audit: Audit | None, *, with_labelled: bool
+) -> dict[str, Any]:
+    return {
+        "space": PIXEL_SPACE,
+        "image_root": relative_to_file(source.root, options.out),
+        "follow_links": options.follow_links,
+        "input_shape": network.input_shape,
+        "white": network.input_format.white,
+        "estimator": options.estimator,
+        "nearest": options.nearest,
+        "audit": audit and asdict(audit),
+        "labelled_embeddings": with_labelled,
+    }

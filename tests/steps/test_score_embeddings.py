@@ -1,0 +1,323 @@
+"""score --embeddings: exact margins in the space of the head, and everything that goes with them."""
+
+import json
+import sys
+from pathlib import Path
+from subprocess import run
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from dfal_cli.margins.linear import linear_margins
+from dfal_cli.measures.linear import LINEAR_MEASURES
+from dfal_cli.models.head_file import load_head, save_head
+from dfal_cli.steps.option import options_of
+from dfal_cli.steps.score.checks import ONLY_OF_IMAGES
+from dfal_cli.steps.score.options import ScoreOptions
+from dfal_cli.tables.embeddings import write_embeddings
+from dfal_cli.tables.vectors import unit_length
+from tests.conftest import dfal, draw_folder, write
+from tests.page import Page
+
+CLASSES = ("ant", "bee", "cat", "dog")
+DIMENSION = 8
+BACKBONE = {"backbone": "lite0", "weights_sha256": "0" * 64, "input_shape": [3, 224, 224], "dimension": DIMENSION}
+COUNT = 40
+
+
+def names(count=COUNT):
+    return [f"{number:03d}.png" for number in range(count)]
+
+
+def vectors(count=COUNT, dimension=DIMENSION, seed=0):
+    return 3 * np.random.default_rng(seed).standard_normal((count, dimension), np.float32)
+
+
+def make_head(path, seed=1, dimension=DIMENSION, embeddings=MappingProxyType({})):
+    generator = np.random.default_rng(seed)
+    weight, bias = generator.normal(size=(len(CLASSES), dimension)), generator.normal(size=len(CLASSES)) / 10
+    save_head(Path(path), weight, bias, classes=CLASSES, embeddings=embeddings, backbone=None, extra_metadata={})
+
+
+@pytest.fixture
+def project(in_tmp):
+    """A folder with e.parquet, which another program made, and the checkpoint of a head, head.safetensors."""
+    write_embeddings(in_tmp / "e.parquet", [(names(), vectors())], {})
+    make_head(in_tmp / "head.safetensors")
+    return in_tmp
+
+
+def score(*further, out="s.parquet", embeddings="e.parquet", checkpoint="head.safetensors"):
+    return dfal("score", "--embeddings", embeddings, "--checkpoint", checkpoint, "--out", out, *further)
+
+
+def scored(*further, **settings):
+    ended = score(*further, **settings)
+    assert ended.code == 0, ended.stderr
+    return pq.read_table("s.parquet").to_pandas()
+
+
+def metadata(path="s.parquet"):
+    return json.loads(pq.read_schema(path).metadata[b"dfal"])
+
+
+def assert_refused(ended, code, *said):
+    assert ended.code == code, ended.stderr
+    for text in said:
+        assert text in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_margins_are_the_closed_form_for_embeddings_of_unit_length(project, norm):
+    table = scored("--norm", norm)
+    head = load_head(Path("head.safetensors"))
+    expected = linear_margins(unit_length(vectors()), head.weight, head.bias, norm)
+    np.testing.assert_allclose(table["margin"], expected.margin, rtol=1e-6)
+    assert list(table["image"]) == names()
+    assert list(table["predicted"]) == [CLASSES[code] for code in expected.predicted]
+    assert list(table["crossing_class"]) == [CLASSES[code] for code in expected.crossing_class]
+    assert set(table["outcome"]) == {"crossed"}
+    assert set(table["iterations"]) == {0}
+
+
+def test_metadata_and_summary_name_the_space(project):
+    ended = score("--json")
+    assert ended.json["space"] == metadata()["space"] == "embedding"
+    assert ended.json["counts"] == {
+        "pool": 40, "labelled": 0, "excluded": 0, "scored": 40, "crossed": 40, "uncrossed": 0, "twins": 0,
+    }  # fmt: skip
+    assert ended.stderr.splitlines()[-1].endswith("; margins in embedding space")
+    told = metadata()
+    assert (told["embeddings"], told["image_root"], told["estimator"]) == ("e.parquet", None, "linear")
+    assert told["checkpoint_sha256"] == load_head(Path("head.safetensors")).sha256
+
+
+def test_paths_in_the_metadata_are_relative_to_the_scores(project):
+    root = {**BACKBONE, "image_root": "images", "follow_links": True}
+    Path("made").mkdir()
+    write_embeddings(project / "made/e.parquet", [(names(), vectors())], root)
+    assert score(embeddings="made/e.parquet", out="night/s.parquet").code == 0
+    told = metadata("night/s.parquet")
+    assert (told["embeddings"], told["image_root"]) == ("../made/e.parquet", "../made/images")
+    assert told["follow_links"] is True
+
+
+def test_labelled_and_excluded_images_and_those_not_drawn_are_left_out(project):
+    write(project / "labels.csv", "image,label", "000.png,ant", "001.png,", "002.png,__skip__")
+    write(project / "test.csv", "image", "003.png")
+    table = scored("--labels", "labels.csv", "--exclude", "test.csv")
+    assert list(table["image"]) == [name for name in names() if name not in {"000.png", "002.png", "003.png"}]
+    drawn = scored("--labels", "labels.csv", "--exclude", "test.csv", "--candidates", 5, "--force")
+    assert len(drawn) == 5
+    pd.testing.assert_frame_equal(drawn, table[table["image"].isin(drawn["image"])].reset_index(drop=True))
+
+
+def test_labelled_images_without_an_embedding_are_counted_with_a_warning(project):
+    write(project / "labels.csv", "image,label", "000.png,ant", "new.png,bee", "100.png,bee")
+    ended = score("--labels", "labels.csv")
+    assert ended.code == 0
+    assert "2 of 3 images in labels.csv are not in e.parquet; the first: new.png (line 3)" in ended.stderr
+
+
+def test_labels_of_other_images_are_refused(project):
+    write(project / "labels.csv", "image,label", "photos/000.png,ant")
+    assert_refused(
+        score("--labels", "labels.csv"), 3, "photos/000.png, but 000.png exists", "name images by their paths in e.par"
+    )
+
+
+def test_an_empty_pool_is_refused_with_its_counts(project):
+    write(project / "labels.csv", "image,label", *(f"{name},ant" for name in names()))
+    assert_refused(score("--labels", "labels.csv"), 3, "e.parquet: the pool is empty: all 40 images are labelled")
+
+
+def test_all_margins_are_known_whatever_nearest_says(project):
+    everything = scored()
+    nearest = scored("--nearest", 3, "--twins", 5, "--force")
+    pd.testing.assert_series_equal(nearest["margin"], everything["margin"])
+    assert nearest["twin"].notna().sum() == 5
+    assert dfal("select", "--scores", "s.parquet", "--count", 10, "--out", "q.csv").code == 0
+
+
+def test_further_measures_are_the_closed_forms(project):
+    table = scored("--measure", "egl", "--measure", "probabilities")
+    head, unit = load_head(Path("head.safetensors")), unit_length(vectors())
+    logits = unit.astype(np.float64) @ head.weight.T + head.bias
+    np.testing.assert_allclose(table["egl"], LINEAR_MEASURES["egl"](logits, unit), rtol=1e-6)
+    np.testing.assert_allclose(np.stack(table["probabilities"]).max(1), table["confidence"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bald", "a head has no dropout layers"), ("embedding", "the embeddings file has it already"),
+        ("margin", "every scores file contains it already"), ("gini", "use any of egl, probabilities"),
+    ],
+)  # fmt: skip
+def test_measures_that_do_not_apply_are_refused_with_the_reason(project, name, said):
+    assert_refused(score("--measure", name), 2, f"--measure {name}", said)
+
+
+OTHER_VALUES = {
+    "max_unreadable": 0.5, "cache": "cache", "cache_limit": "1GB", "arch": "lenet5", "trust_code": None,
+    "estimator": "refined", "classes": 3, "max_iterations": 10, "clip": None, "passes": 5, "device": "cpu",
+    "workers": 1, "batch_size": 8,
+}  # fmt: skip
+
+
+def test_every_option_without_meaning_for_embeddings_has_a_value_here():
+    assert OTHER_VALUES.keys() == ONLY_OF_IMAGES
+    assert {each.name for each in options_of(ScoreOptions)} > ONLY_OF_IMAGES
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_options_without_meaning_for_embeddings_are_refused(project, name):
+    option, value = f"--{name.replace('_', '-')}", OTHER_VALUES[name]
+    ended = score(option, *([] if value is None else [value]))
+    assert_refused(ended, 2, f"{option}: has no effect with --embeddings")
+
+
+@pytest.mark.parametrize("given", [[], ["--embeddings", "e.parquet", "--images", "."]], ids=["neither", "both"])
+def test_either_images_or_embeddings_must_be_given(project, given):
+    ended = dfal("score", "--checkpoint", "head.safetensors", "--out", "s.parquet", *given)
+    assert_refused(ended, 2, "use either --images (margins in pixels) or --embeddings")
+
+
+def test_embeddings_of_another_length_are_refused(project):
+    make_head("other.safetensors", dimension=DIMENSION + 1)
+    said = "e.parquet: its embeddings have 8 numbers, but other.safetensors was trained on embeddings of 9"
+    assert_refused(score(checkpoint="other.safetensors"), 3, said)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("backbone", "resnet18", "made with backbone resnet18, but head.safetensors was trained on"),
+        ("weights_sha256", "1" * 64, "made with weights 1111"),
+        ("input_shape", [3, 32, 32], "made with input shape [3, 32, 32]"),
+    ],
+)
+def test_embeddings_of_another_backbone_are_refused(project, name, value, said):
+    make_head("head.safetensors", embeddings=BACKBONE)
+    write_embeddings(project / "e.parquet", [(names(), vectors())], BACKBONE)
+    assert score().code == 0
+    write_embeddings(project / "e.parquet", [(names(), vectors())], {**BACKBONE, name: value})
+    assert_refused(score("--force"), 3, said)
+
+
+def test_a_network_for_images_is_refused_for_embeddings_and_a_head_alone_for_images(project, trained):
+    network = trained / "model.safetensors"
+    assert_refused(score(checkpoint=network), 2, "classifies images, not embeddings; use it with --images")
+    images = ("--images", trained / "images", "--checkpoint", "head.safetensors", "--out", "s.parquet")
+    assert_refused(dfal("score", *images), 2, "head.safetensors: takes embeddings only (--embeddings)")
+
+
+def test_embeddings_in_any_order_and_as_a_matrix_give_the_same_rows(project):
+    table = scored()
+    order = np.random.default_rng(0).permutation(COUNT)
+    np.save("m.npy", vectors()[order].astype(np.float64))
+    write(project / "m.csv", "image", *(names()[place] for place in order))
+    pd.testing.assert_frame_equal(scored("--force", embeddings="m.npy"), table)
+
+
+def test_equal_inputs_give_equal_bytes(project):
+    assert score("--twins", 3, out="s.csv").code == 0
+    before = Path("s.csv").read_bytes()
+    assert score("--twins", 3, "--force", out="s.csv").code == 0
+    assert Path("s.csv").read_bytes() == before
+
+
+def test_a_second_run_is_up_to_date_until_an_input_changes(project):
+    assert score("--labels", write(project / "labels.csv", "image,label", "000.png,ant")).code == 0
+    again = ("--labels", "labels.csv")
+    assert score(*again, "--json").json["status"] == "up to date"
+    assert score(*again, "--nearest", 3, "--json").json["status"] == "up to date", "all margins are known"
+    assert_refused(score(*again, "--norm", "linf"), 2, "was made with --norm l2, not linf")
+    write(project / "labels.csv", "image,label", "000.png,ant", "001.png,ant")
+    assert_refused(score(*again), 2, "was made from another list of images")
+    write(project / "labels.csv", "image,label", "000.png,ant")
+    write_embeddings(project / "e.parquet", [(names(), vectors(seed=5))], {})
+    assert_refused(score(*again), 2, "was made from other embeddings")
+    assert score(*again, "--force").code == 0
+    make_head("head.safetensors", seed=2)
+    assert_refused(score(*again), 2, "was made from another checkpoint")
+
+
+def test_scores_of_the_two_spaces_are_not_taken_for_each_other(project, trained):
+    pixels = ("score", "--images", trained / "images", "--checkpoint", trained / "model.safetensors")
+    pixels = (*pixels, "--out", "s.parquet", "--device", "cpu", "--nearest", 0)
+    assert dfal(*pixels, "--measure", "embedding", "--labels", trained / "labels.csv").code == 0
+    assert_refused(score(), 2, "in pixel space")
+    assert score("--force").code == 0
+    assert not Path("s.parquet.labelled.parquet").exists(), "it belonged to the scores before"
+    assert_refused(dfal(*pixels), 2, "in embedding space")
+
+
+def test_twins_are_vectors_across_the_boundary_and_carried_into_the_labels(project):
+    table = scored("--twins", 6)
+    head = load_head(Path("head.safetensors"))
+    kept = table[table["twin"].notna()]
+    assert set(kept["image"]) == set(table.nsmallest(6, "margin")["image"])
+    for row in kept.itertuples():
+        twin, image = np.load(row.twin), unit_length(vectors())[names().index(row.image)]
+        assert (twin.shape, twin.dtype) == ((DIMENSION,), np.float32)
+        assert CLASSES[linear_margins(twin[None], head.weight, head.bias).predicted[0]] == row.crossing_class
+        assert np.linalg.norm(twin - image) == pytest.approx(1.02 * row.margin, abs=1e-4)
+    assert dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "night/q.csv").code == 0
+    queries = pd.read_csv("night/q.csv", dtype=str).assign(label="ant")
+    queries.to_csv("night/q.csv", index=False)
+    assert dfal("merge", "--queries", "night/q.csv", "--labels", "labels.csv").code == 0
+    labels = pd.read_csv("labels.csv", dtype=str)
+    assert [np.load(twin).shape for twin in labels["twin"]] == [(DIMENSION,)] * 4
+
+
+def test_twins_that_labels_refer_to_are_not_overwritten(project):
+    twin = scored("--twins", 1)["twin"].dropna().item()
+    write(project / "labels.csv", "image,label,twin", f"039.png,ant,{twin}")
+    ended = score("--twins", 1, "--labels", "labels.csv", "--force", out="s.parquet")
+    assert_refused(ended, 2, "a labels file refers to this twin; choose another --twins-dir")
+
+
+def test_a_head_without_a_boundary_leaves_all_images_uncrossed_with_a_warning(project):
+    flat = np.ones((2, DIMENSION)), np.zeros(2)
+    save_head(Path("head.safetensors"), *flat, classes=("a", "b"), embeddings={}, backbone=None, extra_metadata={})
+    ended = score("--twins", 3, "--json")
+    assert ended.json["counts"] | {"crossed": 0, "uncrossed": 40, "twins": 0} == ended.json["counts"]
+    assert ended.json["uncrossed_because"] == {"no gradient": 40}
+    assert "40 of 40 images have no margin (40 no gradient)" in ended.stderr
+
+
+def test_a_page_shows_the_images_and_the_space_of_their_margins_and_no_twins(in_tmp):
+    draw_folder(in_tmp)
+    write_embeddings(in_tmp / "e.parquet", [(names(), vectors())], {**BACKBONE, "image_root": "images"})
+    make_head(in_tmp / "head.safetensors")
+    assert score("--twins", 4).code == 0
+    assert dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "q.csv", "--preview", "p.html").code == 0
+    page = Page(in_tmp / "p.html")
+    assert len(page.pictures()) == 4
+    assert "the distance of the embedding, scaled to unit length, to the nearest other class (l2 norm)" in page.text
+
+
+def test_without_an_image_root_select_warns_and_asks_for_it_where_it_is_needed(project):
+    assert score().code == 0
+    ended = dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "q.csv")
+    assert ended.code == 0
+    assert "s.parquet: does not say where its images are" in ended.stderr
+    ended = dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "p.csv", "--preview", "p.html")
+    assert_refused(ended, 2, "set the image root with --images")
+    assert not Path("p.csv").exists()
+
+
+def test_nothing_of_torch_is_imported(project):
+    program = "import sys; from dfal_cli.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    done = run(
+        [sys.executable, "-c", program, "score", "--embeddings", "e.parquet", "--checkpoint", "head.safetensors",
+         "--out", "s.parquet", "--twins", "3", "--measure", "egl"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["s.parquet", "False"]
