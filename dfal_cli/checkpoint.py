@@ -1,7 +1,5 @@
 """Checkpoints: weights and the metadata to rebuild the model. Loading a checkpoint runs no code from it."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,26 @@ from torch import Tensor
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import InputFormat
 from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, runs_code, seeded, state_shapes
-from dfal_cli.models.metadata import input_format_of, must_take_images, network_of, read_metadata
-from dfal_cli.models.tensor_file import DamagedError, TensorFile, TensorInfo, opened_tensors
+from dfal_cli.models.metadata import (
+    input_format_of,
+    must_take_images,
+    network_of,
+    opened_checkpoint,
+    read_checkpoint_metadata,
+    read_metadata,
+)
+from dfal_cli.models.tensor_file import TensorFile, TensorInfo
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
 from dfal_cli.system.files import atomic_output
 from dfal_cli.system.fingerprints import canonical_json
-from dfal_cli.system.paths import must_be_regular
+
+__all__ = [
+    "LoadedNetwork",
+    "load_checkpoint",
+    "read_checkpoint_metadata",
+    "save_checkpoint",
+    "trusted_architecture",
+]
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ def load_checkpoint(
         DataError: the file is not a valid checkpoint of this contract version.
     """
     path = Path(path)
-    with _opened(path, option) as stored:
+    with opened_checkpoint(path, option) as stored:
         metadata = read_metadata(path, stored.metadata)
         must_take_images(path, metadata)
         name, classes, shape = network_of(metadata)
@@ -118,28 +130,12 @@ def load_checkpoint(
 
 def trusted_architecture(path: Path, *, trust_code: bool, architecture: str | None, option: str) -> str:
     """Return the name of a checkpoint's network if its code may be run. Raises the errors of `load_checkpoint`."""
-    with _opened(path, option) as stored:
+    with opened_checkpoint(path, option) as stored:
         metadata = read_metadata(path, stored.metadata)
         must_take_images(path, metadata)
         name, _, _ = network_of(metadata)
     _check_architecture(path, name, trust_code, architecture)
     return name
-
-
-def read_checkpoint_metadata(path: Path) -> dict[str, Any]:
-    """Read the metadata of a checkpoint. Raises UsageError if the file does not exist, DataError if it is invalid."""
-    with _opened(path, "--checkpoint") as stored:
-        return read_metadata(path, stored.metadata)
-
-
-@contextlib.contextmanager
-def _opened(path: Path, option: str) -> Iterator[TensorFile]:
-    must_be_regular(path, option)
-    try:
-        with opened_tensors(path) as stored:
-            yield stored
-    except DamagedError as error:
-        raise DataError(f"{path}: not a checkpoint of dfal: {error}; create one with `dfal train`") from None
 
 
 def _check_architecture(path: Path, name: str, trust_code: bool, architecture: str | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 COMMANDS = {
-    "train": "Train a classifier on the labelled images and their twins.",
+    "train": "Train a classifier on the labelled images and their twins, or a head on their embeddings.",
     "score": "Score the pool: compute margin, confidence and entropy of every image.",
     "select": "Select the images to label next and write them as a list to fill in.",
     "merge": "Merge the answers of a query list into the labels file.",

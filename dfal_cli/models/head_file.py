@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.models.metadata import HEAD_ARCHITECTURE, is_head, read_metadata
+from dfal_cli.models.metadata import HEAD_ARCHITECTURE, is_head, opened_checkpoint, read_metadata
 from dfal_cli.models.tensor_file import DamagedError, TensorInfo, opened_tensors
 from dfal_cli.schemas import BACKBONE_SUFFIX, CONTRACT, METADATA_KEY
 from dfal_cli.system.files import atomic_output, beside
 from dfal_cli.system.fingerprints import canonical_json
-from dfal_cli.system.paths import must_be_regular
 
 WEIGHT, BIAS = "head.weight", "head.bias"
 BACKBONE = "backbone."
@@ -80,22 +79,18 @@ def save_head(
 
 def load_head(path: Path, option: str = "--checkpoint") -> LoadedHead:
     """Load a head, without its backbone. Raises UsageError if there is none in the file, DataError if it is invalid."""
-    must_be_regular(path, option)
-    try:
-        with opened_tensors(path) as stored:
-            metadata = read_metadata(path, stored.metadata)
-            if not is_head(metadata):
-                raise UsageError(
-                    f"{path}: classifies images, not embeddings; use it with --images, or train a head with "
-                    "`dfal train --embeddings`"
-                )
-            classes, dimension = tuple(metadata["classes"]), metadata["architecture"]["arguments"]["dimension"]
-            shapes = {WEIGHT: (len(classes), dimension), BIAS: (len(classes),)}
-            if any(stored.tensors.get(name) != TensorInfo("float32", shape) for name, shape in shapes.items()):
-                raise DataError(f"{path}: its head does not match its metadata; train again")
-            arrays, sha256 = stored.load_arrays()
-    except DamagedError as error:
-        raise DataError(f"{path}: not a checkpoint of dfal: {error}; create one with `dfal train`") from None
+    with opened_checkpoint(path, option) as stored:
+        metadata = read_metadata(path, stored.metadata)
+        if not is_head(metadata):
+            raise UsageError(
+                f"{path}: classifies images, not embeddings; use it with --images, or train a head with "
+                "`dfal train --embeddings`"
+            )
+        classes, dimension = tuple(metadata["classes"]), metadata["architecture"]["arguments"]["dimension"]
+        shapes = {WEIGHT: (len(classes), dimension), BIAS: (len(classes),)}
+        if any(stored.tensors.get(name) != TensorInfo("float32", shape) for name, shape in shapes.items()):
+            raise DataError(f"{path}: its head does not match its metadata; train again")
+        arrays, sha256 = stored.load_arrays()
     weight, bias = (arrays[name].astype(np.float64) for name in shapes)
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise DataError(f"{path}: its head is not finite; train again")

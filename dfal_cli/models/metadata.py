@@ -1,15 +1,18 @@
 """Reading and validating the metadata of a checkpoint, which may come from an untrusted file."""
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import STRETCH, InputFormat, Resize
 from dfal_cli.images.resize import INTERPOLATIONS, WAYS
+from dfal_cli.models.tensor_file import DamagedError, TensorFile, opened_tensors
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
+from dfal_cli.system.paths import must_be_regular
 from dfal_cli.tables.class_names import class_name_error
 
 MOST_PIXELS = 178_956_970
@@ -18,6 +21,23 @@ MOST_PIXELS = 178_956_970
 
 HEAD_ARCHITECTURE = "linear"
 """Architecture of a head on embeddings, with or without its backbone."""
+
+
+@contextlib.contextmanager
+def opened_checkpoint(path: Path, option: str) -> Iterator[TensorFile]:
+    """Open a checkpoint. Raises UsageError if the file does not exist, DataError if it is not a checkpoint."""
+    must_be_regular(path, option)
+    try:
+        with opened_tensors(path) as stored:
+            yield stored
+    except DamagedError as error:
+        raise DataError(f"{path}: not a checkpoint of dfal: {error}; create one with `dfal train`") from None
+
+
+def read_checkpoint_metadata(path: Path, option: str = "--checkpoint") -> dict[str, Any]:
+    """Read the metadata of a checkpoint. Raises UsageError if the file does not exist, DataError if it is invalid."""
+    with opened_checkpoint(path, option) as stored:
+        return read_metadata(path, stored.metadata)
 
 
 def read_metadata(path: Path, stored: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
-INPUT, ROUNDS, NETWORK, TRAINING, MARGIN, MEASURES, OUTPUT, RUNNING, ON_A_GPU = HEADINGS = (
-    "Input", "Rounds", "Network", "Training", "Margin", "Additional measures", "Output", "Runtime", "GPU",
+INPUT, ROUNDS, NETWORK, TRAINING, HEAD, MARGIN, MEASURES, OUTPUT, RUNNING, ON_A_GPU = HEADINGS = (
+    "Input", "Rounds", "Network", "Training", "Head on embeddings", "Margin", "Additional measures", "Output",
+    "Runtime", "GPU",
 )  # fmt: skip
 """Headings of the options in the help, in this order."""
 

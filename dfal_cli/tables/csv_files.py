@@ -100,8 +100,8 @@ def line_of(path: Path, row: int) -> int:
 
 
 def location_of(file: Path, row: Hashable) -> str:
-    """Return "FILE, line N" of a data row for a message; only "FILE" if labels came from a folder."""
-    return str(file) if file.is_dir() else f"{file}, line {line_of(file, int(str(row)))}"
+    """Return "FILE, line N" of a data row for a message; only "FILE" for a folder or a negative row."""
+    return str(file) if file.is_dir() or int(str(row)) < 0 else f"{file}, line {line_of(file, int(str(row)))}"
 
 
 def _padded(rows: Iterable[tuple[int, list[str]]], width: int, path: Path) -> Iterator[list[str]]:

@@ -32,7 +32,8 @@ class ImageNames:
     ) -> None:
         """`root` is for messages: images are `within` it. `list_names` is called only if some name is not found."""
         self.root = root
-        self._place = f"{within} {root}"
+        self.place = f"{within} {root}"
+        """Where images are named, for messages."""
         self.is_there = is_there
         self._list_names = list_names
 
@@ -61,7 +62,7 @@ class ImageNames:
             if len(missing):
                 message = self._missing_message(file, missing, len(renamed))
                 if len(missing) == len(renamed):
-                    raise DataError(f"{message}; name images by their paths {self._place}")
+                    raise DataError(f"{message}; name images by their paths {self.place}")
                 warn(message)
             return renamed
 
@@ -82,6 +83,10 @@ class ImageNames:
                     found[image] = name
         return next(((image, found[image]) for image in compared if image in found), None)
 
+    def all(self) -> Iterable[str]:
+        """Return the names of all images."""
+        return self._list_names()
+
     def hint(self, image: str) -> str:
         """Return ", but NAME exists" if a missing image exists under another name, else ""."""
         found = self.counterpart([image])
@@ -94,7 +99,7 @@ class ImageNames:
         first = "the first" if image == missing.iloc[0] else "one of them"
         but = f", but {listed([found[1]])} exists" if found else ""
         return (
-            f"{len(missing)} of {total} images in {file} {plural(len(missing), 'is', 'are')} not {self._place}; "
+            f"{len(missing)} of {total} images in {file} {plural(len(missing), 'is', 'are')} not {self.place}; "
             f"{first}: {listed([image])}{but} (line {line_of(file, int(row))})"
         )
 

@@ -13,6 +13,8 @@ CHANGE_TEXTS = {
     "validation": "with another --validation, or with other versions of its images",
     "test": "with another --test, or with other versions of its images",
     "pseudo_labels": "with other --pseudo-labels, or with other versions of their images",
+    "trained_on": "from {0}, not from {1}",
+    "backbone": "with embeddings of another backbone",
     "init": "with another --init",
     "weights": "with other --weights",
     "code": "with other code of the network",
@@ -26,17 +28,22 @@ def checkpoint_inputs(
     contents: Mapping[str, str],
     initial_weights: Mapping[str, Path | None],
     architecture: str | None,
+    trained_on: str = "images",
+    backbone: str = "",
 ) -> dict[str, Any]:
     """Return everything that determines the contents of a checkpoint, ready for JSON.
 
     Files count by their contents, not by path or modification time, so that equal inputs give equal bytes anywhere.
     settings: options that shape the checkpoint. contents: digests of the label sets. initial_weights: the files of
-    --init and --weights. architecture: the network, whose code counts if it is the user's own.
+    --init and --weights. architecture: the network, whose code counts if it is the user's own. trained_on: "images" or
+    "embeddings". backbone: identifies the backbone of a head, as far as it is known.
     """
     return {
         "settings": dict(settings),
         **contents,
         **{name: sha256_of(path) if path else "" for name, path in initial_weights.items()},
+        "trained_on": trained_on,
+        "backbone": backbone,
         "code": code_sha256(architecture),
         "dfal": __version__,
     }

@@ -1,15 +1,13 @@
 """Labelled images and their twins in memory, for training and evaluation."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from dfal_cli.errors import DataError, plural, shown
 from dfal_cli.images import (
     NO_MAX_VALUES,
     ImageSource,
@@ -18,11 +16,10 @@ from dfal_cli.images import (
     scale_warnings,
 )
 from dfal_cli.images.pool import image_names
-from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
+from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.system.device import on_device
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import location_of
-from dfal_cli.tables.twins import TwinError, TwinShapeError, read_twin
+from dfal_cli.training.labelled_rows import load_twins, unusable_row
 
 DECODED_AT_ONCE = 64
 
@@ -123,7 +120,7 @@ def load_examples(
         for batch in images.batches(list(table[IMAGE]), input_format, DECODED_AT_ONCE, workers):
             if batch.unreadable:
                 image, reason = batch.unreadable[0]
-                raise unreadable_row(images, table[table[IMAGE] == image].iloc[0], reason)
+                raise unusable_row(image_names(images), table[table[IMAGE] == image].iloc[0], reason)
             pixels[done : done + len(batch.images)] = batch.pixels
             done += len(batch.images)
             max_values.append(batch.max_values)
@@ -131,46 +128,6 @@ def load_examples(
     for warning in scale_warnings(np.concatenate(max_values), input_format.white):
         reporter.warn(warning)
     labels = torch.tensor(pd.Categorical(table[LABEL], categories=list(classes)).codes, dtype=torch.int64)
-    twins, twin_of = _load_twins(table, input_format.shape, reporter) if with_twins else ([], [])
-    stacked = torch.from_numpy(np.stack(twins)) if twins else torch.empty(0, *input_format.shape)
-    return Examples(torch.from_numpy(pixels), labels, stacked, torch.tensor(twin_of, dtype=torch.int64))
-
-
-def _load_twins(table: pd.DataFrame, shape: Shape, reporter: Reporter) -> tuple[list[np.ndarray], list[int]]:
-    """Load the twins of a labels table; return them with the row of each. Missing and misfit twins are left out."""
-    twins, twin_of, missing, misfits = [], [], 0, 0
-    for row, path in enumerate(table[TWIN]):
-        if not path:
-            continue
-        try:
-            twins.append(read_twin(Path(path), shape))
-            twin_of.append(row)
-        except TwinShapeError:
-            misfits += 1
-        except TwinError:
-            missing += 1
-    if missing:
-        reporter.warn(
-            f"{missing} {plural(missing, 'twin is', 'twins are')} missing or damaged; "
-            f"training ignores {plural(missing, 'it', 'them')}"
-        )
-    if misfits:
-        reporter.warn(
-            f"{misfits} {plural(misfits, 'twin does', 'twins do')} not match the input size {shape}; "
-            f"training ignores {plural(misfits, 'it', 'them')}"
-        )
-    return twins, twin_of
-
-
-def unreadable_row(
-    images: ImageSource,
-    row: "dict[Any, str] | pd.Series[str]",
-    reason: str,
-    remedy: str = f"repair it, or label it {SKIP}",
-) -> DataError:
-    """Return the error for a labelled image that cannot be used, with the file and line of its label."""
-    place = location_of(Path(row["file"]), row["row"])
-    hint = "" if images.is_there(row[IMAGE]) else image_names(images).hint(row[IMAGE])
-    if hint:
-        remedy = f"name images by their paths under {images.root}"
-    return DataError(f"{place}: image {shown(row[IMAGE])}: {reason}{hint}; {remedy}")
+    shape = input_format.shape
+    twins, twin_of = load_twins(table if with_twins else table[:0], shape, f"the input size {shape}", reporter)
+    return Examples(torch.from_numpy(pixels), labels, torch.from_numpy(twins), torch.from_numpy(twin_of))

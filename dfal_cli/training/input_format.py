@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli.images import NO_MAX_VALUES, ImageError, ImageSource, InputFormat, Probe, common_shape, common_white
+from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import IMAGE
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.training.examples import DECODED_AT_ONCE, unreadable_row
+from dfal_cli.training.examples import DECODED_AT_ONCE
+from dfal_cli.training.labelled_rows import unusable_row
 
 ONE_PIXEL = InputFormat((1, 1, 1))
 """Format for images whose maximum value alone is needed; the cache then stores one pixel per image."""
@@ -52,4 +54,4 @@ def _probe(images: ImageSource, row: dict[Any, str]) -> Probe:
     try:
         return images.probe(row[IMAGE])
     except ImageError as error:
-        raise unreadable_row(images, row, str(error)) from None
+        raise unusable_row(image_names(images), row, str(error)) from None

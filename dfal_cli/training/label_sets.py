@@ -1,14 +1,12 @@
 """The label tables of a training: training, validation and test labels, and pseudo-labels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from dfal_cli.errors import DataError, listed, plural
-from dfal_cli.images import ImageSource
-from dfal_cli.images.pool import image_names, report_unread
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.system.fingerprints import digest_of_many, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
@@ -22,7 +20,7 @@ from dfal_cli.tables import (
 )
 from dfal_cli.tables.class_names import class_name_warnings
 from dfal_cli.training.classes import check_unknown_classes, choose_classes, unknown_classes
-from dfal_cli.training.examples import unreadable_row
+from dfal_cli.training.labelled_rows import unusable_row
 
 
 class LabelSets(NamedTuple):
@@ -45,11 +43,11 @@ class LabelSets(NamedTuple):
         """Return the trained classes, followed by those that only this table has."""
         return (*self.classes, *unknown_classes(self.tables[name], self.classes))
 
-    def content_hashes(self, images: ImageSource, reporter: Reporter) -> dict[str, list[str]]:
-        """Hash the image files of each table, in the order of its rows; "" where the contents are unknown."""
+    def content_hashes(self, content_hash: Callable[[str], str], reporter: Reporter) -> dict[str, list[str]]:
+        """Hash the contents of the images of each table, in the order of its rows; "" where they are unknown."""
         with reporter.progress("hashing", sum(map(len, self.tables.values())), "images") as progress:
             return {
-                name: [images.content_hash(image) for image in progress.over(table[IMAGE])]
+                name: [content_hash(image) for image in progress.over(table[IMAGE])]
                 for name, table in self.tables.items()
             }
 
@@ -115,28 +113,31 @@ def read_label_sets(
     return LabelSets(**tables, pseudo_labels=_existing(pseudo_labelled, names), classes=classes)
 
 
-def check_images_exist(images: ImageSource, tables: Iterable[pd.DataFrame]) -> None:
+def check_images_exist(
+    names: ImageNames, tables: Iterable[pd.DataFrame], reason: str = "no such file", remedy: str = "restore"
+) -> None:
     """Raise DataError if an image of these tables is missing: on fewer test images an accuracy is another measure."""
     rows = pd.concat(list(tables), ignore_index=True)
-    missing = rows[~_exist(rows, image_names(images))]
+    missing = rows[~_exist(rows, names)]
     if missing.empty:
         return
-    reason, them = "no such file", "it"
+    them = "it"
     if len(missing) > 1:
         reason, them = f"{reason} ({len(missing)} images are missing: {listed(missing[IMAGE])})", "them"
-    raise unreadable_row(images, missing.iloc[0], reason, f"restore {them}, or label {them} {SKIP}")
+    raise unusable_row(names, missing.iloc[0], reason, f"{remedy} {them}, or label {them} {SKIP}")
 
 
-def folder_labels(images: ImageSource, reporter: Reporter) -> pd.DataFrame:
-    """Label each image by its folder, in a table as of `read_labels_files`. Raises DataError if there is no folder."""
-    listing = images.listing()
-    report_unread(images.root, listing, reporter)
-    table, left_out = labels_from_folders(images.root, listing.images)
+def folder_labels(root: Path, images: Iterable[str], reporter: Reporter) -> pd.DataFrame:
+    """Label each image by its folder, in a table as of `read_labels_files`. Raises DataError if there is no folder.
+
+    root: the image root, or the embeddings file that names the images.
+    """
+    table, left_out = labels_from_folders(root, images)
     if left_out:
         reporter.warn(left_out)
     if table.empty:
-        raise DataError(f"{images.root}: has no folders of images; --labels-from-folders uses their names as classes")
-    return table
+        raise DataError(f"{root}: has no folders of images; --labels-from-folders uses their names as classes")
+    return table if root.is_dir() else table.assign(row=-1)
 
 
 def _existing(table: pd.DataFrame, names: ImageNames) -> pd.DataFrame:

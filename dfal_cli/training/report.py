@@ -43,9 +43,13 @@ def warn_unless_learnt(metrics: Mapping[str, Any], what_to_try: str, reporter: R
 
 
 def summary_of(metrics: Mapping[str, Any]) -> str:
-    """Return a one-line summary."""
+    """Return a one-line summary: how the model was trained, and its accuracy."""
     measured = [accuracy_in_words(name, metrics[name]) for name in HELD_OUT if name in metrics]
-    return "; ".join([f"best of {metrics['epochs']} epochs: {metrics['epoch']}", *measured])
+    if "strength" in metrics:
+        trained = f"head with strength {metrics['strength']:g} ({metrics['strength_how']})"
+    else:
+        trained = f"best of {metrics['epochs']} epochs: {metrics['epoch']}"
+    return "; ".join([trained, *measured])
 
 
 def accuracy_in_words(name: str, report: Mapping[str, Any]) -> str:

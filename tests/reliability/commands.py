@@ -18,6 +18,7 @@ SERVER.set_forkserver_preload(
         "torch",
         "dfal_cli.cli",
         "dfal_cli.steps.train.command",
+        "dfal_cli.steps.train.network",
         "dfal_cli.steps.score.pixels",
         "dfal_cli.steps.select.command",
         "dfal_cli.steps.merge.command",

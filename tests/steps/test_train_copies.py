@@ -71,7 +71,7 @@ def test_duplicates_stay_on_one_side_of_the_validation_split(house: Path, monkey
             shutil.copyfile(house / "images" / f"{name:03d}.png", house / "images" / f"{name + 2:03d}.png")
     loaded = []
     monkeypatch.setattr(
-        "dfal_cli.steps.train.command.load_training_data",
+        "dfal_cli.steps.train.network.load_training_data",
         lambda *told, **named: loaded.append(load_training_data(*told, **named)) or loaded[0],
     )
     warnings("--validation-fraction", 0.7, labels="oracle.csv")

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from dfal_cli.checkpoint import read_checkpoint_metadata
-from dfal_cli.training.evaluation import Evaluation, evaluate
+from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.learnt import evidence_in
+from dfal_cli.training.measured import Evaluation
 from dfal_cli.training.metrics import metrics_of
 from tests.conftest import Ended, dfal, draw_folder, write
 
@@ -189,7 +190,7 @@ def test_images_of_unknown_classes_count_as_wrong_and_not_in_the_loss() -> None:
 
 
 def test_the_most_frequent_mistakes_are_listed_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    confusion = torch.tensor([[5, 1, 0], [0, 5, 4], [2, 0, 5]])
+    confusion = np.array([[5, 1, 0], [0, 5, 4], [2, 0, 5]])
     monkeypatch.setattr("dfal_cli.training.metrics.evaluate", lambda *arguments: Evaluation(0.1, confusion))
     best, measured = type("Best", (), {"epoch": 1}), {"test": (examples(0), ("a", "b", "c"))}
     from dfal_cli.system.reporting import Silent

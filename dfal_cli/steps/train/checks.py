@@ -1,32 +1,37 @@
 """Checks of the options of `dfal train`."""
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 from dfal_cli.errors import UsageError
 from dfal_cli.images import check_white
-from dfal_cli.models import check_name
+from dfal_cli.steps.option import given_options
+from dfal_cli.steps.option_groups import CacheOptions, ComputingOptions, NetworkOptions, TrainingOptions
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
-from dfal_cli.training.augment import AUGMENTATIONS
-from dfal_cli.training.run import MONITORS
+
+CLASS_WEIGHTS = ("balanced",)
+ONLY_OF_NETWORKS = frozenset(
+    field.name for group in (CacheOptions, ComputingOptions, NetworkOptions, TrainingOptions) for field in fields(group)
+) | {"init", "weights", "pretrained", "trust_code", "mixed_precision", "follow_links"}
+"""Options without meaning for a head on embeddings: no image is read, and the fit converges by itself."""
 
 
 def check(options: TrainOptions) -> None:
     """Raise UsageError if an option is invalid, or would be ignored because of another one."""
+    if (options.images is None) == (options.embeddings is None):
+        raise UsageError("use either --images (to train a network) or --embeddings (to train a head on them)")
     must_end_with(options.out, (".safetensors",), "--out")
     if bool(options.labels) == options.labels_from_folders:
         raise UsageError("use either --labels or --labels-from-folders")
-    check_training(options.augment, options.monitor, options.lr)
-    check_white(options.white)
-    if options.arch is not None:
-        check_name(options.arch)
-    _check_pairs(options)
+    check_in_space = _check_network if options.embeddings is None else _check_head
+    check_in_space(options)
     inputs: dict[str, list[Path] | list[Path | None]] = {
         "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
         "--test": options.test,
         "--init": [options.init],  # must not be --out: the same command would then continue from its own result
-        "--weights": [options.weights],
+        "--weights": [options.weights], "--embeddings": [options.embeddings],
     }  # fmt: skip
     check_paths(inputs, {"--out": [options.out]}, {"--images": options.images})
     for path, option in ((options.init, "--init"), (options.weights, "--weights")):
@@ -34,8 +39,31 @@ def check(options: TrainOptions) -> None:
             must_be_regular(path, option)
 
 
+def _check_network(options: TrainOptions) -> None:
+    from dfal_cli.models import check_name
+
+    check_training(options.augment, options.monitor, options.lr)
+    check_white(options.white)
+    if options.arch is not None:
+        check_name(options.arch)
+    _check_pairs(options)
+    if options.class_weight is not None:
+        raise UsageError("--class-weight: only a head has it; use --embeddings")
+
+
+def _check_head(options: TrainOptions) -> None:
+    for given in given_options(options):
+        if given.name in ONLY_OF_NETWORKS:
+            raise UsageError(f"{given.spelling}: has no effect with --embeddings; remove it, or use --images")
+    if options.class_weight not in (None, *CLASS_WEIGHTS):
+        raise UsageError(f"--class-weight {options.class_weight}: use {' or '.join(CLASS_WEIGHTS)}")
+
+
 def check_training(augment: str | None, monitor: str | None, lr: float) -> None:
     """Raise UsageError if the augmentation or monitor does not exist, or if the learning rate is invalid."""
+    from dfal_cli.training.augment import AUGMENTATIONS
+    from dfal_cli.training.run import MONITORS
+
     for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
         if value is not None and value not in table:
             raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")

@@ -1,213 +1,29 @@
-"""train: train a classifier on labelled images and their twins."""
+"""train: train a classifier on labelled images and their twins, or a head on their embeddings."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import torch
-
-from dfal_cli import __version__
-from dfal_cli.checkpoint import read_checkpoint_metadata, save_checkpoint
-from dfal_cli.errors import UsageError, plural
-from dfal_cli.images import ImageSource, are_flat, flat_in_words, open_images
-from dfal_cli.images.pool import image_names
-from dfal_cli.models import Network, has_pretrained
-from dfal_cli.schemas import LABEL
-from dfal_cli.steps.option import settings_of
-from dfal_cli.steps.result import Result, up_to_date
+from dfal_cli.images import ImageSource
+from dfal_cli.steps.result import Result
 from dfal_cli.steps.train.checks import check
 from dfal_cli.steps.train.options import TrainOptions
-from dfal_cli.steps.train.plan import Plan, initial_networks, plan_training, report_choices
-from dfal_cli.system.device import choose_device
-from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.files import locked
-from dfal_cli.system.fingerprints import fingerprint, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.training.checkpoint_inputs import CHANGE_TEXTS, checkpoint_inputs
-from dfal_cli.training.duplicates import warn_about_duplicates
-from dfal_cli.training.label_sets import LabelSets, check_images_exist, folder_labels, read_label_sets
-from dfal_cli.training.loading import TrainingData, load_training_data
-from dfal_cli.training.metrics import metrics_of
-from dfal_cli.training.remedies import what_to_try
-from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
-from dfal_cli.training.restarts import Restarts, Trained
-from dfal_cli.training.run import TrainingSettings, best_epoch
-from dfal_cli.training.state import TrainingState
 
 
 def train(
     options: TrainOptions, reporter: Reporter, images: ImageSource | None = None, *, warn_if_not_learnt: bool = True
 ) -> Result:
-    """Train a network and write the best epoch of the best restart as a checkpoint.
+    """Train a classifier and write it as a checkpoint: a network, or a head on embeddings, which needs no torch.
 
-    All inputs are checked before the first epoch. `images` replace the folder `options.images`, if given.
+    All inputs are checked before the training begins. `images` replace the folder `options.images`, if given.
     warn_if_not_learnt: False in simulations, which report it at the end.
     Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
-    with (
-        locked(options.out, options.wait, reporter.note),  # taken before anything is read
-        open_images(
-            images, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
-        ) as source,
-    ):
-        label_hashes = _label_hashes(options)
-        sets = _read_labels(options, source, reporter)
-        plan = plan_training(options, source, sets.labels, reporter)
-        content_hashes = sets.content_hashes(source, reporter)
-        inputs = _inputs(options, plan, sets.digests(content_hashes))
-        device = choose_device(options.device)
-        state = TrainingState(options.out, _fingerprint_of_weights(inputs), device, reporter)
-        if options.out.exists() and not options.force:
-            result = _existing_result(options.out, inputs)
-            state.remove()
-            if warn_if_not_learnt and "learnt" in result.details:  # older checkpoints lack it
-                warn_unless_learnt(result.details, _remedies(options, plan, result.details), reporter)
-            return result
-        warn_about_duplicates(sets, content_hashes, reporter)
-        seeds = _seeds(options)
-        new_network = initial_networks(plan, options, sets.classes, seeds[0], reporter)
-        report_choices(plan, options, reporter)
-        data = _load(options, plan, source, sets, content_hashes, reporter)
-        reporter.note(f"training {plan.architecture} on {_describe(data, sets)}, {device.type}")
-        settings = _settings(options, plan)
-        restarts = Restarts(lambda seed: new_network(seed).to(device), seeds, settings, state, reporter)
-        trained = restarts.train(data.training, data.validation)
-        metrics = _evaluate(plan, trained, data, sets, reporter)
-        counts = _counts(data, sets)
-        extra_metadata = {"metrics": metrics, "counts": counts, **label_hashes, **provenance(inputs)}
-        state.make_room_for(lambda: _save(options, plan, sets, trained.model, extra_metadata))
-        state.remove()
-    show_metrics(metrics, sets.classes, reporter)
-    if warn_if_not_learnt:
-        warn_unless_learnt(metrics, _remedies(options, plan, metrics), reporter)
-    details = {**metrics, "classes": sets.classes, "history": _history(trained)}
-    return Result([options.out], summary_of(metrics), counts, details)
+    with locked(options.out, options.wait, reporter.note):  # taken before anything is read
+        if options.embeddings:
+            from dfal_cli.steps.train.head import train_on_embeddings
 
+            return train_on_embeddings(options, options.embeddings, reporter)
+        from dfal_cli.steps.train.network import train_network
 
-def _label_hashes(options: TrainOptions) -> dict[str, list[str]]:
-    """Hashes of the labels files before training, during which answers may be merged into them."""
-    files = {"labels": options.labels, "pseudo_labels": options.pseudo_labels}
-    return {f"{name}_sha256": [sha256_or_empty(path) for path in paths] for name, paths in files.items()}
-
-
-def _read_labels(options: TrainOptions, source: ImageSource, reporter: Reporter) -> LabelSets:
-    sets = read_label_sets(
-        options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
-        image_names(source), folder_labels(source, reporter) if options.labels_from_folders else None,
-    )  # fmt: skip
-    check_images_exist(source, (sets.validation, sets.test))
-    return sets
-
-
-def _inputs(options: TrainOptions, plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
-    """What determines the checkpoint, ready for JSON."""
-    settings = settings_of(options) | plan.recipe._asdict()
-    if options.validation:
-        settings["validation_fraction"] = None
-    initial_weights = {"init": options.init, "weights": options.weights}
-    architecture = plan.architecture if options.init or options.arch else None
-    return checkpoint_inputs(settings, digests, initial_weights, architecture)
-
-
-def _fingerprint_of_weights(inputs: Mapping[str, Any]) -> str:
-    """Fingerprint of the inputs that determine the weights: all but the test set."""
-    return fingerprint({name: value for name, value in inputs.items() if name != "test"})
-
-
-def _existing_result(out: Path, inputs: dict[str, Any]) -> Result:
-    """The result of the existing checkpoint. Raises UsageError if it was made from other inputs."""
-    metadata = read_checkpoint_metadata(out)
-    match metadata:
-        case {"made_from": made_from, "counts": dict(counts), "metrics": dict(metrics), "classes": classes}:
-            if made_from == provenance(inputs)["made_from"]:
-                return up_to_date([out], counts, {**metrics, "classes": classes})
-    change = describe_changes(metadata, inputs, CHANGE_TEXTS)
-    raise UsageError(f"{out}: exists, and was made {change}; choose another --out, or use --force to overwrite it")
-
-
-def _remedies(options: TrainOptions, plan: Plan, metrics: Mapping[str, Any]) -> str:
-    """What to try if the network has not learnt."""
-    from_scratch = not (options.init or options.weights or options.pretrained)
-    return what_to_try(
-        plan.input_format.shape,
-        at_last_epoch=metrics["epoch"] == options.epochs,
-        may_start_pretrained=from_scratch and has_pretrained(plan.architecture),
-    )
-
-
-def _settings(options: TrainOptions, plan: Plan) -> TrainingSettings:
-    return TrainingSettings(
-        options.epochs, options.lr, options.batch_size, plan.recipe.patience, plan.recipe.augment,
-        options.mixed_precision, plan.recipe.monitor,
-    )  # fmt: skip
-
-
-def _seeds(options: TrainOptions) -> list[int]:
-    seeds: list[int] = torch.randint(
-        2**62, (options.restarts,), generator=torch.Generator().manual_seed(options.seed)
-    ).tolist()
-    return seeds
-
-
-def _load(
-    options: TrainOptions,
-    plan: Plan,
-    source: ImageSource,
-    sets: LabelSets,
-    content_hashes: Mapping[str, list[str]],
-    reporter: Reporter,
-) -> TrainingData:
-    """Decode the images of all sets. Warns of images of a single colour."""
-    data = load_training_data(
-        source, sets, plan.input_format, content_hashes["labels"],
-        with_twins=options.twins, validation_fraction=plan.recipe.validation_fraction, seed=options.seed,
-        workers=options.workers, reporter=reporter,
-    )  # fmt: skip
-    decoded = data.measured.values()
-    flat = sum(int(are_flat(examples.images.numpy()).sum()) for examples in decoded)
-    if flat:
-        reporter.warn(flat_in_words(flat, sum(map(len, decoded))))
-    return data
-
-
-def _describe(data: TrainingData, sets: LabelSets) -> str:
-    training = data.training
-    images, twins = len(training.labels), len(training.twin_of)
-    return f"{images} {plural(images, 'image')} and {twins} {plural(twins, 'twin')}, {len(sets.classes)} classes"
-
-
-def _counts(data: TrainingData, sets: LabelSets) -> dict[str, int]:
-    return {
-        "labelled": len(sets.labels),
-        "pseudo": len(sets.pseudo_labels),
-        "twins": data.twins,
-        "training": len(data.training.labels),
-    }
-
-
-def _evaluate(plan: Plan, trained: Trained, data: TrainingData, sets: LabelSets, reporter: Reporter) -> dict[str, Any]:
-    best = best_epoch(trained.histories[trained.best], plan.recipe.monitor)
-    names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
-    measured = {name: (examples, names[name]) for name, examples in data.measured.items()}
-    return {
-        "restart": trained.best + 1,
-        "epochs": sum(map(len, trained.histories)),
-        **metrics_of(trained.model, best, len(sets.classes), measured, reporter),
-    }
-
-
-def _save(options: TrainOptions, plan: Plan, sets: LabelSets, model: Network, metadata: dict[str, Any]) -> None:
-    label_counts = sets.labels[LABEL].value_counts()
-    extra_metadata = {
-        "seed": options.seed, "label_counts": {name: int(label_counts.get(name, 0)) for name in sets.classes},
-        "dfal": __version__, **metadata,
-    }  # fmt: skip
-    save_checkpoint(
-        options.out, model, architecture=plan.architecture, classes=sets.classes,
-        input_shape=plan.input_format.shape, white=plan.input_format.white, extra_metadata=extra_metadata,
-    )  # fmt: skip
-
-
-def _history(trained: Trained) -> list[dict[str, Any]]:
-    return [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(trained.histories, 1) for epoch in epochs]
+        assert options.images  # `check` refuses options without either
+        return train_network(options, options.images, reporter, images, warn_if_not_learnt=warn_if_not_learnt)

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from dfal_cli.steps.option import INPUT, NETWORK, ON_A_GPU, OUTPUT, TRAINING, Option, Shapes
+from dfal_cli.steps.option import HEAD, INPUT, NETWORK, ON_A_GPU, OUTPUT, TRAINING, Option, Shapes
 from dfal_cli.steps.option_groups import (
     CacheOptions,
     CommonOptions,
     ComputingOptions,
-    Images,
+    ImagesOrEmbeddings,
     LabelsFile,
     LabelsFromFolders,
     NetworkOptions,
@@ -20,10 +20,11 @@ from dfal_cli.steps.option_groups import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, TrainingOptions, NetworkOptions):
+class TrainOptions(
+    CommonOptions, CacheOptions, ComputingOptions, SeedOption, TrainingOptions, NetworkOptions, ImagesOrEmbeddings
+):
     """The options of `dfal train`."""
 
-    images: Images
     labels: LabelsFile = field(default_factory=list)
     labels_from_folders: LabelsFromFolders = False
     out: Annotated[Path, Option("Checkpoint to write (.safetensors).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)]
@@ -67,6 +68,11 @@ class TrainOptions(CommonOptions, CacheOptions, ComputingOptions, SeedOption, Tr
         bool,
         Option("Allow the checkpoint of --init to import the code of its network.", NETWORK, shapes=Shapes.NOTHING),
     ] = False
+    class_weight: Annotated[
+        str | None,
+        Option("balanced: all classes count the same, however many labels each has.", HEAD, metavar="NAME",
+               default="all labels count the same"),
+    ] = None  # fmt: skip
     twins: Annotated[bool, Option("Also train on the adversarial twins.", TRAINING, spelling="--twins/--no-twins")] = (
         True
     )

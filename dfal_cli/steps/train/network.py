@@ -1,0 +1,191 @@
+"""train --images: a network, trained on labelled images and their twins."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dfal_cli import __version__
+from dfal_cli.checkpoint import save_checkpoint
+from dfal_cli.errors import plural
+from dfal_cli.images import ImageSource, are_flat, flat_in_words, open_images
+from dfal_cli.images.pool import image_names, report_unread
+from dfal_cli.models import Network, has_pretrained
+from dfal_cli.schemas import LABEL
+from dfal_cli.steps.option import settings_of
+from dfal_cli.steps.result import Result
+from dfal_cli.steps.train.existing import existing_result, label_hashes
+from dfal_cli.steps.train.options import TrainOptions
+from dfal_cli.steps.train.plan import Plan, initial_networks, plan_training, report_choices
+from dfal_cli.system.device import choose_device
+from dfal_cli.system.differences import provenance
+from dfal_cli.system.fingerprints import fingerprint
+from dfal_cli.system.reporting import Reporter
+from dfal_cli.training.checkpoint_inputs import checkpoint_inputs
+from dfal_cli.training.duplicates import warn_about_duplicates
+from dfal_cli.training.label_sets import LabelSets, check_images_exist, folder_labels, read_label_sets
+from dfal_cli.training.loading import TrainingData, load_training_data
+from dfal_cli.training.metrics import metrics_of
+from dfal_cli.training.remedies import what_to_try
+from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
+from dfal_cli.training.restarts import Restarts, Trained
+from dfal_cli.training.run import TrainingSettings, best_epoch
+from dfal_cli.training.state import TrainingState
+
+
+def train_network(
+    options: TrainOptions, root: Path, reporter: Reporter, images: ImageSource | None, *, warn_if_not_learnt: bool
+) -> Result:
+    """Train a network on images under `root`, and write the best epoch of the best restart. Arguments as of `train`."""
+    with open_images(
+        images, root, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
+    ) as source:
+        hashes = label_hashes(options)
+        sets = _read_labels(options, source, reporter)
+        plan = plan_training(options, source, sets.labels, reporter)
+        content_hashes = sets.content_hashes(source.content_hash, reporter)
+        inputs = _inputs(options, plan, sets.digests(content_hashes))
+        device = choose_device(options.device)
+        state = TrainingState(options.out, _fingerprint_of_weights(inputs), device, reporter)
+        if options.out.exists() and not options.force:
+            result = existing_result(options.out, inputs)
+            state.remove()
+            if warn_if_not_learnt and "learnt" in result.details:  # older checkpoints lack it
+                warn_unless_learnt(result.details, _remedies(options, plan, result.details), reporter)
+            return result
+        warn_about_duplicates(sets, content_hashes, reporter)
+        seeds = _seeds(options)
+        new_network = initial_networks(plan, options, sets.classes, seeds[0], reporter)
+        report_choices(plan, options, reporter)
+        data = _load(options, plan, source, sets, content_hashes, reporter)
+        reporter.note(f"training {plan.architecture} on {_describe(data, sets)}, {device.type}")
+        settings = _settings(options, plan)
+        restarts = Restarts(lambda seed: new_network(seed).to(device), seeds, settings, state, reporter)
+        trained = restarts.train(data.training, data.validation)
+        metrics = _evaluate(plan, trained, data, sets, reporter)
+        counts = _counts(data, sets)
+        extra_metadata = {"metrics": metrics, "counts": counts, **hashes, **provenance(inputs)}
+        state.make_room_for(lambda: _save(options, plan, sets, trained.model, extra_metadata))
+        state.remove()
+    show_metrics(metrics, sets.classes, reporter)
+    if warn_if_not_learnt:
+        warn_unless_learnt(metrics, _remedies(options, plan, metrics), reporter)
+    details = {**metrics, "classes": sets.classes, "history": _history(trained)}
+    return Result([options.out], summary_of(metrics), counts, details)
+
+
+def _read_labels(options: TrainOptions, source: ImageSource, reporter: Reporter) -> LabelSets:
+    names, from_folders = image_names(source), None
+    if options.labels_from_folders:
+        listing = source.listing()
+        report_unread(source.root, listing, reporter)
+        from_folders = folder_labels(source.root, listing.images, reporter)
+    sets = read_label_sets(
+        options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
+        names, from_folders,
+    )  # fmt: skip
+    check_images_exist(names, (sets.validation, sets.test))
+    return sets
+
+
+def _inputs(options: TrainOptions, plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
+    """What determines the checkpoint, ready for JSON."""
+    settings = settings_of(options) | plan.recipe._asdict()
+    if options.validation:
+        settings["validation_fraction"] = None
+    initial_weights = {"init": options.init, "weights": options.weights}
+    architecture = plan.architecture if options.init or options.arch else None
+    return checkpoint_inputs(settings, digests, initial_weights, architecture)
+
+
+def _fingerprint_of_weights(inputs: Mapping[str, Any]) -> str:
+    """Fingerprint of the inputs that determine the weights: all but the test set."""
+    return fingerprint({name: value for name, value in inputs.items() if name != "test"})
+
+
+def _remedies(options: TrainOptions, plan: Plan, metrics: Mapping[str, Any]) -> str:
+    """What to try if the network has not learnt."""
+    from_scratch = not (options.init or options.weights or options.pretrained)
+    return what_to_try(
+        plan.input_format.shape,
+        at_last_epoch=metrics["epoch"] == options.epochs,
+        may_start_pretrained=from_scratch and has_pretrained(plan.architecture),
+    )
+
+
+def _settings(options: TrainOptions, plan: Plan) -> TrainingSettings:
+    return TrainingSettings(
+        options.epochs, options.lr, options.batch_size, plan.recipe.patience, plan.recipe.augment,
+        options.mixed_precision, plan.recipe.monitor,
+    )  # fmt: skip
+
+
+def _seeds(options: TrainOptions) -> list[int]:
+    seeds: list[int] = torch.randint(
+        2**62, (options.restarts,), generator=torch.Generator().manual_seed(options.seed)
+    ).tolist()
+    return seeds
+
+
+def _load(
+    options: TrainOptions,
+    plan: Plan,
+    source: ImageSource,
+    sets: LabelSets,
+    content_hashes: Mapping[str, list[str]],
+    reporter: Reporter,
+) -> TrainingData:
+    """Decode the images of all sets. Warns of images of a single colour."""
+    data = load_training_data(
+        source, sets, plan.input_format, content_hashes["labels"],
+        with_twins=options.twins, validation_fraction=plan.recipe.validation_fraction, seed=options.seed,
+        workers=options.workers, reporter=reporter,
+    )  # fmt: skip
+    decoded = data.measured.values()
+    flat = sum(int(are_flat(examples.images.numpy()).sum()) for examples in decoded)
+    if flat:
+        reporter.warn(flat_in_words(flat, sum(map(len, decoded))))
+    return data
+
+
+def _describe(data: TrainingData, sets: LabelSets) -> str:
+    training = data.training
+    images, twins = len(training.labels), len(training.twin_of)
+    return f"{images} {plural(images, 'image')} and {twins} {plural(twins, 'twin')}, {len(sets.classes)} classes"
+
+
+def _counts(data: TrainingData, sets: LabelSets) -> dict[str, int]:
+    return {
+        "labelled": len(sets.labels),
+        "pseudo": len(sets.pseudo_labels),
+        "twins": data.twins,
+        "training": len(data.training.labels),
+    }
+
+
+def _evaluate(plan: Plan, trained: Trained, data: TrainingData, sets: LabelSets, reporter: Reporter) -> dict[str, Any]:
+    best = best_epoch(trained.histories[trained.best], plan.recipe.monitor)
+    names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
+    measured = {name: (examples, names[name]) for name, examples in data.measured.items()}
+    return {
+        "restart": trained.best + 1,
+        "epochs": sum(map(len, trained.histories)),
+        **metrics_of(trained.model, best, len(sets.classes), measured, reporter),
+    }
+
+
+def _save(options: TrainOptions, plan: Plan, sets: LabelSets, model: Network, metadata: dict[str, Any]) -> None:
+    label_counts = sets.labels[LABEL].value_counts()
+    extra_metadata = {
+        "seed": options.seed, "label_counts": {name: int(label_counts.get(name, 0)) for name in sets.classes},
+        "dfal": __version__, **metadata,
+    }  # fmt: skip
+    save_checkpoint(
+        options.out, model, architecture=plan.architecture, classes=sets.classes,
+        input_shape=plan.input_format.shape, white=plan.input_format.white, extra_metadata=extra_metadata,
+    )  # fmt: skip
+
+
+def _history(trained: Trained) -> list[dict[str, Any]]:
+    return [{"restart": k, **epoch._asdict()} for k, epochs in enumerate(trained.histories, 1) for epoch in epochs]
