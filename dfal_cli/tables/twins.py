@@ -1,4 +1,7 @@
-"""Twins on disk: adversarial images of queries, stored as floats since 8-bit rounding would erase a perturbation."""
+"""Twins on disk: adversarial images of queries, stored as floats since 8-bit rounding would erase a perturbation.
+
+In pixel space a twin is an image, (C, H, W), in units of [0, 1]; in embedding space it is an embedding, (d,).
+"""
 
 import contextlib
 import hashlib
@@ -51,7 +54,7 @@ class TwinStore:
         self._in_use = {Path(twin).resolve() for twin in read_labels_files(labels)[TWIN] if twin}
 
     def save(self, image: str, twin: np.ndarray) -> str:
-        """Write a twin, (C, H, W) float32 in units of [0, 1]; return its path relative to the scores file.
+        """Write a twin, float32; return its path relative to the scores file.
 
         Raises UsageError if a labels file refers to the twin that would be overwritten.
         """
@@ -66,7 +69,7 @@ class TwinStore:
 
 
 def read_twin(path: Path, shape: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Read a twin, (C, H, W). Raises TwinError; the header is checked before memory is allocated for the data."""
+    """Read a twin of this shape. Raises TwinError; the header is checked before memory is allocated for the data."""
     try:
         if not is_file(path):  # reading a FIFO would block
             raise TwinError
