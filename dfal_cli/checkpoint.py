@@ -11,8 +11,11 @@ from torch import Tensor
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import InputFormat
 from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, runs_code, seeded, state_shapes
+from dfal_cli.models.backbones import rebuild_backbone
+from dfal_cli.models.headed import headed_network
 from dfal_cli.models.metadata import (
     input_format_of,
+    is_head,
     must_take_images,
     network_of,
     opened_checkpoint,
@@ -116,12 +119,7 @@ def load_checkpoint(
         must_take_images(path, metadata)
         name, classes, shape = network_of(metadata)
         _check_architecture(path, name, trust_code, architecture)
-        if runs_code(name):
-            model = _built(name, len(classes), shape)
-            _check_fit(path, name, stored, model.body.state_dict())
-        else:
-            _check_fit(path, name, stored, _state_shapes(path, name, len(classes), shape))
-            model = _built(name, len(classes), shape)
+        model = _model(path, stored, metadata)
         state, sha256 = stored.load()
     check_finite(state, path)
     model.body.load_state_dict(state)
@@ -144,6 +142,28 @@ def _check_architecture(path: Path, name: str, trust_code: bool, architecture: s
         raise UsageError(f"{path}: its network is custom code, {name}; allow it with --trust-code or --arch {name}")
     if architecture not in (None, name):
         raise UsageError(f"--arch {architecture}: {path} contains a {name} network; omit --arch")
+
+
+def _model(path: Path, stored: TensorFile, metadata: dict[str, Any]) -> Network:
+    """Return the network with random weights. Raises DataError unless the file declares exactly its tensors."""
+    name, classes, shape = network_of(metadata)
+    if is_head(metadata):
+        return _headed(path, name, stored, metadata)
+    if not runs_code(name):
+        _check_fit(path, name, stored, _state_shapes(path, name, len(classes), shape))
+        return _built(name, len(classes), shape)
+    model = _built(name, len(classes), shape)
+    _check_fit(path, name, stored, model.body.state_dict())
+    return model
+
+
+def _headed(path: Path, name: str, stored: TensorFile, metadata: dict[str, Any]) -> Network:
+    num_classes, dimension = len(metadata["classes"]), metadata["architecture"]["arguments"]["dimension"]
+    if num_classes * dimension > path.stat().st_size:  # before memory is allocated for a head that cannot be in there
+        raise DataError(f"{path}: its head does not match its metadata; train again")
+    model = headed_network(rebuild_backbone(metadata["backbone"]), num_classes, dimension)
+    _check_fit(path, name, stored, model.body.state_dict())
+    return model
 
 
 def _state_shapes(path: Path, name: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:

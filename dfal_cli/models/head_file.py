@@ -18,7 +18,7 @@ from dfal_cli.system.files import atomic_output, beside
 from dfal_cli.system.fingerprints import canonical_json
 
 WEIGHT, BIAS = "head.weight", "head.bias"
-BACKBONE = "backbone."
+BACKBONE = "backbone.body."
 """Prefix of the names of the backbone's tensors."""
 INPUT_FIELDS = ("input_shape", "white", "resize", "normalisation")
 """What a backbone's description says about its input; the checkpoint of a head says it about its own."""
@@ -72,7 +72,7 @@ def save_head(
         **extra_metadata,
     }
     tensors = {WEIGHT: weight.astype(np.float32), BIAS: bias.astype(np.float32)}
-    tensors |= {f"{BACKBONE}{name}": np.ascontiguousarray(value) for name, value in (backbone or {}).items()}
+    tensors |= {f"{BACKBONE}{name}": np.asarray(value, order="C") for name, value in (backbone or {}).items()}
     with atomic_output(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={METADATA_KEY: canonical_json(metadata)}))
 

@@ -78,10 +78,12 @@ def must_take_images(path: Path, metadata: dict[str, Any]) -> None:
 def network_of(metadata: dict[str, Any]) -> tuple[str, tuple[str, ...], tuple[int, int, int]]:
     """Return architecture, class names and input shape of metadata that `read_metadata` has validated.
 
-    The metadata must be those of a network that takes images (`must_take_images`).
+    The metadata must be those of a network that takes images (`must_take_images`); the architecture of a head with its
+    backbone is the name of the backbone.
     """
     channels, height, width = metadata["input_shape"]
-    return metadata["architecture"]["name"], tuple(metadata["classes"]), (channels, height, width)
+    name = metadata["backbone"]["backbone"] if is_head(metadata) else metadata["architecture"]["name"]
+    return name, tuple(metadata["classes"]), (channels, height, width)
 
 
 def input_format_of(metadata: dict[str, Any]) -> InputFormat:
@@ -124,7 +126,7 @@ def _describes_head(metadata: dict[str, Any]) -> bool:
             "embeddings": {},
             "backbone": None | {} as backbone,
         } if all(isinstance(name, str) for name in more) and dimension > 0:
-            return backbone is None or _describes_network(metadata)
+            return backbone is None or (_describes_network(metadata) and backbone_format_of(backbone) is not None)
     return False
 
 

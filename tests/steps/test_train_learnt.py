@@ -216,7 +216,7 @@ def test_score_warns_of_predictions_nearly_all_of_one_class_unless_the_labels_ar
     train("--epochs", 1)
     monkeypatch.setattr("dfal_cli.scoring.rows.Rows.predicted", lambda rows, classes: ["dark"] * 75 + ["light"] * 5)
     assert any("75 of 80 images (94 %) are predicted as 'dark'" in warning for warning in score().json["warnings"])
-    monkeypatch.setattr("dfal_cli.scoring.sanity._share_of_labels", lambda name, metadata: 0.95)
+    monkeypatch.setattr("dfal_cli.scoring.judging._share_of_labels", lambda name, metadata: 0.95)
     assert not any("are predicted as" in warning for warning in score("--force").json["warnings"])
 
 
