@@ -29,6 +29,11 @@ class EmbeddedBatch(NamedTuple):
     max_values: MaxValues
     """Of the images of more than 8 bits in this batch."""
 
+    @property
+    def requested(self) -> int:
+        """Number of images requested."""
+        return len(self.images) + len(self.unreadable)
+
 
 def embed_images(
     backbone: Backbone, source: ImageSource, images: Sequence[str], batches: FittingBatches, workers: int | None

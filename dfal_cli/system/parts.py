@@ -25,6 +25,7 @@ from dfal_cli.errors import DataError, Interrupted, TryAgainError, UsageError
 from dfal_cli.system.device import BatchSizes, FittingBatches
 from dfal_cli.system.files import remove_leftovers
 from dfal_cli.system.fingerprints import canonical_json
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_checked, write_checked
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -103,6 +104,21 @@ class Parts:
         with contextlib.suppress(OSError):  # the folder is not empty, or does not exist
             self.folder.rmdir()
 
+    @property
+    def sections(self) -> list["Section"]:
+        """The sections that earlier calls have left, by name."""
+        return [self._sections[name] for name in sorted(self._sections)]
+
+    def fitting_batches(self, size: int | None, first_size: int, reporter: Reporter) -> FittingBatches:
+        """Return batches of the given size, else of the unfinished call, else of `first_size`; track their sizes."""
+        before = self.batch_sizes
+        if before is not None and size in (None, before.read):
+            batches = FittingBatches(before.read, reporter, before.computed)
+        else:
+            batches = FittingBatches(size or first_size, reporter)
+        self.track_batch_sizes(batches)
+        return batches
+
     def track_batch_sizes(self, batches: FittingBatches) -> None:
         """Store the sizes of these batches with each part from now on."""
         self._batches = batches
@@ -168,8 +184,8 @@ class Section:
     """Work on positions 0, 1, 2 ...: its parts on disk, and the finished batches that are not written yet."""
 
     def __init__(self, parts: Parts, name: str) -> None:
+        self.name = name
         self._parts = parts
-        self._name = name
         self._written: list[Part] = []  # sorted by position; they do not overlap
         self._unwritten: list[list[_Batch]] = []  # runs of adjacent batches
 
@@ -219,7 +235,7 @@ class Section:
         """Write one part per run of adjacent batches."""
         for run in self._unwritten:
             found = concatenated([batch.found for batch in run])
-            self.add_part(self._parts.write_part(self._name, run[0].start, run[-1].end, found))
+            self.add_part(self._parts.write_part(self.name, run[0].start, run[-1].end, found))
         self._unwritten.clear()
 
 

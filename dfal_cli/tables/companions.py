@@ -6,8 +6,10 @@ from pathlib import Path
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.schemas import (
+    BACKBONE_SUFFIX,
     LABELLED_SUFFIX,
     META_SUFFIX,
+    METADATA_KEY,
     PSEUDO_COLUMNS,
     PSEUDO_SUFFIX,
     UNREADABLE_COLUMNS,
@@ -51,8 +53,15 @@ def _is_dfal_parquet(path: Path) -> bool:
         return False
 
 
+def _is_backbone(path: Path) -> bool:
+    with path.open("rb") as handle:
+        header = handle.read(int.from_bytes(handle.read(8), "little"))
+    return f'"{METADATA_KEY}"'.encode() in header
+
+
 IS_DFAL_FILE: dict[str, Callable[[Path], bool]] = {
     META_SUFFIX: _is_metadata,
+    BACKBONE_SUFFIX: _is_backbone,
     UNREADABLE_SUFFIX: partial(_has_header, UNREADABLE_COLUMNS),
     LABELLED_SUFFIX: _is_dfal_parquet,
     PSEUDO_SUFFIX: partial(_has_header, PSEUDO_COLUMNS),

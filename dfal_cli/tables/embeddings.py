@@ -131,6 +131,16 @@ def embeddings_sha256(path: Path) -> str:
     return fingerprint(sha256_of(path), sha256_of(names_file_of(path))) if is_matrix(path) else sha256_of(path)
 
 
+def read_states(path: Path) -> tuple[list[str], States]:
+    """Return the images of a file that `dfal embed` wrote, and their states, without the embeddings.
+
+    Raises the errors of `read_embeddings`.
+    """
+    with refusing_damage(path, PROBLEM), open_parquet(path) as file:
+        table = file.read(columns=[IMAGE, *STATE_COLUMNS])
+        return table[IMAGE].to_pylist(), _states(table)
+
+
 def read_blocks(path: Path) -> Iterator[Block]:
     """Yield the rows of a file that `dfal embed` wrote, with the states of the images, block by block.
 
@@ -140,8 +150,11 @@ def read_blocks(path: Path) -> Iterator[Block]:
         for batch in file.iter_batches(ROWS_PER_BLOCK, columns=[IMAGE, EMBEDDING, *STATE_COLUMNS]):
             batch.validate(full=True)
             images = batch[IMAGE].to_pylist()
-            states = np.stack([batch[name].to_numpy().astype(np.int64) for name in STATE_COLUMNS], 1)
-            yield Block(images, stacked(path, batch[EMBEDDING], images), states)
+            yield Block(images, stacked(path, batch[EMBEDDING], images), _states(batch))
+
+
+def _states(rows: pa.Table | pa.RecordBatch) -> States:
+    return np.stack([rows[name].to_numpy().astype(np.int64) for name in STATE_COLUMNS], 1)
 
 
 def _arrow_table(block: Block) -> pa.Table:

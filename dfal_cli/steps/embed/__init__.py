@@ -1,0 +1,1 @@
+"""embed: the embedding of every image by a pretrained network."""

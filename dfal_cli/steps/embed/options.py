@@ -1,0 +1,61 @@
+"""The options of `dfal embed`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from dfal_cli.steps.option import INPUT, NETWORK, OUTPUT, RUNNING, Option, Shapes
+from dfal_cli.steps.option_groups import CacheOptions, CommonOptions, ComputingOptions, Images
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions(CommonOptions, CacheOptions, ComputingOptions):
+    """Embed the images: compute the vector that a pretrained network makes of each image."""
+
+    images: Images
+    out: Annotated[Path, Option("Embeddings file to write (.parquet).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)]
+    backbone: Annotated[
+        str | None,
+        Option(
+            "Backbone: lite0, lite2, a network of torchvision or timm, or package.module:function.",
+            NETWORK, metavar="NAME", default="lite0",
+        ),
+    ] = None  # fmt: skip
+    weights: Annotated[
+        Path | None,
+        Option(
+            "Weights file of the backbone (.pth, .safetensors).", NETWORK, metavar="FILE", shapes=Shapes.BY_CONTENTS
+        ),
+    ] = None
+    pretrained: Annotated[
+        bool, Option("Download the backbone's own weights, once.", NETWORK, shapes=Shapes.NOTHING)
+    ] = False
+    image_size: Annotated[
+        int | None,
+        Option("Side of the square input in pixels.", NETWORK, minimum=1, default="that of the weights"),
+    ] = None
+    resize: Annotated[
+        str | None,
+        Option(
+            "How images become square: crop (the centre), pad (with grey) or stretch.",
+            NETWORK, metavar="NAME", default="as in the training of the weights",
+        ),
+    ] = None  # fmt: skip
+    white: Annotated[
+        float | None,
+        Option(
+            "Pixel value of white in images of more than 8 bits, such as 4095 for 12 bits.",
+            NETWORK, metavar="VALUE", default="the maximum of their type",
+        ),
+    ] = None  # fmt: skip
+    max_unreadable: Annotated[
+        float,
+        Option(
+            "Stop if a larger fraction of the images is unreadable.",
+            INPUT, metavar="F", minimum=0, shapes=Shapes.NOTHING,
+        ),
+    ] = 0.05  # fmt: skip
+    batch_size: Annotated[
+        int | None,
+        Option("Batch size.", RUNNING, minimum=1, default="chosen automatically", shapes=Shapes.NOTHING),
+    ] = None
