@@ -40,7 +40,7 @@ def embed_images(
 ) -> Iterator[EmbeddedBatch]:
     """Yield the embeddings of the images batch by batch; other threads decode the next batches meanwhile.
 
-    An image has the same embedding in every batch, to 1e-5 of the longest (a GPU computes in half precision: to 1e-2).
+    An image has the same embedding in every batch, to 1e-5 of the largest value; on a GPU, to half precision.
     workers: number of decoding threads, as in `read_batches`.
     """
     device = backbone.model.mean.device

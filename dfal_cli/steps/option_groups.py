@@ -93,6 +93,23 @@ class CacheOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InferenceOptions(ComputingOptions, CacheOptions):
+    """Options of commands that apply a network to every image of a folder."""
+
+    max_unreadable: Annotated[
+        float,
+        Option(
+            "Stop if a larger fraction of the images is unreadable.",
+            INPUT, metavar="F", minimum=0, shapes=Shapes.NOTHING,
+        ),
+    ] = 0.05  # fmt: skip
+    batch_size: Annotated[
+        int | None,
+        Option("Batch size.", RUNNING, minimum=1, default="chosen automatically", shapes=Shapes.NOTHING),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolOptions:
     """Options that leave images out of the pool."""
 

@@ -54,9 +54,10 @@ def _is_dfal_parquet(path: Path) -> bool:
 
 
 def _is_backbone(path: Path) -> bool:
+    start = f'{{"__metadata__":{{"{METADATA_KEY}":'.encode()
     with path.open("rb") as handle:
-        header = handle.read(int.from_bytes(handle.read(8), "little"))
-    return f'"{METADATA_KEY}"'.encode() in header
+        handle.seek(8)  # after the length of the header
+        return handle.read(len(start)) == start
 
 
 IS_DFAL_FILE: dict[str, Callable[[Path], bool]] = {

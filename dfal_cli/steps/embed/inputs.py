@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images.decode import DECODING
 from dfal_cli.models.backbones import default_backbone, source_of
 from dfal_cli.steps.embed.options import EmbedOptions
@@ -39,11 +39,14 @@ def read_earlier(options: EmbedOptions, inputs: dict[str, Any]) -> dict[str, Any
     """
     if options.force or not options.out.exists():
         return None
-    metadata = read_embeddings_metadata(options.out)
+    try:
+        metadata = read_embeddings_metadata(options.out)
+    except DataError:  # not Parquet, or from another version
+        metadata = {}
     if not metadata:
         raise UsageError(
-            f"{options.out}: exists and was not written by `dfal embed`; choose another --out, or use --force to "
-            "overwrite it"
+            f"{options.out}: exists and was not written by this version of `dfal embed`; choose another --out, "
+            "or use --force to overwrite it"
         )
     if metadata.get("made_from") != provenance(inputs)["made_from"]:
         raise made_otherwise(options, describe_changes(metadata, inputs, CHANGE_TEXTS))

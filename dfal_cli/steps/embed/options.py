@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from dfal_cli.steps.option import INPUT, NETWORK, OUTPUT, RUNNING, Option, Shapes
-from dfal_cli.steps.option_groups import CacheOptions, CommonOptions, ComputingOptions, Images
+from dfal_cli.steps.option import NETWORK, OUTPUT, Option, Shapes
+from dfal_cli.steps.option_groups import CommonOptions, Images, InferenceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions(CommonOptions, CacheOptions, ComputingOptions):
+class EmbedOptions(CommonOptions, InferenceOptions):
     """Embed the images: compute the vector that a pretrained network makes of each image."""
 
     images: Images
@@ -48,14 +48,3 @@ class EmbedOptions(CommonOptions, CacheOptions, ComputingOptions):
             NETWORK, metavar="VALUE", default="the maximum of their type",
         ),
     ] = None  # fmt: skip
-    max_unreadable: Annotated[
-        float,
-        Option(
-            "Stop if a larger fraction of the images is unreadable.",
-            INPUT, metavar="F", minimum=0, shapes=Shapes.NOTHING,
-        ),
-    ] = 0.05  # fmt: skip
-    batch_size: Annotated[
-        int | None,
-        Option("Batch size.", RUNNING, minimum=1, default="chosen automatically", shapes=Shapes.NOTHING),
-    ] = None

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from dfal_cli.steps.option import INPUT, MARGIN, MEASURES, NETWORK, OUTPUT, RUNNING, Option, Shapes
+from dfal_cli.steps.option import INPUT, MARGIN, MEASURES, NETWORK, OUTPUT, Option, Shapes
 from dfal_cli.steps.option_groups import (
-    CacheOptions,
     CommonOptions,
-    ComputingOptions,
     ImagesOrEmbeddings,
+    InferenceOptions,
     MarginOptions,
     PoolOptions,
     SeedOption,
@@ -17,9 +16,7 @@ from dfal_cli.steps.option_groups import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(
-    CommonOptions, CacheOptions, ComputingOptions, SeedOption, MarginOptions, PoolOptions, ImagesOrEmbeddings
-):
+class ScoreOptions(CommonOptions, InferenceOptions, SeedOption, MarginOptions, PoolOptions, ImagesOrEmbeddings):
     """The options of `dfal score`."""
 
     checkpoint: Annotated[Path, Option("Checkpoint from dfal train.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)]
@@ -41,13 +38,6 @@ class ScoreOptions(
     twins_dir: Annotated[
         Path | None, Option("Folder for the adversarial images.", OUTPUT, metavar="DIR", default="<out>.twins")
     ] = None
-    max_unreadable: Annotated[
-        float,
-        Option(
-            "Stop if a larger fraction of the images is unreadable.",
-            INPUT, metavar="F", minimum=0, shapes=Shapes.NOTHING,
-        ),
-    ] = 0.05  # fmt: skip
     arch: Annotated[
         str | None,
         Option(
@@ -58,7 +48,3 @@ class ScoreOptions(
     trust_code: Annotated[
         bool, Option("Allow the checkpoint to import the code of its network.", NETWORK, shapes=Shapes.NOTHING)
     ] = False
-    batch_size: Annotated[
-        int | None,
-        Option("Batch size.", RUNNING, minimum=1, default="chosen automatically", shapes=Shapes.NOTHING),
-    ] = None

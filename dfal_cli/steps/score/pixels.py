@@ -32,9 +32,9 @@ from dfal_cli.steps.score.outputs import (
     save_twins,
     summary_of,
 )
-from dfal_cli.steps.score.preparation import choose_batches, new_measures, new_scorer, report_resuming
-from dfal_cli.steps.score.unreadable import report_unreadable, stop_if_too_many
-from dfal_cli.system.device import FittingBatches, choose_device, full_precision
+from dfal_cli.steps.score.preparation import new_measures, new_scorer, report_resuming
+from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
+from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, full_precision
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter, Silent
@@ -65,7 +65,7 @@ def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: 
                 result = up_to_date([options.out, *filter(Path.exists, companions(options.out, OPTIONAL_OUTPUTS))])
             else:
                 pool, unlisted = found.listing.images, found.listing.unreadable
-                stop_if_too_many(options, unlisted, len(pool) + len(unlisted))
+                stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
                 network = load_checkpoint(
                     options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
                 )
@@ -117,7 +117,8 @@ def _score_pool(
     pool, unlisted, _ = found.listing
     skipped = report_skipped(found.listing.skipped, reporter)
     candidates = draw_candidates(pool, options.candidates, options.seed)
-    batches = choose_batches(options, network, parts, reporter)
+    first_size = first_batch_size(network.device, network.input_shape)
+    batches = parts.fitting_batches(options.batch_size, first_size, reporter)
     device = network.device.type
     reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device}, batch {batches.size}")
     report_resuming(parts, inputs, len(candidates), reporter)
@@ -127,12 +128,12 @@ def _score_pool(
     _check_network(network, first, batches, reporter)
     section = parts.section("pool")
     rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, extra=measures)
-    stop_if_too_many(options, failed, len(candidates))
+    stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
     _warn_of_pixels(rows, network, reporter)
     audit = _complete_margins(options, scorer, rows, parts)
     save_twins(options, rows, partial(_twins_of, scorer, rows), reporter)
     unreadable = [*unlisted, *failed, *scorer.lost.items()]
-    outputs = report_unreadable(options, unreadable, len(candidates) + len(unlisted), reporter)
+    outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
     made_from = inputs_metadata(inputs)
     if found.labelled:
         embedding = new_measures(options, [EMBEDDING], network, batches, Silent())  # the pool has warned already

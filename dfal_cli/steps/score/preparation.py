@@ -11,7 +11,7 @@ from dfal_cli.measures import MEASURES, MeasureRunner, Settings
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.steps.score.inputs import CHANGE_TEXTS, TOUCHED
 from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.system.device import FittingBatches, first_batch_size
+from dfal_cli.system.device import FittingBatches
 from dfal_cli.system.differences import differences
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.reporting import Reporter
@@ -21,18 +21,6 @@ UNFINISHED_CHANGE_TEXTS = CHANGE_TEXTS | {
     "labelled": f"{CHANGE_TEXTS['labelled']} or were {TOUCHED}",
 }
 """Descriptions for unfinished calls, which are compared by the exact digests."""
-
-
-def choose_batches(options: ScoreOptions, network: LoadedNetwork, parts: Parts, reporter: Reporter) -> FittingBatches:
-    """Batches of the size of the option, or of the unfinished call, or of a first guess."""
-    before = parts.batch_sizes
-    if before is not None and options.batch_size in (None, before.read):
-        batches = FittingBatches(before.read, reporter, before.computed)
-    else:
-        size = options.batch_size or first_batch_size(network.device, network.input_shape)
-        batches = FittingBatches(size, reporter)
-    parts.track_batch_sizes(batches)
-    return batches
 
 
 def new_scorer(
