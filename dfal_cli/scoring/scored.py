@@ -12,7 +12,8 @@ from dfal_cli.measures import MeasureRunner
 from dfal_cli.schemas import EMBEDDING
 from dfal_cli.scoring.rows import MEASURED, ROWS_PER_TABLE, Indices, Rows, no_margins
 from dfal_cli.scoring.scorer import ExtraMeasures, ScoredBatch, Scorer
-from dfal_cli.system.parts import Arrays, Section, concatenated, read_part
+from dfal_cli.system.part_files import Arrays, concatenated, read_part
+from dfal_cli.system.parts import Section
 from dfal_cli.system.progress import Progress
 from dfal_cli.tables import scores_table
 from dfal_cli.tables.vectors import Values

@@ -7,32 +7,30 @@ a damaged part counts as missing.
 """
 
 import contextlib
-import io
 import itertools
 import json
 import shutil
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-import numpy.typing as npt
-
-from dfal_cli.errors import DataError, Interrupted, TryAgainError, UsageError
+from dfal_cli.errors import DataError, Interrupted, UsageError
 from dfal_cli.system.device import BatchSizes, FittingBatches
 from dfal_cli.system.files import remove_leftovers
 from dfal_cli.system.fingerprints import canonical_json
+from dfal_cli.system.part_files import (
+    SUFFIX,
+    Arrays,
+    Part,
+    concatenated,
+    read_part,
+    read_part_file,
+    write_part_file,
+)
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.system.state_files import read_checked, write_checked
-
-Arrays = dict[str, npt.NDArray[Any]]
-"""Results of consecutive batches, concatenated along the first axis. No array may be named HEADER."""
-
-HEADER = "header"
-SUFFIX = ".part"
 
 SECONDS = 5.0
 """Minimum work per part, which a kill loses; a shorter call writes no part."""
@@ -42,14 +40,6 @@ MOST_SECONDS = 60.0
 """... up to this much work."""
 MOST_BYTES = 2**26
 """Maximum memory for finished work that is not written yet."""
-
-
-class Part(NamedTuple):
-    """A part on disk; it covers the positions from `start` up to, not including, `end`."""
-
-    start: int
-    end: int
-    file: Path
 
 
 class _Batch(NamedTuple):
@@ -157,19 +147,17 @@ class Parts:
         """Write one part atomically."""
         sizes = self._batches and self._batches.sizes
         header = {"made_from": self._made_from, "sizes": sizes, "section": section, "start": start, "end": end}
-        content = io.BytesIO()
-        np.savez(content, **found, **{HEADER: np.frombuffer(canonical_json(header).encode(), np.uint8)})  # type: ignore[arg-type]
         file = self.folder / f"{section}-{start:010d}{SUFFIX}"
-        write_checked(file, content.getbuffer())
+        write_part_file(file, header, found)
         return Part(start, end, file)
 
     def _register(self, file: Path) -> None:
-        stored = _read(file)
+        stored = read_part_file(file)
         if stored is None:
             self.damaged += 1
             self._foreign.append(file)
             return
-        header = json.loads(stored[HEADER].tobytes())
+        header, _ = stored
         if header["made_from"] != self._made_from:
             self.other_inputs.append(header["made_from"])
             self._foreign.append(file)
@@ -237,27 +225,3 @@ class Section:
             found = concatenated([batch.found for batch in run])
             self.add_part(self._parts.write_part(self.name, run[0].start, run[-1].end, found))
         self._unwritten.clear()
-
-
-def concatenated(blocks: Sequence[Arrays]) -> Arrays:
-    """Concatenate the arrays of several blocks by name; a block without images may lack some."""
-    names = dict.fromkeys(name for block in blocks for name in block)
-    return {name: np.concatenate([block[name] for block in blocks if name in block]) for name in names}
-
-
-def read_part(part: Part) -> Arrays:
-    """Read a part. Raises TryAgainError if it has been removed or damaged since it was listed."""
-    stored = _read(part.file)
-    if stored is None:
-        raise TryAgainError(f"{part.file}: missing or damaged; run the same command again, which computes it again")
-    del stored[HEADER]
-    return stored
-
-
-def _read(file: Path) -> Arrays | None:
-    """Return the arrays in a file; None if it is missing or damaged."""
-    content = read_checked(file)
-    if content is None:
-        return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)

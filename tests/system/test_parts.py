@@ -11,7 +11,8 @@ from dfal_cli.errors import DataError, TryAgainError
 from dfal_cli.system import parts as module
 from dfal_cli.system.device import BatchSizes, FittingBatches
 from dfal_cli.system.files import atomic_output
-from dfal_cli.system.parts import Parts, concatenated
+from dfal_cli.system.part_files import concatenated
+from dfal_cli.system.parts import Parts
 from dfal_cli.system.reporting import Silent
 
 MADE_FROM = {"settings": {"norm": "l2"}, "checkpoint": "abc"}

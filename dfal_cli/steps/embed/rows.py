@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.images import ImageSource, Listing
-from dfal_cli.system.parts import Arrays, Section
+from dfal_cli.system.part_files import Arrays
+from dfal_cli.system.parts import Section
 from dfal_cli.tables.embeddings import Block, States, read_blocks
 from dfal_cli.tables.vectors import Values
 
