@@ -7,8 +7,10 @@ The weights W, (K, d), and biases b, (K,), minimise
 The best strength hardly depends on the number of labels, because the loss is a mean (tests/benchmarks/heads.py).
 """
 
+import functools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -77,12 +79,13 @@ def fit_head(
     groups: (n,) equal numbers for examples that cross-validation must not divide, such as an image and its twin.
     """
     how = "given"
-    if strength is None:
-        enough = len(targets) >= LABELS_PER_CLASS * num_classes
-        strength = _chosen_strength(vectors, targets, num_classes, balanced, groups) if enough else STRENGTH
-        how = "cross-validated" if enough else "fixed"
-    problem = _Problem.of(vectors, targets, num_classes, balanced, PRECISE)
-    (head,) = problem.heads(np.ones(len(targets), bool), [strength])
+    with _one_thread():
+        if strength is None:
+            enough = len(targets) >= LABELS_PER_CLASS * num_classes
+            strength = _chosen_strength(vectors, targets, num_classes, balanced, groups) if enough else STRENGTH
+            how = "cross-validated" if enough else "fixed"
+        problem = _Problem.of(vectors, targets, num_classes, balanced, PRECISE)
+        (head,) = problem.heads(np.ones(len(targets), bool), [strength])
     return head._replace(how=how)
 
 
@@ -91,12 +94,32 @@ def held_out_logits(
     groups: Targets | None = None,
 ) -> Numbers:  # fmt: skip
     """Return the logits of each example, (n, K), from a head fitted to the other folds. Arguments as of `fit_head`."""
-    problem, folds = _Problem.of(vectors, targets, num_classes, balanced, QUICK), folds_of(targets, groups)
     logits = np.empty((len(targets), num_classes))
-    for fold in np.unique(folds):
-        (head,) = problem.heads(folds != fold, [strength])
-        logits[folds == fold] = head.logits(vectors[folds == fold])
+    with _one_thread():
+        problem, folds = _Problem.of(vectors, targets, num_classes, balanced, QUICK), folds_of(targets, groups)
+        for fold in np.unique(folds):
+            (head,) = problem.heads(folds != fold, [strength])
+            logits[folds == fold] = head.logits(vectors[folds == fold])
     return logits
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Compute in one thread in the block.
+
+    Products are so small that several threads only wait for each other: on two busy cores, they took twenty times as
+    long. A head is then also the same on any number of cores.
+    """
+    limit: AbstractContextManager[object] = _libraries().limit(limits=1)
+    return limit
+
+
+@functools.cache
+def _libraries() -> Any:
+    """The libraries that compute, once they are loaded."""
+    import sklearn.linear_model  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def folds_of(targets: Targets, groups: Targets | None = None) -> Targets:

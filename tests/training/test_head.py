@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from dfal_cli.tables.vectors import Values, unit_length
 from dfal_cli.training.head import (
@@ -144,3 +145,12 @@ def test_cross_validation_leaves_out_examples_of_a_class_that_no_other_fold_has(
     vectors[0], targets[0] = np.eye(11)[-1], 2  # far from all others
     assert fit_head(vectors, targets, 3).strength == fit_head(vectors[1:], targets[1:], 3).strength == min(STRENGTHS)
     assert held_out_logits(vectors, targets, 3, strength=1e-3)[0].argmax() != 2
+
+
+def test_a_head_is_the_same_on_any_number_of_cores() -> None:
+    vectors, targets = drawn(400, 300, 10)
+    heads = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            heads.append(fit_head(vectors, targets, 10))
+    np.testing.assert_array_equal(heads[0].weight, heads[1].weight)
