@@ -42,7 +42,8 @@ STATE_COLUMNS = SIZE, MODIFIED = "size", "modified"
 """Size in bytes and time of modification in nanoseconds of each image, int64."""
 
 # queries.csv
-QUERIES_COLUMNS = ("rank", IMAGE, LABEL, "margin", TWIN)
+RANK = "rank"
+QUERIES_COLUMNS = (RANK, IMAGE, LABEL, "margin", TWIN)
 PREDICTED = "predicted"
 
 # <out>.pseudo.csv. The column is not called label, so that predictions are never mistaken for answers.

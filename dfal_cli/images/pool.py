@@ -26,6 +26,18 @@ class KnownImages(NamedTuple):
     """Images that are labelled, or marked __skip__."""
     excluded: set[str]
     """Images in an --exclude file that are not answered."""
+    asked: set[str]
+    """Those of the excluded images that are in query lists still being answered."""
+
+    @property
+    def outside(self) -> set[str]:
+        """All these images."""
+        return self.answered | self.excluded
+
+    @property
+    def to_be_learnt(self) -> set[str]:
+        """Images with a label, or soon to have one: strategies that spread their picks keep away from them."""
+        return set(labelled_rows(self.labels)[IMAGE]) | self.asked
 
     def counts(self, images: Iterable[str]) -> dict[str, int]:
         """Count those of the images that are labelled, and those that are excluded."""
@@ -52,7 +64,8 @@ def read_known_images(labels: Sequence[Path], exclude: Sequence[Path], matching:
     """
     table = read_labels_files(labels, matching)
     answered = answered_images(table)
-    return KnownImages(table, answered, read_excluded(exclude, matching) - answered)
+    excluded = read_excluded(exclude, matching)
+    return KnownImages(table, answered, excluded.images - answered, excluded.asked - answered)
 
 
 def find_pool(
@@ -76,7 +89,7 @@ def find_pool(
         raise DataError(f"{images.root}: {'; '.join(problems)}")
     names = image_names(images, [*paths, *(image for image, _ in unreadable)] if labels or exclude else ())
     known = read_known_images(labels, exclude, names.matched(warn))
-    outside = known.answered | known.excluded
+    outside = known.outside
     pool = [image for image in paths if image not in outside]
     if not pool:
         problem = f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded"
@@ -86,26 +99,32 @@ def find_pool(
     return Pool(left, labelled, known.counts(paths))
 
 
+class EmbeddedPool(NamedTuple):
+    """The part of an embeddings file's images that is the pool, and the labelled and excluded images."""
+
+    images: list[str]
+    known: KnownImages
+    counts: dict[str, int]
+    """As of a `Pool`."""
+
+
 def find_embedded_pool(
     embeddings: Path,
     images: Sequence[str],
     labels: Sequence[Path],
     exclude: Sequence[Path],
     warn: Callable[[str], None],
-) -> tuple[list[str], dict[str, int]]:
-    """Return the images of an embeddings file that are in the pool, sorted, and the counts of a `Pool`.
-
-    Raises the errors of `find_pool`.
-    """
+) -> EmbeddedPool:
+    """Return the images of an embeddings file that are in the pool, sorted. Raises the errors of `find_pool`."""
     if not images:
         raise DataError(f"{embeddings}: no images")
     names = ImageNames(embeddings, frozenset(images).__contains__, lambda: images, "in")
     known = read_known_images(labels, exclude, names.matched(warn))
-    pool = sorted(set(images) - known.answered - known.excluded)
+    pool = sorted(set(images) - known.outside)
     if not pool:
         problem = f"{embeddings}: the pool is empty: all {len(images)} images are labelled or excluded"
         raise EmptyPoolError(problem, known.counts(images))
-    return pool, known.counts(images)
+    return EmbeddedPool(pool, known, known.counts(images))
 
 
 def image_names(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from dfal_cli.strategies.centres import Vectors
+from dfal_cli.strategies.centres import Distances, Vectors
 from dfal_cli.strategies.pool import Positions
 
 MAX_ITERATIONS = 50
@@ -24,7 +24,7 @@ def k_means_representatives(points: Vectors, weights: Weights, count: int, gener
     If coinciding points lead to fewer clusters, the other points with the largest weights are added.
     """
     wanted = min(count, len(points))
-    nearest = representatives(points, k_means(points, wanted, generator, weights))
+    nearest = representatives(*nearest_means(points, k_means(points, wanted, generator, weights)), wanted)
     nearest = nearest[nearest >= 0]
     heaviest = np.argsort(-weights, kind="stable")
     others = heaviest[~np.isin(heaviest, nearest)]
@@ -54,13 +54,21 @@ def k_means(
     return means
 
 
-def representatives(points: Vectors, means: Vectors) -> Positions:
-    """Return the position of the nearest point, of (n, d), in the cluster of each mean, (k,); -1 if it is empty."""
+def nearest_means(points: Vectors, means: Vectors) -> tuple[Positions, Distances]:
+    """Return the mean, of (k, d), nearest to each point, of (n, d), and its distance: (n,) each."""
     from sklearn.metrics import pairwise_distances_argmin_min
 
     clusters, distances = pairwise_distances_argmin_min(points, means)
+    return clusters, distances
+
+
+def representatives(clusters: Positions, distances: Distances, count: int) -> Positions:
+    """Return the position of the point nearest to each of `count` means, (count,); -1 if its cluster is empty.
+
+    clusters, distances: (n,), as of `nearest_means`. Ties are broken by position.
+    """
     by_distance = np.lexsort((distances, clusters))
     found = by_distance[np.flatnonzero(np.diff(clusters[by_distance], prepend=-1))]
-    positions = np.full(len(means), -1)
+    positions = np.full(count, -1)
     positions[clusters[found]] = found
     return positions

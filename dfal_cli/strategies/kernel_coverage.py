@@ -27,6 +27,8 @@ SAMPLE = 8_192
 CANDIDATES = 16_384
 """Maximum number of candidates. The kernel of candidates and sample takes up to 0.5 GB of memory."""
 ROWS_PER_BLOCK = 256
+ROWS_FOR_WIDTH = 2_048
+"""Maximum number of candidates whose distances determine the width, if nothing is labelled."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -39,12 +41,11 @@ def greedy_coverage(
 
     uncertainty: (n,), at least 0. Ties are broken by position. If no point adds coverage, the most uncertain follow.
     """
-    points = unit_length(points)
     sample = drawn(len(points), SAMPLE, generator)
     candidates = drawn(len(points), CANDIDATES, generator)
     weights = uncertainty[sample].astype(np.float64)
     labelled = unit_length(covered_by) if covered_by is not None and len(covered_by) else None
-    kernel, covered = _kernel(points[candidates], points[sample], labelled)
+    kernel, covered = _kernel(unit_length(points[candidates]), unit_length(points[sample]), labelled)
     picked = candidates[_greedy(kernel, covered, weights, min(count, len(candidates)))]
     most_uncertain = np.argsort(-uncertainty, kind="stable")
     others = most_uncertain[~np.isin(most_uncertain, picked)]
@@ -63,7 +64,7 @@ def _kernel(candidates: Vectors, sample: Vectors, labelled: Vectors | None) -> t
     squares = _squared_distances(candidates, sample)
     if labelled is None:
         nearest = np.full(len(sample), np.inf)
-        width = float(np.median(squares))
+        width = float(np.median(squares[:: -(-len(squares) // ROWS_FOR_WIDTH)]))  # median copies what it is given
     else:
         nearest = _squared_distances(sample, labelled).min(1).astype(np.float64)
         width = float(np.median(nearest))

@@ -82,3 +82,8 @@ def relative_to_file(target: Path, file: Path) -> str:
     """Return `target` as a POSIX path relative to the folder of `file`, the form of twin paths."""
     place = Path(os.path.realpath(target.parent), target.name)
     return Path(os.path.relpath(place, folder_of(file))).as_posix()
+
+
+def named_in_file(stored: str, file: Path) -> Path:
+    """Return the path that `relative_to_file` returned, when the file that names it may have moved with it."""
+    return Path(os.path.normpath(folder_of(file) / stored))

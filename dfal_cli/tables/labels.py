@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from dfal_cli.errors import DataError, shown
-from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
+from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, RANK, SKIP, TWIN
 from dfal_cli.system.paths import folder_of
 from dfal_cli.tables.csv_files import DFAL_DIALECT, line_of, location_of, read_csv, write_csv
 from dfal_cli.tables.csv_rows import Dialect
@@ -50,12 +51,29 @@ def answered_images(table: pd.DataFrame) -> set[str]:
     return set(table.loc[~is_blank(table[LABEL]), IMAGE])
 
 
-def read_excluded(paths: Sequence[Path], matching: NameMatcher = keep_names) -> set[str]:
+class Excluded(NamedTuple):
+    """The images in --exclude files."""
+
+    images: set[str]
+    asked: set[str]
+    """Those in query lists: a person is labelling them, unlike the images of a test set."""
+
+
+def read_excluded(paths: Sequence[Path], matching: NameMatcher = keep_names) -> Excluded:
     """Return the images named in any of the files, which need only a column `image`.
 
-    Raises the errors of `read_csv` and `matching`.
+    A file counts as a query list if it has ranks, or images without a label. Raises the errors of `read_csv` and
+    `matching`.
     """
-    return {image for path in paths for image in matching(path, read_csv(path, required=(IMAGE,))[IMAGE])}
+    images: set[str] = set()
+    asked: set[str] = set()
+    for path in paths:
+        table = read_csv(path, required=(IMAGE,))
+        names = set(matching(path, table[IMAGE]))
+        images |= names
+        if RANK in table or (LABEL in table and is_blank(table[LABEL]).any()):
+            asked |= names
+    return Excluded(images, asked)
 
 
 def write_labels(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.schemas import IMAGE, LABEL, QUERIES_COLUMNS, TWIN
+from dfal_cli.schemas import IMAGE, LABEL, QUERIES_COLUMNS, RANK, TWIN
 from dfal_cli.tables.csv_files import read_csv
 from dfal_cli.tables.labels import is_blank, one_row_per_image
 
@@ -15,7 +15,7 @@ def queries_table(picked: pd.DataFrame, extra_columns: list[str]) -> pd.DataFram
     picked: text columns image, and margin and twin if known. Its `extra_columns` follow the standard columns.
     The labels are empty; a person fills them in.
     """
-    known = picked.assign(rank=[str(rank) for rank in range(1, len(picked) + 1)], label="")
+    known = picked.assign(**{RANK: [str(rank) for rank in range(1, len(picked) + 1)], LABEL: ""})
     columns = [*QUERIES_COLUMNS, *(name for name in extra_columns if name not in QUERIES_COLUMNS)]
     return known.reindex(columns=columns, fill_value="").reset_index(drop=True)
 

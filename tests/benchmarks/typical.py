@@ -27,10 +27,10 @@ def main() -> None:
         started = time.perf_counter()
         found = typical_points(points, None, QUERIES, generator)
         seconds = time.perf_counter() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         started = time.perf_counter()
         pairwise_distances_argmin_min(points, points[found])
         floor = time.perf_counter() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"| {count:,} | {seconds:.1f} | {floor:.1f} | {seconds / floor:.1f} | {peak:.2f} |", flush=True)
 
 

@@ -108,7 +108,7 @@ CASES: list[tuple[tuple[str, ...], tuple[str, ...], int, str]] = [
     (SELECT, ("--out", "new.txt"), 2, "--out must end in .csv"),
     (SELECT, ("--out", "labels.csv"), 2, "labels.csv"),
     (SELECT, ("--exclude", "none.csv"), 2, "none.csv: no such file (--exclude)"),
-    (("select", "--count", "3", "--out", "new.csv"), (), 2, "use --scores, or --images with --strategy random"),
+    (("select", "--count", "3", "--out", "new.csv"), (), 2, "use --scores; before anything is trained, --embeddings"),
     (FIRST, ("--images", "none"), 2, "none: no such folder"),
     (FIRST, ("--images", "nothing"), 3, ": no images ("),
     (FIRST, ("--strategy", "dfal"), 2, "--strategy dfal: requires --scores"),

@@ -22,7 +22,6 @@ SERVER.set_forkserver_preload(
         "dfal_cli.steps.score.pixels",
         "dfal_cli.steps.select.command",
         "dfal_cli.steps.merge.command",
-        "dfal_cli.steps.embed.command",
     ]
 )
 

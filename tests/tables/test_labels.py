@@ -72,7 +72,20 @@ def test_a_blank_label_leaves_an_image_in_the_pool_and_skip_takes_it_out_untrain
 def test_any_csv_with_an_image_column_excludes_images(tmp_path: Path) -> None:
     first = write(tmp_path / "a.csv", "image", "a.png", "./-b.png")
     second = write(tmp_path / "b.csv", "rank;image;x", "1;c.png;2", "2;c.png;3")
-    assert read_excluded([first, second]) == {"a.png", "-b.png", "c.png"}
+    assert read_excluded([first, second]).images == {"a.png", "-b.png", "c.png"}
+
+
+@pytest.mark.parametrize("columns", ["rank,image,label", "image,label"])
+def test_images_of_a_query_list_are_asked_about_and_those_of_a_test_set_are_not(tmp_path: Path, columns: str) -> None:
+    first, second = ("1,a.png,x", "2,b.png,") if "rank" in columns else ("a.png,x", "b.png,")
+    files = [
+        write(tmp_path / "queries.csv", columns, first, second),
+        write(tmp_path / "test.csv", "image,label", "c.png,x", "d.png,y"),
+        write(tmp_path / "names.csv", "image", "e.png"),
+    ]
+    excluded = read_excluded(files)
+    assert excluded.images == {"a.png", "b.png", "c.png", "d.png", "e.png"}
+    assert excluded.asked == {"a.png", "b.png"}
 
 
 def test_an_exclude_file_must_have_an_image_column(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def score_embeddings(options: ScoreOptions, file: Path, reporter: Reporter) -> R
     """Score the images of the pool whose embeddings are in the file. All margins are known after one matrix product."""
     with locked_outputs(options, reporter):
         with reporter.busy("listing the images"):
-            pool, left_out = find_embedded_pool(
+            pool, _, left_out = find_embedded_pool(
                 file, read_embedded_images(file), options.labels, options.exclude, reporter.warn
             )
             inputs = _inputs(options, file, pool)

@@ -19,19 +19,33 @@ def check(options: SelectOptions) -> None:
         must_end_with(options.preview, (".html", ".htm"), "--preview")
     companions = [beside(options.out, suffix) for suffix in COMPANIONS]
     check_paths(
-        {"--scores": [options.scores], "--labels": options.labels, "--exclude": options.exclude},
+        {
+            "--scores": [options.scores], "--embeddings": [options.embeddings],
+            "--labels": options.labels, "--exclude": options.exclude,
+        },
         {"--out": [options.out, *companions], "--preview": [options.preview]},
         {"--images": options.images},
-    )
+    )  # fmt: skip
     if not options.force:
         refuse_foreign_files(options.out, COMPANIONS)
     if options.strategy not in STRATEGIES:
         raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
     if options.count < 1:
         raise UsageError(f"--count {options.count}: must be at least 1")
-    if options.scores is None and options.images is None:
-        raise UsageError("use --scores, or --images with --strategy random before anything is trained")
-    if options.scores is None and options.strategy != "random":
-        raise UsageError(f"--strategy {options.strategy}: requires --scores; without scores use --strategy random")
-    if options.scores is None and options.with_predictions:
-        raise UsageError("--with-predictions: requires --scores, because --images alone have no predictions")
+    if options.scores is None:
+        _check_first_list(options)
+
+
+def _check_first_list(options: SelectOptions) -> None:
+    """Raise UsageError if the options need scores, of which there are none before anything is trained."""
+    if options.images is None and options.embeddings is None:
+        raise UsageError("use --scores; before anything is trained, --embeddings, or --images with --strategy random")
+    strategy = STRATEGIES[options.strategy]
+    if strategy.needs_network:
+        first = ", ".join(name for name, each in STRATEGIES.items() if not each.needs_network)
+        alternatives = f"use one of {first}" if options.embeddings else "use --strategy random"
+        raise UsageError(f"--strategy {options.strategy}: requires --scores; without scores {alternatives}")
+    if strategy.needs and options.embeddings is None:
+        raise UsageError(f"--strategy {options.strategy}: requires --embeddings or --scores; without use random")
+    if options.with_predictions:
+        raise UsageError("--with-predictions: requires --scores, because images alone have no predictions")

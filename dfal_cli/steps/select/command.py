@@ -11,10 +11,12 @@ from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import CROSSED, IMAGE, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
-from dfal_cli.steps.select.candidates import Candidates, find_candidates, images_exist, pick
+from dfal_cli.steps.select.candidates import Candidates, images_exist, pick
 from dfal_cli.steps.select.checks import check
+from dfal_cli.steps.select.first_list import embedded_candidates, listed_candidates
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.steps.select.query_list import check_unchanged, is_up_to_date, list_inputs, write_list, write_metadata
+from dfal_cli.steps.select.scored import scored_candidates
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside, locked
 from dfal_cli.system.fingerprints import file_state
@@ -28,12 +30,13 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
 
     Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
+    options = options.with_strategy()
     check(options)
     with contextlib.ExitStack() as locks:  # taken before anything is read
         for output in filter(None, (options.out, options.preview)):
             locks.enter_context(locked(output, options.wait, reporter.note))
         with reporter.busy("selecting"):
-            candidates = find_candidates(options, images, reporter)
+            candidates = _find_candidates(options, images, reporter)
             pool, picked = pick(options, candidates)
         if options.count > len(pool):
             reporter.warn(
@@ -68,6 +71,15 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     if not has_changed:
         return up_to_date(outputs, counts, details)
     return Result(outputs, _summary(options, queries, picked, counts), counts, details)
+
+
+def _find_candidates(options: SelectOptions, images: ImageSource | None, reporter: Reporter) -> Candidates:
+    if options.scores is not None:
+        return scored_candidates(options, options.scores, images, reporter)
+    if options.embeddings is not None:
+        return embedded_candidates(options, options.embeddings, images, reporter)
+    assert options.images is not None  # guaranteed by `check`
+    return listed_candidates(options, options.images, images, reporter)
 
 
 def _as_queries(options: SelectOptions, picked: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +145,8 @@ def _write_preview(
         return
     if candidates.root is None:
         raise UsageError(
-            f"--preview: {options.scores} does not say where its images are; set the image root with --images"
+            f"--preview: {options.scores or options.embeddings} does not say where its images are; "
+            "set the image root with --images"
         )
     from dfal_cli.pages.preview import write_preview
 

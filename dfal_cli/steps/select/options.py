@@ -1,8 +1,8 @@
 """The options of `dfal select`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from dfal_cli.steps.option import INPUT, OUTPUT, Option, Shapes
 from dfal_cli.steps.option_groups import CommonOptions, PoolOptions, SeedOption
@@ -18,14 +18,26 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
     scores: Annotated[
         Path | None, Option("Scores file from dfal score.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)
     ] = None
+    embeddings: Annotated[
+        Path | None,
+        Option(
+            "Embeddings of the images (.parquet or .npy), for the first list before a network is trained, or for a "
+            "strategy that uses embeddings, if --scores do not name them.",
+            INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS,
+        ),
+    ] = None  # fmt: skip
     images: Annotated[
         Path | None,
         Option(
-            "Image root, for the first list before a network is trained, or if the images of --scores have moved.",
+            "Image root, for the first list before a network is trained, or if the images of --scores or --embeddings "
+            "have moved.",
             INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS,
         ),
     ] = None  # fmt: skip
-    strategy: Annotated[str, Option(f"Strategy: {', '.join(STRATEGIES)}.", INPUT, metavar="NAME")] = "dfal"
+    strategy: Annotated[
+        str,
+        Option(f"Strategy: {', '.join(STRATEGIES)}.", INPUT, metavar="NAME", default="dfal; typical without --scores"),
+    ] = ""
     round: Annotated[
         int,
         Option(
@@ -40,3 +52,8 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
     with_predictions: Annotated[
         bool, Option("Include the predictions of the network, which may bias the annotator.", OUTPUT)
     ] = False
+
+    def with_strategy(self) -> Self:
+        """The same options with the default strategy, if none is given."""
+        is_first = self.scores is None and self.embeddings is not None
+        return replace(self, strategy=self.strategy or ("typical" if is_first else "dfal"))

@@ -25,7 +25,7 @@ from dfal_cli.system.fingerprints import FileState, canonical_json, file_state
 from dfal_cli.system.state_files import read_json
 from dfal_cli.tables import count_answers, is_blank, read_labels_files, read_queries, to_csv, write_csv
 
-CHANGE_TEXTS = {"scores": "from other --scores"}
+CHANGE_TEXTS = {"scores": "from other --scores", "embeddings": "from other --embeddings"}
 """Descriptions of changed inputs, for messages."""
 
 
@@ -33,7 +33,7 @@ def list_inputs(options: SelectOptions, candidates: Candidates, queries: pd.Data
     """What determines a query list, ready for JSON."""
     return {
         "settings": settings_of(options),
-        "scores": candidates.scores_id,
+        **candidates.made_from,
         "images": sorted(queries[IMAGE]),
     }
 

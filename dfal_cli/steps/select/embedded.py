@@ -1,0 +1,53 @@
+"""Embeddings of the images to choose from, and of the labelled ones, from an embeddings file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dfal_cli.errors import DataError, plural
+from dfal_cli.images.pool import KnownImages
+from dfal_cli.schemas import EMBEDDING, IMAGE
+from dfal_cli.steps.select.options import SelectOptions
+from dfal_cli.strategies import STRATEGIES, Pool
+from dfal_cli.system.paths import named_in_file
+from dfal_cli.system.reporting import Reporter
+from dfal_cli.tables.embeddings import read_embeddings
+from dfal_cli.tables.vectors import unit_length
+
+
+def file_of(options: SelectOptions, scores: Path, metadata: Mapping[str, Any]) -> Path | None:
+    """The embeddings named by the options, or else by the metadata of the scores; None if neither names a file."""
+    if options.embeddings is not None or "embeddings" not in metadata:
+        return options.embeddings
+    return named_in_file(metadata["embeddings"], scores)
+
+
+def with_embeddings(
+    file: Path, options: SelectOptions, table: pd.DataFrame, known: KnownImages, reporter: Reporter
+) -> tuple[Pool, str]:
+    """The pool of a table of images, with embeddings of unit length, and the SHA-256 of the embeddings.
+
+    Raises DataError if the file has none of the images.
+    """
+    strategy = STRATEGIES[options.strategy]
+    learnt = known.to_be_learnt if strategy.labelled else set()
+    images, vectors, _, sha256 = read_embeddings(file, names=learnt.union(table[IMAGE]))
+    vectors = unit_length(vectors)
+    rows = pd.Index(images).get_indexer(pd.Index(table[IMAGE]))
+    missing = int((rows < 0).sum())
+    if missing == len(table):
+        raise DataError(f"{file}: has none of the images to choose from; name the embeddings of these images")
+    if missing and EMBEDDING in strategy.needs:
+        reporter.warn(
+            f"{file}: has no embedding of {missing} of {len(table)} images to choose from; they are listed last"
+        )
+    unknown = np.full(vectors.shape[1], np.nan, np.float32)
+    cells = pd.Series([vectors[row] if row >= 0 else unknown for row in rows.tolist()], table.index, dtype=object)
+    labelled = [row for row, image in enumerate(images) if image in learnt]
+    if len(labelled) < len(learnt):
+        count = len(learnt) - len(labelled)
+        reporter.warn(f"{file}: has no embedding of {count} labelled {plural(count, 'image')}")
+    return Pool(table.assign(**{EMBEDDING: cells}), vectors[labelled] if strategy.labelled else None), sha256
