@@ -12,10 +12,19 @@ from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
 
 CLASS_WEIGHTS = ("balanced",)
-ONLY_OF_NETWORKS = frozenset(
-    field.name for group in (CacheOptions, ComputingOptions, NetworkOptions, TrainingOptions) for field in fields(group)
-) | {"init", "weights", "pretrained", "trust_code", "mixed_precision", "follow_links"}
-"""Options without meaning for a head on embeddings: no image is read, and the fit converges by itself."""
+
+
+def _options_in(*groups: type) -> frozenset[str]:
+    return frozenset(field.name for group in groups for field in fields(group))
+
+
+WITHOUT_EFFECT = {
+    "--images": frozenset({"class_weight", "resize"}),
+    "--freeze": _options_in(TrainingOptions) | {"init", "grey", "mixed_precision"},
+    "--embeddings": _options_in(TrainingOptions, NetworkOptions, ComputingOptions, CacheOptions)
+    | {"init", "weights", "pretrained", "freeze", "resize", "trust_code", "mixed_precision", "follow_links"},
+}
+"""Way to train -> the options that it refuses. A frozen network is not trained; an embedding is no image."""
 
 
 def check(options: TrainOptions) -> None:
@@ -25,8 +34,15 @@ def check(options: TrainOptions) -> None:
     must_end_with(options.out, (".safetensors",), "--out")
     if bool(options.labels) == options.labels_from_folders:
         raise UsageError("use either --labels or --labels-from-folders")
-    check_in_space = _check_network if options.embeddings is None else _check_head
-    check_in_space(options)
+    way = "--embeddings" if options.embeddings else "--freeze" if options.freeze else "--images"
+    for given in given_options(options):
+        if given.name in WITHOUT_EFFECT[way]:
+            effect = "only a head has it (--embeddings, --freeze)" if way == "--images" else f"no effect with {way}"
+            raise UsageError(f"{given.spelling}: {effect}; remove it")
+    if options.class_weight not in (None, *CLASS_WEIGHTS):
+        raise UsageError(f"--class-weight {options.class_weight}: use {' or '.join(CLASS_WEIGHTS)}")
+    if way == "--images":
+        _check_network(options)
     inputs: dict[str, list[Path] | list[Path | None]] = {
         "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
         "--test": options.test,
@@ -47,16 +63,6 @@ def _check_network(options: TrainOptions) -> None:
     if options.arch is not None:
         check_name(options.arch)
     _check_pairs(options)
-    if options.class_weight is not None:
-        raise UsageError("--class-weight: only a head has it; use --embeddings")
-
-
-def _check_head(options: TrainOptions) -> None:
-    for given in given_options(options):
-        if given.name in ONLY_OF_NETWORKS:
-            raise UsageError(f"{given.spelling}: has no effect with --embeddings; remove it, or use --images")
-    if options.class_weight not in (None, *CLASS_WEIGHTS):
-        raise UsageError(f"--class-weight {options.class_weight}: use {' or '.join(CLASS_WEIGHTS)}")
 
 
 def check_training(augment: str | None, monitor: str | None, lr: float) -> None:

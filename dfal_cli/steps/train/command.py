@@ -22,8 +22,10 @@ def train(
         if options.embeddings:
             from dfal_cli.steps.train.head import train_on_embeddings
 
-            return train_on_embeddings(options, options.embeddings, reporter)
-        from dfal_cli.steps.train.network import train_network
-
+            return train_on_embeddings(options, options.embeddings, reporter, warn_if_not_learnt=warn_if_not_learnt)
         assert options.images  # `check` refuses options without either
-        return train_network(options, options.images, reporter, images, warn_if_not_learnt=warn_if_not_learnt)
+        if options.freeze:
+            from dfal_cli.steps.train.frozen import train_on_frozen_backbone as train_on_images
+        else:
+            from dfal_cli.steps.train.network import train_network as train_on_images
+        return train_on_images(options, options.images, reporter, images, warn_if_not_learnt=warn_if_not_learnt)

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfal_cli import __version__
 from dfal_cli.errors import plural
 from dfal_cli.models.head_file import save_head
-from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.schemas import IMAGE
 from dfal_cli.steps.result import Result
-from dfal_cli.steps.train.existing import existing_result, label_hashes
+from dfal_cli.steps.train.labels import label_hashes
 from dfal_cli.steps.train.options import TrainOptions
-from dfal_cli.system.differences import provenance
+from dfal_cli.steps.train.provenance import existing_result, extra_metadata
 from dfal_cli.system.fingerprints import fingerprint
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.checkpoint_inputs import checkpoint_inputs
@@ -43,8 +42,10 @@ class HeadData(NamedTuple):
     test: LabelledVectors | None
 
 
-def train_on_embeddings(options: TrainOptions, path: Path, reporter: Reporter) -> Result:
-    """Train a head on the embeddings in a file, and write it. Raises the errors of `train`."""
+def train_on_embeddings(
+    options: TrainOptions, path: Path, reporter: Reporter, *, warn_if_not_learnt: bool
+) -> Result:  # fmt: skip
+    """Train a head on the embeddings in a file, and write it. Arguments as of `train`."""
     hashes = label_hashes(options)
     source = EmbeddingsOnDisk(path)
     from_folders = None
@@ -57,7 +58,7 @@ def train_on_embeddings(options: TrainOptions, path: Path, reporter: Reporter) -
     check_images_exist(source.names, (sets.validation, sets.test), f"no embedding in {path}", "embed")
     with reporter.busy("reading embeddings"):
         source.load(frozenset[str]().union(*(table[IMAGE] for table in sets.tables.values())))
-    return train_head(options, source, sets, hashes, "embeddings", reporter)
+    return train_head(options, source, sets, hashes, "embeddings", reporter, warn_if_not_learnt=warn_if_not_learnt)
 
 
 def train_head(
@@ -67,6 +68,8 @@ def train_head(
     hashes: Mapping[str, Any],
     trained_on: str,
     reporter: Reporter,
+    *,
+    warn_if_not_learnt: bool,
 ) -> Result:
     """Fit a head and write it as a checkpoint.
 
@@ -74,14 +77,14 @@ def train_head(
     """
     content_hashes = sets.content_hashes(source.content_hash, reporter)
     weights = source.weights()
-    settings = {name: getattr(options, name) for name in SETTINGS}
-    backbone = fingerprint(source.description, weights is not None)
     inputs = checkpoint_inputs(
-        settings, sets.digests(content_hashes), {"init": None, "weights": None}, None, trained_on, backbone
-    )
+        {name: getattr(options, name) for name in SETTINGS}, sets.digests(content_hashes),
+        {"init": None, "weights": None}, None, trained_on, fingerprint(source.description, weights is not None),
+    )  # fmt: skip
     if options.out.exists() and not options.force:
         result = existing_result(options.out, inputs)
-        warn_unless_learnt(result.details, WHAT_TO_TRY, reporter)
+        if warn_if_not_learnt:
+            warn_unless_learnt(result.details, WHAT_TO_TRY, reporter)
         return result
     warn_about_duplicates(sets, content_hashes, reporter)
     data = _load(source, sets, options.twins, reporter)
@@ -90,23 +93,16 @@ def train_head(
     with reporter.busy("fitting"):
         head = fit_head(*data.training[:2], len(sets.classes), balanced=balanced, groups=data.training.image_of)
         metrics = _metrics(head, data, sets, balanced, reporter)
-    counts = {
-        "labelled": len(sets.labels), "pseudo": len(sets.pseudo_labels),
-        "twins": len(data.labelled.targets) - len(sets.labels), "training": len(data.training.targets),
-    }  # fmt: skip
-    label_counts = sets.labels[LABEL].value_counts()
-    extra_metadata = {
-        "seed": options.seed, "label_counts": {name: int(label_counts.get(name, 0)) for name in sets.classes},
-        "dfal": __version__, "metrics": metrics, "counts": counts, **hashes, **provenance(inputs),
-    }  # fmt: skip
+    counts = _counts(data, sets)
     save_head(
         options.out, head.weight, head.bias, classes=sets.classes, embeddings=source.description, backbone=weights,
-        extra_metadata=extra_metadata,
+        extra_metadata=extra_metadata(options, sets, metrics, counts, hashes, inputs),
     )  # fmt: skip
     if weights is None:
         reporter.note(f"{options.out} takes embeddings only: the weights of the backbone are not beside them")
     show_metrics(metrics, sets.classes, reporter)
-    warn_unless_learnt(metrics, WHAT_TO_TRY, reporter)
+    if warn_if_not_learnt:
+        warn_unless_learnt(metrics, WHAT_TO_TRY, reporter)
     return Result([options.out], summary_of(metrics), counts, {**metrics, "classes": sets.classes})
 
 
@@ -143,6 +139,15 @@ def _metrics(head: Head, data: HeadData, sets: LabelSets, balanced: bool, report
             evaluation = evaluation_of(head.logits(vectors.vectors), vectors.targets)
             metrics[name] = evaluation.report(sets.classes_in(name))
     return {**metrics, "learnt": evidence_in(metrics).learnt}
+
+
+def _counts(data: HeadData, sets: LabelSets) -> dict[str, int]:
+    return {
+        "labelled": len(sets.labels),
+        "pseudo": len(sets.pseudo_labels),
+        "twins": len(data.labelled.targets) - len(sets.labels),
+        "training": len(data.training.targets),
+    }
 
 
 def _describe(data: HeadData, sets: LabelSets) -> str:

@@ -6,25 +6,22 @@ from typing import Any
 
 import torch
 
-from dfal_cli import __version__
 from dfal_cli.checkpoint import save_checkpoint
 from dfal_cli.errors import plural
 from dfal_cli.images import ImageSource, are_flat, flat_in_words, open_images
-from dfal_cli.images.pool import image_names, report_unread
 from dfal_cli.models import Network, has_pretrained
-from dfal_cli.schemas import LABEL
 from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.result import Result
-from dfal_cli.steps.train.existing import existing_result, label_hashes
+from dfal_cli.steps.train.labels import label_hashes, labels_of_images
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.steps.train.plan import Plan, initial_networks, plan_training, report_choices
+from dfal_cli.steps.train.provenance import existing_result, extra_metadata
 from dfal_cli.system.device import choose_device
-from dfal_cli.system.differences import provenance
 from dfal_cli.system.fingerprints import fingerprint
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.checkpoint_inputs import checkpoint_inputs
 from dfal_cli.training.duplicates import warn_about_duplicates
-from dfal_cli.training.label_sets import LabelSets, check_images_exist, folder_labels, read_label_sets
+from dfal_cli.training.label_sets import LabelSets
 from dfal_cli.training.loading import TrainingData, load_training_data
 from dfal_cli.training.metrics import metrics_of
 from dfal_cli.training.remedies import what_to_try
@@ -42,7 +39,7 @@ def train_network(
         images, root, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
     ) as source:
         hashes = label_hashes(options)
-        sets = _read_labels(options, source, reporter)
+        sets = labels_of_images(options, source, reporter)
         plan = plan_training(options, source, sets.labels, reporter)
         content_hashes = sets.content_hashes(source.content_hash, reporter)
         inputs = _inputs(options, plan, sets.digests(content_hashes))
@@ -65,28 +62,14 @@ def train_network(
         trained = restarts.train(data.training, data.validation)
         metrics = _evaluate(plan, trained, data, sets, reporter)
         counts = _counts(data, sets)
-        extra_metadata = {"metrics": metrics, "counts": counts, **hashes, **provenance(inputs)}
-        state.make_room_for(lambda: _save(options, plan, sets, trained.model, extra_metadata))
+        metadata = extra_metadata(options, sets, metrics, counts, hashes, inputs)
+        state.make_room_for(lambda: _save(options, plan, sets, trained.model, metadata))
         state.remove()
     show_metrics(metrics, sets.classes, reporter)
     if warn_if_not_learnt:
         warn_unless_learnt(metrics, _remedies(options, plan, metrics), reporter)
     details = {**metrics, "classes": sets.classes, "history": _history(trained)}
     return Result([options.out], summary_of(metrics), counts, details)
-
-
-def _read_labels(options: TrainOptions, source: ImageSource, reporter: Reporter) -> LabelSets:
-    names, from_folders = image_names(source), None
-    if options.labels_from_folders:
-        listing = source.listing()
-        report_unread(source.root, listing, reporter)
-        from_folders = folder_labels(source.root, listing.images, reporter)
-    sets = read_label_sets(
-        options.labels, options.validation, options.test, options.pseudo_labels, options.class_names, reporter,
-        names, from_folders,
-    )  # fmt: skip
-    check_images_exist(names, (sets.validation, sets.test))
-    return sets
 
 
 def _inputs(options: TrainOptions, plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
@@ -176,14 +159,9 @@ def _evaluate(plan: Plan, trained: Trained, data: TrainingData, sets: LabelSets,
 
 
 def _save(options: TrainOptions, plan: Plan, sets: LabelSets, model: Network, metadata: dict[str, Any]) -> None:
-    label_counts = sets.labels[LABEL].value_counts()
-    extra_metadata = {
-        "seed": options.seed, "label_counts": {name: int(label_counts.get(name, 0)) for name in sets.classes},
-        "dfal": __version__, **metadata,
-    }  # fmt: skip
     save_checkpoint(
         options.out, model, architecture=plan.architecture, classes=sets.classes,
-        input_shape=plan.input_format.shape, white=plan.input_format.white, extra_metadata=extra_metadata,
+        input_shape=plan.input_format.shape, white=plan.input_format.white, extra_metadata=metadata,
     )  # fmt: skip
 
 

@@ -64,6 +64,17 @@ class TrainOptions(
     pretrained: Annotated[bool, Option("Start from torchvision's pretrained weights, downloaded once.", NETWORK)] = (
         False
     )
+    freeze: Annotated[
+        bool,
+        Option("Keep the pretrained network that --arch names as it is, and train a head on its embeddings.", NETWORK),
+    ] = False
+    resize: Annotated[
+        str | None,
+        Option(
+            "With --freeze: how images become square: crop (the centre), pad (with grey) or stretch.",
+            NETWORK, metavar="NAME", default="as in the training of the weights",
+        ),
+    ] = None  # fmt: skip
     trust_code: Annotated[
         bool,
         Option("Allow the checkpoint of --init to import the code of its network.", NETWORK, shapes=Shapes.NOTHING),

@@ -1,22 +1,18 @@
-"""What an existing checkpoint was made from, and the labels files that a new one is made from."""
+"""Metadata about what a checkpoint was made from, and whether an existing one is up to date."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dfal_cli import __version__
 from dfal_cli.errors import UsageError
 from dfal_cli.models.metadata import read_checkpoint_metadata
+from dfal_cli.schemas import LABEL
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.differences import describe_changes, provenance
-from dfal_cli.system.fingerprints import sha256_or_empty
 from dfal_cli.training.checkpoint_inputs import CHANGE_TEXTS
-
-
-def label_hashes(options: TrainOptions) -> dict[str, list[str]]:
-    """Hashes of the labels files before training, during which answers may be merged into them."""
-    files = {"labels": options.labels, "pseudo_labels": options.pseudo_labels}
-    return {f"{name}_sha256": [sha256_or_empty(path) for path in paths] for name, paths in files.items()}
+from dfal_cli.training.label_sets import LabelSets
 
 
 def existing_result(out: Path, inputs: Mapping[str, Any]) -> Result:
@@ -28,3 +24,19 @@ def existing_result(out: Path, inputs: Mapping[str, Any]) -> Result:
                 return up_to_date([out], counts, {**metrics, "classes": classes})
     change = describe_changes(metadata, inputs, CHANGE_TEXTS)
     raise UsageError(f"{out}: exists, and was made {change}; choose another --out, or use --force to overwrite it")
+
+
+def extra_metadata(
+    options: TrainOptions,
+    sets: LabelSets,
+    metrics: Mapping[str, Any],
+    counts: Mapping[str, int],
+    hashes: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the metadata of a checkpoint that are not about the model. hashes: of the labels files."""
+    label_counts = sets.labels[LABEL].value_counts()
+    return {
+        "seed": options.seed, "label_counts": {name: int(label_counts.get(name, 0)) for name in sets.classes},
+        "dfal": __version__, "metrics": metrics, "counts": counts, **hashes, **provenance(inputs),
+    }  # fmt: skip
