@@ -70,6 +70,15 @@ def test_a_network_is_a_function_and_an_entry(extended: Extended, trained: Path,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("extended", ["backbone"], indirect=True)
+def test_a_backbone_is_a_source_and_an_entry(extended: Extended, trained: Path, tmp_path: Path) -> None:
+    embedding = ("embed", "--images", trained / "images", "--backbone", "grid", "--json")
+    ended = extended.dfal(*embedding, "--out", tmp_path / "embeddings.parquet")
+    assert ended.code == 0, ended.stderr
+    assert ended.json["dimension"] == 192
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("extended", ["option"], indirect=True)
 def test_an_option_is_a_field_and_its_use_and_a_key_of_the_configuration_file(
     extended: Extended, tmp_path: Path

@@ -41,7 +41,12 @@ CODE = Source(
 )
 """`package.module:function`: function(input_shape=(C, H, W)) returns the network with its weights and normalisation."""
 
-BACKBONES: dict[str, Source] = {"packaged": PACKAGED, "torchvision": TORCHVISION, "timm": TIMM, "code": CODE}
+BACKBONES: dict[str, Source] = {
+    "packaged": PACKAGED,
+    "torchvision": TORCHVISION,
+    "timm": TIMM,
+    "code": CODE,
+}
 """Sources of backbones; a name belongs to the first one that has it."""
 
 
