@@ -1,6 +1,6 @@
 """Bringing an image to the size of a network's input: stretched, cropped to its centre, or padded."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -27,6 +27,20 @@ class Resize(NamedTuple):
 
 
 STRETCH = Resize()
+
+LONGEST_SIDE = 100_000
+"""Maximum plausible shorter side."""
+
+
+def resize_of(stored: Any) -> Resize | None:
+    """Return the Resize that metadata hold as a dict; STRETCH if they hold None, None if it is not valid."""
+    match stored:
+        case None:
+            return STRETCH
+        case {"how": str(how), "shorter_side": None | int() as side, "interpolation": str(interpolation)}:
+            if how in WAYS and interpolation in INTERPOLATIONS and (side is None or 0 < side <= LONGEST_SIDE):
+                return Resize(how, side, interpolation)
+    return None
 
 
 def scaled_size(size: Size, wanted: Size, resize: Resize) -> Size:

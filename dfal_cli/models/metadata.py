@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.errors import DataError, UsageError
-from dfal_cli.images import STRETCH, InputFormat, Resize
-from dfal_cli.images.resize import INTERPOLATIONS, WAYS
+from dfal_cli.images import STRETCH, InputFormat
+from dfal_cli.images.resize import resize_of
 from dfal_cli.models.tensor_file import DamagedError, TensorFile, opened_tensors
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
 from dfal_cli.system.paths import must_be_regular
@@ -133,15 +133,3 @@ def _describes_head(metadata: dict[str, Any]) -> bool:
 def _is_white(value: Any) -> bool:
     """Return whether the value is a valid white of an InputFormat."""
     return value is None or (type(value) in (int, float) and 0 < value < math.inf)
-
-
-def resize_of(stored: Any) -> Resize | None:
-    """Return the Resize that metadata hold as a dict; STRETCH if they hold None, None if it is not valid."""
-    match stored:
-        case None:
-            return STRETCH
-        case {"how": str(how), "shorter_side": side, "interpolation": str(interpolation)}:
-            known = how in WAYS and interpolation in INTERPOLATIONS
-            if known and (side is None or (type(side) is int and 0 < side <= MOST_PIXELS)):
-                return Resize(how, side, interpolation)
-    return None

@@ -13,8 +13,18 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from dfal_cli.images import ImageError, InputFormat, Shape, common_white, decode_image, probe_image, resolve_image
+from dfal_cli.images import (
+    STRETCH,
+    ImageError,
+    InputFormat,
+    Resize,
+    Shape,
+    common_white,
+    probe_image,
+    resolve_image,
+)
 from dfal_cli.images.decode import Pixels, read_image
+from dfal_cli.images.resize import resize_of
 from dfal_cli.pages.template import is_made_by, write_page
 from dfal_cli.schemas import EMBEDDING_SPACE, IMAGE, PIXEL_SPACE, TWIN
 from dfal_cli.statistics.comparison import BASELINE
@@ -74,7 +84,8 @@ def write_preview(
     chosen = STRATEGIES[strategy]
     names = list(dict.fromkeys((chosen.measure or MARGIN, MARGIN)))
     folder = folder_of(queries_file)
-    images = _Images(root, metadata.get("follow_links", False), metadata.get("white"))
+    resize = resize_of(metadata.get("resize")) or STRETCH
+    images = _Images(root, metadata.get("follow_links", False), metadata.get("white"), resize)
     if "white" not in metadata:  # a first list, without a scores file
         images = images.with_white_of(queries[IMAGE])
     cards = [_card(row, guess, names, folder, images, metadata) for row, guess in zip(rows, guesses, strict=True)]
@@ -113,14 +124,16 @@ class _Images(NamedTuple):
     root: Path
     follow_links: bool
     white: float | None
+    resize: Resize
+    """How images are brought to the input shape."""
 
     def path(self, image: str) -> Path:
         """Return the path of an image. Raises ImageError if it is not under the root."""
         return resolve_image(self.root, image, follow_links=self.follow_links)
 
-    def decoded(self, image: str, shape: Shape) -> Pixels:
+    def decoded(self, image: str, shape: Shape, resize: Resize = STRETCH) -> Pixels:
         """Decode an image to (C, H, W). Raises ImageError."""
-        return decode_image(self.path(image), shape, self.white)
+        return read_image(self.path(image), InputFormat(shape, self.white, resize)).pixels
 
     def with_white_of(self, images: Iterable[str]) -> Self:
         """Return a copy with the value of white that training on these images would determine."""
@@ -162,7 +175,7 @@ def _twin_pictures(images: _Images, image: str, twin_file: Path, input_shape: li
     channels, height, width = input_shape
     try:
         twin = read_twin(twin_file, input_shape)  # (C, H, W) in units of [0, 1]
-        difference = twin - images.decoded(image, (channels, height, width)) / np.float32(255)
+        difference = twin - images.decoded(image, (channels, height, width), images.resize) / np.float32(255)
     except (TwinError, ImageError):
         return "", "", ""
     factor = 0.5 / max(float(np.abs(difference).max()), 1e-12)

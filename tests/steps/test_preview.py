@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from dfal_cli.pages.preview import write_preview
 from dfal_cli.strategies import STRATEGIES
 from tests.conftest import dfal, draw_folder, write_margins
 from tests.page import Page
@@ -58,6 +60,23 @@ def test_the_twin_stands_beside_its_image_with_the_difference_amplified(page: Pa
     image, twin, difference, _ = page.pictures()
     assert image.size == twin.size == difference.size == (16, 16)
     assert np.array_equal(np.asarray(image), np.asarray(Image.open("images/000.png")))
+    shown = np.asarray(difference).astype(int)
+    assert shown[3, 5] == 255
+    assert np.abs(np.delete(shown.ravel(), 3 * 16 + 5) - 128).max() <= 1
+
+
+def test_the_twin_of_a_cropped_image_is_compared_with_its_crop(in_tmp: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 48), dtype=np.uint8)
+    Image.fromarray(pixels).save("a.png")
+    twin = pixels[None, :, 16:32] / np.float32(255)
+    twin[0, 3, 5] += 0.01
+    np.save("t.npy", twin)
+    queries = pd.DataFrame([{"rank": "1", "image": "a.png", "label": "", "margin": "0.01", "twin": "t.npy"}])
+    resize = {"how": "crop", "shorter_side": 16, "interpolation": "bilinear"}
+    metadata = {"input_shape": [1, 16, 16], "white": None, "resize": resize, "norm": "l2"}
+    write_preview(Path("p.html"), Path("q.csv"), queries, None, in_tmp, metadata, "dfal", keep_better=False)
+    whole, _, difference, _ = Page(Path("p.html")).pictures()
+    assert whole.size == (48, 16)
     shown = np.asarray(difference).astype(int)
     assert shown[3, 5] == 255
     assert np.abs(np.delete(shown.ravel(), 3 * 16 + 5) - 128).max() <= 1

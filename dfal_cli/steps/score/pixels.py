@@ -209,6 +209,7 @@ def _metadata_of_pixels(
         "follow_links": options.follow_links,
         "input_shape": network.input_shape,
         "white": network.input_format.white,
+        "resize": network.input_format.resize._asdict(),
         "estimator": options.estimator,
         "nearest": options.nearest,
         "audit": audit and asdict(audit),
