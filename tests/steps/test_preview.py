@@ -75,7 +75,7 @@ def test_the_twin_of_a_cropped_image_is_compared_with_its_crop(in_tmp: Path) -> 
     resize = {"how": "crop", "shorter_side": 16, "interpolation": "bilinear"}
     metadata = {"input_shape": [1, 16, 16], "white": None, "resize": resize, "norm": "l2"}
     write_preview(Path("p.html"), Path("q.csv"), queries, None, in_tmp, metadata, "dfal", keep_better=False)
-    whole, _, difference, _ = Page(Path("p.html")).pictures()
+    whole, _, difference = Page(Path("p.html")).pictures()
     assert whole.size == (48, 16)
     shown = np.asarray(difference).astype(int)
     assert shown[3, 5] == 255
