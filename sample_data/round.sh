@@ -12,6 +12,8 @@
 #   rounds/000/queries.csv                       a random first list, before anything is trained
 #   rounds/001/labels.csv model.safetensors train.json scores.parquet queries.csv preview.html
 #   rounds/002/labels.csv ...                    the labels of round 1 and the answers to its list; and so on
+# With EMBED=embeddings.parquet, for photos, a pretrained network embeds the images into that file. Later nights embed only
+# new images, and training, scoring and selecting take seconds. The first list is typical instead of random.
 # You may change settings at any time. Once a round has its list, nothing of the round is computed again, so the new
 # settings apply from the next round on. A night that ended before that is repeated with the new settings.
 set -euo pipefail
@@ -26,6 +28,10 @@ LABELS=${LABELS-}                 # labels to start with; empty: none
 NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: answers may name classes that no label has had yet
 CLASSES=${CLASSES-}               # classes that answers may always name, a,b,c; empty: those of the labels
 
+EMBED=${EMBED-}                   # file of embeddings to keep up to date and to train on, for photos; empty: none
+BACKBONE=${BACKBONE-}             # the network that embeds; empty: dfal's default (pip install 'dfal-cli[photos]')
+
+# The next four are for networks that are trained on the images, without EMBED:
 ARCH=${ARCH-}                     # the network; empty: dfal's default
 IMAGE_SIZE=${IMAGE_SIZE-}         # side of its input in pixels; empty: dfal's default
 EPOCHS=${EPOCHS-}                 # maximum number of epochs; empty: 100
@@ -33,31 +39,46 @@ RESTARTS=${RESTARTS-5}            # number of training runs; the best one is kep
 CONFIG=${CONFIG-}                 # a dfal.yaml with any other options, a section for each command; empty: none
 
 COUNT=${COUNT-40}                 # number of queries per round
-STRATEGY=${STRATEGY-dfal}         # the strategy: see `dfal docs strategies`
+STRATEGY=${STRATEGY-}             # see `dfal docs strategies`; empty: dfal, or coverage with EMBED
 LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: never
 CACHE=${CACHE-}                   # a folder that keeps decoded images from night to night; empty: none
 DFAL=${DFAL-dfal}                 # or: python3 -m dfal_cli
 
 configured=(${CONFIG:+--config "$CONFIG"})
 options=("${configured[@]}" "$@")
-network=(${ARCH:+--arch "$ARCH"})
-training=(${IMAGE_SIZE:+--image-size "$IMAGE_SIZE"} ${EPOCHS:+--epochs "$EPOCHS"} ${RESTARTS:+--restarts "$RESTARTS"})
+cached=(${CACHE:+--cache "$CACHE"})
+if [ -n "$EMBED" ]; then
+    STRATEGY=${STRATEGY:-coverage}
+    source=(--embeddings "$EMBED")
+    training=()
+    first=(--embeddings "$EMBED" --images "$IMAGES" --strategy typical)
+else
+    STRATEGY=${STRATEGY:-dfal}
+    network=(${ARCH:+--arch "$ARCH"})
+    source=(--images "$IMAGES" "${network[@]}" "${cached[@]}")
+    training=(${IMAGE_SIZE:+--image-size "$IMAGE_SIZE"} ${EPOCHS:+--epochs "$EPOCHS"} ${RESTARTS:+--restarts "$RESTARTS"})
+    first=(--images "$IMAGES" --strategy random)
+fi
 measured=(${TEST:+--test "$TEST"})
 outside=(${TEST:+--exclude "$TEST"})
 spelt=(${CLASSES:+--class-names "$CLASSES"} ${NEW_CLASSES:+--allow-new-classes})
-cached=(${CACHE:+--cache "$CACHE"})
 
 # What each strategy needs from `score`: certain margins and twins for the images that it considers, or more measures.
+nearest=0 twins=0 measures=()
 case $STRATEGY in
-    dfal) needs=(--nearest "$COUNT" --twins "$COUNT") ;;
-    dfal-without-twins) needs=(--nearest "$COUNT") ;;
-    dfal-diverse) needs=(--nearest $((10 * COUNT)) --twins $((10 * COUNT)) --measure embedding) ;;
-    dfal-diverse-without-twins) needs=(--nearest $((10 * COUNT)) --measure embedding) ;;
-    bald | egl) needs=(--nearest 0 --measure "$STRATEGY") ;;
-    core-set | coverage) needs=(--nearest 0 --measure embedding) ;;
-    badge) needs=(--nearest 0 --measure embedding --measure probabilities) ;;
-    *) needs=(--nearest 0) ;;
+    dfal) nearest=$COUNT twins=$COUNT ;;
+    dfal-without-twins) nearest=$COUNT ;;
+    dfal-diverse) nearest=$((10 * COUNT)) twins=$((10 * COUNT)) measures=(embedding) ;;
+    dfal-diverse-without-twins) nearest=$((10 * COUNT)) measures=(embedding) ;;
+    bald | egl) measures=("$STRATEGY") ;;
+    core-set | coverage | typical) measures=(embedding) ;;
+    badge) measures=(embedding probabilities) ;;
 esac
+needs=(--twins "$twins")
+if [ -z "$EMBED" ]; then needs+=(--nearest "$nearest"); fi # on embeddings, all margins are computed
+for measure in "${measures[@]}"; do
+    if [ -z "$EMBED" ] || [ "$measure" != embedding ]; then needs+=(--measure "$measure"); fi
+done
 
 folder() { printf '%s/%03d' "$ROUNDS" "$1"; }
 
@@ -95,13 +116,20 @@ asking() {
     return "$code"
 }
 
+# Embed the images that are new or have changed, with EMBED.
+embed() {
+    if [ -n "$EMBED" ]; then
+        produce "$EMBED" $DFAL embed --images "$IMAGES" ${BACKBONE:+--backbone "$BACKBONE"} "${cached[@]}" --out "$EMBED"
+    fi
+}
+
 # Train on a round's labels, from scratch.
 train() {
     local now guesses
     now=$(folder "$1") guesses=$(folder $(($1 - 1)))/queries.csv.pseudo.csv
     if [ ! -e "$guesses" ]; then guesses=; fi
-    produce "$now/model.safetensors" $DFAL train --images "$IMAGES" --labels "$now/labels.csv" "${measured[@]}" \
-        ${guesses:+--pseudo-labels "$guesses"} "${network[@]}" "${training[@]}" "${cached[@]}" \
+    produce "$now/model.safetensors" $DFAL train "${source[@]}" --labels "$now/labels.csv" "${measured[@]}" \
+        ${guesses:+--pseudo-labels "$guesses"} "${training[@]}" \
         --seed "$1" --out "$now/model.safetensors" --json >"$now/train.json.new"
     mv "$now/train.json.new" "$now/train.json"
 }
@@ -110,10 +138,10 @@ train() {
 ask() {
     local now
     now=$(folder "$1")
-    asking produce "$now/scores.parquet" $DFAL score --images "$IMAGES" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
-        "${network[@]}" "${cached[@]}" --checkpoint "$now/model.safetensors" --out "$now/scores.parquet"
+    asking produce "$now/scores.parquet" $DFAL score "${source[@]}" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
+        --checkpoint "$now/model.safetensors" --out "$now/scores.parquet"
     asking $DFAL select --scores "$now/scores.parquet" --labels "$now/labels.csv" --count "$COUNT" --strategy "$STRATEGY" \
-        --round "$1" --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
+        ${EMBED:+--images "$IMAGES"} --round "$1" --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
 }
 
 # Report a round in one line: labels so far, accuracy, change since the last round, and the most frequent mistakes.
@@ -189,10 +217,12 @@ while true; do
     if [ -e "$now/queries.csv" ]; then
         report "$round"
     elif [ "$round" -eq 0 ] || [ -n "$few" ]; then
-        if [ -n "$few" ]; then echo "round $round: the labels name fewer than two classes; asking for more at random"; fi
-        asking $DFAL select --images "$IMAGES" "${known[@]}" "${outside[@]}" --strategy random --count "$COUNT" \
+        if [ -n "$few" ]; then echo "round $round: the labels name fewer than two classes; asking for more"; fi
+        embed
+        asking $DFAL select "${first[@]}" "${known[@]}" "${outside[@]}" --count "$COUNT" \
             --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
     else
+        embed
         train "$round"
         if [ -n "$LAST" ] && [ "$round" -ge "$LAST" ]; then
             break

@@ -1,0 +1,75 @@
+"""The nightly script with EMBED: a backbone embeds the images, and a head on the embeddings is trained each round."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dfal_cli.strategies import STRATEGIES
+from dfal_cli.tables.embeddings import read_embeddings
+from tests.conftest import write
+from tests.nights import Nights, labels_of
+from tests.steps.test_select_again import as_csv
+
+BACKBONE = """
+from torch import nn
+def tiles(input_shape):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())
+"""
+
+
+@pytest.fixture
+def nights(in_tmp: Path) -> Nights:
+    """Nothing has been asked yet."""
+    write(in_tmp / "mine.py", BACKBONE)
+    return Nights(in_tmp, EMBED="embeddings.parquet", BACKBONE="mine:tiles")
+
+
+def test_the_first_list_is_typical_and_later_ones_follow_a_head(nights: Nights) -> None:
+    first = nights("--quiet")
+    assert (first.code, first.stderr) == (0, "")
+    assert first.stdout.splitlines()[-1].startswith("waiting for 3 answers in rounds/000/queries.csv")
+    nights.answer(0, as_csv)
+    second = nights("--quiet")
+    assert second.code == 0, second.stderr
+    assert "round 1: 3 labels, test accuracy " in second.stdout
+    queries = pd.read_csv("rounds/001/queries.csv")
+    assert len(queries) == 3
+    assert not set(queries["image"]) & set(labels_of(1))
+    assert Path("rounds/001/preview.html").exists()
+
+
+def test_a_later_night_embeds_images_that_came_since_and_asks_about_them(nights: Nights) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    shutil.copy("images/030.png", "images/new.png")
+    assert nights().code == 0
+    assert "new.png" in read_embeddings(Path("embeddings.parquet")).images
+
+
+def test_a_night_that_waits_for_answers_embeds_nothing(nights: Nights) -> None:
+    nights()
+    before = Path("embeddings.parquet").stat().st_mtime_ns
+    shutil.copy("images/030.png", "images/new.png")
+    assert "waiting for 3 answers" in nights().stdout
+    assert Path("embeddings.parquet").stat().st_mtime_ns == before
+
+
+def test_another_backbone_counts_from_the_next_round_on(nights: Nights) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    write(Path("other.py"), BACKBONE.replace("4", "2"))
+    ended = nights(BACKBONE="other:tiles")
+    assert ended.code == 0, ended.stderr
+    assert "embeddings.parquet: overwriting it" in ended.stderr
+    assert read_embeddings(Path("embeddings.parquet")).vectors.shape[1] == 12
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "bald"])
+def test_every_strategy_but_bald_can_follow_a_head(nights: Nights, name: str) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    ended = nights(STRATEGY=name)
+    assert ended.code == 0, ended.stderr
+    assert len(pd.read_csv("rounds/001/queries.csv")) == 3
