@@ -21,6 +21,7 @@ from dfal_cli.tables.embeddings import write_embeddings
 from dfal_cli.tables.vectors import unit_length
 from tests.conftest import dfal, draw_folder, write
 from tests.page import Page
+from tests.steps.embedding import draw_photos, embedded
 
 CLASSES = ("ant", "bee", "cat", "dog")
 DIMENSION = 8
@@ -215,6 +216,26 @@ def test_a_network_for_images_is_refused_for_embeddings_and_a_head_alone_for_ima
     assert_refused(score(checkpoint=network), 2, "classifies images, not embeddings; use it with --images")
     images = ("--images", trained / "images", "--checkpoint", "head.safetensors", "--out", "s.parquet")
     assert_refused(dfal("score", *images), 2, "head.safetensors: takes embeddings only (--embeddings)")
+
+
+def test_a_head_with_its_backbone_is_scored_in_pixels_through_the_whole_network(in_tmp):
+    draw_photos(in_tmp)
+    images = embedded().images
+    rows = [f"{image},{'ant' if number % 2 else 'bee'}" for number, image in enumerate(images[:6])]
+    write(in_tmp / "labels.csv", "image,label", *rows)
+    made_of = ("--labels", "labels.csv")
+    training = ("train", "--embeddings", "e.parquet", *made_of, "--out", "m.safetensors")
+    assert dfal(*training).code == 0
+    between_embeddings = scored(*made_of, checkpoint="m.safetensors")
+    pixels = ("score", "--images", "photos", "--checkpoint", "m.safetensors", *made_of, "--trust-code")
+    ended = dfal(*pixels, "--out", "p.parquet", "--device", "cpu", "--twins", 1)
+    assert ended.code == 0, ended.stderr
+    in_pixels = pq.read_table("p.parquet").to_pandas()
+    columns = ["image", "predicted", "confidence", "crossing_class"]
+    pd.testing.assert_frame_equal(in_pixels[columns], between_embeddings[columns], rtol=1e-4)
+    assert (in_pixels["iterations"] > 0).all()
+    assert metadata("p.parquet")["space"] == "pixel"
+    assert np.load(in_pixels["twin"].dropna().item()).shape == (3, 32, 32)
 
 
 def test_embeddings_in_any_order_and_as_a_matrix_give_the_same_rows(project):
