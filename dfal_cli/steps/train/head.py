@@ -23,8 +23,6 @@ from dfal_cli.training.measured import evaluation_of
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
 
 SETTINGS = ("class_names", "class_weight", "twins")
-"""Options that shape a head by their value; no random numbers are drawn."""
-SETTINGS = ("class_names", "class_weight", "twins")
 """Options that shape a head by their value. There is no seed: no random numbers are drawn."""
 SMALLEST_CROSS_VALIDATION = 10
 """Number of labelled images below which cross-validation would say too little."""
