@@ -21,6 +21,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SAMPLE_DATA = Path(__file__).parents[1] / "sample_data"
 
 
+MEANS = """
+from torch import nn
+
+def backbone(input_shape):
+    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
+"""
+"""A module with a backbone without weights."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import dfal, train_divided_folder, write
+from tests.conftest import MEANS, dfal, train_divided_folder, write
 from tests.reliability.disks import fill, mounted, rationed
 from tests.reliability.processes import PROGRAM, ended, names, started
 
@@ -31,6 +31,9 @@ COMMANDS = {
         "small/q.html",
     ),
     "merge": ("merge", "--queries", "answers.csv", "--labels", "small/labels.csv"),
+    "embed": (
+        "embed", *POOL, "--out", "small/e.parquet", "--backbone", "means:backbone", "--image-size", 64,
+    ),
     "simulate": (
         "simulate", *POOL, "--labels", "in/pool.csv", "--test", "in/test.csv", "--out", "small/sim", "--initial", 4,
         "--count", 4, "--budget", 12, "--jobs", 1,
@@ -40,8 +43,9 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """in/ (a divided folder), m.safetensors, answers.csv."""
+    """in/ (a divided folder), m.safetensors, answers.csv, means.py."""
     root = train_divided_folder(tmp_path_factory.mktemp("disk"))
+    write(root / "means.py", MEANS)
     write(root / "answers.csv", "image,label", "020.png,dark", "021.png,light")
     return root
 

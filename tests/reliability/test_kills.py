@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dfal_cli.tables import read_queries, write_csv
-from tests.conftest import draw_folder
+from tests.conftest import MEANS, draw_folder, write
 from tests.reliability.commands import run, start
 
 Files = dict[str, bytes]
@@ -36,6 +36,10 @@ def chain(folder: Path) -> Iterator[tuple[str, Step]]:
     )  # fmt: skip
     yield "answers", lambda: answer(folder, "1/queries.csv")
     yield "merge", ("merge", "--queries", "1/queries.csv", "--labels", "labels.csv")
+    yield "embeddings", (
+        "embed", *IMAGES, "--out", "1/embeddings.parquet", "--backbone", "images.means:backbone", "--image-size", 16,
+        "--device", "cpu", "--batch-size", 4,
+    )  # fmt: skip
     yield "training with twins", (*TRAIN, "--out", "2/model.safetensors", "--init", "1/model.safetensors")
     yield "scores as CSV", (*SCORE, "--checkpoint", "2/model.safetensors", "--out", "2/scores.csv", "--measure", "bald")
     yield "queries by bald", (
@@ -80,6 +84,7 @@ def test_a_chain_killed_at_random_moments_ends_as_an_undisturbed_one(tmp_path: P
     folder = tmp_path / "work"
     draw_folder(folder, each=24)
     shutil.move(folder / "oracle.csv", tmp_path / "oracle.csv")
+    write(folder / "images/means.py", MEANS)
     run(folder, ["merge", "--help"])  # the server has to start before anything is timed
     expected = list(undisturbed(folder))
     for name in expected[-1][2]:

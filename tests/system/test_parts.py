@@ -172,3 +172,23 @@ def test_a_link_to_the_output_shares_the_parts_of_its_target(out: Path, at_once:
     link = out.with_name("elsewhere.parquet")
     link.symlink_to(out)
     assert Parts(link, MADE_FROM).section("pool").finished == 4
+
+
+def test_a_resumed_call_begins_with_the_batch_sizes_of_the_unfinished_one(out: Path, at_once: None) -> None:
+    first = Parts(out, MADE_FROM)
+    assert first.fitting_batches(None, 64, Silent()).sizes == (64, 64)
+    batches = first.fitting_batches(32, 64, Silent())
+    assert batches.sizes == (32, 32)
+    batches.size = 8  # memory ran out
+    add(first, 0, 4)
+    assert Parts(out, MADE_FROM).fitting_batches(None, 64, Silent()).sizes == (32, 8)
+    assert Parts(out, MADE_FROM).fitting_batches(32, 64, Silent()).sizes == (32, 8)
+    assert Parts(out, MADE_FROM).fitting_batches(16, 64, Silent()).sizes == (16, 16)
+
+
+def test_the_sections_of_earlier_calls_are_listed_by_name(out: Path, at_once: None) -> None:
+    first = Parts(out, MADE_FROM)
+    add(first, 0, 4, "second")
+    add(first, 0, 4, "first")
+    assert [section.name for section in Parts(out, MADE_FROM).sections] == ["first", "second"]
+    assert Parts(out, MADE_FROM | {"checkpoint": "other"}).sections == []
