@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 LABELS, QUERIES, SIZE, CLUSTERS, CLASSES = 1_000, 1_000, 1_280, 50, 10
 MAKE, READ = "--make", "--read"
@@ -25,6 +26,14 @@ STAGES = {
         "--count", str(QUERIES), "--out", "queries.csv",
     ),
 }  # fmt: skip
+
+
+class Ran(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    cpu_seconds: float
+    mebibytes: float
 
 
 def main() -> None:
@@ -53,19 +62,18 @@ def measure(folder: Path, images: int) -> None:
     os.chdir(folder)
     if not Path("embeddings.parquet").exists():
         run(script, MAKE, "--images", images)
-    floor, _ = run(script, READ)
+    floor = run(script, READ).seconds
     print(f"{images:,} images, {SIZE:,} dimensions; reading them once: {floor:.1f} s\n")
-    print("| stage | seconds | ratio | peak MiB |\n| --- | --- | --- | --- |")
-    total = 0.0
-    for stage, arguments in STAGES.items():
-        seconds, mebibytes = run("-m", "dfal_cli", *arguments, "--force", "--quiet")
-        total += seconds
-        print(f"| {stage} | {seconds:.1f} | {seconds / floor:.1f} | {mebibytes:,.0f} |", flush=True)
-    print(f"| together | {total:.1f} | {total / floor:.1f} | |")
+    print("| stage | seconds | CPU seconds | ratio | peak MiB |\n| --- | --- | --- | --- | --- |")
+    stages = {name: run("-m", "dfal_cli", *arguments, "--force", "--quiet") for name, arguments in STAGES.items()}
+    *sums, most = map(list, zip(*stages.values(), strict=True))
+    stages["together"] = Ran(*map(sum, sums), max(most))
+    for name, (seconds, cpu_seconds, mebibytes) in stages.items():
+        print(f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} | {seconds / floor:.1f} | {mebibytes:,.0f} |")
 
 
-def run(*arguments: object) -> tuple[float, float]:
-    """Run Python with these arguments, as a process of its own; return its seconds and its peak memory in MiB."""
+def run(*arguments: object) -> Ran:
+    """Run Python with these arguments, as a process of its own."""
     command = [sys.executable, *map(str, arguments)]
     started = time.perf_counter()
     process = os.posix_spawn(
@@ -74,7 +82,7 @@ def run(*arguments: object) -> tuple[float, float]:
     _, status, usage = os.wait4(process, 0)
     if status:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    return Ran(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def make(images: int) -> None:
