@@ -147,10 +147,12 @@ def read_blocks(path: Path) -> Iterator[Block]:
     Raises the errors of `read_embeddings`.
     """
     with refusing_damage(path, PROBLEM), open_parquet(path) as file:
-        for batch in file.iter_batches(ROWS_PER_BLOCK, columns=[IMAGE, EMBEDDING, *STATE_COLUMNS]):
-            batch.validate(full=True)
-            images = batch[IMAGE].to_pylist()
-            yield Block(images, stacked(path, batch[EMBEDDING], images), _states(batch))
+        columns = [IMAGE, EMBEDDING, *STATE_COLUMNS]
+        for group in range(file.num_row_groups):  # one at a time: the reader would buffer all of them
+            for batch in file.iter_batches(ROWS_PER_BLOCK, row_groups=[group], columns=columns):
+                batch.validate(full=True)
+                images = batch[IMAGE].to_pylist()
+                yield Block(images, stacked(path, batch[EMBEDDING], images), _states(batch))
 
 
 def _states(rows: pa.Table | pa.RecordBatch) -> States:
