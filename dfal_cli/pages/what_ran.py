@@ -1,15 +1,12 @@
 """The parts of a report that describe the simulation: its settings, and what its strategies do."""
 
 import dataclasses
-import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from dfal_cli import __version__
-from dfal_cli.images import Shape
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.processes import cores
-from dfal_cli.training.architecture import default_architecture
 
 SHOWN_ELSEWHERE = ("out", "force", "wait", "workers", "image_size", "grey")
 ALL_BY_DEFAULT = ("candidates", "classes")
@@ -17,29 +14,27 @@ ALL_BY_DEFAULT = ("candidates", "classes")
 
 
 def what_ran(
-    options: Any, shape: Shape, oracle_classes: Iterable[str], test_images: int, resolved: Mapping[str, Any]
-) -> dict[str, str]:
+    options: Any, oracle_classes: Iterable[str], test_images: int, *, chosen: Mapping[str, Any],
+    resolved: Mapping[str, Any], without_effect: Collection[str], facts: Mapping[str, str],
+) -> dict[str, str]:  # fmt: skip
     """Return simulate's options, spelt as on the command line and with the values that dfal chose, and data facts.
 
-    shape: (C, H, W) of the network's input. oracle_classes: the class of each image of the oracle.
-    resolved: values of options that the caller has determined.
+    oracle_classes: the class of each image of the oracle. chosen: values of options that are not given. resolved:
+    final values, whatever was given. without_effect: options to leave out. facts: further rows.
     """
     classes = list(oracle_classes)
-    channels, height, width = shape
-    chosen = dict.fromkeys(ALL_BY_DEFAULT, "all") | {"arch": default_architecture(shape)}
+    chosen = {**dict.fromkeys(ALL_BY_DEFAULT, "all"), **chosen}
     settings = {
         name: chosen.get(name) if value is None else value
-        for name, value in dataclasses.asdict(options).items()
-        if name not in SHOWN_ELSEWHERE
+        for name, value in {**dataclasses.asdict(options), **resolved}.items()
+        if name not in SHOWN_ELSEWHERE and name not in without_effect
     }
-    settings |= resolved
     return {
         **{name.replace("_", "-"): _shown(value) for name, value in settings.items() if value is not None},
-        "input": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}",
         "oracle": f"{len(classes):,} images, {len(set(classes)):,} classes",
         "test images": f"{test_images:,}",
         "cores": str(cores()),
-        "torch": importlib.metadata.version("torch"),
+        **facts,
         "dfal": __version__,
     }
 

@@ -88,6 +88,11 @@ def settings_of(options: Any) -> dict[str, Any]:
     }
 
 
+def options_in(*groups: type) -> frozenset[str]:
+    """Return the names of the options of some groups."""
+    return frozenset(field.name for group in groups for field in dataclasses.fields(group))
+
+
 def values_of(options: Any, *groups: type) -> dict[str, Any]:
     """The options of some groups, to pass them to another command: name -> value."""
     return {field.name: getattr(options, field.name) for group in groups for field in dataclasses.fields(group)}

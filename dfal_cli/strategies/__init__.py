@@ -11,7 +11,16 @@ from dfal_cli.schemas import EMBEDDING, IMAGE, PREDICTED, PROBABILITIES
 from dfal_cli.strategies.pool import Pool, Positions
 from dfal_cli.strategies.strategy import Pick, Strategy
 
-__all__ = ["DEFAULT_STRATEGIES", "STRATEGIES", "Pick", "Pool", "Positions", "Strategy", "pick_queries"]
+__all__ = [
+    "DEFAULT_STRATEGIES",
+    "STRATEGIES",
+    "STRATEGIES_ON_EMBEDDINGS",
+    "Pick",
+    "Pool",
+    "Positions",
+    "Strategy",
+    "pick_queries",
+]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -201,7 +210,8 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 DEFAULT_STRATEGIES = "dfal,dfal-without-twins,random"
-"""The strategies that `simulate` compares by default."""
+STRATEGIES_ON_EMBEDDINGS = "coverage,dfal-diverse,dfal,random"
+"""The strategies that `simulate` compares by default, on images and on embeddings."""
 
 
 def pick_queries(pool: Pool, strategy: str, count: int, seed: int) -> "pd.DataFrame":

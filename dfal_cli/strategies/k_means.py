@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from dfal_cli.strategies.centres import Distances, Vectors
 from dfal_cli.strategies.pool import Positions
+from dfal_cli.system.threads import one_thread
 
 MAX_ITERATIONS = 50
 """Of Lloyd's algorithm, which usually converges in 10 to 20 iterations."""
@@ -40,12 +41,10 @@ def k_means(
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
     count, initial = (clusters, "k-means++") if isinstance(clusters, int) else (len(clusters), clusters)
     seed = int(generator.integers(2**31))
-    # Several threads would add up the means in an order that changes from call to call.
-    with threadpool_limits(1, "openmp"), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # points coincide
         fitted = KMeans(count, init=initial, n_init=1, max_iter=MAX_ITERATIONS, random_state=seed).fit(
             points, sample_weight=weights

@@ -119,7 +119,11 @@ def read_scores_metadata(path: Path) -> dict[str, Any]:
 
 
 def _from_parquet(path: Path, extra_measures: Sequence[str]) -> pd.DataFrame:
-    stored = read_parquet(path, SCORES_COLUMNS, extra_measures)
+    return scores_frame(read_parquet(path, SCORES_COLUMNS, extra_measures))
+
+
+def scores_frame(stored: pa.Table) -> pd.DataFrame:
+    """Return a scores table as `read_scores` does: missing values are "" in text columns and nan in number columns."""
     vectors = [field.name for field in stored.schema if is_vector(field.type)]
     table = stored.drop_columns(vectors).to_pandas()
     text = [name for name, kind in SCORES_COLUMNS.items() if kind == "string"]

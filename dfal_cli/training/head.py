@@ -7,14 +7,13 @@ The weights W, (K, d), and biases b, (K,), minimise
 The best strength hardly depends on the number of labels, because the loss is a mean (tests/benchmarks/heads.py).
 """
 
-import functools
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from dfal_cli.system.threads import one_thread
 from dfal_cli.tables.vectors import Values
 
 STRENGTH = 3e-5
@@ -79,7 +78,7 @@ def fit_head(
     groups: (n,) equal numbers for examples that cross-validation must not divide, such as an image and its twin.
     """
     how = "given"
-    with _one_thread():
+    with one_thread():
         if strength is None:
             enough = len(targets) >= LABELS_PER_CLASS * num_classes
             strength = _chosen_strength(vectors, targets, num_classes, balanced, groups) if enough else STRENGTH
@@ -95,31 +94,12 @@ def held_out_logits(
 ) -> Numbers:  # fmt: skip
     """Return the logits of each example, (n, K), from a head fitted to the other folds. Arguments as of `fit_head`."""
     logits = np.empty((len(targets), num_classes))
-    with _one_thread():
+    with one_thread():
         problem, folds = _Problem.of(vectors, targets, num_classes, balanced, QUICK), folds_of(targets, groups)
         for fold in np.unique(folds):
             (head,) = problem.heads(folds != fold, [strength])
             logits[folds == fold] = head.logits(vectors[folds == fold])
     return logits
-
-
-def _one_thread() -> AbstractContextManager[object]:
-    """Compute in one thread in the block.
-
-    Products are so small that several threads only wait for each other: on two busy cores, they took twenty times as
-    long. A head is then also the same on any number of cores.
-    """
-    limit: AbstractContextManager[object] = _libraries().limit(limits=1)
-    return limit
-
-
-@functools.cache
-def _libraries() -> Any:
-    """The libraries that compute, once they are loaded."""
-    import sklearn.linear_model  # noqa: F401
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def folds_of(targets: Targets, groups: Targets | None = None) -> Targets:

@@ -10,6 +10,7 @@ import pytest
 from dfal_cli.steps.result import Result
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.simulate import rounds
+from dfal_cli.steps.simulate.networks import FOR_HEADS
 from dfal_cli.steps.simulate.options import SimulateOptions
 from dfal_cli.steps.train.options import TrainOptions
 from tests.conftest import dfal, draw_divided_folder
@@ -63,7 +64,7 @@ def test_each_option_reaches_the_training_and_the_margins_of_a_round(
 
 
 def test_no_option_that_simulate_shares_with_a_step_is_left_out_above() -> None:
-    shared = {field.name for field in fields(SimulateOptions)} - OF_THE_ROUND
+    shared = {field.name for field in fields(SimulateOptions)} - OF_THE_ROUND - FOR_HEADS
     assert shared & {field.name for field in fields(TrainOptions)} == TRAINING.keys()
     scoring = {field.name for field in fields(ScoreOptions)} - {"arch", "batch_size"}  # those of a training are others
     assert shared & scoring == MARGIN.keys() | {"norm", "estimator"}

@@ -1,34 +1,36 @@
 """simulate: compare strategies in complete rounds, with known labels in place of a person's answers."""
 
 import contextlib
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from dfal_cli.errors import DataError, plural
-from dfal_cli.images import PreparedImages, Shape, UnreadableImagesError, prepare
+from dfal_cli.errors import plural
 from dfal_cli.images.pool import report_skipped
 from dfal_cli.pages.report import who_did_not_learn, why_not_learnt
 from dfal_cli.pages.what_ran import what_ran
-from dfal_cli.schemas import IMAGE, LABEL, UNREADABLE_COLUMNS
+from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.statistics.comparison import MeasuredOn, accuracy_at_end, as_numbers, not_learnt
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.simulate.checks import check
-from dfal_cli.steps.simulate.contents import Contents, contents_of, store_contents
-from dfal_cli.steps.simulate.inputs import Inputs, and_more, presumed_shape, read_inputs, skip_remedy, with_defaults
-from dfal_cli.steps.simulate.machine import PRELOADED, Machine, start_machine
+from dfal_cli.steps.simulate.contents import Contents, store_contents
+from dfal_cli.steps.simulate.heads import FrozenHeads, Heads
+from dfal_cli.steps.simulate.inputs import Inputs, read_inputs
+from dfal_cli.steps.simulate.kind import Described, InputShape, Kind
+from dfal_cli.steps.simulate.machine import Machine, start_machine
+from dfal_cli.steps.simulate.networks import Networks
 from dfal_cli.steps.simulate.options import SimulateOptions
 from dfal_cli.steps.simulate.outputs import (
     CONTENTS,
     RESULTS,
     ROUNDS,
-    UNREADABLE,
     check_owner,
     claim,
     count_other_runs,
     read_input_shape,
-    remove_images,
+    remove_data,
     remove_unneeded,
     store_input_shape,
     tables_of,
@@ -40,9 +42,7 @@ from dfal_cli.steps.simulate.schedule import play_rounds
 from dfal_cli.system.files import locked
 from dfal_cli.system.processes import Processes
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import write_rows
 from dfal_cli.tables.class_names import class_name_warnings
-from dfal_cli.training.remedies import what_to_try
 
 
 def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
@@ -52,21 +52,24 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
-    inputs = read_inputs(options)
-    options = with_defaults(options, inputs.oracle)
+    kind = _kind_of(options)
+    inputs = read_inputs(options, kind.available(options))
+    options = replace(
+        kind.completed(options, inputs), strategies=",".join(options.strategy_names), **asdict(inputs.plan)
+    )
     skipped = report_skipped(inputs.skipped, reporter)
     with contextlib.ExitStack() as stack:
         unfinished = len(inputs.runs) - (0 if options.force else len(_finished_runs(options.out, inputs)))
-        machine = start_machine(stack.enter_context(Processes(PRELOADED)), options, unfinished)
+        processes = stack.enter_context(Processes(kind.module))
+        machine = start_machine(processes, kind.device(options), options.jobs, unfinished)
         stored = options.out / ROUNDS / CONTENTS
-        tested = set(inputs.test[IMAGE])
-        contents = contents_of(options.images, inputs.images, tested, options.workers, stored, reporter)
-        made_from = run_inputs(options, inputs, machine.kind, contents.digest)
+        contents = kind.contents(options, inputs, stored, reporter)
+        made_with = {**kind.made_with(options), kind.hashed: contents.digest}
+        made_from = run_inputs(options, inputs, machine.kind, made_with)
         if not options.force:
             check_owner(options.out, made_from)
-        checked_shape = presumed_shape(options, inputs.oracle) if unfinished else None
-        if checked_shape:
-            machine.check_networks(options, inputs, checked_shape)
+        if unfinished:
+            kind.check(options, inputs, machine)
         _warn_of_inputs(inputs, contents, reporter)
         # Nothing has been written so far. The processes end before the lock is released.
         with locked(options.out / RESULTS, options.wait, reporter.note), stack.pop_all():
@@ -74,18 +77,24 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             store_contents(stored, contents)
             finished = _finished_runs(options.out, inputs)
             remove_unneeded(options.out, finished)
-            shape = read_input_shape(options.out)
+            shape = read_input_shape(options.out, kind.axes)
             if shape is None or len(finished) < len(inputs.runs):
-                shape = _play(options, inputs, finished, machine, checked_shape, reporter)
-            remove_images(options.out)
+                shape = _play(kind, options, inputs, finished, machine, reporter)
+            remove_data(options.out)
             tables = tables_of(in_order(inputs.runs, finished))
-            remedies = what_to_try(shape, at_last_epoch=None, may_start_pretrained=False)
-            settings = _settings(options, inputs, shape, machine)
-            outputs, written = write_all(options.out, tables, settings, inputs.measured_on, remedies)
+            described = kind.describe(shape)
+            settings = _settings(options, inputs, described, machine)
+            outputs, written = write_all(options.out, tables, settings, inputs.measured_on, described.remedies)
             _report_runs(options, inputs, tables.results, reporter)
-    counts = {"rounds": len(tables.results), "trials": options.trials, "oracle": len(inputs.oracle), **skipped}
-    summary, details = _results(as_numbers(tables.results), inputs.measured_on, remedies, reporter)
+    counts = {"rounds": len(tables.results), "trials": inputs.plan.trials, "oracle": len(inputs.oracle), **skipped}
+    summary, details = _results(as_numbers(tables.results), inputs.measured_on, described.remedies, reporter)
     return Result(outputs, summary, counts, details) if written else up_to_date(outputs, counts, details)
+
+
+def _kind_of(options: SimulateOptions) -> Kind:
+    if options.embeddings is not None:
+        return Heads()
+    return FrozenHeads() if options.freeze else Networks()
 
 
 def _warn_of_inputs(inputs: Inputs, contents: Contents, reporter: Reporter) -> None:
@@ -130,53 +139,27 @@ def _finished_runs(out: Path, inputs: Inputs) -> RoundsByRun:
 
 
 def _play(
-    options: SimulateOptions,
-    inputs: Inputs,
-    finished: RoundsByRun,
-    machine: Machine,
-    checked_shape: Shape | None,
-    reporter: Reporter,
-) -> Shape:
-    """Decode the images, play the missing rounds, and add to `finished` each run that ends.
-
-    checked_shape: the input shape for which the networks have been checked. Returns the actual input shape.
-    """
-    folder = options.out / ROUNDS
-    oracle = inputs.oracle
+    kind: Kind, options: SimulateOptions, inputs: Inputs, finished: RoundsByRun, machine: Machine, reporter: Reporter
+) -> InputShape:
+    """Prepare what the runs share, play the missing rounds, and add to `finished` each run that ends."""
     machine.start(len(inputs.runs) - len(finished))
-    images = _decode_images(options, inputs, folder, reporter)
-    if images.shape != checked_shape:
-        machine.check_networks(options, inputs, images.shape)
-    store_input_shape(options.out, images.shape)
-    simulation = Simulation(options, dict(zip(oracle[IMAGE], oracle[LABEL], strict=True)), images, folder)
+    data, shape = kind.prepare(options, inputs, machine, reporter)
+    store_input_shape(options.out, shape)
+    simulation = Simulation(
+        options, inputs.plan, dict(zip(inputs.oracle[IMAGE], inputs.oracle[LABEL], strict=True)), data,
+        options.out / ROUNDS, kind.module, kind.whole_runs,
+    )  # fmt: skip
     play_rounds(simulation, inputs, finished, machine, reporter)
-    return images.shape
+    return shape
 
 
-def _decode_images(options: SimulateOptions, inputs: Inputs, folder: Path, reporter: Reporter) -> PreparedImages:
-    """Decode all images. If some cannot be read, list them in a file and raise DataError."""
-    listing = options.out / UNREADABLE
-    try:
-        images = prepare(
-            options.images, inputs.oracle[IMAGE], inputs.test[IMAGE],
-            image_size=options.image_size, grey=options.grey, white=options.white, follow_links=options.follow_links,
-            folder=folder, workers=options.workers, reporter=reporter,
-        )  # fmt: skip
-    except UnreadableImagesError as error:
-        write_rows(listing, UNREADABLE_COLUMNS, error.unreadable)
-        names = [image for image, _ in error.unreadable]
-        raise DataError(
-            f"{and_more(names)} cannot be read (see {listing} for the reasons); {skip_remedy(inputs, names)}"
-        ) from None
-    listing.unlink(missing_ok=True)
-    return images
-
-
-def _settings(options: SimulateOptions, inputs: Inputs, shape: Shape, machine: Machine) -> dict[str, str]:
+def _settings(options: SimulateOptions, inputs: Inputs, described: Described, machine: Machine) -> dict[str, str]:
     """The settings that the report shows."""
     settings = what_ran(
-        options, shape, inputs.oracle[LABEL], len(inputs.test), {"device": machine.device, "jobs": machine.jobs}
-    )
+        options, inputs.oracle[LABEL], len(inputs.test), chosen=described.chosen,
+        resolved={"device": machine.device, "jobs": machine.jobs}, without_effect=described.without_effect,
+        facts=described.facts,
+    )  # fmt: skip
     if inputs.shortfall:
         settings["budget"] += f" ({inputs.shortfall})"
     return settings

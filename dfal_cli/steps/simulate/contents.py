@@ -1,13 +1,13 @@
-"""Hashes of all images of a simulation.
+"""Hashes of all images or embeddings of a simulation.
 
 The hashes are stored, and computed again only after the state of a file has changed. Size and time of modification
 alone are not enough: two files that agree in both may change places. The full state of a file is not part of the
 fingerprint of a simulation either, because a copy of the images (`cp -p`) must continue it.
 """
 
-import itertools
 from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,23 +15,24 @@ from dfal_cli.images import worker_count
 from dfal_cli.system.fingerprints import file_state, fingerprint, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_json, write_json
+from dfal_cli.tables.embeddings import read_embeddings
 
 FILES_PER_TASK = 500
 """Number of files that a thread hashes at a time: starting a task takes longer than hashing a small file."""
 
 
 class Contents(NamedTuple):
-    """Digests of all image files."""
+    """Digests of all images or embeddings."""
 
     states: str
     """Of the states of the files."""
     digest: str
-    """Of their SHA-256."""
+    """Of the SHA-256 of each image or embedding."""
     copies: int
     """Number of test images that are copies of other images."""
 
 
-def contents_of(
+def contents_of_images(
     root: Path, images: Sequence[str], tested: Set[str], workers: int | None, stored: Path, reporter: Reporter
 ) -> Contents:
     """Hash the images, or return what `store_contents` wrote to `stored` if no file has changed since.
@@ -39,25 +40,48 @@ def contents_of(
     tested: those of the images that are in the test set.
     """
     states = fingerprint([file_state(f"{root}/{image}") for image in images])
-    match read_json(stored):
-        case {"states": str(before), "digest": str(digest), "copies": int(copies)} if before == states:
-            return Contents(states, digest, copies)
+    if known := _stored(stored, states):
+        return known
 
     def hash_files(names: Sequence[str]) -> list[str]:
         return [sha256_or_empty(root / image) for image in names]
 
     tasks = [images[start : start + FILES_PER_TASK] for start in range(0, len(images), FILES_PER_TASK)]
-    hashes = []
+    hashes: list[str] = []
     with (
         reporter.progress("hashing", len(images), "images") as progress,
         ThreadPoolExecutor(max(1, worker_count(workers)), thread_name_prefix="hash") as threads,
     ):
         for result in threads.map(hash_files, tasks):
-            hashes.append(result)
+            hashes += result
             progress.advance(len(result))
-    hash_of = dict(zip(images, itertools.chain.from_iterable(hashes), strict=True))
-    untested = {sha256 for image, sha256 in hash_of.items() if image not in tested} - {""}
-    return Contents(states, fingerprint(hashes), sum(hash_of[image] in untested for image in tested))
+    return _contents(states, images, hashes, tested)
+
+
+def contents_of_embeddings(
+    file: Path, images: Sequence[str], tested: Set[str], stored: Path, reporter: Reporter
+) -> Contents:
+    """Hash the embeddings of the images. Arguments and result as of `contents_of_images`."""
+    states = fingerprint(images, file_state(str(file)))
+    if known := _stored(stored, states):
+        return known
+    with reporter.busy("reading the embeddings"):
+        names, vectors, *_ = read_embeddings(file, names=frozenset(images))
+        return _contents(states, names, [sha256(vector.tobytes()).hexdigest() for vector in vectors], tested)
+
+
+def _stored(path: Path, states: str) -> Contents | None:
+    match read_json(path):
+        case {"states": str(before), "digest": str(digest), "copies": int(copies)} if before == states:
+            return Contents(states, digest, copies)
+    return None
+
+
+def _contents(states: str, images: Sequence[str], hashes: Sequence[str], tested: Set[str]) -> Contents:
+    """hashes: of the images, "" if unknown."""
+    hash_of = dict(zip(images, hashes, strict=True))
+    untested = {digest for image, digest in hash_of.items() if image not in tested} - {""}
+    return Contents(states, fingerprint(list(hashes)), sum(hash_of[image] in untested for image in tested))
 
 
 def store_contents(path: Path, contents: Contents) -> None:

@@ -1,32 +1,22 @@
 """The inputs of a simulation: the oracle, the test set and the runs, checked before anything is written."""
 
-import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pandas as pd
 
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.images import (
-    ImageError,
-    Probe,
-    Shape,
-    Skipped,
-    common_shape,
-    list_images,
-    probe_image,
-    resolve_image,
-)
+from dfal_cli.images import Skipped, list_images
 from dfal_cli.images.pool import unreadable_in_words
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.statistics.comparison import MeasuredOn
-from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.steps.simulate.options import Plan, SimulateOptions
 from dfal_cli.steps.simulate.runs import Run
 from dfal_cli.system.files import is_file
 from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, location_of, read_labels_files
-from dfal_cli.training.defaults import fill_defaults
+from dfal_cli.tables.embeddings import read_embedded_images
 
 
 class Inputs(NamedTuple):
@@ -34,6 +24,7 @@ class Inputs(NamedTuple):
 
     oracle: pd.DataFrame
     test: pd.DataFrame
+    plan: Plan
     runs: list[Run]
     shortfall: str
     """Says that the oracle has fewer images than the budget; "" if it has enough."""
@@ -45,6 +36,11 @@ class Inputs(NamedTuple):
     def images(self) -> list[str]:
         """All images of the oracle and the test set, sorted."""
         return sorted([*self.oracle[IMAGE], *self.test[IMAGE]])
+
+    @property
+    def tested(self) -> frozenset[str]:
+        """The images of the test set."""
+        return frozenset(self.test[IMAGE])
 
     @property
     def classes(self) -> list[str]:
@@ -62,55 +58,54 @@ class Inputs(NamedTuple):
         return list(dict.fromkeys(run.name for run in self.runs))
 
 
-def read_inputs(options: SimulateOptions) -> Inputs:
-    """Read and check the oracle and the test set. Raises UsageError or DataError if they are invalid."""
-    images, unreadable, skipped = list_images(options.images, follow_links=options.follow_links)
+class Available(NamedTuple):
+    """The images that can be simulated with."""
+
+    images: Sequence[str]
+    unreadable: Sequence[tuple[str, str]]
+    """Path and reason of the files that look like images and cannot be read."""
+    skipped: Skipped
+    names: ImageNames
+    root: Path
+    """The image root, or the embeddings file that names the images."""
+
+
+def available_images(options: SimulateOptions) -> Available:
+    """The images under the image root."""
+    assert options.images is not None  # guaranteed by `check`
+    root = options.images
+    images, unreadable, skipped = list_images(root, follow_links=options.follow_links)
     listed_images = {*images, *(image for image, _ in unreadable)}  # unreadable images are reported when they are read
     names = ImageNames(
-        options.images,
-        lambda image: image in listed_images or _is_unlisted_file(options.images, image),
-        lambda: listed_images,
+        root, lambda image: image in listed_images or _is_unlisted_file(root, image), lambda: listed_images
     )
+    return Available(images, unreadable, skipped, names, root)
+
+
+def available_embeddings(embeddings: Path) -> Available:
+    """The images that have embeddings."""
+    images = read_embedded_images(embeddings)
+    names = ImageNames(embeddings, frozenset(images).__contains__, lambda: images, "in")
+    return Available(images, (), Skipped(), names, embeddings)
+
+
+def read_inputs(options: SimulateOptions, available: Available) -> Inputs:
+    """Read and check the oracle and the test set. Raises UsageError or DataError if they are invalid."""
+    names = available.names
     left_out: list[str] = []
     oracle = labelled_rows(read_labels_files(options.labels, names.matched(left_out.append)))
     oracle = oracle[oracle[IMAGE].map(names.is_there).astype(bool)].reset_index(drop=True)
     test = labelled_rows(read_labels_files(options.test, names.renamed))
     if options.labels_from_folders:
-        folder_labels, without_class = labels_from_folders(options.images, images)
-        unread = f"{options.images}: {unreadable_in_words(unreadable)}" if unreadable else ""
+        folder_labels, without_class = labels_from_folders(available.root, available.images)
+        unread = f"{available.root}: {unreadable_in_words(available.unreadable)}" if available.unreadable else ""
         left_out += filter(None, (without_class, unread))
         oracle = labelled_rows(folder_labels[~_within(folder_labels[IMAGE], test[IMAGE])])
     _check_tables(options, oracle, test, names)
-    if options.initial >= len(oracle):
-        raise UsageError(
-            f"--initial {options.initial}: the oracle ({_files(oracle)}) has only {len(oracle)} images; "
-            "choose a smaller number"
-        )
-    runs = [Run(name, trial) for trial, name in itertools.product(range(1, options.trials + 1), options.strategy_names)]
-    return Inputs(oracle, test, runs, _shortfall(options, len(oracle)), skipped, left_out)
-
-
-PROBED_IMAGES = 100
-"""Number of images of the oracle that decide the defaults of the training options."""
-
-
-def with_defaults(options: SimulateOptions, oracle: pd.DataFrame) -> SimulateOptions:
-    """The options with defaults that suit the images of the oracle, the same for all rounds."""
-    probes = itertools.islice(_probed(options, oracle[IMAGE]), PROBED_IMAGES)
-    return fill_defaults(options, list(probes), from_scratch=True)
-
-
-def presumed_shape(options: SimulateOptions, oracle: pd.DataFrame) -> Shape:
-    """(C, H, W) of the networks' input, judged by the first readable image."""
-    first = itertools.islice(_probed(options, oracle[IMAGE]), 1)
-    return common_shape(first, options.image_size, options.grey)
-
-
-def _probed(options: SimulateOptions, images: "pd.Series[str]") -> Iterator[Probe]:
-    """Yield the probes of the images that can be read."""
-    for image in images:
-        with contextlib.suppress(ImageError):
-            yield probe_image(resolve_image(options.images, image, follow_links=options.follow_links))
+    plan = options.plan(oracle[LABEL].nunique())
+    _check_plan(plan, oracle)
+    runs = [Run(name, trial) for trial, name in itertools.product(range(1, plan.trials + 1), options.strategy_names)]
+    return Inputs(oracle, test, plan, runs, _shortfall(plan, len(oracle)), available.skipped, left_out)
 
 
 def and_more(names: Sequence[str]) -> str:
@@ -129,7 +124,7 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
     if test.empty:
         raise DataError(f"{options.test[0]}: no image has a label; --test needs labelled images")
     if oracle.empty:
-        raise DataError(f"{(options.labels or [options.images])[0]}: the oracle has no labels")
+        raise DataError(f"{(options.labels or [names.root])[0]}: the oracle has no labels")
     if oracle[LABEL].nunique() == 1:
         raise DataError(
             f"{_files(oracle)}: all labels of the oracle are of one class, {shown(oracle[LABEL][0])}; "
@@ -152,7 +147,20 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
         them = "them" if len(missing) > 1 else "it"
         hint = names.hint(missing.iloc[0][IMAGE]) or f"; restore {them}, or label {them} {SKIP}"
         raise DataError(
-            f"{_location(missing)}: {and_more(list(missing[IMAGE]))}: not under {options.images} (--images){hint}"
+            f"{_location(missing)}: {and_more(list(missing[IMAGE]))}: not {names.place} "
+            f"({'--embeddings' if options.embeddings else '--images'}){hint}"
+        )
+
+
+def _check_plan(plan: Plan, oracle: pd.DataFrame) -> None:
+    if plan.budget <= plan.initial:
+        raise UsageError(
+            f"--budget {plan.budget}: includes the {plan.initial} initial labels (--initial); it must be larger"
+        )
+    if plan.initial >= len(oracle):
+        raise UsageError(
+            f"--initial {plan.initial}: the oracle ({_files(oracle)}) has only {len(oracle)} images; "
+            "choose a smaller number"
         )
 
 
@@ -172,10 +180,10 @@ def _location(rows: pd.DataFrame) -> str:
     return location_of(Path(file), row)
 
 
-def _shortfall(options: SimulateOptions, images: int) -> str:
-    if options.budget <= images:
+def _shortfall(plan: Plan, images: int) -> str:
+    if plan.budget <= images:
         return ""
-    return f"the oracle has only {images:,} images, so the simulation ends at {images:,} of {options.budget:,} labels"
+    return f"the oracle has only {images:,} images, so the simulation ends at {images:,} of {plan.budget:,} labels"
 
 
 def _files(rows: pd.DataFrame) -> str:

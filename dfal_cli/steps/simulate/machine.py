@@ -5,19 +5,12 @@ written; the others import torch while images are decoded.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+import importlib
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from dfal_cli.errors import UsageError
-from dfal_cli.images import Shape
-from dfal_cli.schemas import LABEL
-from dfal_cli.steps.simulate.inputs import Inputs
-from dfal_cli.steps.simulate.options import SimulateOptions
 from dfal_cli.steps.simulate.runs import RoundResult, RoundTask, Simulation
 from dfal_cli.system.processes import Processes, computes_in_one_thread, cores
-
-PRELOADED = "dfal_cli.steps.simulate.rounds"
-"""The module that each process imports first."""
 
 
 class Machine(NamedTuple):
@@ -36,26 +29,25 @@ class Machine(NamedTuple):
         count = min(self.jobs, unfinished)
         _start(self.processes, count, of=count)
 
-    def check_networks(self, options: SimulateOptions, inputs: Inputs, shape: Shape) -> None:
-        """Raise UsageError if the networks cannot be trained and scored as the options say.
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Call a function in one of the processes, and return its result or raise its error."""
+        return self.processes.call(function)
 
-        shape: (C, H, W) of their input.
-        """
-        classes = inputs.oracle[LABEL].nunique()
-        self.processes.call(functools.partial(_check_networks, options, inputs.strategies, classes, shape))
-
-    def play(self, simulation: Simulation, tasks: list[RoundTask]) -> Iterator[RoundResult]:
+    def play(self, simulation: Simulation[Any], tasks: list[RoundTask]) -> Iterator[RoundResult]:
         """Yield the results of the tasks as they finish; tasks may be added meanwhile."""
         return self.processes.each(functools.partial(_play, simulation), tasks)
 
 
-def start_machine(processes: Processes, options: SimulateOptions, unfinished: int) -> Machine:
-    """Start the first process, if any run is unfinished. Raises UsageError if the device does not exist."""
-    _start(processes, min(1, unfinished), of=min(options.jobs or cores(), unfinished))
-    kind = device = options.device
+def start_machine(processes: Processes, device: str, jobs: int | None, unfinished: int) -> Machine:
+    """Start the first process, if any run is unfinished. Raises UsageError if the device does not exist.
+
+    device, jobs: the options.
+    """
+    _start(processes, min(1, unfinished), of=min(jobs or cores(), unfinished))
+    kind = name = device
     if kind != "cpu":
-        kind, device = processes.call(functools.partial(_choose_device, device))
-    return Machine(processes, kind, device, options.jobs or (1 if kind == "cuda" else cores()))
+        kind, name = processes.call(functools.partial(_choose_device, device))
+    return Machine(processes, kind, name, jobs or (1 if kind == "cuda" else cores()))
 
 
 def _start(processes: Processes, count: int, of: int) -> None:
@@ -74,38 +66,5 @@ def _choose_device(option: str) -> tuple[str, str]:
     return device.type, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _check_networks(options: SimulateOptions, strategies: Sequence[str], classes: int, shape: Shape) -> None:
-    """Check early what only training and scoring would find. Raises UsageError that names the option."""
-    import torch
-
-    from dfal_cli.models import build_network, seeded
-    from dfal_cli.steps.score.checks import check_margin
-    from dfal_cli.steps.train.checks import check_training
-    from dfal_cli.training.architecture import default_architecture
-
-    check_training(options.augment, options.monitor, options.lr)
-    check_margin(options.norm, options.estimator, options.classes)
-    arch = options.arch or default_architecture(shape)
-    with seeded(0, torch.device("cpu")):
-        network = build_network(arch, classes, shape)
-        if options.train_arch:
-            build_network(options.train_arch, classes, shape, "--train-arch")
-    for strategy in strategies:
-        _check_measures(strategy, network, arch)
-
-
-def _check_measures(strategy: str, network: Any, arch: str) -> None:
-    from dfal_cli.measures import MEASURES, Settings
-    from dfal_cli.strategies import STRATEGIES
-
-    for name in STRATEGIES[strategy].needs:
-        try:
-            MEASURES[name].prepare(network, Settings(arch, passes=1, seed=0, warn=lambda text: None))
-        except UsageError as error:
-            raise UsageError(str(error).replace(f"--measure {name}", f"--strategies {strategy}", 1)) from None
-
-
-def _play(simulation: Simulation, task: RoundTask) -> Iterator[RoundResult]:
-    from dfal_cli.steps.simulate.rounds import play
-
-    yield from play(simulation, task)
+def _play(simulation: Simulation[Any], task: RoundTask) -> Iterator[RoundResult]:
+    yield from importlib.import_module(simulation.module).play(simulation, task)

@@ -1,6 +1,6 @@
 """The options of `dfal simulate`."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -8,25 +8,44 @@ from dfal_cli.steps.option import INPUT, NETWORK, OUTPUT, ROUNDS, RUNNING, Optio
 from dfal_cli.steps.option_groups import (
     CommonOptions,
     ComputingOptions,
-    Images,
+    ImagesOrEmbeddings,
     LabelsFromFolders,
     MarginOptions,
     NetworkOptions,
     SeedOption,
     TrainingOptions,
 )
-from dfal_cli.strategies import DEFAULT_STRATEGIES, STRATEGIES
+from dfal_cli.strategies import DEFAULT_STRATEGIES, STRATEGIES, STRATEGIES_ON_EMBEDDINGS
+
+STARTS = RANDOM, TYPICAL = "random", "typical"
+"""Ways to choose the initial labels."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of labels and trials: options whose defaults depend on what is trained."""
+
+    initial: int
+    count: int
+    budget: int
+    trials: int
+
+
+PLAN_OF_NETWORKS = Plan(initial=100, count=100, budget=1000, trials=1)
+LABELS_PER_CLASS, ROUNDS_OF_HEADS, TRIALS_OF_HEADS = 2, 15, 20
+"""Defaults for heads: labels per class in each round; rounds, counting that of the initial labels; trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateOptions(CommonOptions, ComputingOptions, SeedOption, TrainingOptions, NetworkOptions, MarginOptions):
+class SimulateOptions(
+    CommonOptions, ComputingOptions, SeedOption, TrainingOptions, NetworkOptions, MarginOptions, ImagesOrEmbeddings
+):
     """The options of `dfal simulate`.
 
     The `shapes` of these options refer to a run, one strategy in one trial: finished runs are kept, and more can be
     added.
     """
 
-    images: Images
     labels: Annotated[
         list[Path],
         Option(
@@ -42,24 +61,64 @@ class SimulateOptions(CommonOptions, ComputingOptions, SeedOption, TrainingOptio
     strategies: Annotated[
         str,
         Option(
-            f"Strategies to compare: any of {', '.join(STRATEGIES)}.", ROUNDS, metavar="A,B,C", shapes=Shapes.NOTHING
+            f"Strategies to compare: any of {', '.join(STRATEGIES)}.",
+            ROUNDS, metavar="A,B,C", default=f"{DEFAULT_STRATEGIES}; {STRATEGIES_ON_EMBEDDINGS} with embeddings",
+            shapes=Shapes.NOTHING,
         ),
-    ] = DEFAULT_STRATEGIES
-    initial: Annotated[int, Option("Number of random initial labels.", ROUNDS, minimum=1)] = 100
-    count: Annotated[int, Option("Number of queries per round.", ROUNDS, minimum=1)] = 100
-    budget: Annotated[int, Option("Total number of labels, including the initial ones.", ROUNDS, minimum=1)] = 1000
+    ] = ""  # fmt: skip
+    start: Annotated[
+        str,
+        Option(
+            "Initial labels: random, or with embeddings also typical (of a random half of the pool).",
+            ROUNDS, metavar="NAME",
+        ),
+    ] = RANDOM  # fmt: skip
+    initial: Annotated[
+        int | None,
+        Option("Number of initial labels.", ROUNDS, minimum=1, default="100; 2 per class with embeddings"),
+    ] = None
+    count: Annotated[
+        int | None,
+        Option("Number of queries per round.", ROUNDS, minimum=1, default="100; 2 per class with embeddings"),
+    ] = None
+    budget: Annotated[
+        int | None,
+        Option(
+            "Total number of labels, including the initial ones.",
+            ROUNDS, minimum=1, default="1000; enough for 15 rounds with embeddings",
+        ),
+    ] = None  # fmt: skip
     trials: Annotated[
-        int,
+        int | None,
         Option(
             "Number of trials, each with its own initial labels; use at least 5.",
-            ROUNDS, minimum=1, shapes=Shapes.NOTHING,
+            ROUNDS, minimum=1, default="1; 20 with embeddings", shapes=Shapes.NOTHING,
         ),
-    ] = 1  # fmt: skip
+    ] = None  # fmt: skip
     train_arch: Annotated[
         str | None,
         Option(
             "Network to train and test on the labels that --arch queries.",
             NETWORK, metavar="NAME", default="same as --arch",
+        ),
+    ] = None  # fmt: skip
+    freeze: Annotated[
+        bool,
+        Option("Embed the images once by a pretrained --arch that stays as it is, and train heads on it.", NETWORK),
+    ] = False
+    weights: Annotated[
+        Path | None,
+        Option(
+            "With --freeze: weights file of the network (.pth, .safetensors).",
+            NETWORK, metavar="FILE", shapes=Shapes.BY_CONTENTS,
+        ),
+    ] = None  # fmt: skip
+    pretrained: Annotated[bool, Option("With --freeze: download the network's own weights, once.", NETWORK)] = False
+    resize: Annotated[
+        str | None,
+        Option(
+            "With --freeze: how images become square: crop (the centre), pad (with grey) or stretch.",
+            NETWORK, metavar="NAME", default="as in the training of the weights",
         ),
     ] = None  # fmt: skip
     jobs: Annotated[
@@ -71,6 +130,21 @@ class SimulateOptions(CommonOptions, ComputingOptions, SeedOption, TrainingOptio
     ] = None  # fmt: skip
 
     @property
+    def trains_heads(self) -> bool:
+        """Whether heads are trained on embeddings, instead of networks on images."""
+        return self.embeddings is not None or self.freeze
+
+    @property
     def strategy_names(self) -> list[str]:
         """The strategies to simulate, without repetitions."""
-        return list(dict.fromkeys(name for part in self.strategies.split(",") if (name := part.strip())))
+        named = self.strategies or (STRATEGIES_ON_EMBEDDINGS if self.trains_heads else DEFAULT_STRATEGIES)
+        return list(dict.fromkeys(name for part in named.split(",") if (name := part.strip())))
+
+    def plan(self, classes: int) -> Plan:
+        """The numbers of labels and trials, given or by default. classes: number of classes of the oracle."""
+        default = PLAN_OF_NETWORKS
+        if self.trains_heads:
+            count = self.count or LABELS_PER_CLASS * classes
+            initial = self.initial or LABELS_PER_CLASS * classes
+            default = Plan(initial, count, initial + (ROUNDS_OF_HEADS - 1) * count, TRIALS_OF_HEADS)
+        return Plan(**{name: getattr(self, name) or value for name, value in asdict(default).items()})

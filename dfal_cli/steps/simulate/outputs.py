@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dfal_cli.errors import UsageError
-from dfal_cli.images import Shape
 from dfal_cli.pages.curves import write_curves
 from dfal_cli.pages.report import write_report
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
@@ -77,10 +76,11 @@ def remove_unneeded(out: Path, finished: Iterable[Run]) -> None:
         shutil.rmtree(out / ROUNDS / run.title, ignore_errors=True)
 
 
-def remove_images(out: Path) -> None:
-    """Remove the decoded images, when all rounds are finished."""
-    for file in (out / ROUNDS).glob("images-*"):
-        file.unlink()
+def remove_data(out: Path) -> None:
+    """Remove the decoded images or the vectors, when all rounds are finished."""
+    for pattern in ("images-*", "vectors-*"):
+        for file in (out / ROUNDS).glob(pattern):
+            file.unlink()
 
 
 def count_other_runs(out: Path, runs: Iterable[Run]) -> int:
@@ -89,16 +89,16 @@ def count_other_runs(out: Path, runs: Iterable[Run]) -> int:
     return len(files - {run.title + RUN_SUFFIX for run in runs})
 
 
-def store_input_shape(out: Path, shape: Shape) -> None:
-    """Store the shape of the decoded images, which are removed at the end."""
+def store_input_shape(out: Path, shape: tuple[int, ...]) -> None:
+    """Store the shape of what is classified; images and vectors are removed at the end."""
     write_json(out / ROUNDS / INPUT, shape)
 
 
-def read_input_shape(out: Path) -> Shape | None:
-    """(C, H, W) of the network's input; None if it is not stored."""
+def read_input_shape(out: Path, axes: int) -> tuple[int, ...] | None:
+    """Return what `store_input_shape` stored; None if there is nothing with this number of axes."""
     match read_json(out / ROUNDS / INPUT):
-        case [int(channels), int(height), int(width)]:
-            return channels, height, width
+        case [*sides] if len(sides) == axes and all(isinstance(side, int) for side in sides):
+            return tuple(sides)
     return None
 
 

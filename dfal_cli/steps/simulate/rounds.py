@@ -1,18 +1,14 @@
-"""Plays a round of a run with the steps that the commands call.
+"""Plays a round of a run of networks on images, with the steps that the commands call.
 
 The folder of an unfinished run has one folder per round, with the labels at the end of the round, and `done.json` once
 the round is finished. A killed simulation continues after the last finished round.
 """
 
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from dfal_cli.images import PreparedImages
 from dfal_cli.images.pool import draw_candidates, find_pool
@@ -25,7 +21,15 @@ from dfal_cli.steps.score.command import score
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.select.command import select
 from dfal_cli.steps.select.options import SelectOptions
-from dfal_cli.steps.simulate.runs import ROUND_FILE, RoundResult, RoundTask, Simulation, read_round
+from dfal_cli.steps.simulate.runs import (
+    ROUND_FILE,
+    RoundResult,
+    RoundTask,
+    Simulation,
+    Timer,
+    read_round,
+    round_result,
+)
 from dfal_cli.steps.train.command import train
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.strategies import STRATEGIES
@@ -43,7 +47,7 @@ LABELS, CHECKPOINT, QUERIES, SCORES = (
 )  # fmt: skip
 
 
-def play(simulation: Simulation, task: RoundTask) -> Iterator[RoundResult]:
+def play(simulation: Simulation[PreparedImages], task: RoundTask) -> Iterator[RoundResult]:
     """Play a round whose predecessors are finished, unless it is finished too, and yield its result."""
     run_folder = simulation.folder / task.run.title
     folder = run_folder / str(task.number)
@@ -61,18 +65,18 @@ def play(simulation: Simulation, task: RoundTask) -> Iterator[RoundResult]:
 class _Round:
     """One round of a run."""
 
-    def __init__(self, simulation: Simulation, task: RoundTask, folder: Path, previous: Path) -> None:
+    def __init__(self, simulation: Simulation[PreparedImages], task: RoundTask, folder: Path, previous: Path) -> None:
         """previous: the folder of the previous round, or that of the initial labels."""
         self._simulation = simulation
         self._options = replace(
             simulation.options,
             seed=simulation.seed(task.trial, task.number + 1),
-            white=simulation.images.input_format.white,
+            white=simulation.data.input_format.white,
         )
         self._strategy = STRATEGIES[task.name]
         self._name = task.name
         self._is_random = task.name == "random"
-        self._key = (task.name, str(task.trial), str(task.number))
+        self._task = task
         self._number = task.number
         self._initial_seed = simulation.seed(task.trial, 0)
         self._folder = folder
@@ -85,18 +89,15 @@ class _Round:
         if not self._number and not labels.exists():
             self._draw_initial_labels()
         known = labelled_rows(read_labels(labels))[LABEL]
-        count = min(self._options.count, self._simulation.budget - len(known))
-        started = time.perf_counter()
+        count = min(self._simulation.plan.count, self._simulation.budget - len(known))
+        timer = Timer()
         metrics = self._train(labels, for_queries=count > 0 and not self._is_random)
-        trained = time.perf_counter()
+        timer.stop()
         if count:
             self._query(count, labels)
-        queried = time.perf_counter()
-        numbers = (metrics["accuracy"], metrics["loss"], _entropy(known))
-        return RoundResult(
-            (*self._key, str(len(known)), *map(_cell, numbers)),
-            (*self._key, f"{trained - started:.3f}", f"{queried - trained:.3f}" if count else ""),
-            tuple(self._reporter.warnings),
+            timer.stop()
+        return round_result(
+            self._task, known.tolist(), metrics["accuracy"], metrics["loss"], timer, self._reporter.warnings
         )
 
     def _draw_initial_labels(self) -> None:
@@ -104,10 +105,10 @@ class _Round:
         shutil.rmtree(self._previous, ignore_errors=True)
         silent = Silent()
         selection = SelectOptions(
-            count=self._options.initial, out=self._previous / QUERIES, images=self._options.images,
+            count=self._simulation.plan.initial, out=self._previous / QUERIES, images=self._options.images,
             strategy="random", seed=self._initial_seed,
         )  # fmt: skip
-        select(selection, silent, self._simulation.images)
+        select(selection, silent, self._simulation.data)
         self._answer(self._previous, self._previous / LABELS, silent)
 
     def _train(self, labels: Path, *, for_queries: bool) -> dict[str, Any]:
@@ -125,9 +126,9 @@ class _Round:
         )  # fmt: skip
         if options.train_arch:
             if for_queries:
-                train(training, self._reporter, self._simulation.images, warn_if_not_learnt=False)
+                train(training, self._reporter, self._simulation.data, warn_if_not_learnt=False)
             training = replace(training, out=self._folder / f"trained-{CHECKPOINT}", arch=options.train_arch)
-        result = train(training, self._reporter, self._simulation.images, warn_if_not_learnt=False)
+        result = train(training, self._reporter, self._simulation.data, warn_if_not_learnt=False)
         metrics: dict[str, Any] = result.details["test"]
         return metrics
 
@@ -141,7 +142,7 @@ class _Round:
             select(replace(selection, images=self._options.images), self._reporter, self._candidates(labels))
         else:
             self._score(count, labels)
-            select(replace(selection, scores=self._folder / SCORES), self._reporter, self._simulation.images)
+            select(replace(selection, scores=self._folder / SCORES), self._reporter, self._simulation.data)
         self._answer(self._folder, labels, self._reporter)
 
     def _score(self, count: int, labels: Path) -> None:
@@ -152,11 +153,11 @@ class _Round:
             nearest=nearest, twins=nearest if strategy.trains_on_twins else 0, measure=list(strategy.needs),
             trust_code=True, **values_of(options, MarginOptions, ComputingOptions, SeedOption),
         )  # fmt: skip
-        score(scoring, self._reporter, self._simulation.images)
+        score(scoring, self._reporter, self._simulation.data)
 
     def _candidates(self, labels: Path) -> PreparedImages:
         """The images that the random strategy chooses from: the same sample that `score` draws for the others."""
-        images = self._simulation.images
+        images = self._simulation.data
         if self._options.candidates is None:
             return images
         pool = find_pool(images, [labels], [], self._reporter.warn).listing.images
@@ -169,17 +170,6 @@ class _Round:
         write_csv(queries, table.assign(**{LABEL: table[IMAGE].map(self._simulation.answers)}))
         classes = self._simulation.classes
         merge(MergeOptions(queries=queries, labels=labels, out=folder / LABELS, class_names=classes), reporter)
-
-
-def _cell(number: float | None) -> str:
-    """The cell of a number; blank if it is unknown, like the loss of a training run that diverged."""
-    return "" if number is None else f"{number:.6f}"
-
-
-def _entropy(labels: "pd.Series[str]") -> float:
-    """Entropy of the class distribution in nats: low if a strategy asks about few classes."""
-    shares = labels.value_counts(normalize=True).to_numpy()
-    return max(0.0, float(-(shares * np.log(shares)).sum()))  # not -0 for a single class
 
 
 def _remove(folder: Path, *names: str) -> None:

@@ -1,18 +1,21 @@
-"""The runs of a simulation, each one strategy in one trial, and the rounds they keep on disk."""
+"""The runs of a simulation, each one strategy in one trial, and the results they keep on disk."""
 
 import itertools
+import math
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from dfal_cli.images import PreparedImages
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
-from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.steps.simulate.options import Plan, SimulateOptions
 from dfal_cli.system.state_files import read_json, write_json
+
+Data = TypeVar("Data")
 
 ROUND_FILE, RUN_SUFFIX = "done.json", ".rows.json"
 """Name of the file with the result of a round, and suffix of the file with the results of a finished run."""
@@ -61,15 +64,21 @@ RoundsByRun = dict[Run, list[RoundResult]]
 
 
 @dataclass(frozen=True)
-class Simulation:
+class Simulation(Generic[Data]):
     """What is common to all runs."""
 
     options: SimulateOptions
+    plan: Plan
     answers: dict[str, str]
     """The oracle: image -> class."""
-    images: PreparedImages
+    data: Data
+    """What networks or heads are trained on."""
     folder: Path
     """Folder of the files of the runs."""
+    module: str
+    """The module whose function `play` plays the rounds of a task."""
+    whole_runs: bool
+    """Whether it plays all rounds of a run at a time, which are then not resumed but played again."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -79,16 +88,53 @@ class Simulation:
     @property
     def budget(self) -> int:
         """Total number of labels."""
-        return min(self.options.budget, len(self.answers))
+        return min(self.plan.budget, len(self.answers))
 
     @property
     def rounds_per_run(self) -> int:
         """Number of rounds of each run, including round 0 with the initial labels."""
-        return 1 + -(-(self.budget - self.options.initial) // self.options.count)
+        return 1 + -(-(self.budget - self.plan.initial) // self.plan.count)
 
     def seed(self, trial: int, round_number: int) -> int:
         """The seed of a round: the same for all strategies, so that nothing else differs."""
         return int(np.random.SeedSequence([self.options.seed, trial, round_number]).generate_state(1)[0])
+
+
+class Timer:
+    """Measures the seconds of training and of querying in a round."""
+
+    def __init__(self) -> None:
+        self._times = [time.perf_counter()]
+
+    def stop(self) -> None:
+        """End the training, and then the querying."""
+        self._times.append(time.perf_counter())
+
+    def cells(self) -> tuple[str, str]:
+        """The cells of the timings; blank for a round that queries nothing."""
+        started, trained, *queried = self._times
+        return f"{trained - started:.3f}", f"{queried[0] - trained:.3f}" if queried else ""
+
+
+def round_result(
+    task: RoundTask, labels: Sequence[str], accuracy: float, loss: float | None, timer: Timer,
+    warnings: Sequence[str] = (),
+) -> RoundResult:  # fmt: skip
+    """The result of a round with these labels (a class each), measured on the test images.
+
+    loss: None or nan if it is unknown, as after a training that diverged.
+    """
+    key = (task.name, str(task.trial), str(task.number))
+    known_loss = None if loss is None or math.isnan(loss) else loss
+    numbers = (accuracy, known_loss, _entropy(labels))
+    cells = ("" if number is None else f"{number:.6f}" for number in numbers)
+    return RoundResult((*key, str(len(labels)), *cells), (*key, *timer.cells()), tuple(warnings))
+
+
+def _entropy(labels: Sequence[str]) -> float:
+    """Entropy of the class distribution in nats: low if a strategy asks about few classes."""
+    shares = np.unique(labels, return_counts=True)[1] / len(labels)
+    return max(0.0, float(-(shares * np.log(shares)).sum()))  # not -0 for a single class
 
 
 def read_round(file: Path) -> RoundResult | None:
@@ -115,7 +161,7 @@ def read_run(file: Path) -> list[RoundResult]:
 def finish_run(folder: Path, run: Run, rounds: Sequence[RoundResult]) -> None:
     """Write the rows of a finished run, and remove its folder."""
     write_json(run_file(folder, run), [result[:2] for result in rounds])
-    shutil.rmtree(folder / run.title)
+    shutil.rmtree(folder / run.title, ignore_errors=True)
 
 
 def run_file(folder: Path, run: Run) -> Path:

@@ -4,6 +4,7 @@ import bisect
 import contextlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from dfal_cli.errors import Interrupted
 from dfal_cli.steps.simulate.inputs import Inputs
@@ -26,9 +27,9 @@ NUMBER = re.compile(r"\d[\d,.]*")
 
 
 def play_rounds(
-    simulation: Simulation, inputs: Inputs, finished: RoundsByRun, machine: Machine, reporter: Reporter
+    simulation: Simulation[Any], inputs: Inputs, finished: RoundsByRun, machine: Machine, reporter: Reporter
 ) -> None:
-    """Play the missing rounds, write the tables after each, and add to `finished` each run that ends."""
+    """Play the missing rounds, write the tables after each task, and add to `finished` each run that ends."""
     schedule = _Schedule(simulation, inputs, finished)
     total = len(inputs.runs) * simulation.rounds_per_run
     if schedule.rounds_done:
@@ -48,13 +49,14 @@ def play_rounds(
                 if text not in reported:  # later rounds repeat the same warnings, with other numbers
                     reporter.warn(f"{_round_name(result)}: {warning}")
                     reported.add(text)
-            write_tables(simulation.options.out, tables_of(in_order(inputs.runs, finished | schedule.unfinished)))
+            if not simulation.whole_runs or schedule.has_ended(result):
+                write_tables(simulation.options.out, tables_of(in_order(inputs.runs, finished | schedule.unfinished)))
 
 
 class _Schedule:
     """The rounds that are finished, running, and ready to be played."""
 
-    def __init__(self, simulation: Simulation, inputs: Inputs, finished: RoundsByRun) -> None:
+    def __init__(self, simulation: Simulation[Any], inputs: Inputs, finished: RoundsByRun) -> None:
         """finished: the finished runs, to which others are added."""
         self._simulation = simulation
         self._finished = finished
@@ -72,10 +74,14 @@ class _Schedule:
 
     def add(self, result: RoundResult) -> None:
         """Add a finished round, and schedule the next one of its run."""
-        run = Run(result.result[0], int(result.result[1]))
+        run = _run_of(result)
         self.unfinished[run].append(result)
         self.rounds_done += 1
         self._continue(run)
+
+    def has_ended(self, result: RoundResult) -> bool:
+        """Whether the round was the last one of its run."""
+        return _run_of(result) in self._finished
 
     def running(self) -> str:
         """Describe the rounds that are being played."""
@@ -100,11 +106,15 @@ class _Schedule:
 
     def _continue(self, run: Run) -> None:
         rounds = self.unfinished[run]
-        if len(rounds) < self._simulation.rounds_per_run:
-            bisect.insort(self.tasks, self._first_tasks[run].with_number(len(rounds)))
-        else:
+        if len(rounds) == self._simulation.rounds_per_run:
             finish_run(self._simulation.folder, run, rounds)
             self._finished[run] = rounds
+        elif not rounds or not self._simulation.whole_runs:  # else its task goes on
+            bisect.insort(self.tasks, self._first_tasks[run].with_number(len(rounds)))
+
+
+def _run_of(result: RoundResult) -> Run:
+    return Run(result.result[0], int(result.result[1]))
 
 
 def _round_name(result: RoundResult) -> str:

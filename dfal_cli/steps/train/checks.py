@@ -1,12 +1,11 @@
 """Checks of the options of `dfal train`."""
 
 import math
-from dataclasses import fields
 from pathlib import Path
 
 from dfal_cli.errors import UsageError
 from dfal_cli.images import check_white
-from dfal_cli.steps.option import given_options
+from dfal_cli.steps.option import given_options, options_in
 from dfal_cli.steps.option_groups import CacheOptions, ComputingOptions, NetworkOptions, TrainingOptions
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
@@ -14,14 +13,10 @@ from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
 CLASS_WEIGHTS = ("balanced",)
 
 
-def _options_in(*groups: type) -> frozenset[str]:
-    return frozenset(field.name for group in groups for field in fields(group))
-
-
 WITHOUT_EFFECT = {
     "--images": frozenset({"class_weight", "resize"}),
-    "--freeze": _options_in(TrainingOptions) | {"init", "grey", "mixed_precision"},
-    "--embeddings": _options_in(TrainingOptions, NetworkOptions, ComputingOptions, CacheOptions)
+    "--freeze": options_in(TrainingOptions) | {"init", "grey", "mixed_precision"},
+    "--embeddings": options_in(TrainingOptions, NetworkOptions, ComputingOptions, CacheOptions)
     | {"init", "weights", "pretrained", "freeze", "resize", "trust_code", "mixed_precision", "follow_links"},
 }
 """Way to train -> the options that it refuses. A frozen network is not trained; an embedding is no image."""
