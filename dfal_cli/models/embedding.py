@@ -45,7 +45,7 @@ def embed_images(
     """
     device = backbone.model.mean.device
     model = backbone.model.to(memory_format=torch.channels_last)
-    compute = functools.partial(_embed, model)
+    compute = functools.partial(embed_pixels, model)
     for decoded in source.batches(images, backbone.input_format, batches.read, workers):
         found = batches.apply(compute, on_device(torch.from_numpy(decoded.pixels), device))
         vectors = np.concatenate([np.empty((0, backbone.dimension), np.float32), *found])
@@ -59,7 +59,7 @@ def embed_images(
         )
 
 
-def _embed(model: Network, pixels: Tensor) -> Values:
+def embed_pixels(model: Network, pixels: Tensor) -> Values:
     """Return the embeddings (B, d) of pixels (B, C, H, W), uint8."""
     images = (pixels.float() / 255).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():

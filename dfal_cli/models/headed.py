@@ -14,6 +14,14 @@ class HeadedBackbone(nn.Module):
         self.backbone = backbone
         self.head = nn.Linear(dimension, num_classes)
 
+    def train(self, mode: bool = True) -> "HeadedBackbone":
+        """Set the mode. Batch normalisation keeps its statistics: those of a few images are worse than ImageNet's."""
+        super().train(mode)
+        for module in self.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W) to logits (B, K)."""
         logits: Tensor = self.head(F.normalize(self.backbone(images), dim=1))

@@ -159,38 +159,44 @@ class NetworkOptions:
 class TrainingOptions:
     """Options of the training of a network."""
 
-    epochs: Annotated[int, Option("Maximum number of epochs.", TRAINING, minimum=1)] = 100
+    epochs: Annotated[
+        int | None, Option("Maximum number of epochs.", TRAINING, minimum=1, default="100; 10 with train --finetune")
+    ] = None
     patience: Annotated[
         int | None,
         Option(
             "Early stopping: stop after N epochs without improvement.",
-            TRAINING, minimum=1, default="5; 50 for photos from scratch",
+            TRAINING, minimum=1, default="5; 50 for photos from scratch; 10 with train --finetune",
         ),
     ] = None  # fmt: skip
     monitor: Annotated[
         str | None,
         Option(
-            "Criterion for the best epoch: loss or accuracy on the validation images.",
-            TRAINING, metavar="NAME", default="loss; accuracy for photos from scratch",
+            "Criterion for the best epoch: loss or accuracy on the validation images, or last.",
+            TRAINING, metavar="NAME", default="loss; accuracy for photos from scratch; last with train --finetune",
         ),
     ] = None  # fmt: skip
     restarts: Annotated[
         int, Option("Number of training runs; the best one is kept (the paper uses 5).", TRAINING, minimum=1)
     ] = 1
-    lr: Annotated[float, Option("Learning rate of the Adam optimiser.", TRAINING, metavar="F")] = 1e-3
-    batch_size: Annotated[int, Option("Training batch size.", TRAINING, minimum=1)] = 32
+    lr: Annotated[
+        float | None, Option("Learning rate of the Adam optimiser.", TRAINING, metavar="F", default="0.001")
+    ] = None
+    batch_size: Annotated[
+        int | None, Option("Training batch size.", TRAINING, minimum=1, default="32; 16 with train --finetune")
+    ] = None
     validation_fraction: Annotated[
         float | None,
         Option(
             "Fraction of the labelled images of each class held out for validation.",
-            TRAINING, metavar="F", minimum=0, maximum=0.9, default="0.2",
+            TRAINING, metavar="F", minimum=0, maximum=0.9, default="0.2; 0 with train --finetune",
         ),
     ] = None  # fmt: skip
     augment: Annotated[
         str | None,
         Option(
             "Data augmentation: none, shift, flip or photo.",
-            TRAINING, metavar="NAME", default="none; photo for photos from scratch",
+            TRAINING, metavar="NAME", default="none; photo for photos from scratch and with train --finetune",
         ),
     ] = None  # fmt: skip
 

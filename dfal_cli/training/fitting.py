@@ -27,7 +27,7 @@ def fit(
     snapshot: Snapshot | None = None,
     on_step: Callable[[float], None] = lambda share: None,
 ) -> list[Epoch]:
-    """Train with Adam on cross-entropy until `patience` epochs pass without improvement; return all epochs.
+    """Train on cross-entropy until `patience` epochs pass without improvement; return all epochs.
 
     The model ends in eval mode with the weights of the best epoch.
     snapshot: state of an interrupted run; the result is that of an uninterrupted one.
@@ -39,6 +39,7 @@ def fit(
         if snapshot is not None:
             run.restore(snapshot)
         while not run.is_over:
+            run.set_learning_rates()
             run.add(_epoch(run, train_on, check_on, on_step))
             on_epoch(run.history[-1])
     best = run.best_weights

@@ -24,6 +24,18 @@ class TrainingSettings:
     augment: str = "none"
     mixed_precision: bool = True
     monitor: str = "loss"
+    finetuning: "FinetuningSettings | None" = None
+    """For a backbone with a head."""
+
+
+@dataclass(frozen=True)
+class FinetuningSettings:
+    """How a pretrained network is trained further; the learning rate falls to 0 along half a cosine."""
+
+    share_of_backbone: float = 0.1
+    """Learning rate of the backbone, relative to that of the head."""
+    weight_decay: float = 0.01
+    """Decoupled from the gradient (Loshchilov and Hutter, arXiv:1711.05101)."""
 
 
 class Epoch(NamedTuple):
@@ -71,6 +83,7 @@ class Snapshot(NamedTuple):
 MONITORS: dict[str, Callable[[Epoch], float]] = {
     "loss": lambda epoch: -epoch.decisive_loss,
     "accuracy": lambda epoch: epoch.decisive_accuracy,
+    "last": lambda epoch: epoch.epoch,
 }
 """Merit of an epoch, the greater the better: it selects the best epoch and restart, and triggers early stopping."""
 
@@ -88,9 +101,7 @@ class TrainingRun:
         self.model = model
         self.settings = settings
         self.device = next(model.parameters()).device
-        # The fused optimiser saves a tenth of the training time of a small network; it needs floating-point weights.
-        fused = all(weight.is_floating_point() for weight in model.parameters())
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=settings.lr, fused=fused)
+        self.optimiser = _optimiser(model, settings)
         self.generator = torch.Generator().manual_seed(seed)
         self.history: list[Epoch] = []
         self.since_best = 0
@@ -101,6 +112,13 @@ class TrainingRun:
     def is_over(self) -> bool:
         """Whether the maximum number of epochs is reached, or `patience` epochs have passed without improvement."""
         return len(self.history) >= self.settings.epochs or self.since_best >= self.settings.patience
+
+    def set_learning_rates(self) -> None:
+        """Set those of the next epoch, if they change from epoch to epoch."""
+        if self.settings.finetuning:
+            share = (1 + math.cos(math.pi * len(self.history) / self.settings.epochs)) / 2
+            for group in self.optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * share
 
     def add(self, epoch: Epoch) -> None:
         """Record an epoch, and copy the weights if it is at least as good as the best so far."""
@@ -142,6 +160,20 @@ class TrainingRun:
         self.best_weights = _without_prefix(tensors, "best.")
         self.history = [Epoch(*epoch) for epoch in values["history"]]
         self.since_best, self.best_merit = values["since_best"], values["best_merit"]
+
+
+def _optimiser(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    # The fused optimiser saves a tenth of the training time of a small network; it needs floating-point weights.
+    fused = all(weight.is_floating_point() for weight in model.parameters())
+    finetuning = settings.finetuning
+    if finetuning is None:
+        return torch.optim.Adam(model.parameters(), lr=settings.lr, fused=fused)
+    rates = {"backbone": settings.lr * finetuning.share_of_backbone, "head": settings.lr}
+    groups = [
+        {"params": list(part.parameters()), "lr": rates[name], "initial_lr": rates[name]}
+        for name, part in model.get_submodule("body").named_children()
+    ]
+    return torch.optim.AdamW(groups, weight_decay=finetuning.weight_decay, fused=fused)
 
 
 def _tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -74,6 +74,17 @@ def test_train_reports_the_photo_defaults(photos: Path) -> None:
     assert "\n".join([*said, "augment: photo (--augment)\n"]) in ended.stderr
 
 
+def test_train_says_what_to_do_instead_of_training_on_few_photos_from_scratch(photos: Path) -> None:
+    def warnings(*further: object) -> list[str]:
+        ended = dfal("train", "--images", photos / "images", "--labels", photos / "oracle.csv", "--epochs", 1,
+                     "--out", photos / "m.safetensors", "--device", "cpu", "--json", *further)  # fmt: skip
+        return [warning for warning in ended.json["warnings"] if "dfal train --embeddings" in warning]
+
+    (warning,) = warnings()
+    assert warning.startswith("6 labelled photos are too few to train a network from scratch; ")
+    assert warnings("--init", photos / "m.safetensors", "--out", photos / "n.safetensors") == []
+
+
 def test_simulate_uses_and_reports_the_photo_defaults(photos: Path) -> None:
     ended = dfal("simulate", "--images", photos / "images", "--labels", photos / "oracle.csv", "--epochs", 1, "--test",
                  photos / "test.csv", "--strategies", "random", "--initial", 4, "--count", 1, "--budget", 5,

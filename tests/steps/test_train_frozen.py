@@ -102,4 +102,4 @@ def test_options_of_training_a_network_are_refused(house: Path, option: str) -> 
 def test_options_of_heads_are_refused_without_one(house: Path, option: str) -> None:
     ended = dfal("train", "--images", "images", "--labels", "pool.csv", "--out", "m.safetensors", *option.split())
     assert ended.code == 2
-    assert "only a head has it (--embeddings, --freeze); remove it" in ended.stderr
+    assert "only for pretrained networks (--embeddings, --freeze, --finetune); remove it" in ended.stderr

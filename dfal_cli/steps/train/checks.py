@@ -15,11 +15,17 @@ CLASS_WEIGHTS = ("balanced",)
 
 WITHOUT_EFFECT = {
     "--images": frozenset({"class_weight", "resize"}),
+    "--finetune": frozenset({"init", "grey", "class_weight"}),
     "--freeze": options_in(TrainingOptions) | {"init", "grey", "mixed_precision"},
     "--embeddings": options_in(TrainingOptions, NetworkOptions, ComputingOptions, CacheOptions)
-    | {"init", "weights", "pretrained", "freeze", "resize", "trust_code", "mixed_precision", "follow_links"},
+    | {"init", "weights", "pretrained", "freeze", "finetune", "resize", "trust_code", "mixed_precision"}
+    | {"follow_links"},
 }
 """Way to train -> the options that it refuses. A frozen network is not trained; an embedding is no image."""
+
+NO_EFFECT = {way: f"no effect with {way}" for way in WITHOUT_EFFECT} | {
+    "--images": "only for pretrained networks (--embeddings, --freeze, --finetune)"
+}
 
 
 def check(options: TrainOptions) -> None:
@@ -29,15 +35,22 @@ def check(options: TrainOptions) -> None:
     must_end_with(options.out, (".safetensors",), "--out")
     if bool(options.labels) == options.labels_from_folders:
         raise UsageError("use either --labels or --labels-from-folders")
-    way = "--embeddings" if options.embeddings else "--freeze" if options.freeze else "--images"
+    if options.freeze and options.finetune:
+        raise UsageError("--freeze and --finetune: choose one")
+    ways = {"--embeddings": options.embeddings, "--freeze": options.freeze, "--finetune": options.finetune}
+    way = next((name for name, is_given in ways.items() if is_given), "--images")
     for given in given_options(options):
         if given.name in WITHOUT_EFFECT[way]:
-            effect = "only a head has it (--embeddings, --freeze)" if way == "--images" else f"no effect with {way}"
-            raise UsageError(f"{given.spelling}: {effect}; remove it")
+            raise UsageError(f"{given.spelling}: {NO_EFFECT[way]}; remove it")
     if options.class_weight not in (None, *CLASS_WEIGHTS):
         raise UsageError(f"--class-weight {options.class_weight}: use {' or '.join(CLASS_WEIGHTS)}")
-    if way == "--images":
-        _check_network(options)
+    check_training(options.augment, options.monitor, options.lr)
+    check_white(options.white)
+    _check_pairs(options)
+    if way == "--images" and options.arch is not None:
+        from dfal_cli.models import check_name
+
+        check_name(options.arch)
     inputs: dict[str, list[Path] | list[Path | None]] = {
         "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,
         "--test": options.test,
@@ -50,25 +63,16 @@ def check(options: TrainOptions) -> None:
             must_be_regular(path, option)
 
 
-def _check_network(options: TrainOptions) -> None:
-    from dfal_cli.models import check_name
-
-    check_training(options.augment, options.monitor, options.lr)
-    check_white(options.white)
-    if options.arch is not None:
-        check_name(options.arch)
-    _check_pairs(options)
-
-
-def check_training(augment: str | None, monitor: str | None, lr: float) -> None:
+def check_training(augment: str | None, monitor: str | None, lr: float | None) -> None:
     """Raise UsageError if the augmentation or monitor does not exist, or if the learning rate is invalid."""
-    from dfal_cli.training.augment import AUGMENTATIONS
-    from dfal_cli.training.run import MONITORS
+    if augment or monitor:
+        from dfal_cli.training.augment import AUGMENTATIONS
+        from dfal_cli.training.run import MONITORS
 
-    for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
-        if value is not None and value not in table:
-            raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
-    if not 0 < lr < math.inf:
+        for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
+            if value is not None and value not in table:
+                raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+    if lr is not None and not 0 < lr < math.inf:
         raise UsageError(f"--lr {lr:g}: must be a number above 0")
 
 

@@ -21,13 +21,14 @@ from dfal_cli.system.fingerprints import fingerprint
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.checkpoint_inputs import checkpoint_inputs
 from dfal_cli.training.duplicates import warn_about_duplicates
+from dfal_cli.training.finetuning import save_finetuned
 from dfal_cli.training.label_sets import LabelSets
 from dfal_cli.training.loading import TrainingData, load_training_data
 from dfal_cli.training.metrics import metrics_of
-from dfal_cli.training.remedies import what_to_try
+from dfal_cli.training.remedies import instead_of_from_scratch, what_to_try
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
 from dfal_cli.training.restarts import Restarts, Trained
-from dfal_cli.training.run import TrainingSettings, best_epoch
+from dfal_cli.training.run import FinetuningSettings, TrainingSettings, best_epoch
 from dfal_cli.training.state import TrainingState
 
 
@@ -52,13 +53,17 @@ def train_network(
                 warn_unless_learnt(result.details, _remedies(options, plan, result.details), reporter)
             return result
         warn_about_duplicates(sets, content_hashes, reporter)
+        if warn_if_not_learnt and plan.photos_from_scratch and (advice := instead_of_from_scratch(len(sets.labels))):
+            reporter.warn(advice)
         seeds = _seeds(options)
         new_network = initial_networks(plan, options, sets.classes, seeds[0], reporter)
         report_choices(plan, options, reporter)
         data = _load(options, plan, source, sets, content_hashes, reporter)
         reporter.note(f"training {plan.architecture} on {_describe(data, sets)}, {device.type}")
         settings = _settings(options, plan)
-        restarts = Restarts(lambda seed: new_network(seed).to(device), seeds, settings, state, reporter)
+        restarts = Restarts(
+            lambda seed: new_network(seed, data.training).to(device), seeds, settings, state, reporter
+        )  # fmt: skip
         trained = restarts.train(data.training, data.validation)
         metrics = _evaluate(plan, trained, data, sets, reporter)
         counts = _counts(data, sets)
@@ -79,7 +84,8 @@ def _inputs(options: TrainOptions, plan: Plan, digests: Mapping[str, str]) -> di
         settings["validation_fraction"] = None
     initial_weights = {"init": options.init, "weights": options.weights}
     architecture = plan.architecture if options.init or options.arch else None
-    return checkpoint_inputs(settings, digests, initial_weights, architecture)
+    backbone = fingerprint(plan.backbone.metadata) if plan.backbone else ""
+    return checkpoint_inputs(settings, digests, initial_weights, architecture, backbone=backbone)
 
 
 def _fingerprint_of_weights(inputs: Mapping[str, Any]) -> str:
@@ -89,18 +95,19 @@ def _fingerprint_of_weights(inputs: Mapping[str, Any]) -> str:
 
 def _remedies(options: TrainOptions, plan: Plan, metrics: Mapping[str, Any]) -> str:
     """What to try if the network has not learnt."""
-    from_scratch = not (options.init or options.weights or options.pretrained)
+    from_scratch = not (options.init or options.weights or options.pretrained or options.finetune)
     return what_to_try(
         plan.input_format.shape,
-        at_last_epoch=metrics["epoch"] == options.epochs,
+        at_last_epoch=metrics["epoch"] == plan.recipe.epochs,
         may_start_pretrained=from_scratch and has_pretrained(plan.architecture),
     )
 
 
 def _settings(options: TrainOptions, plan: Plan) -> TrainingSettings:
+    recipe = plan.recipe
     return TrainingSettings(
-        options.epochs, options.lr, options.batch_size, plan.recipe.patience, plan.recipe.augment,
-        options.mixed_precision, plan.recipe.monitor,
+        recipe.epochs, recipe.lr, recipe.batch_size, recipe.patience, recipe.augment, options.mixed_precision,
+        recipe.monitor, FinetuningSettings() if plan.backbone else None,
     )  # fmt: skip
 
 
@@ -159,6 +166,9 @@ def _evaluate(plan: Plan, trained: Trained, data: TrainingData, sets: LabelSets,
 
 
 def _save(options: TrainOptions, plan: Plan, sets: LabelSets, model: Network, metadata: dict[str, Any]) -> None:
+    if plan.backbone:
+        save_finetuned(options.out, model, plan.backbone, classes=sets.classes, extra_metadata=metadata)
+        return
     save_checkpoint(
         options.out, model, architecture=plan.architecture, classes=sets.classes,
         input_shape=plan.input_format.shape, white=plan.input_format.white, extra_metadata=metadata,

@@ -68,10 +68,18 @@ class TrainOptions(
         bool,
         Option("Keep the pretrained network that --arch names as it is, and train a head on its embeddings.", NETWORK),
     ] = False
+    finetune: Annotated[
+        bool,
+        Option(
+            "Train the pretrained network that --arch names further: from a head on its embeddings, with a tenth of "
+            "the learning rate below the head, weight decay and a falling learning rate.",
+            NETWORK,
+        ),
+    ] = False
     resize: Annotated[
         str | None,
         Option(
-            "With --freeze: how images become square: crop (the centre), pad (with grey) or stretch.",
+            "With --freeze and --finetune: how images become square: crop (the centre), pad (with grey) or stretch.",
             NETWORK, metavar="NAME", default="as in the training of the weights",
         ),
     ] = None  # fmt: skip

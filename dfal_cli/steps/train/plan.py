@@ -6,13 +6,18 @@ from typing import NamedTuple
 import pandas as pd
 
 from dfal_cli.checkpoint import load_checkpoint, read_checkpoint_metadata, trusted_architecture
+from dfal_cli.errors import UsageError
 from dfal_cli.images import ImageSource, InputFormat
 from dfal_cli.models import Network
-from dfal_cli.models.metadata import input_format_of
+from dfal_cli.models.backbones import Backbone
+from dfal_cli.models.metadata import input_format_of, is_head
+from dfal_cli.steps.train.frozen import chosen_backbone
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.architecture import default_architecture
-from dfal_cli.training.defaults import Recipe, fill_defaults, recipe_of
+from dfal_cli.training.defaults import Recipe, are_photos, fill_defaults, fill_finetuning_defaults, recipe_of
+from dfal_cli.training.examples import Examples
+from dfal_cli.training.finetuning import fitted_start
 from dfal_cli.training.input_format import InputOptions, choose_input_format, probe_images
 from dfal_cli.training.starting import (
     InitialWeights,
@@ -29,6 +34,9 @@ class Plan(NamedTuple):
     architecture: str
     input_format: InputFormat
     recipe: Recipe
+    backbone: Backbone | None = None
+    """The pretrained network to fine-tune; None for other networks."""
+    photos_from_scratch: bool = False
 
 
 def plan_training(options: TrainOptions, images: ImageSource, labels: pd.DataFrame, reporter: Reporter) -> Plan:
@@ -36,7 +44,14 @@ def plan_training(options: TrainOptions, images: ImageSource, labels: pd.DataFra
 
     Raises UsageError if the code of the checkpoint is not trusted, DataError if the checkpoint or an image is invalid.
     """
+    if options.finetune:
+        with reporter.busy("loading the backbone"):
+            backbone = chosen_backbone(options)
+        recipe = recipe_of(fill_finetuning_defaults(options))
+        return Plan(backbone.name, backbone.input_format, recipe, backbone)
     if options.init:
+        if is_head(read_checkpoint_metadata(options.init, "--init")):
+            raise UsageError(f"{options.init}: holds a head on a frozen network, which --init cannot continue")
         arch = trusted_architecture(
             options.init, trust_code=options.trust_code, architecture=options.arch, option="--init"
         )
@@ -48,11 +63,17 @@ def plan_training(options: TrainOptions, images: ImageSource, labels: pd.DataFra
     input_options = InputOptions(completed.image_size, completed.grey, completed.white)
     input_format = choose_input_format(images, probes, input_options, options.workers, reporter)
     arch = completed.arch or default_architecture(input_format.shape)
-    return Plan(arch, input_format, recipe_of(completed))
+    photos_from_scratch = from_scratch and are_photos(probes.values())
+    return Plan(arch, input_format, recipe_of(completed), photos_from_scratch=photos_from_scratch)
 
 
 def report_choices(plan: Plan, options: TrainOptions, reporter: Reporter) -> None:
     """Report the values that were chosen automatically, with the options that change them."""
+    if plan.backbone:
+        _, height, width = plan.input_format.shape
+        name, how = plan.architecture, plan.input_format.resize.how
+        reporter.note(f"fine-tuning {name} at {width}x{height} ({how}), {plan.recipe.epochs} epochs (--epochs)")
+        return
     (channels, height, width), white, _ = plan.input_format
     if not options.init and (options.image_size is None or options.grey is None):
         kind = "grey" if channels == 1 else "colour"
@@ -68,11 +89,16 @@ def report_choices(plan: Plan, options: TrainOptions, reporter: Reporter) -> Non
 
 def initial_networks(
     plan: Plan, options: TrainOptions, classes: tuple[str, ...], first_seed: int, reporter: Reporter
-) -> Callable[[int], Network]:
-    """A function from seeds to initial networks; the one of `first_seed` is built now, so that errors show early.
+) -> Callable[[int, Examples], Network]:
+    """A function from a seed and the training examples to an initial network.
+
+    The network of `first_seed` is built now, so that errors show early; one to fine-tune is loaded already.
 
     Raises UsageError or DataError if the network cannot be built or its weights cannot be loaded.
     """
+    if plan.backbone:
+        backbone = plan.backbone
+        return lambda seed, training: fitted_start(backbone, training, len(classes), reporter)
     arch, shape = plan.architecture, plan.input_format.shape
     checkpoint = None
     if options.init:
@@ -91,4 +117,5 @@ def initial_networks(
     def build(seed: int) -> Network:
         return new_network(arch, len(classes), shape, seed)
 
-    return prepare_networks(build, initial_weights, first_seed, reporter)
+    new = prepare_networks(build, initial_weights, first_seed, reporter)
+    return lambda seed, training: new(seed)
