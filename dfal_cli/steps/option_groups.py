@@ -33,6 +33,15 @@ class ImagesOrEmbeddings:
     ] = None  # fmt: skip
 
 
+ResizeToSquare = Annotated[
+    str | None,
+    Option(
+        "How images become square for a pretrained network: crop (the centre), pad (with grey) or stretch.",
+        NETWORK, metavar="NAME", default="as in the training of the weights",
+    ),
+]  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class CommonOptions:
     """Options of every command."""

@@ -12,13 +12,14 @@ import json
 import shutil
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from dfal_cli.errors import DataError, Interrupted, UsageError
+from dfal_cli.errors import DataError, Interrupted, UsageError, plural
 from dfal_cli.system.device import BatchSizes, FittingBatches
+from dfal_cli.system.differences import differences
 from dfal_cli.system.files import remove_leftovers
 from dfal_cli.system.fingerprints import canonical_json
 from dfal_cli.system.part_files import (
@@ -108,6 +109,21 @@ class Parts:
             batches = FittingBatches(size or first_size, reporter)
         self.track_batch_sizes(batches)
         return batches
+
+    def report_discarded(
+        self, what: str, inputs: Mapping[str, Any], texts: Mapping[str, str], reporter: Reporter
+    ) -> None:
+        """Report why parts of other calls are not used, unless some of this call are, and damaged parts.
+
+        texts: descriptions of changed inputs, as of `differences`.
+        """
+        if self.other_inputs and not any(section.finished for section in self._sections.values()):
+            changes = (differences(other, inputs, texts) for other in self.other_inputs)
+            change = " and ".join(dict.fromkeys(itertools.chain.from_iterable(changes)))
+            reporter.note(f"starting over: the unfinished {what} in {self.folder} were made {change}")
+        if self.damaged:
+            files = plural(self.damaged, "file")
+            reporter.note(f"{self.damaged} damaged {files} in {self.folder}: computing the contents again")
 
     def track_batch_sizes(self, batches: FittingBatches) -> None:
         """Store the sizes of these batches with each part from now on."""

@@ -14,7 +14,6 @@ from dfal_cli.steps.embed.inputs import CHANGE_TEXTS
 from dfal_cli.steps.embed.options import EmbedOptions
 from dfal_cli.steps.embed.rows import CurrentImages, embedded_in, part_of
 from dfal_cli.system.device import first_batch_size
-from dfal_cli.system.differences import differences
 from dfal_cli.system.parts import Parts, Section
 from dfal_cli.system.reporting import Reporter
 
@@ -54,7 +53,9 @@ def compute(
         f"embedding {len(images)} of {len(current.listing.images)} images with {backbone.name} "
         f"({shape[2]}x{shape[1]}, {backbone.input_format.resize.how}) on {device.type}, batch {batches.size}"
     )
-    _report_resuming(parts, inputs, len(resumed), len(images), reporter)
+    if resumed:
+        reporter.note(f"resuming after {len(resumed)} of {len(images)} images")
+    parts.report_discarded("embeddings", inputs, CHANGE_TEXTS, reporter)
     section = parts.section(f"{backbone.weights_sha256}-{len(earlier):06d}")
     unreadable: list[tuple[str, str]] = []
     max_values: list[MaxValues] = []
@@ -70,20 +71,6 @@ def compute(
     _warn_of_white(np.concatenate([np.empty(0), *max_values]), options.white, reporter)
     embedded = len(images) - len(unreadable)
     return Work([*earlier, section], embedded, sorted(unreadable), batches.size)
-
-
-def _report_resuming(parts: Parts, inputs: dict[str, Any], resumed: int, total: int, reporter: Reporter) -> None:
-    """Report that this call resumes an unfinished one, or why it does not."""
-    if resumed:
-        reporter.note(f"resuming after {resumed} of {total} images")
-    elif parts.other_inputs:
-        changes = (differences(other, inputs, CHANGE_TEXTS) for other in parts.other_inputs)
-        change = " and ".join(dict.fromkeys(itertools.chain.from_iterable(changes)))
-        reporter.note(f"starting over: the unfinished embeddings in {parts.folder} were made {change}")
-    if parts.damaged:
-        reporter.note(
-            f"{parts.damaged} damaged {plural(parts.damaged, 'file')} in {parts.folder}: computing the contents again"
-        )
 
 
 def _warn_of_white(max_values: MaxValues, white: float | None, reporter: Reporter) -> None:

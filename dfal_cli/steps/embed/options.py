@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dfal_cli.steps.option import NETWORK, OUTPUT, Option, Shapes
-from dfal_cli.steps.option_groups import CommonOptions, Images, InferenceOptions
+from dfal_cli.steps.option_groups import CommonOptions, Images, InferenceOptions, ResizeToSquare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,7 @@ class EmbedOptions(CommonOptions, InferenceOptions):
         int | None,
         Option("Side of the square input in pixels.", NETWORK, minimum=1, default="that of the weights"),
     ] = None
-    resize: Annotated[
-        str | None,
-        Option(
-            "How images become square: crop (the centre), pad (with grey) or stretch.",
-            NETWORK, metavar="NAME", default="as in the training of the weights",
-        ),
-    ] = None  # fmt: skip
+    resize: ResizeToSquare = None
     white: Annotated[
         float | None,
         Option(

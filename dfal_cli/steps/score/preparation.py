@@ -1,18 +1,15 @@
 """Prepares the scoring of a pool: batch sizes, the scorer and the additional measures."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork
-from dfal_cli.errors import plural
 from dfal_cli.images import DecodedBatch, ImageSource
 from dfal_cli.measures import MEASURES, MeasureRunner, Settings
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
 from dfal_cli.steps.score.inputs import CHANGE_TEXTS, TOUCHED
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.device import FittingBatches
-from dfal_cli.system.differences import differences
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.reporting import Reporter
 
@@ -50,11 +47,4 @@ def report_resuming(parts: Parts, inputs: dict[str, Any], total: int, reporter: 
     if finished := parts.section("pool").finished:
         examined = parts.section("margins").finished
         reporter.note(f"resuming after {finished} of {total} images" + (f" and {examined} margins" if examined else ""))
-    elif parts.other_inputs:
-        changes = (differences(other, inputs, UNFINISHED_CHANGE_TEXTS) for other in parts.other_inputs)
-        change = " and ".join(dict.fromkeys(itertools.chain.from_iterable(changes)))
-        reporter.note(f"starting over: the unfinished scores in {parts.folder} were made {change}")
-    if parts.damaged:
-        reporter.note(
-            f"{parts.damaged} damaged {plural(parts.damaged, 'file')} in {parts.folder}: computing the contents again"
-        )
+    parts.report_discarded("scores", inputs, UNFINISHED_CHANGE_TEXTS, reporter)

@@ -12,6 +12,7 @@ from dfal_cli.steps.option_groups import (
     LabelsFromFolders,
     MarginOptions,
     NetworkOptions,
+    ResizeToSquare,
     SeedOption,
     TrainingOptions,
 )
@@ -114,13 +115,7 @@ class SimulateOptions(
         ),
     ] = None  # fmt: skip
     pretrained: Annotated[bool, Option("With --freeze: download the network's own weights, once.", NETWORK)] = False
-    resize: Annotated[
-        str | None,
-        Option(
-            "With --freeze: how images become square: crop (the centre), pad (with grey) or stretch.",
-            NETWORK, metavar="NAME", default="as in the training of the weights",
-        ),
-    ] = None  # fmt: skip
+    resize: ResizeToSquare = None
     jobs: Annotated[
         int | None,
         Option(

@@ -1,6 +1,6 @@
 """train: train a classifier on labelled images and their twins, or a head on their embeddings."""
 
-from dfal_cli.images import ImageSource
+from dfal_cli.images import ImageSource, open_images
 from dfal_cli.steps.result import Result
 from dfal_cli.steps.train.checks import check
 from dfal_cli.steps.train.options import TrainOptions
@@ -23,9 +23,12 @@ def train(
             from dfal_cli.steps.train.head import train_on_embeddings
 
             return train_on_embeddings(options, options.embeddings, reporter, warn_if_not_learnt=warn_if_not_learnt)
-        assert options.images  # `check` refuses options without either
         if options.freeze:
             from dfal_cli.steps.train.frozen import train_on_frozen_backbone as train_on_images
         else:
             from dfal_cli.steps.train.network import train_network as train_on_images
-        return train_on_images(options, options.images, reporter, images, warn_if_not_learnt=warn_if_not_learnt)
+        assert options.images  # `check` refuses options without either
+        with open_images(
+            images, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
+        ) as source:
+            return train_on_images(options, source, reporter, warn_if_not_learnt=warn_if_not_learnt)

@@ -1,14 +1,13 @@
 """train --freeze: a head on the embeddings that a pretrained network computes of the labelled images."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dfal_cli.errors import UsageError
-from dfal_cli.images import ImageSource, open_images
+from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import image_names
 from dfal_cli.models.backbones import Backbone, load_backbone
 from dfal_cli.models.embedding import embed_images
@@ -26,20 +25,17 @@ from dfal_cli.training.labelled_rows import unusable_row
 
 
 def train_on_frozen_backbone(
-    options: TrainOptions, root: Path, reporter: Reporter, images: ImageSource | None, *, warn_if_not_learnt: bool
+    options: TrainOptions, source: ImageSource, reporter: Reporter, *, warn_if_not_learnt: bool
 ) -> Result:
     """Embed the labelled images, train a head on the embeddings, and write both. Arguments as of `train`."""
-    with open_images(
-        images, root, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
-    ) as source:
-        hashes = label_hashes(options)
-        sets = labels_of_images(options, source, reporter)
-        with reporter.busy("loading the backbone"):
-            backbone = chosen_backbone(options)
-        embeddings = EmbeddedImages(backbone, source, sets, options.workers, reporter)
-        return train_head(
-            options, embeddings, sets, hashes, "images", reporter, warn_if_not_learnt=warn_if_not_learnt
-        )  # fmt: skip
+    hashes = label_hashes(options)
+    sets = labels_of_images(options, source, reporter)
+    with reporter.busy("loading the backbone"):
+        backbone = chosen_backbone(options)
+    embeddings = EmbeddedImages(backbone, source, sets, options.workers, reporter)
+    return train_head(
+        options, embeddings, sets, hashes, "images", reporter, warn_if_not_learnt=warn_if_not_learnt
+    )  # fmt: skip
 
 
 def chosen_backbone(options: TrainOptions) -> Backbone:

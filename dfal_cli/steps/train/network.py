@@ -1,14 +1,13 @@
 """train --images: a network, trained on labelled images and their twins."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from dfal_cli.checkpoint import save_checkpoint
 from dfal_cli.errors import plural
-from dfal_cli.images import ImageSource, are_flat, flat_in_words, open_images
+from dfal_cli.images import ImageSource, are_flat, flat_in_words
 from dfal_cli.models import Network, has_pretrained
 from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.result import Result
@@ -33,43 +32,40 @@ from dfal_cli.training.state import TrainingState
 
 
 def train_network(
-    options: TrainOptions, root: Path, reporter: Reporter, images: ImageSource | None, *, warn_if_not_learnt: bool
+    options: TrainOptions, source: ImageSource, reporter: Reporter, *, warn_if_not_learnt: bool
 ) -> Result:
-    """Train a network on images under `root`, and write the best epoch of the best restart. Arguments as of `train`."""
-    with open_images(
-        images, root, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
-    ) as source:
-        hashes = label_hashes(options)
-        sets = labels_of_images(options, source, reporter)
-        plan = plan_training(options, source, sets.labels, reporter)
-        content_hashes = sets.content_hashes(source.content_hash, reporter)
-        inputs = _inputs(options, plan, sets.digests(content_hashes))
-        device = choose_device(options.device)
-        state = TrainingState(options.out, _fingerprint_of_weights(inputs), device, reporter)
-        if options.out.exists() and not options.force:
-            result = existing_result(options.out, inputs)
-            state.remove()
-            if warn_if_not_learnt and "learnt" in result.details:  # older checkpoints lack it
-                warn_unless_learnt(result.details, _remedies(options, plan, result.details), reporter)
-            return result
-        warn_about_duplicates(sets, content_hashes, reporter)
-        if warn_if_not_learnt and plan.photos_from_scratch and (advice := instead_of_from_scratch(len(sets.labels))):
-            reporter.warn(advice)
-        seeds = _seeds(options)
-        new_network = initial_networks(plan, options, sets.classes, seeds[0], reporter)
-        report_choices(plan, options, reporter)
-        data = _load(options, plan, source, sets, content_hashes, reporter)
-        reporter.note(f"training {plan.architecture} on {_describe(data, sets)}, {device.type}")
-        settings = _settings(options, plan)
-        restarts = Restarts(
-            lambda seed: new_network(seed, data.training).to(device), seeds, settings, state, reporter
-        )  # fmt: skip
-        trained = restarts.train(data.training, data.validation)
-        metrics = _evaluate(plan, trained, data, sets, reporter)
-        counts = _counts(data, sets)
-        metadata = extra_metadata(options, sets, metrics, counts, hashes, inputs)
-        state.make_room_for(lambda: _save(options, plan, sets, trained.model, metadata))
+    """Train a network on images, and write the best epoch of the best restart. Arguments as of `train`."""
+    hashes = label_hashes(options)
+    sets = labels_of_images(options, source, reporter)
+    plan = plan_training(options, source, sets.labels, reporter)
+    content_hashes = sets.content_hashes(source.content_hash, reporter)
+    inputs = _inputs(options, plan, sets.digests(content_hashes))
+    device = choose_device(options.device)
+    state = TrainingState(options.out, _fingerprint_of_weights(inputs), device, reporter)
+    if options.out.exists() and not options.force:
+        result = existing_result(options.out, inputs)
         state.remove()
+        if warn_if_not_learnt and "learnt" in result.details:  # older checkpoints lack it
+            warn_unless_learnt(result.details, _remedies(options, plan, result.details), reporter)
+        return result
+    warn_about_duplicates(sets, content_hashes, reporter)
+    if warn_if_not_learnt and plan.photos_from_scratch and (advice := instead_of_from_scratch(len(sets.labels))):
+        reporter.warn(advice)
+    seeds = _seeds(options)
+    new_network = initial_networks(plan, options, sets.classes, seeds[0], reporter)
+    report_choices(plan, options, reporter)
+    data = _load(options, plan, source, sets, content_hashes, reporter)
+    reporter.note(f"training {plan.architecture} on {_describe(data, sets)}, {device.type}")
+    settings = _settings(options, plan)
+    restarts = Restarts(
+        lambda seed: new_network(seed, data.training).to(device), seeds, settings, state, reporter
+    )  # fmt: skip
+    trained = restarts.train(data.training, data.validation)
+    metrics = _evaluate(plan, trained, data, sets, reporter)
+    counts = _counts(data, sets)
+    metadata = extra_metadata(options, sets, metrics, counts, hashes, inputs)
+    state.make_room_for(lambda: _save(options, plan, sets, trained.model, metadata))
+    state.remove()
     show_metrics(metrics, sets.classes, reporter)
     if warn_if_not_learnt:
         warn_unless_learnt(metrics, _remedies(options, plan, metrics), reporter)

@@ -14,6 +14,7 @@ from dfal_cli.steps.option_groups import (
     LabelsFile,
     LabelsFromFolders,
     NetworkOptions,
+    ResizeToSquare,
     SeedOption,
     TrainingOptions,
 )
@@ -76,13 +77,7 @@ class TrainOptions(
             NETWORK,
         ),
     ] = False
-    resize: Annotated[
-        str | None,
-        Option(
-            "With --freeze and --finetune: how images become square: crop (the centre), pad (with grey) or stretch.",
-            NETWORK, metavar="NAME", default="as in the training of the weights",
-        ),
-    ] = None  # fmt: skip
+    resize: ResizeToSquare = None
     trust_code: Annotated[
         bool,
         Option("Allow the checkpoint of --init to import the code of its network.", NETWORK, shapes=Shapes.NOTHING),
