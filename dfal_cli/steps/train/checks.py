@@ -13,15 +13,16 @@ from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
 CLASS_WEIGHTS = ("balanced",)
 
 
+OF_IMAGES = options_in(NetworkOptions, ComputingOptions, CacheOptions) | {
+    "init", "weights", "pretrained", "freeze", "finetune", "resize", "trust_code", "mixed_precision", "follow_links",
+}  # fmt: skip
 WITHOUT_EFFECT = {
     "--images": frozenset({"class_weight", "resize"}),
     "--finetune": frozenset({"init", "grey", "class_weight"}),
     "--freeze": options_in(TrainingOptions) | {"init", "grey", "mixed_precision"},
-    "--embeddings": options_in(TrainingOptions, NetworkOptions, ComputingOptions, CacheOptions)
-    | {"init", "weights", "pretrained", "freeze", "finetune", "resize", "trust_code", "mixed_precision"}
-    | {"follow_links"},
+    "--embeddings": options_in(TrainingOptions) | OF_IMAGES,
 }
-"""Way to train -> the options that it refuses. A frozen network is not trained; an embedding is no image."""
+"""Way to train -> the options that it refuses."""
 
 NO_EFFECT = {way: f"no effect with {way}" for way in WITHOUT_EFFECT} | {
     "--images": "only for pretrained networks (--embeddings, --freeze, --finetune)"
