@@ -22,8 +22,8 @@ def tiles(input_shape):
 @pytest.fixture
 def nights(in_tmp: Path) -> Nights:
     """Nothing has been asked yet."""
-    write(in_tmp / "mine.py", BACKBONE)
-    return Nights(in_tmp, EMBED="embeddings.parquet", BACKBONE="mine:tiles")
+    write(in_tmp / "tiles_of_nights.py", BACKBONE)
+    return Nights(in_tmp, EMBED="embeddings.parquet", BACKBONE="tiles_of_nights:tiles")
 
 
 def test_the_first_list_is_typical_and_later_ones_follow_a_head(nights: Nights) -> None:
@@ -59,8 +59,8 @@ def test_a_night_that_waits_for_answers_embeds_nothing(nights: Nights) -> None:
 def test_another_backbone_counts_from_the_next_round_on(nights: Nights) -> None:
     nights()
     nights.answer(0, as_csv)
-    write(Path("other.py"), BACKBONE.replace("4", "2"))
-    ended = nights(BACKBONE="other:tiles")
+    write(Path("fewer_tiles_of_nights.py"), BACKBONE.replace("4", "2"))
+    ended = nights(BACKBONE="fewer_tiles_of_nights:tiles")
     assert ended.code == 0, ended.stderr
     assert "embeddings.parquet: overwriting it" in ended.stderr
     assert read_embeddings(Path("embeddings.parquet")).vectors.shape[1] == 12
