@@ -9,6 +9,10 @@ Values = npt.NDArray[np.float32]
 """Numbers (n,) or vectors (n, d) of n images."""
 
 
+ROWS_AT_ONCE = 2048
+"""Number of vectors scaled at a time."""
+
+
 def unit_length(vectors: Values) -> Values:
     """Return the vectors, (n, d), divided by their lengths; zero vectors are unchanged."""
     squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)  # in float32, squares of large values overflow
@@ -16,6 +20,13 @@ def unit_length(vectors: Values) -> Values:
     lengths[lengths == 0] = 1
     scaled: Values = vectors / lengths.astype(np.float32)[:, None]
     return scaled
+
+
+def scale_to_unit_length(vectors: Values) -> None:
+    """Do the same in place, block by block, as the vectors of a large pool may fill the memory."""
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        block = slice(start, start + ROWS_AT_ONCE)
+        vectors[block] = unit_length(vectors[block])
 
 
 def as_arrow(values: Values) -> pa.Array:

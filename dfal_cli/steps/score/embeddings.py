@@ -10,7 +10,7 @@ from dfal_cli.margins.linear import LinearBoundaries
 from dfal_cli.models.head_file import BACKBONE_FIELDS, LoadedHead, load_head
 from dfal_cli.schemas import EMBEDDING_SPACE
 from dfal_cli.scoring.judging import warn_unless_learnt
-from dfal_cli.scoring.linear import blocks_of, score_vectors, tables_of, twins_of
+from dfal_cli.scoring.linear import score_vectors, tables_of, twins_of
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.score.checks import ONLY_OF_IMAGES
 from dfal_cli.steps.score.inputs import common_inputs, inputs_metadata, is_up_to_date
@@ -30,7 +30,7 @@ from dfal_cli.system.paths import folder_of, relative_to_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import write_scores
 from dfal_cli.tables.embeddings import EmbeddingsFile, embeddings_sha256, read_embedded_images, read_embeddings
-from dfal_cli.tables.vectors import unit_length
+from dfal_cli.tables.vectors import scale_to_unit_length
 
 MADE_WITH = {"weights_sha256": "weights"}
 """Fields of a backbone's description as words, where they are others."""
@@ -94,8 +94,7 @@ def _score_pool(
     """Score the embeddings, and write all outputs. counts: those of the pool."""
     warn_unless_learnt(head.metadata, reporter)
     vectors = embeddings.vectors
-    for block in blocks_of(len(vectors)):  # in place, as they may fill the memory
-        vectors[block] = unit_length(vectors[block])
+    scale_to_unit_length(vectors)
     boundaries = LinearBoundaries(head.weight, head.bias, options.norm)
     rows = score_vectors(embeddings.images, vectors, boundaries, reporter)
     twins = partial(twins_of, vectors=vectors, boundaries=boundaries, overshoot=options.overshoot)

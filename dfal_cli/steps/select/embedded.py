@@ -15,7 +15,7 @@ from dfal_cli.strategies import STRATEGIES, Pool
 from dfal_cli.system.paths import named_in_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables.embeddings import read_embeddings
-from dfal_cli.tables.vectors import unit_length
+from dfal_cli.tables.vectors import scale_to_unit_length
 
 
 def file_of(options: SelectOptions, scores: Path, metadata: Mapping[str, Any]) -> Path | None:
@@ -35,7 +35,7 @@ def with_embeddings(
     strategy = STRATEGIES[options.strategy]
     learnt = known.to_be_learnt if strategy.labelled else set()
     images, vectors, _, sha256 = read_embeddings(file, names=learnt.union(table[IMAGE]))
-    vectors = unit_length(vectors)
+    scale_to_unit_length(vectors)
     rows = pd.Index(images).get_indexer(pd.Index(table[IMAGE]))
     missing = int((rows < 0).sum())
     if missing == len(table):
