@@ -74,8 +74,9 @@ case $STRATEGY in
     core-set | coverage | typical) measures=(embedding) ;;
     badge) measures=(embedding probabilities) ;;
 esac
-needs=(--twins "$twins")
+needs=()
 if [ -z "$EMBED" ]; then needs+=(--nearest "$nearest"); fi # on embeddings, all margins are computed
+if [ "$twins" -gt 0 ]; then needs+=(--twins "$twins"); fi
 for measure in "${measures[@]}"; do
     if [ -z "$EMBED" ] || [ "$measure" != embedding ]; then needs+=(--measure "$measure"); fi
 done

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dfal_cli.schemas import EMBEDDING
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables import read_csv, read_labels, read_scores, write_labels
 from tests.conftest import SAMPLE_DATA, dfal
@@ -107,14 +108,20 @@ def test_pseudo_labels_train_along_and_never_reach_the_labels_file(known_pool):
     assert (labels["label"] == labels["image"].map(oracle)).all()
 
 
+def needs_of(name: str, embed: str = "") -> list[tuple[str, str]]:
+    """The options of `score` that the nightly script chooses for a strategy."""
+    script = (SAMPLE_DATA / "round.sh").read_text(encoding="utf-8")
+    chosen = re.search(r"^nearest=0 .*?^done$", script, re.DOTALL | re.MULTILINE)
+    shell = f"COUNT=20 STRATEGY={name} EMBED={embed}; {chosen[0]}; echo ${{needs[@]}}"
+    needs = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout.split()
+    return list(zip(needs[::2], needs[1::2], strict=True))
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_nightly_script_has_score_compute_what_the_strategy_needs(name):
-    chosen = re.search(
-        r"^case \$STRATEGY in.*?^esac$", (SAMPLE_DATA / "round.sh").read_text(), re.DOTALL | re.MULTILINE
-    )
-    shell = f"COUNT=20 STRATEGY={name}; {chosen[0]}; echo ${{needs[@]}}"
-    needs = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout.split()
-    strategy, said = STRATEGIES[name], list(zip(needs[::2], needs[1::2], strict=True))
+    strategy = STRATEGIES[name]
     count = str(20 * strategy.nearest)
-    expected = [("--nearest", count), *([("--twins", count)] if strategy.trains_on_twins else [])]
-    assert said == [*expected, *(("--measure", measure) for measure in strategy.needs)]
+    twins = [("--twins", count)] if strategy.trains_on_twins else []
+    assert needs_of(name) == [("--nearest", count), *twins, *(("--measure", measure) for measure in strategy.needs)]
+    others = [measure for measure in strategy.needs if measure != EMBEDDING]
+    assert needs_of(name, "embeddings.parquet") == [*twins, *(("--measure", measure) for measure in others)]

@@ -10,8 +10,7 @@ from typing import TypeVar
 import pandas as pd
 import pytest
 
-from dfal_cli.strategies import STRATEGIES
-from tests.conftest import SAMPLE_DATA, write
+from tests.conftest import write
 from tests.nights import Nights, files_of, labels_of
 from tests.steps.test_select_again import EDITS, as_csv
 
@@ -284,13 +283,3 @@ def test_with_an_oracle_all_rounds_are_played_and_the_gain_is_reported(nights: N
         assert after.startswith("after:  round 2: 6 labels, test accuracy ")
         assert after.endswith(" (the last round: LAST=2)")
     assert len(labels_of(2)) == 6
-
-
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_the_script_scores_with_what_each_strategy_needs(name: str) -> None:
-    script = (SAMPLE_DATA / "round.sh").read_text(encoding="utf-8")
-    cases = re.findall(r"^    ([a-z |-]+)\) (.*) ;;$", script, re.MULTILINE)
-    needs = next((needs for names, needs in cases if name in names.split(" | ")), "")
-    measures = re.search(r"measures=\((.*)\)", needs)
-    assert tuple(measures[1].replace('"$STRATEGY"', name).split() if measures else ()) == STRATEGIES[name].needs
-    assert ("nearest=" in needs) == (STRATEGIES[name].nearest > 0)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from dfal_cli.checkpoint import load_checkpoint
+from dfal_cli.images import InputFormat
 from tests.conftest import Ended, dfal, draw_divided_folder
 from tests.page import Page
 
@@ -46,7 +47,7 @@ def brighten(name: str) -> None:
 
 def test_train_settles_white_says_it_and_score_goes_by_it(house: Path) -> None:
     assert SETTLED in train().stderr
-    assert load_checkpoint("m.safetensors").input_format == ((1, 16, 16), 4095)
+    assert load_checkpoint("m.safetensors").input_format == InputFormat((1, 16, 16), 4095)
     brighten("020.png")
     ended = score("--json")
     assert ended.json["warnings"][:1] == [CUT_OFF]
