@@ -153,6 +153,20 @@ def _kept(training: pd.DataFrame, monitor: str, patience: int) -> float:
     return kept
 
 
+def fine_tuned_beside_head(experiment: str) -> str:
+    """Mean test accuracy and loss of both ways, and how many points fine-tuning gains in each trial."""
+    table = pd.read_csv(HERE / experiment / "accuracies.csv")
+    rows = []
+    for labels, part in table.groupby("labels"):
+        head, tuned = (part[part["way"] == way].set_index("trial") for way in ("head", "fine-tuned"))
+        means = [f"{each[name].mean():.3f}" for name in ("accuracy", "loss") for each in (head, tuned)]
+        gains = 100 * (tuned["accuracy"] - head["accuracy"])
+        seconds = [f"{each['seconds'].mean():.0f}" for each in (head, tuned)]
+        rows.append([str(labels), *means, ", ".join(f"{gain:+.1f}" for gain in gains), *seconds])
+    heads = [f"{name}, {way}" for name in ("accuracy", "loss") for way in ("head", "fine-tuned")]
+    return markdown(["labels", *heads, "points gained, by trial", "seconds, head", "seconds, fine-tuned"], rows)
+
+
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]

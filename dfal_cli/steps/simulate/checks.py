@@ -36,10 +36,6 @@ def check(options: SimulateOptions) -> None:
         raise UsageError("use either --labels or --labels-from-folders")
     _check_kind(options)
     _check_strategies(options)
-    if options.candidates is not None and options.count is not None and options.candidates < options.count:
-        raise UsageError(
-            f"--candidates {options.candidates}: fewer than the {options.count} queries per round (--count)"
-        )
 
 
 def _check_kind(options: SimulateOptions) -> None:

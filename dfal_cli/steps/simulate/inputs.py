@@ -103,7 +103,7 @@ def read_inputs(options: SimulateOptions, available: Available) -> Inputs:
         oracle = labelled_rows(folder_labels[~_within(folder_labels[IMAGE], test[IMAGE])])
     _check_tables(options, oracle, test, names)
     plan = options.plan(oracle[LABEL].nunique())
-    _check_plan(plan, oracle)
+    _check_plan(plan, options.candidates, oracle)
     runs = [Run(name, trial) for trial, name in itertools.product(range(1, plan.trials + 1), options.strategy_names)]
     return Inputs(oracle, test, plan, runs, _shortfall(plan, len(oracle)), available.skipped, left_out)
 
@@ -152,7 +152,9 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
         )
 
 
-def _check_plan(plan: Plan, oracle: pd.DataFrame) -> None:
+def _check_plan(plan: Plan, candidates: int | None, oracle: pd.DataFrame) -> None:
+    if candidates is not None and candidates < plan.count:
+        raise UsageError(f"--candidates {candidates}: fewer than the {plan.count} queries per round (--count)")
     if plan.budget <= plan.initial:
         raise UsageError(
             f"--budget {plan.budget}: includes the {plan.initial} initial labels (--initial); it must be larger"
