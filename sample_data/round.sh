@@ -117,10 +117,11 @@ asking() {
     return "$code"
 }
 
-# Embed the images that are new or have changed, with EMBED.
+# Embed the images that are new or have changed, with EMBED. Embeddings of another backbone are never overwritten: they
+# may have taken hours.
 embed() {
     if [ -n "$EMBED" ]; then
-        produce "$EMBED" $DFAL embed --images "$IMAGES" ${BACKBONE:+--backbone "$BACKBONE"} "${cached[@]}" --out "$EMBED"
+        $DFAL embed --images "$IMAGES" ${BACKBONE:+--backbone "$BACKBONE"} "${cached[@]}" --out "$EMBED" "${options[@]}"
     fi
 }
 

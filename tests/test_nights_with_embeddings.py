@@ -56,14 +56,17 @@ def test_a_night_that_waits_for_answers_embeds_nothing(nights: Nights) -> None:
     assert Path("embeddings.parquet").stat().st_mtime_ns == before
 
 
-def test_another_backbone_counts_from_the_next_round_on(nights: Nights) -> None:
+def test_embeddings_of_another_backbone_are_not_overwritten(nights: Nights) -> None:
     nights()
     nights.answer(0, as_csv)
     write(Path("fewer_tiles_of_nights.py"), BACKBONE.replace("4", "2"))
+    before = Path("embeddings.parquet").read_bytes()
     ended = nights(BACKBONE="fewer_tiles_of_nights:tiles")
+    assert (ended.code, "choose another --out" in ended.stderr) == (2, True)
+    assert Path("embeddings.parquet").read_bytes() == before
+    ended = nights(BACKBONE="fewer_tiles_of_nights:tiles", EMBED="other.parquet")
     assert ended.code == 0, ended.stderr
-    assert "embeddings.parquet: overwriting it" in ended.stderr
-    assert read_embeddings(Path("embeddings.parquet")).vectors.shape[1] == 12
+    assert read_embeddings(Path("other.parquet")).vectors.shape[1] == 12
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "bald"])

@@ -102,6 +102,21 @@ class TestRunAgain:
         assert embedded().images == names_in()
         assert seen() == 0
 
+    def test_another_folder_does_not_replace_all_embeddings(self) -> None:
+        Path("others").mkdir()
+        shutil.copy("photos/a/00.png", "others/00.png")
+        before = Path("e.parquet").read_bytes()
+        ended = embed("--images", "others")
+        assert (ended.code, "none of its 12 images is under others" in ended.stderr) == (2, True)
+        assert Path("e.parquet").read_bytes() == before
+        assert embed("--images", "others", "--force").code == 0
+
+    def test_a_renamed_image_root_is_recorded_and_nothing_is_computed_again(self) -> None:
+        Path("photos").rename("pictures")
+        assert embed("--images", "pictures").code == 0
+        assert seen() == 0
+        assert read_embeddings(Path("e.parquet")).metadata["image_root"] == "pictures"
+
     def test_other_settings_are_refused_unless_forced(self) -> None:
         for change, words in (
             (("--image-size", 16), "with --image-size 32, not 16"),

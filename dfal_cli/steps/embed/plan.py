@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dfal_cli.errors import UsageError
 from dfal_cli.models.backbone_file import holds_backbone
 from dfal_cli.schemas import BACKBONE_SUFFIX
 from dfal_cli.steps.embed.inputs import read_earlier
@@ -12,6 +13,7 @@ from dfal_cli.steps.embed.options import EmbedOptions
 from dfal_cli.steps.embed.rows import CurrentImages
 from dfal_cli.system.files import beside
 from dfal_cli.system.fingerprints import digest_of_many
+from dfal_cli.system.paths import relative_to_file
 from dfal_cli.tables.embeddings import read_states
 
 
@@ -31,13 +33,21 @@ class Plan(NamedTuple):
 
 
 def make_plan(options: EmbedOptions, inputs: dict[str, Any], current: CurrentImages) -> Plan:
-    """Compare the existing output with the images. Raises UsageError if it was made from other inputs."""
+    """Compare the existing output with the images.
+
+    Raises UsageError if it was made from other inputs, or if none of its images is there: this is another folder.
+    """
     metadata = read_earlier(options, inputs)
     if metadata is None:
         return Plan(None, set(), 0, 0, current.listing.images)
     names, states = read_states(options.out)
     unchanged = {names[row] for row in np.flatnonzero(current.unchanged(names, states))}
     there = sum(name in current.rows for name in names)
+    if names and not there:
+        raise UsageError(
+            f"{options.out}: none of its {len(names)} images is under {options.images}; check --images, choose "
+            "another --out, or use --force to replace all embeddings"
+        )
     todo = [image for image in current.listing.images if image not in unchanged]
     return Plan(metadata, unchanged, there - len(unchanged), len(names) - there, todo)
 
@@ -46,6 +56,7 @@ def is_up_to_date(options: EmbedOptions, plan: Plan, current: CurrentImages) -> 
     """Return whether the only images without a row are those that could not be read before."""
     return (
         plan.metadata is not None
+        and plan.metadata.get("image_root") == relative_to_file(options.images, options.out)
         and not (plan.changed or plan.gone)
         and plan.metadata.get("unreadable") == unreadable_digest(plan.todo, current)
         and holds_backbone(beside(options.out, BACKBONE_SUFFIX), plan.metadata)
