@@ -73,9 +73,12 @@ def dfal_process(*arguments: object, **settings: Any) -> Ended:
 
 @pytest.fixture
 def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Run the test inside an empty folder."""
+    """Run the test inside an empty folder, and forget its modules, whose names other tests may use."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(f"{tmp_path}/"):
+            del sys.modules[name]
 
 
 def draw_folder(root: Path, classes: tuple[str, ...] = ("dark", "light"), each: int = 20, side: int = 16) -> Path:

@@ -124,7 +124,7 @@ class TestOwnCode:
     @pytest.fixture(autouse=True)
     def module(self, in_tmp: Path) -> None:
         write(
-            in_tmp / "means.py",
+            in_tmp / "own_means.py",
             "import torch",
             "from torch import nn",
             "def mean_colour(input_shape):",
@@ -136,16 +136,18 @@ class TestOwnCode:
         )
 
     def test_it_is_called_with_the_input_shape_and_gets_images_in_0_to_1(self) -> None:
-        backbone = load_backbone("means:mean_colour")
+        backbone = load_backbone("own_means:mean_colour")
         assert (backbone.dimension, backbone.input_format) == (3, ((3, 224, 224), None, Resize("crop", 224)))
         images = torch.rand(2, 3, 224, 224)
         np.testing.assert_allclose(embedded(backbone, images), images.mean((2, 3)), atol=1e-6)
 
     def test_it_must_compute_vectors(self) -> None:
-        with pytest.raises(UsageError, match=r"means:flat: returned .* instead of embeddings of shape \(2, d\)"):
-            load_backbone("means:flat")
-        with pytest.raises(UsageError, match=r"means:unwanted: TypeError: .*num_classes"):
-            load_backbone("means:unwanted")
+        with pytest.raises(
+            UsageError, match=r"own_means:flat: returned .* instead of embeddings of shape \(2, d\)"
+        ):
+            load_backbone("own_means:flat")
+        with pytest.raises(UsageError, match=r"own_means:unwanted: TypeError: .*num_classes"):
+            load_backbone("own_means:unwanted")
 
 
 class TestTimm:
