@@ -142,9 +142,7 @@ class TestOwnCode:
         np.testing.assert_allclose(embedded(backbone, images), images.mean((2, 3)), atol=1e-6)
 
     def test_it_must_compute_vectors(self) -> None:
-        with pytest.raises(
-            UsageError, match=r"own_means:flat: returned .* instead of embeddings of shape \(2, d\)"
-        ):
+        with pytest.raises(UsageError, match=r"own_means:flat: returned .* instead of embeddings of shape \(2, d\)"):
             load_backbone("own_means:flat")
         with pytest.raises(UsageError, match=r"own_means:unwanted: TypeError: .*num_classes"):
             load_backbone("own_means:unwanted")
