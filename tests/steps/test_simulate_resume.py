@@ -57,9 +57,11 @@ def is_alive(process: int) -> bool:
 
 
 def rounds_in(out: Path) -> int:
-    """Finished rounds, those of finished runs included."""
-    finished = sum(len(json.loads(path.read_text())) for path in out.glob(".rounds/*.rows.json"))
-    return finished + len(list(out.glob(".rounds/*/*/done.json")))
+    """Finished rounds, those of finished runs included, whose folders may still be there."""
+    folders = [path.parts[-3] for path in out.glob(".rounds/*/*/done.json")]
+    finished = {path.name.removesuffix(".rows.json"): path for path in out.glob(".rounds/*.rows.json")}
+    of_finished_runs = sum(len(json.loads(path.read_text())) for path in finished.values())
+    return of_finished_runs + sum(run not in finished for run in folders)
 
 
 def stop_when(come: Callable[[], bool], number: signal.Signals, *command: object) -> tuple[int, str, list[int]]:
@@ -215,6 +217,16 @@ def test_a_trial_is_in_the_tables_before_the_next_one_ends(house: Path) -> None:
     expected = pd.read_csv(house / "out" / "results.csv")
     pd.testing.assert_frame_equal(pd.read_csv(rows).query("trial == 1").reset_index(drop=True), expected)
     assert len(pd.read_csv(out / "timings.csv").query("trial == 1")) == 10
+
+
+def test_rounds_of_a_run_that_was_killed_as_it_ended_are_counted_once(house: Path) -> None:
+    shutil.copytree(house / "out", house / "counted")
+    left = house / "counted" / ".rounds" / "random-1" / "0" / "done.json"
+    left.parent.mkdir(parents=True)
+    rows = json.loads((house / "out" / ".rounds" / "random-1.rows.json").read_text())
+    left.write_text(json.dumps(rows[0]))
+    refused = dfal(*arguments(house, "counted", "--strategies", "dfal,random", "--lr", 0.5))
+    assert (refused.code, "to discard its 10 rounds" in refused.stderr) == (2, True)
 
 
 @pytest.mark.slow

@@ -167,6 +167,10 @@ def _as_stored(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count_rounds(folder: Path) -> int:
-    """Number of finished rounds, of finished and unfinished runs."""
-    of_finished_runs = sum(len(read_run(path)) for path in folder.glob(f"*{RUN_SUFFIX}"))
-    return of_finished_runs + sum(read_round(path) is not None for path in folder.glob(f"*/*/{ROUND_FILE}"))
+    """Number of finished rounds, of finished and unfinished runs.
+
+    A simulation killed as a run ended leaves the run's folder too, whose rounds are not counted twice.
+    """
+    finished = {path.name.removesuffix(RUN_SUFFIX): len(read_run(path)) for path in folder.glob(f"*{RUN_SUFFIX}")}
+    unfinished = [path for path in folder.glob(f"*/*/{ROUND_FILE}") if path.parts[-3] not in finished]
+    return sum(finished.values()) + sum(read_round(path) is not None for path in unfinished)
