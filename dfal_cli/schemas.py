@@ -56,7 +56,9 @@ UNREADABLE_SUFFIX = ".unreadable.csv"
 UNREADABLE_COLUMNS = (IMAGE, "reason")
 
 # simulate
-RESULTS_COLUMNS = ("strategy", "trial", "round", "annotations", "accuracy", "loss", "label_entropy")
+RESULTS_COLUMNS = (
+    "strategy", "trial", "round", "annotations", "accuracy", "loss", "label_entropy", "balanced_accuracy", "fewest_labels",
+)  # fmt: skip
 TIMINGS_COLUMNS = ("strategy", "trial", "round", "train_seconds", "query_seconds")
 
 # key in a safetensors header or Parquet footer that holds dfal's canonical JSON

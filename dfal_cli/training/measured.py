@@ -45,12 +45,19 @@ class Evaluation(NamedTuple):
         correct += [0] * (len(counts) - len(correct))
         return [right / count if count else None for right, count in zip(correct, counts, strict=True)]
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean accuracy of the classes that have examples: each counts the same, however many examples it has."""
+        known = [accuracy for accuracy in self.class_accuracy if accuracy is not None]
+        return sum(known) / max(1, len(known))
+
     def summary(self) -> dict[str, Any]:
         """Return the metrics without those of single classes."""
         return {
             "examples": self.examples,
             "loss": self.loss if math.isfinite(self.loss) else None,  # JSON has no nan
             "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
             "interval": wilson_interval(self.accuracy, self.examples),
             "largest_share": self.largest_share,
         }

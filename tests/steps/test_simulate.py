@@ -31,7 +31,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_results_have_a_row_for_every_round_of_every_strategy_and_trial(house: Path) -> None:
     results = pd.read_csv(house / "out" / "results.csv")
     columns = ["strategy", "trial", "round", "annotations", "accuracy", "loss", "label_entropy"]
-    assert list(results.columns) == columns
+    assert list(results.columns) == [*columns, "balanced_accuracy", "fewest_labels"]
     assert len(results) == 3 * 2 * 3
     for _, rows in results.groupby(["strategy", "trial"]):
         assert rows["round"].tolist() == [0, 1, 2]
@@ -41,6 +41,9 @@ def test_results_have_a_row_for_every_round_of_every_strategy_and_trial(house: P
     assert (results["accuracy"] * 8 % 1 < 1e-4).all()  # eight test images
     assert (results["loss"] > 0).all()
     assert results["label_entropy"].between(0, 0.6932).all()
+    assert (results["balanced_accuracy"] - results["accuracy"]).abs().max() < 1e-6  # four test images of each class
+    assert (results["fewest_labels"] <= results["annotations"] // 2).all()
+    assert (results["fewest_labels"] == 0).equals(results["label_entropy"] == 0)
 
 
 def test_timings_have_a_row_for_every_round(house: Path) -> None:

@@ -229,6 +229,18 @@ def test_rounds_of_a_run_that_was_killed_as_it_ended_are_counted_once(house: Pat
     assert (refused.code, "to discard its 10 rounds" in refused.stderr) == (2, True)
 
 
+def test_rounds_of_a_version_without_the_last_columns_are_kept(house: Path) -> None:
+    shutil.copytree(house / "out", house / "older")
+    for path in (house / "older" / ".rounds").glob("*.rows.json"):
+        rounds = json.loads(path.read_text())
+        path.write_text(json.dumps([[result[:7], timing] for result, timing in rounds]))
+    again = dfal(*arguments(house, "older", "--strategies", "dfal,random", "--trials", 1))
+    assert (again.code, "resuming" in again.stderr) == (0, False)
+    results, expected = (pd.read_csv(house / name / "results.csv") for name in ("older", "out"))
+    assert results["balanced_accuracy"].isna().all()
+    pd.testing.assert_frame_equal(results.iloc[:, :7], expected.iloc[:, :7])
+
+
 @pytest.mark.slow
 def test_an_interrupted_forced_simulation_says_to_resume_without_force(house: Path) -> None:
     simulate(house, "forced", "--strategies", "random", "--jobs", 1)

@@ -186,6 +186,7 @@ def test_images_of_unknown_classes_count_as_wrong_and_not_in_the_loss() -> None:
     assert evaluation.accuracy == 2 / 5
     assert evaluation.largest_share == 2 / 5
     assert evaluation.class_accuracy == [1.0, 0.0, 0.0, 0.0]
+    assert evaluation.balanced_accuracy == 1 / 4
     assert evaluation.loss == known.loss
 
 

@@ -80,7 +80,7 @@ class _Run:
         if count:
             self._query(head, count, task)
             timer.stop()
-        return round_result(task, labels, measured.accuracy, measured.loss, timer)
+        return round_result(task, labels, simulation.classes, measured.summary(), timer)
 
     def _initial(self, task: RoundTask) -> Targets:
         """Choose the initial labels, the same for all strategies of a trial."""

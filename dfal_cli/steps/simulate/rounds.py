@@ -97,7 +97,7 @@ class _Round:
             self._query(count, labels)
             timer.stop()
         return round_result(
-            self._task, known.tolist(), metrics["accuracy"], metrics["loss"], timer, self._reporter.warnings
+            self._task, known.tolist(), self._simulation.classes, metrics, timer, self._reporter.warnings
         )
 
     def _draw_initial_labels(self) -> None:

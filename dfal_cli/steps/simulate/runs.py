@@ -1,10 +1,9 @@
 """The runs of a simulation, each one strategy in one trial, and the results they keep on disk."""
 
 import itertools
-import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self, TypeVar
@@ -19,6 +18,8 @@ Data = TypeVar("Data")
 
 ROUND_FILE, RUN_SUFFIX = "done.json", ".rows.json"
 """Name of the file with the result of a round, and suffix of the file with the results of a finished run."""
+COLUMNS_ADDED = 2
+"""Number of columns of results.csv that the first version lacked."""
 
 
 class Run(NamedTuple):
@@ -117,18 +118,18 @@ class Timer:
 
 
 def round_result(
-    task: RoundTask, labels: Sequence[str], accuracy: float, loss: float | None, timer: Timer,
+    task: RoundTask, labels: Sequence[str], classes: Sequence[str], measured: Mapping[str, Any], timer: Timer,
     warnings: Sequence[str] = (),
 ) -> RoundResult:  # fmt: skip
-    """The result of a round with these labels (a class each), measured on the test images.
+    """The result of a round with these labels (a class each).
 
-    loss: None or nan if it is unknown, as after a training that diverged.
+    measured: the summary of the evaluation on the test images; its loss is None after a training that diverged.
     """
     key = (task.name, str(task.trial), str(task.number))
-    known_loss = None if loss is None or math.isnan(loss) else loss
-    numbers = (accuracy, known_loss, _entropy(labels))
+    numbers = (measured["accuracy"], measured["loss"], _entropy(labels), measured["balanced_accuracy"])
     cells = ("" if number is None else f"{number:.6f}" for number in numbers)
-    return RoundResult((*key, str(len(labels)), *cells), (*key, *timer.cells()), tuple(warnings))
+    fewest = min(map(labels.count, classes))
+    return RoundResult((*key, str(len(labels)), *cells, str(fewest)), (*key, *timer.cells()), tuple(warnings))
 
 
 def _entropy(labels: Sequence[str]) -> float:
@@ -175,9 +176,14 @@ def in_order(runs: Iterable[Run], rounds: RoundsByRun) -> Iterator[RoundResult]:
 
 
 def _as_round(stored: Any) -> RoundResult | None:
-    """None if the JSON value does not have the two rows of a round. Old files have nan for an unknown loss."""
+    """None if the JSON value does not have the two rows of a round.
+
+    Old files have nan for an unknown loss, and lack the columns that were added later; these stay blank.
+    """
     match stored:
         case [[*result], [*timing]] if all(isinstance(cell, str) for cell in (*result, *timing)):
-            if (len(result), len(timing)) == (len(RESULTS_COLUMNS), len(TIMINGS_COLUMNS)):
-                return RoundResult(tuple("" if cell == "nan" else cell for cell in result), tuple(timing))
+            added = len(RESULTS_COLUMNS) - len(result)
+            if 0 <= added <= COLUMNS_ADDED and len(timing) == len(TIMINGS_COLUMNS):
+                cells = [*result, *[""] * added]
+                return RoundResult(tuple("" if cell == "nan" else cell for cell in cells), tuple(timing))
     return None
