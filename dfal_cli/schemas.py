@@ -57,7 +57,8 @@ UNREADABLE_COLUMNS = (IMAGE, "reason")
 
 # simulate
 RESULTS_COLUMNS = (
-    "strategy", "trial", "round", "annotations", "accuracy", "loss", "label_entropy", "balanced_accuracy", "fewest_labels",
+    "strategy", "trial", "round", "annotations", "accuracy", "loss", "label_entropy", "balanced_accuracy",
+    "fewest_labels",
 )  # fmt: skip
 TIMINGS_COLUMNS = ("strategy", "trial", "round", "train_seconds", "query_seconds")
 
