@@ -53,6 +53,14 @@ def plural(count: int, one: str, many: str = "") -> str:
     return one if count == 1 else many or f"{one}s"
 
 
+def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
+    """Return "; did you mean NAME?" with the most similar of the known names, or "" if none is similar."""
+    import difflib
+
+    near = difflib.get_close_matches(name[:MAX_SHOWN], list(known), n=most)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
 class DfalError(Exception):
     """A problem that the user can solve. The message is one or two lines: file, line, what is wrong, what to do."""
 
@@ -63,6 +71,12 @@ class UsageError(DfalError):
     """An invalid option or configuration, such as a file that does not exist or an output that already exists."""
 
     exit_code = 2
+
+
+def unknown_name(option: str, name: str, known: Iterable[str], use: str = "use one of") -> UsageError:
+    """Return the error that the value of an option is none of the known names."""
+    known = list(known)
+    return UsageError(f"{option} {name}: {use} {', '.join(known)}{did_you_mean(name, known)}")
 
 
 class DataError(DfalError):

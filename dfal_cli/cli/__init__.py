@@ -32,6 +32,14 @@ class Command(TyperCommand):
         """Return the options, including those that typer adds."""
         return _without_bool(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse the arguments; every error knows the command, so that its message names the help of the command."""
+        try:
+            return super().parse_args(ctx, args)
+        except CLICK_USAGE_ERROR as error:
+            error.ctx = error.ctx or ctx  # type: ignore[attr-defined]
+            raise
+
 
 class Group(TyperGroup):
     """The program: a group of commands, with the same help for flags."""

@@ -1,12 +1,11 @@
 """Reads options from a YAML file with a section per command; the keys are spelled like the options."""
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dfal_cli.errors import UsageError, listed
+from dfal_cli.errors import UsageError, did_you_mean, listed
 
 if TYPE_CHECKING:
     import yaml
@@ -39,7 +38,7 @@ def read_config(path: Path, command: str, keys: Mapping[str, Key], commands: Seq
     values: dict[str, Any] = {}
     for location, name, node in _section(path, command, commands):
         if name not in keys:
-            raise UsageError(f"{location}: {command} has no option {listed([name])}{_suggestion(name, keys)}")
+            raise UsageError(f"{location}: {command} has no option {listed([name])}{did_you_mean(name, keys)}")
         key, value = keys[name], _value(f"{location}: {name}", node)
         if key.parameter in values:
             spellings = [spelling for spelling in keys if keys[spelling].parameter == key.parameter]
@@ -64,7 +63,7 @@ def _section(path: Path, command: str, commands: Sequence[str]) -> Iterator[tupl
     sections = ", ".join(f"{name}:" for name in commands)
     for location, name, node in _entries(_parsed(path), path, f"has no sections; put the options under {sections}"):
         if name not in commands:
-            raise UsageError(f"{location}: no command {listed([name])}{_suggestion(name, commands)}")
+            raise UsageError(f"{location}: no command {listed([name])}{did_you_mean(name, commands)}")
         if name == command and node.value != "":  # a section may be empty
             yield from _entries(node, path, f"section {command} must hold one option per line, such as `seed: 1`")
 
@@ -131,8 +130,3 @@ def _truth(location: str, value: str | list[str]) -> bool:
     if text not in TRUTH_VALUES:
         raise UsageError(f"{location}: must be true or false, not {listed([str(value)])}")
     return TRUTH_VALUES[text]
-
-
-def _suggestion(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""

@@ -1,6 +1,5 @@
 """The command `dfal docs`, which shows the pages of dfal_cli/docs."""
 
-import difflib
 import re
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dfal_cli.cli.streams import closed_pipe_allowed, print_result
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, did_you_mean
 
 PAGES = Path(__file__).parents[1] / "docs"
 BROWSER_ONLY = (
@@ -40,9 +39,8 @@ def docs(
         print_result("\n".join(f"{name:12} {summary}" for name, summary in topics().items()), sys.stdout)
         return
     if topic not in topics():
-        near = difflib.get_close_matches(topic, topics(), n=1)
-        remedy = f"did you mean {near[0]}?" if near else f"the topics are {', '.join(topics())}"
-        raise UsageError(f"the documentation has no topic {topic!r}; {remedy}")
+        remedy = did_you_mean(topic, topics()) or f"; the topics are {', '.join(topics())}"
+        raise UsageError(f"the documentation has no topic {topic!r}{remedy}")
     _show(_for_terminals(_read(topic)))
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import typer
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, did_you_mean
+from dfal_cli.steps.option import no_effect
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The margins of arXiv:1802.09841 and its published code.
@@ -18,13 +19,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 def with_preset(context: typer.Context, values: dict[str, Any]) -> dict[str, Any]:
     """The values of a command's options; `--preset` replaces the values of options that were not given.
 
-    Raises UsageError if the preset does not exist.
+    Raises UsageError if the preset does not exist, or if no network is trained on images and scored in pixels.
     """
     name = values.get("preset")
     if name is None:
         return values
     if name not in PRESETS:
-        raise UsageError(f"--preset {name}: use {' or '.join(PRESETS)}")
+        raise UsageError(f"--preset {name}: use {' or '.join(PRESETS)}{did_you_mean(name, PRESETS)}")
+    for way in ("embeddings", "freeze"):  # the estimators of a preset are those of margins in pixels
+        if values.get(way):
+            raise no_effect(f"--preset {name}", f"with --{way}")
     return values | {option: value for option, value in PRESETS[name].items() if _is_default(context, option)}
 
 

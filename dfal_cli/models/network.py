@@ -1,6 +1,5 @@
 """Building networks by name, and loading weights into them."""
 
-import difflib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from dfal_cli.errors import DataError, UsageError, listed
+from dfal_cli.errors import DataError, UsageError, did_you_mean, listed
 from dfal_cli.models import torchvision_networks
 from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
 from dfal_cli.models.paper_networks import lenet5, vgg8
@@ -161,5 +160,5 @@ def _possible_sizes(architecture: str) -> str:
 
 
 def _nearest_name(architecture: str) -> str:
-    near = difflib.get_close_matches(architecture, [*BUILTIN_NETWORKS, *torchvision_networks.names()], n=3)
-    return f"; did you mean {' or '.join(near)}?" if near else "; use a torchvision network or package.module:function"
+    hint = did_you_mean(architecture, [*BUILTIN_NETWORKS, *torchvision_networks.names()], most=3)
+    return hint or "; use a torchvision network or package.module:function"

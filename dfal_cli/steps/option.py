@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
+from dfal_cli.errors import UsageError
+
 INPUT, ROUNDS, NETWORK, TRAINING, HEAD, MARGIN, MEASURES, OUTPUT, RUNNING, ON_A_GPU = HEADINGS = (
     "Input", "Rounds", "Network", "Training", "Head on embeddings", "Margin", "Additional measures", "Output",
     "Runtime", "GPU",
@@ -77,6 +79,11 @@ def options_of(options: type) -> Iterator[Declared]:
 def given_options(options: Any) -> Iterator[Declared]:
     """Yield the options that differ from their defaults."""
     yield from (each for each in options_of(type(options)) if getattr(options, each.name) != each.default)
+
+
+def no_effect(option: str, way: str) -> UsageError:
+    """Return the error that an option would be ignored. way: the reason, such as "with --embeddings"."""
+    return UsageError(f"{option}: no effect {way}; remove it")
 
 
 def settings_of(options: Any) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def test_an_empty_pool_is_refused_with_its_counts(project):
 
 def test_all_margins_are_known_whatever_nearest_says(project):
     everything = scored()
-    nearest = scored("--nearest", 3, "--twins", 5, "--force")
+    nearest = scored("--nearest", 5, "--twins", 5, "--force")
     pd.testing.assert_series_equal(nearest["margin"], everything["margin"])
     assert nearest["twin"].notna().sum() == 5
     assert dfal("select", "--scores", "s.parquet", "--count", 10, "--out", "q.csv").code == 0
@@ -180,7 +180,12 @@ def test_every_option_without_meaning_for_embeddings_has_a_value_here():
 def test_options_without_meaning_for_embeddings_are_refused(project, name):
     option, value = f"--{name.replace('_', '-')}", OTHER_VALUES[name]
     ended = score(option, *([] if value is None else [value]))
-    assert_refused(ended, 2, f"{option}: has no effect with --embeddings")
+    assert_refused(ended, 2, f"{option}: no effect with --embeddings; remove it")
+
+
+def test_more_twins_than_nearest_margins_and_a_preset_of_pixels_are_refused(project):
+    assert_refused(score("--nearest", 3, "--twins", 5), 2, "--twins 5: there are twins only of the --nearest 3 margins")
+    assert_refused(score("--preset", "paper"), 2, "--preset paper: no effect with --embeddings; remove it")
 
 
 @pytest.mark.parametrize("given", [[], ["--embeddings", "e.parquet", "--images", "."]], ids=["neither", "both"])

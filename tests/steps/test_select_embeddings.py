@@ -79,14 +79,17 @@ def test_strategies_that_need_no_network_choose_a_first_list(project: Path, stra
 def test_a_strategy_that_needs_a_network_is_refused_with_those_that_do_not(project: Path, strategy: str) -> None:
     ended = first("--count", 3, "--strategy", strategy)
     assert ended.code == 2
-    assert "requires --scores; without scores use one of coverage, typical, core-set, random\n" in ended.stderr
+    assert "requires --scores; otherwise use one of coverage, typical, core-set, random\n" in ended.stderr
     assert not Path("q.csv").exists()
 
 
 def test_a_strategy_on_embeddings_is_refused_on_a_mere_folder(project: Path) -> None:
     draw_folder(project, each=2)
     ended = dfal("select", "--images", "images", "--strategy", "typical", "--count", "3", "--out", "q.csv")
-    assert (ended.code, "--strategy typical: requires --embeddings" in ended.stderr) == (2, True)
+    assert (
+        ended.code,
+        "--strategy typical: requires --embeddings or --scores; otherwise use --strategy random\n" in ended.stderr,
+    ) == (2, True)
 
 
 def test_predictions_are_refused_without_scores(project: Path) -> None:

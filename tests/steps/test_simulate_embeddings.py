@@ -250,7 +250,7 @@ def test_images_are_embedded_once_by_a_pretrained_network_that_stays_as_it_is(in
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--weights", "test.csv"), "--weights: no effect with --images, but without --freeze"),
+        (("--weights", "test.csv"), "--weights: no effect without --freeze; remove it"),
         (("--start", "typical"), "--start typical: requires --embeddings or --freeze"),
         (("--freeze", "--epochs", 3), "--epochs: no effect with --freeze"),
         (("--freeze", "--arch", "no-such-network"), "--arch no-such-network"),

@@ -1,6 +1,6 @@
 """Checks of the options of `dfal embed`."""
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.images import check_white
 from dfal_cli.images.resize import WAYS
 from dfal_cli.schemas import BACKBONE_SUFFIX, UNREADABLE_SUFFIX
@@ -18,7 +18,7 @@ def check(options: EmbedOptions) -> None:
     must_end_with(options.out, (".parquet",), "--out")
     check_white(options.white)
     if options.resize is not None and options.resize not in WAYS:
-        raise UsageError(f"--resize {options.resize}: use one of {', '.join(WAYS)}")
+        raise unknown_name("--resize", options.resize, WAYS)
     if options.pretrained and options.weights:
         raise UsageError("--pretrained and --weights: choose one")
     if options.weights:

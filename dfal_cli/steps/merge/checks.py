@@ -1,6 +1,6 @@
 """Checks of the options of `dfal merge`."""
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.system.paths import check_paths, must_end_with
 from dfal_cli.tables.class_names import class_name_error
@@ -18,7 +18,7 @@ def check(options: MergeOptions) -> None:
     inputs = {"--queries": [] if "--queries" in folders else [options.queries]}
     check_paths(inputs, {target_option: [options.target]}, folders)
     if options.on_conflict not in ON_CONFLICT:
-        raise UsageError(f"--on-conflict {options.on_conflict}: use one of {', '.join(ON_CONFLICT)}")
+        raise unknown_name("--on-conflict", options.on_conflict, ON_CONFLICT)
     problem = class_name_error(tuple(dict.fromkeys(options.class_names or ())))
     if problem is not None:
         raise UsageError(f"--class-names: {problem}")

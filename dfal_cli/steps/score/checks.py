@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.schemas import SCORES_COLUMNS, VECTOR_MEASURES
-from dfal_cli.steps.option import given_options
+from dfal_cli.steps.option import given_options, no_effect
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.paths import must_be_regular, must_end_with
 from dfal_cli.tables.scores import SUFFIXES
@@ -24,8 +24,13 @@ def check(options: ScoreOptions) -> None:
     must_be_regular(options.checkpoint, "--checkpoint")
     check_in_space = _check_in_pixels if options.embeddings is None else _check_in_embeddings
     check_in_space(options)
+    if options.nearest is not None and options.twins > options.nearest:
+        raise UsageError(
+            f"--twins {options.twins}: there are twins only of the --nearest {options.nearest} margins; "
+            "use a smaller number"
+        )
     if options.twins_dir and not options.twins:
-        raise UsageError("--twins-dir: has no effect without --twins N")
+        raise no_effect("--twins-dir", "without --twins N")
 
 
 def _check_in_pixels(options: ScoreOptions) -> None:
@@ -33,10 +38,6 @@ def _check_in_pixels(options: ScoreOptions) -> None:
 
     check_margin(options.norm, options.estimator, options.classes)
     _check_measures(options, MEASURES)
-    if options.nearest is not None and options.twins > options.nearest:
-        raise UsageError(
-            f"--twins {options.twins}: only the --nearest {options.nearest} margins are computed; use a smaller number"
-        )
 
 
 def _check_in_embeddings(options: ScoreOptions) -> None:
@@ -45,7 +46,7 @@ def _check_in_embeddings(options: ScoreOptions) -> None:
 
     for given in given_options(options):
         if given.name in ONLY_OF_IMAGES:
-            raise UsageError(f"{given.spelling}: has no effect with --embeddings; remove it, or use --images")
+            raise no_effect(given.spelling, "with --embeddings")
     _must_be_in("norm", options.norm, NORMS)
     for name in options.measure:
         if name in NOT_LINEAR:
@@ -58,7 +59,7 @@ def _check_measures(options: ScoreOptions, available: Collection[str]) -> None:
         if name in SCORES_COLUMNS:
             raise UsageError(f"--measure {name}: every scores file contains it already; remove the option")
         if name not in available:
-            raise UsageError(f"--measure {name}: use any of {', '.join(available)}")
+            raise unknown_name("--measure", name, available, "use any of")
         if name in VECTOR_MEASURES and options.out.suffix.lower() == ".csv":
             raise UsageError(f"--measure {name}: CSV cannot hold vectors: use a .parquet output")
 
@@ -76,4 +77,4 @@ def check_margin(norm: str, estimator: str, classes: int | None) -> None:
 
 def _must_be_in(option: str, value: str, names: Collection[str]) -> None:
     if value not in names:
-        raise UsageError(f"--{option} {value}: use one of {', '.join(names)}")
+        raise unknown_name(f"--{option}", value, names)

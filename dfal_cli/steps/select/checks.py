@@ -1,6 +1,6 @@
 """Checks of the options of `dfal select`."""
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.schemas import META_SUFFIX, PSEUDO_SUFFIX
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES
@@ -28,8 +28,8 @@ def check(options: SelectOptions) -> None:
     )  # fmt: skip
     if not options.force:
         refuse_foreign_files(options.out, COMPANIONS)
-    if options.strategy not in STRATEGIES:
-        raise UsageError(f"--strategy {options.strategy}: use one of {', '.join(STRATEGIES)}")
+    if options.strategy and options.strategy not in STRATEGIES:
+        raise unknown_name("--strategy", options.strategy, STRATEGIES)
     if options.count < 1:
         raise UsageError(f"--count {options.count}: must be at least 1")
     if options.scores is None:
@@ -38,14 +38,19 @@ def check(options: SelectOptions) -> None:
 
 def _check_first_list(options: SelectOptions) -> None:
     """Raise UsageError if the options need scores, of which there are none before anything is trained."""
-    if options.images is None and options.embeddings is None:
-        raise UsageError("use --scores; before anything is trained, --embeddings, or --images with --strategy random")
-    strategy = STRATEGIES[options.strategy]
-    if strategy.needs_network:
-        first = ", ".join(name for name, each in STRATEGIES.items() if not each.needs_network)
-        alternatives = f"use one of {first}" if options.embeddings else "use --strategy random"
-        raise UsageError(f"--strategy {options.strategy}: requires --scores; without scores {alternatives}")
-    if strategy.needs and options.embeddings is None:
-        raise UsageError(f"--strategy {options.strategy}: requires --embeddings or --scores; without use random")
+    if options.embeddings is None and not (options.images and options.strategy):
+        raise UsageError(
+            "no scores: use --scores FILE; before anything is trained, use --embeddings FILE, or --images DIR "
+            "--strategy random"
+        )
+    name = options.with_strategy().strategy
+    possible = [
+        each for each, entry in STRATEGIES.items()
+        if not entry.needs_network and (options.embeddings is not None or not entry.needs)
+    ]  # fmt: skip
+    if name not in possible:
+        needed = "--scores" if STRATEGIES[name].needs_network else "--embeddings or --scores"
+        others = f"one of {', '.join(possible)}" if len(possible) > 1 else f"--strategy {possible[0]}"
+        raise UsageError(f"--strategy {name}: requires {needed}; otherwise use {others}")
     if options.with_predictions:
-        raise UsageError("--with-predictions: requires --scores, because images alone have no predictions")
+        raise UsageError("--with-predictions: requires --scores, which hold the predictions")

@@ -30,8 +30,8 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
 
     Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
-    options = options.with_strategy()
     check(options)
+    options = options.with_strategy()
     with contextlib.ExitStack() as locks:  # taken before anything is read
         for output in filter(None, (options.out, options.preview)):
             locks.enter_context(locked(output, options.wait, reporter.note))

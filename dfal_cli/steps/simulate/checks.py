@@ -1,8 +1,8 @@
 """Checks of the options of `dfal simulate`."""
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.images import check_white
-from dfal_cli.steps.option import given_options
+from dfal_cli.steps.option import given_options, no_effect
 from dfal_cli.steps.simulate.heads import OF_BACKBONES, OF_NETWORKS
 from dfal_cli.steps.simulate.options import STARTS, SimulateOptions
 from dfal_cli.steps.simulate.outputs import written_in
@@ -40,16 +40,16 @@ def check(options: SimulateOptions) -> None:
 
 def _check_kind(options: SimulateOptions) -> None:
     """Raise UsageError if an option has no effect on what is trained."""
-    way, without_effect = "--images, but without --freeze", OF_FREEZING
+    way, without_effect = "without --freeze", OF_FREEZING
     if options.embeddings is not None:
-        way, without_effect = "--embeddings", OF_NETWORKS | OF_BACKBONES
+        way, without_effect = "with --embeddings", OF_NETWORKS | OF_BACKBONES
     elif options.freeze:
-        way, without_effect = "--freeze", OF_NETWORKS
+        way, without_effect = "with --freeze", OF_NETWORKS
     for given in given_options(options):
         if given.name in without_effect:
-            raise UsageError(f"{given.spelling}: no effect with {way}; remove it")
+            raise no_effect(given.spelling, way)
     if options.start not in STARTS:
-        raise UsageError(f"--start {options.start}: use one of {', '.join(STARTS)}")
+        raise unknown_name("--start", options.start, STARTS)
     if STRATEGIES[options.start].needs and not options.trains_heads:
         raise UsageError(f"--start {options.start}: requires --embeddings or --freeze; use --start random")
 
@@ -59,14 +59,14 @@ def _check_strategies(options: SimulateOptions) -> None:
         raise UsageError(f"--strategies: name at least one of {', '.join(STRATEGIES)}")
     for name in options.strategy_names:
         if name not in STRATEGIES:
-            raise UsageError(f"--strategies {name}: use any of {', '.join(STRATEGIES)}")
+            raise unknown_name("--strategies", name, STRATEGIES, "use any of")
     if options.trains_heads:
         from dfal_cli.margins.linear import NORMS
         from dfal_cli.measures.linear import LINEAR_MEASURES, NOT_LINEAR
         from dfal_cli.schemas import EMBEDDING
 
         if options.norm not in NORMS:
-            raise UsageError(f"--norm {options.norm}: use one of {', '.join(NORMS)}")
+            raise unknown_name("--norm", options.norm, NORMS)
         for name in options.strategy_names:
             for measure in {*STRATEGIES[name].needs} - {*LINEAR_MEASURES, EMBEDDING}:
                 raise UsageError(f"--strategies {name}: {NOT_LINEAR[measure]}")
