@@ -147,24 +147,44 @@ ask() {
 }
 
 # Report a round in one line: labels so far, accuracy, change since the last round, and the most frequent mistakes.
+# Without a test set, the accuracy is that on the labelled images. It says little about the progress: each round adds
+# images that the strategy finds hard.
 report() {
     if [ ! -e "$(folder "$1")/train.json" ]; then return; fi
-    python3 - "$1" "$(folder "$1")/train.json" "$(folder $(($1 - 1)))/train.json" <<'PYTHON'
+    python3 - "$1" "$STRATEGY" "$(folder "$1")/train.json" "$(folder $(($1 - 1)))/train.json" <<'PYTHON'
 import json, os, sys
-number, *files = sys.argv[1:]
+number, strategy, *files = sys.argv[1:]
 now, before = (json.load(open(file, encoding="utf-8")) if os.path.exists(file) else {} for file in files)
-line = f"round {number}: {now['counts']['labelled']} labels"
+labelled = now["counts"]["labelled"]
+line = f"round {number}: {labelled} label{'s' * (labelled != 1)}"
 for kind in [kind for kind in ("test", "validation") if kind in now][:1]:
     measured, accuracy = now[kind], 100 * now[kind]["accuracy"]
     low, high = (100 * end for end in measured["interval"])
-    line += f", {kind} accuracy {accuracy:.1f} % ({low:.0f} to {high:.0f}, {measured['examples']} images)"
-    if kind in before:
-        line += f", {accuracy - 100 * before[kind]['accuracy']:+.1f} points since round {int(number) - 1}"
+    images = f"{measured['examples']} image{'s' * (measured['examples'] != 1)}"
+    if kind == "test" or now.get("validation_from") == "file":
+        line += f", {kind} accuracy {accuracy:.1f} % ({low:.0f} to {high:.0f}, {images})"
+        if kind in before:
+            line += f", {accuracy - 100 * before[kind]['accuracy']:+.1f} points since round {int(number) - 1}"
+    else:
+        line += f", accuracy {accuracy:.1f} % ({low:.0f} to {high:.0f}, {images}) on the labelled images"
+        line += ", which are harder than the rest" if int(number) > 1 and strategy != "random" else ""
     confused = [f"{true} taken for {taken} ({times})" for true, taken, times in measured["confused"][:3]]
     line += f"; confused most: {', '.join(confused)}" if confused else ""
 sys.stdout.reconfigure(errors="backslashreplace")  # a class may have any name, but a log may not show it
 print("".join(sign if sign.isprintable() else "?" for sign in line))
 PYTHON
+}
+
+# Say how to measure the accuracy on images like the rest, once, if the training had neither test nor validation images.
+propose_test() {
+    local now root
+    now=$(folder "$1")
+    printf -v root %q "$IMAGES"
+    if [ "$1" -eq 1 ] && [ -z "$ORACLE" ] && ! grep -Eq '"test": \{|"validation_from": "file"' "$now/train.json"; then
+        echo "to measure the accuracy on images like the rest, set random ones aside:" \
+            "$DFAL select --images $root --labels $now/labels.csv --exclude $now/queries.csv --strategy random" \
+            "--count 200 --out test.csv; fill in the labels, then set TEST=test.csv"
+    fi
 }
 
 # Write the oracle's labels into a query list, as a person would in a spreadsheet.
@@ -231,6 +251,7 @@ while true; do
         fi
         report "$round"
         ask "$round"
+        propose_test "$round"
     fi
 
     if [ -n "$ORACLE" ]; then

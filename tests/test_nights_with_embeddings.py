@@ -1,5 +1,6 @@
 """The nightly script with EMBED: a backbone embeds the images, and a head on the embeddings is trained each round."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables.embeddings import read_embeddings
-from tests.conftest import write
+from tests.conftest import dfal, write
 from tests.nights import Nights, labels_of
 from tests.steps.test_select_again import as_csv
 
@@ -67,6 +68,34 @@ def test_embeddings_of_another_backbone_are_not_overwritten(nights: Nights) -> N
     ended = nights(BACKBONE="fewer_tiles_of_nights:tiles", EMBED="other.parquet")
     assert ended.code == 0, ended.stderr
     assert read_embeddings(Path("other.parquet")).vectors.shape[1] == 12
+
+
+def test_without_a_test_set_the_accuracy_is_said_to_be_that_on_labelled_images(nights: Nights) -> None:
+    nights(TEST="", COUNT=10)
+    nights.answer(0, as_csv)
+    first = nights("--quiet", TEST="", COUNT=10)
+    accuracy = r"accuracy \d+\.\d % \(\d+ to \d+, \d+ images\) on the labelled images"
+    assert re.search(rf"^round 1: 10 labels, {accuracy}(;|$)", first.stdout, re.MULTILINE), first.stdout
+    nights.answer(1, as_csv)
+    second = nights("--quiet", TEST="", COUNT=10)
+    assert re.search(rf"^round 2: 20 labels, {accuracy}, which are harder than the rest(;|$)", second.stdout, re.M)
+    assert "points since" not in second.stdout, "the images of the two rounds differ"
+
+
+def test_a_random_test_set_is_proposed_once_and_can_be_made_as_proposed(nights: Nights) -> None:
+    nights(TEST="")
+    nights.answer(0, as_csv)
+    (proposed,) = re.findall(r"set random ones aside: dfal (.*); fill in the labels", nights("--quiet", TEST="").stdout)
+    assert "set random ones aside" not in nights("--quiet", TEST="").stdout
+    Path("test.csv").unlink()
+    assert dfal(*proposed.replace("200", "8").split()).code == 0
+    test = pd.read_csv("test.csv", dtype=str)
+    assert not set(test["image"]) & (set(labels_of(1)) | set(pd.read_csv("rounds/001/queries.csv")["image"]))
+    test.assign(label=test["image"].map(nights.oracle)).to_csv("test.csv", index=False)
+    nights.answer(1, as_csv)
+    ended = nights("--quiet", TEST="test.csv")
+    assert "round 2: 6 labels, test accuracy " in ended.stdout, ended.stderr
+    assert not set(test["image"]) & set(pd.read_csv("rounds/002/queries.csv")["image"])
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "bald"])

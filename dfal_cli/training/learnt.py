@@ -9,6 +9,12 @@ HELD_OUT = ("test", "validation")
 """Sets that the network was not trained on, the most independent first."""
 
 
+CROSS_VALIDATION, SPLIT, FILE = "cross-validation", "split", "file"
+"""What the validation accuracy is measured on ("validation_from"): each labelled image, by a classifier trained on
+others; labelled images that were not trained on; or the images of --validation.
+"""
+
+
 class Evidence(NamedTuple):
     """Whether the network has learnt, and the metrics that show it."""
 

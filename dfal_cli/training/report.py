@@ -6,10 +6,13 @@ from typing import Any
 from dfal_cli.errors import plural
 from dfal_cli.statistics.intervals import MIN_IMAGES
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.training.learnt import HELD_OUT, evidence_in
+from dfal_cli.training.learnt import CROSS_VALIDATION, HELD_OUT, evidence_in
 
 LARGEST_TABLE = 20
 """Maximum number of classes in a confusion matrix: a wider one fits no screen."""
+
+HOW_STRENGTH_IS_CHOSEN = {"fixed": "default: too few labels to tune it", "cross-validated": "tuned by cross-validation"}
+"""How the strength of a head was chosen (`Head.how`), in words."""
 
 WORST = 10
 """Number of classes shown if there are more."""
@@ -19,51 +22,62 @@ def show_metrics(metrics: Mapping[str, Any], classes: Sequence[str], reporter: R
     """Show accuracy per class and the confusion matrix of the most independent set."""
     measured = [name for name in HELD_OUT if name in metrics]
     if measured:
-        _show_confusion(measured[0], metrics[measured[0]], classes, reporter)
+        _show_confusion(accuracy_in_words(measured[0], metrics), metrics[measured[0]], classes, reporter)
     for name in measured:
         if metrics[name]["examples"] < MIN_IMAGES:
             low, high = metrics[name]["interval"]
+            kind = "labelled" if _is_cross_validation(name, metrics) else name
             reporter.note(
-                f"only {metrics[name]['examples']} {name} {plural(metrics[name]['examples'], 'image')}: "
+                f"only {metrics[name]['examples']} {kind} {plural(metrics[name]['examples'], 'image')}: "
                 f"the accuracy on new images may be anywhere from {100 * low:.0f} to {100 * high:.0f} %"
             )
 
 
 def warn_unless_learnt(metrics: Mapping[str, Any], what_to_try: str, reporter: Reporter) -> None:
-    """Warn if the metrics do not show that the network has learnt; name them and `what_to_try`."""
-    evidence = evidence_in(metrics)
+    """Warn if the metrics do not show that the model has learnt; name them and `what_to_try`."""
+    evidence, model = evidence_in(metrics), "head" if "strength" in metrics else "network"
     if evidence.figures is not None and not evidence.learnt:
+        measured = accuracy_in_words(evidence.measured_on, {**metrics, evidence.measured_on: evidence.figures})
         reporter.warn(
-            "there is no evidence that the network has learnt: "
-            f"{accuracy_in_words(evidence.measured_on, evidence.figures)}, and always predicting the largest class "
+            f"there is no evidence that the {model} has learnt: {measured}, and always predicting the largest class "
             f"would reach {100 * evidence.figures['largest_share']:.1f} %; try {what_to_try}"
         )
     elif evidence.learnt is None:
-        reporter.note("too few held-out images to tell whether the network has learnt")
+        reporter.note(f"too few held-out images to tell whether the {model} has learnt")
 
 
 def summary_of(metrics: Mapping[str, Any]) -> str:
     """Return a one-line summary: how the model was trained, and its accuracy."""
-    measured = [accuracy_in_words(name, metrics[name]) for name in HELD_OUT if name in metrics]
+    measured = [accuracy_in_words(name, metrics) for name in HELD_OUT if name in metrics]
     if "strength" in metrics:
-        trained = f"head with strength {metrics['strength']:g} ({metrics['strength_how']})"
+        how = HOW_STRENGTH_IS_CHOSEN.get(metrics["strength_how"], metrics["strength_how"])
+        trained = f"head with regularisation {metrics['strength']:g} ({how})"
     else:
         trained = f"best of {metrics['epochs']} epochs: {metrics['epoch']}"
     return "; ".join([trained, *measured])
 
 
-def accuracy_in_words(name: str, report: Mapping[str, Any]) -> str:
-    """Return `validation: 58.3 % of 12 images correct (32 to 81 %)`, with the 95 % confidence interval."""
+def accuracy_in_words(name: str, metrics: Mapping[str, Any]) -> str:
+    """Return `validation: 58.3 % of 12 images correct (32 to 81 %)`, with the 95 % confidence interval.
+
+    Cross-validation is named, because it measures on the images that were trained on in the end.
+    """
+    report, images = metrics[name], "images"
+    if _is_cross_validation(name, metrics):
+        name, images = CROSS_VALIDATION, "labelled images"
     low, high = (100 * end for end in report["interval"])
     digits = 0 if report["examples"] < 1000 else 1
     return (
-        f"{name}: {100 * report['accuracy']:.1f} % of {report['examples']:,} images correct "
+        f"{name}: {100 * report['accuracy']:.1f} % of {report['examples']:,} {images} correct "
         f"({low:.{digits}f} to {high:.{digits}f} %)"
     )
 
 
-def _show_confusion(name: str, report: Mapping[str, Any], classes: Sequence[str], reporter: Reporter) -> None:
-    title = accuracy_in_words(name, report)
+def _is_cross_validation(name: str, metrics: Mapping[str, Any]) -> bool:
+    return name == "validation" and metrics.get("validation_from") == CROSS_VALIDATION
+
+
+def _show_confusion(title: str, report: Mapping[str, Any], classes: Sequence[str], reporter: Reporter) -> None:
     accuracies, rows = report["class_accuracy"], report["confusion"]
     if len(accuracies) <= LARGEST_TABLE:
         shown = [(label, _percent(accuracies[label]), *row) for label, row in zip(accuracies, rows, strict=True)]

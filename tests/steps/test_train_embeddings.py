@@ -1,5 +1,6 @@
 """train --embeddings: a head on the embeddings of dfal or of another program, and reports as for a network."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,10 +92,16 @@ def test_the_validation_accuracy_is_that_of_cross_validation_or_of_the_images_gi
     ended = train()
     assert ended.json["validation"]["examples"] == 60
     assert ended.json["validation"]["accuracy"] < ended.json["training"]["accuracy"]
-    assert "validation: 5-fold cross-validation of the labelled images (--validation)" in ended.stderr
-    assert train("--validation", "test.csv", "--force").json["validation"]["examples"] == 30
+    assert ended.json["validation_from"] == "cross-validation"
+    assert re.search(r"; cross-validation: \d+\.\d % of 60 labelled images correct", ended.stderr)
+    assert "If query lists chose them, they are harder than the rest" in ended.stderr
+    given = train("--validation", "test.csv", "--force")
+    assert (given.json["validation"]["examples"], given.json["validation_from"]) == (30, "file")
+    assert "cross-validation:" not in given.stderr
     write(house / "few.csv", *rows(range(9)))
-    assert "validation" not in train("--force", labels="few.csv").json
+    few = train("--force", labels="few.csv")
+    assert not {"validation", "validation_from"} & set(few.json)
+    assert "head with regularisation 3e-05 (default: too few labels to tune it)" in few.stderr
 
 
 def test_the_accuracy_of_embeddings_that_say_nothing_is_reported_as_not_learnt(house: Path) -> None:
@@ -103,7 +110,7 @@ def test_the_accuracy_of_embeddings_that_say_nothing_is_reported_as_not_learnt(h
     assert ended.json["learnt"] is not True
     write(house / "many.csv", *rows(range(60)), *(f"{name_of(number)},cat" for number in range(60, 90)))
     (warning,) = train("--force", labels="many.csv").json["warnings"]
-    assert "there is no evidence that the network has learnt" in warning
+    assert "there is no evidence that the head has learnt" in warning
     assert "try more labels, or embeddings of another backbone" in warning
 
 

@@ -18,7 +18,7 @@ from dfal_cli.training.duplicates import warn_about_duplicates
 from dfal_cli.training.embedded import EmbeddingsOnDisk, EmbeddingSource, LabelledVectors, labelled_vectors
 from dfal_cli.training.head import FOLDS, Head, fit_head, held_out_logits
 from dfal_cli.training.label_sets import LabelSets, check_images_exist, folder_labels, read_label_sets
-from dfal_cli.training.learnt import evidence_in
+from dfal_cli.training.learnt import CROSS_VALIDATION, FILE, evidence_in
 from dfal_cli.training.measured import evaluation_of
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
 
@@ -131,11 +131,17 @@ def _metrics(head: Head, data: HeadData, sets: LabelSets, balanced: bool, report
             groups=data.labelled.image_of,
         )  # fmt: skip
         metrics["validation"] = evaluation_of(logits[: len(labelled.targets)], labelled.targets).report(sets.classes)
-        reporter.note(f"validation: {FOLDS}-fold cross-validation of the labelled images (--validation)")
+        metrics["validation_from"] = CROSS_VALIDATION
+        reporter.note(
+            f"validation: {FOLDS}-fold cross-validation of the labelled images. If query lists chose them, they are "
+            "harder than the rest: pass a labels file of random images as --test, or as --validation"
+        )
     for name, vectors in (("validation", data.validation), ("test", data.test)):
         if vectors is not None:
             evaluation = evaluation_of(head.logits(vectors.vectors), vectors.targets)
             metrics[name] = evaluation.report(sets.classes_in(name))
+    if data.validation is not None:
+        metrics["validation_from"] = FILE
     return {**metrics, "learnt": evidence_in(metrics).learnt}
 
 

@@ -22,6 +22,7 @@ from dfal_cli.training.checkpoint_inputs import checkpoint_inputs
 from dfal_cli.training.duplicates import warn_about_duplicates
 from dfal_cli.training.finetuning import save_finetuned
 from dfal_cli.training.label_sets import LabelSets
+from dfal_cli.training.learnt import FILE, SPLIT
 from dfal_cli.training.loading import TrainingData, load_training_data
 from dfal_cli.training.metrics import metrics_of
 from dfal_cli.training.remedies import instead_of_from_scratch, what_to_try
@@ -154,9 +155,11 @@ def _evaluate(plan: Plan, trained: Trained, data: TrainingData, sets: LabelSets,
     best = best_epoch(trained.histories[trained.best], plan.recipe.monitor)
     names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
     measured = {name: (examples, names[name]) for name, examples in data.measured.items()}
+    source = {"validation_from": SPLIT if sets.validation.empty else FILE} if "validation" in measured else {}
     return {
         "restart": trained.best + 1,
         "epochs": sum(map(len, trained.histories)),
+        **source,
         **metrics_of(trained.model, best, len(sets.classes), measured, reporter),
     }
 
