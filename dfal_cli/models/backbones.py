@@ -4,7 +4,6 @@ To add one whose weights are in a package, add an entry to PACKAGES in `packaged
 networks, write its Source and add it to BACKBONES.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,8 @@ from torch import nn
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import InputFormat, Resize
 from dfal_cli.images.resize import CROPPED, WAYS
-from dfal_cli.models import packaged_backbones, timm_backbones, torchvision_networks
+from dfal_cli.models import packaged_backbones
+from dfal_cli.models.backbone_names import no_such_backbone
 from dfal_cli.models.metadata import backbone_format_of
 from dfal_cli.models.network import check_finite, runs_code
 from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
@@ -149,10 +149,7 @@ def source_of(name: str) -> Source:
             if source is CODE:
                 check_module_exists(name, f"--backbone {name}")
             return source
-    near = difflib.get_close_matches(name, [*packaged_backbones.PACKAGES, *torchvision_networks.names()], n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "use a torchvision network or package.module:function"
-    timm = "" if timm_backbones.is_installed() else f" (for networks of timm: {timm_backbones.INSTALL})"
-    raise UsageError(f"--backbone {name}: no such backbone; {hint}{timm}")
+    raise no_such_backbone(name)
 
 
 def _input_format(recipe: Recipe, image_size: int | None, how: str | None, white: float | None) -> InputFormat:

@@ -14,7 +14,7 @@ from dfal_cli.models.normalised import Network
 from dfal_cli.system.device import FittingBatches, on_device
 from dfal_cli.tables.vectors import Values
 
-NOT_FINITE = "its embedding is not finite"
+NOT_FINITE = "the backbone gives values that are not finite"
 
 
 class EmbeddedBatch(NamedTuple):
@@ -26,6 +26,8 @@ class EmbeddedBatch(NamedTuple):
     """(b, d), all finite."""
     unreadable: list[tuple[str, str]]
     """Path and reason of each image without an embedding."""
+    not_finite: list[str]
+    """Those of them that can be read, but whose embedding is not finite."""
     max_values: MaxValues
     """Of the images of more than 8 bits in this batch."""
 
@@ -50,11 +52,12 @@ def embed_images(
         found = batches.apply(compute, on_device(torch.from_numpy(decoded.pixels), device))
         vectors = np.concatenate([np.empty((0, backbone.dimension), np.float32), *found])
         is_finite = np.isfinite(vectors).all(1)
-        names = list(zip(decoded.images, is_finite, strict=True))
+        not_finite = [image for image, finite in zip(decoded.images, is_finite, strict=True) if not finite]
         yield EmbeddedBatch(
-            [image for image, finite in names if finite],
+            [image for image, finite in zip(decoded.images, is_finite, strict=True) if finite],
             vectors[is_finite],
-            [*decoded.unreadable, *((image, NOT_FINITE) for image, finite in names if not finite)],
+            [*decoded.unreadable, *((image, NOT_FINITE) for image in not_finite)],
+            not_finite,
             decoded.max_values,
         )
 

@@ -2,12 +2,13 @@
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 from torch import nn
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, listed
 from dfal_cli.images import Resize
 from dfal_cli.images.resize import INTERPOLATIONS
 from dfal_cli.models.normalised import Normalisation, Shape
@@ -20,12 +21,35 @@ WAYS = {"center": "crop", "squash": "stretch", "border": "pad"}
 
 
 def has(name: str) -> bool:
-    """Return whether timm has a network of this name. Raises UsageError for `timm/NAME` if timm is not installed."""
+    """Return whether timm has a network of this name. Raises UsageError for `timm/NAME` if timm is not installed.
+
+    `NETWORK.WEIGHTS` names one of the weights that timm has for a network; other weights are refused.
+    """
     if not is_installed():
         if name.startswith(PREFIX):
             raise UsageError(f"--backbone {name}: timm is not installed; {INSTALL}")
         return False
-    return bool(_timm().is_model(name.removeprefix(PREFIX)))
+    bare = name.removeprefix(PREFIX)
+    if not _timm().is_model(bare):
+        return False
+    network, _, weights = bare.partition(".")
+    known = _timm().list_models(f"{network}.*", pretrained=True)
+    if weights and bare not in known:
+        raise UsageError(f"--backbone {name}: timm has no such weights; use one of {listed([network, *known])}")
+    return True
+
+
+def names() -> set[str]:
+    """Return the names of timm's networks; none if timm is not installed."""
+    return set(_timm().list_models()) if is_installed() else set()
+
+
+def how_to_list(words: Sequence[str]) -> str:
+    """Return how to list timm's networks, those with the first of the words that some of their names contain."""
+    if not is_installed():
+        return f"(for networks of timm: {INSTALL})"
+    pattern = next((f"*{word}*" for word in words if _timm().list_models(f"*{word}*")), "*")
+    return f"""(to list names of timm: python -c "import timm; print(timm.list_models('{pattern}'))")"""
 
 
 def is_installed() -> bool:

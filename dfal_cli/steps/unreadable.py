@@ -23,16 +23,19 @@ def stop_if_too_many(out: Path, unreadable: Unreadable, total: int, max_unreadab
         )
 
 
-def report_unreadable(out: Path, unreadable: Unreadable, total: int, reporter: Reporter) -> list[Path]:
+def report_unreadable(
+    out: Path, unreadable: Unreadable, total: int, reporter: Reporter, others: Unreadable = ()
+) -> list[Path]:
     """List unreadable images in <out>.unreadable.csv with a warning, or remove an earlier list.
 
-    Returns the files written.
+    others: further images to list, of which the caller warns. Returns the files written.
     """
-    if not unreadable:
+    if not unreadable and not others:
         beside(out, UNREADABLE_SUFFIX).unlink(missing_ok=True)
         return []
-    listing = _write_listing(out, unreadable)
-    reporter.warn(f"{len(unreadable)} of {total} images cannot be read; see {listing} for the reasons")
+    listing = _write_listing(out, [*unreadable, *others])
+    if unreadable:
+        reporter.warn(f"{len(unreadable)} of {total} images cannot be read; see {listing} for the reasons")
     return [listing]
 
 

@@ -1,6 +1,7 @@
 """Atomic writing of files, and locks on outputs."""
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -64,11 +65,15 @@ def atomic_output(path: Path, check: Callable[[], None] = lambda: None) -> Itera
 
 @contextlib.contextmanager
 def locked(
-    path: Path, wait: float = 0.0, tell: Callable[[str], None] = lambda text: None, *, folder: bool = False
-) -> Iterator[None]:
+    path: Path, wait: float = 0.0, tell: Callable[[str], None] = lambda text: None, *, folder: bool = False,
+    may_be_complete: bool = False,
+) -> Iterator[None]:  # fmt: skip
     """Hold the lock for writing `path`, and remove temporary files that killed commands left of it and its companions.
 
     The folder of `path` is created, and removed again if it is empty at the end.
+
+    may_be_complete: do not fail yet if `path` exists on a read-only disk, where it needs no lock: it may be up to date.
+    Otherwise the caller calls `check_writable` before it computes anything.
 
     If another process holds the lock, tell so and wait up to `wait` seconds. Raises TryAgainError if it is still held
     then, UsageError if `path` cannot or must not be written.
@@ -96,12 +101,21 @@ def locked(
         except OSError as error:
             if is_transient(error):
                 raise
+            if error.errno == errno.EROFS and may_be_complete and path.exists():
+                yield
+                return
             raise _unusable_lock(path, file, error) from None
         if path.exists() and not os.access(path, os.W_OK):  # replacing the file would circumvent its permissions
             raise UsageError(f"{path}: is not writable; change its permissions (chmod), or choose another path")
         own = (f"{path.name}.", f".{path.name}.")  # the output and its companions, hidden or not
         remove_leftovers(path.parent, lambda name: f"{name}.".startswith(own))
         yield
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError if an existing file is on a read-only disk."""
+    if path.exists() and os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise UsageError(f"{path}: cannot be written: {os.strerror(errno.EROFS)}")
 
 
 def _check_writable_place(path: Path, *, folder: bool) -> None:

@@ -34,11 +34,16 @@ class TwinShapeError(TwinError):
     """The twin has another shape."""
 
 
+def twins_folder(out: Path, folder: Path | None) -> Path:
+    """Return the folder of the twins of a scores file: the given one, or else one beside the file."""
+    return folder or beside(out, TWINS_SUFFIX)
+
+
 @contextlib.contextmanager
 def locked_twins(out: Path, folder: Path | None, wait: float, tell: Callable[[str], None]) -> Iterator[None]:
-    """Lock the folder of twins, which several scores files may share. Raises the errors of `locked`."""
-    twins = folder or beside(out, TWINS_SUFFIX)
-    with locked(twins, wait, tell, folder=True):
+    """Lock the folder of twins, which several scores files may share; it may be complete, as for `locked`."""
+    twins = twins_folder(out, folder)
+    with locked(twins, wait, tell, folder=True, may_be_complete=True):
         for place, _, _ in os.walk(twins):
             remove_leftovers(Path(place), lambda name: name.endswith(".npy"))
         yield
@@ -49,7 +54,7 @@ class TwinStore:
 
     def __init__(self, out: Path, folder: Path | None, labels: Sequence[Path]) -> None:
         self._out = out
-        self._folder = folder or beside(out, TWINS_SUFFIX)
+        self._folder = twins_folder(out, folder)
         # A twin that a labels file refers to is training data.
         self._in_use = {Path(twin).resolve() for twin in read_labels_files(labels)[TWIN] if twin}
 

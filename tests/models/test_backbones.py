@@ -105,10 +105,15 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, resnet18: tuple
 @pytest.mark.parametrize(("name", "message"), [
     ("resnet19", "no such backbone; did you mean resnet18"),
     ("nothing_like_it", "no such backbone; use a torchvision network or package.module:function"),
+    ("dinov2_vits14", r"no such backbone; did you mean .*vit_small_patch14_dinov2.*list_models\('\*dinov2\*'\)"),
+    ("timm/rsenet50", r"no such backbone; did you mean timm/resnet50 or timm/"),
+    ("resnet18.fb_in1k", r"timm has no such weights; use one of resnet18, resnet18.a1_in1k, "),
     ("no_module_here:function", "there is no module 'no_module_here'"),
     ("resnet18", "add --pretrained to download its weights, or --weights FILE"),
 ])  # fmt: skip
 def test_a_backbone_that_cannot_be_loaded_is_refused_with_a_remedy(name: str, message: str) -> None:
+    if "timm" in message or name.startswith(("timm/", "dinov2")):
+        pytest.importorskip("timm", reason="pip install 'dfal-cli[timm]'")
     with pytest.raises(UsageError, match=f"--backbone {name}: {message}"):
         load_backbone(name)
 

@@ -97,6 +97,18 @@ def test_a_read_only_disk_is_a_place_that_cannot_be_written(small: Path, name: s
     assert Path("small/labels.csv").read_bytes() == Path("in/pool.csv").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["embed", "score", "twins"])
+def test_what_is_up_to_date_on_a_read_only_disk_is_no_error(house: Path, name: str) -> None:
+    with mounted(house / "small", size=2**20) as small:
+        assert dfal(*COMMANDS[name]).code == 0
+        subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+        done = dfal(*COMMANDS[name], "--json")
+        assert (done.code, done.json["status"]) == (0, "up to date")
+        (house / "in/images/000.png").unlink()
+        done = dfal(*COMMANDS[name], "--quiet", "--force")
+        assert (done.code, "small/" in done.stderr, "Read-only file system" in done.stderr) == (2, True, True)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_quota_that_is_used_up_means_try_again_and_costs_nothing_that_was_there(house: Path, name: str) -> None:
     with rationed(house / "small"):

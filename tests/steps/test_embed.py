@@ -99,7 +99,10 @@ class TestRunAgain:
 
     def test_the_rows_of_missing_images_are_removed_even_if_nothing_is_new(self) -> None:
         shutil.rmtree("photos/b")
-        assert embedded().images == names_in()
+        ended = embed()
+        assert "no image is new or has changed; updating e.parquet" in ended.stderr
+        assert "embedding 0 of" not in ended.stderr
+        assert read_embeddings(Path("e.parquet")).images == names_in()
         assert seen() == 0
 
     def test_another_folder_does_not_replace_all_embeddings(self) -> None:
@@ -174,10 +177,25 @@ class TestUnreadable:
         assert (ended.code, "1 of 13 images cannot be read (see e.parquet.unreadable.csv" in ended.stderr) == (3, True)
         assert not Path("e.parquet").exists()
 
-    def test_an_image_whose_embedding_is_not_finite_is_one_of_them(self) -> None:
-        paint(Path("photos/a/broken.png"), np.full((2, 2, 3), 255))
-        assert len(embedded("--max-unreadable", 0.1).images) == 12
-        assert "a/broken.png,its embedding is not finite" in Path("e.parquet.unreadable.csv").read_text()
+    def test_an_image_whose_embedding_is_not_finite_is_told_from_one_that_cannot_be_read(self) -> None:
+        paint(Path("photos/a/white.png"), np.full((2, 2, 3), 255))
+        ended = embed("--max-unreadable", 0.1, "--json")
+        assert ended.json["counts"].items() >= {"images": 12, "unreadable": 1, "not_finite": 1}.items()
+        not_finite = "--backbone mine:quarters: gives values that are not finite for 1 of 14 images, the first: "
+        assert ended.json["warnings"] == [
+            "1 of 14 images cannot be read; see e.parquet.unreadable.csv for the reasons",
+            f"{not_finite}'a/white.png' (see e.parquet.unreadable.csv)",
+        ]
+        assert "a/white.png,the backbone gives values that are not" in Path("e.parquet.unreadable.csv").read_text()
+        assert embed("--max-unreadable", 0.1, "--json").json["status"] == "up to date"
+
+
+def test_a_backbone_that_gives_nan_is_not_reported_as_unreadable_images(project: Path) -> None:
+    for image in Path("photos/a").iterdir():
+        paint(image, np.full((2, 2, 3), 255))
+    ended = embed("--batch-size", 4)
+    said = "--backbone mine:quarters: gives values that are not finite for 4 of 4 images, the first: 'a/00.png'; use "
+    assert (ended.code, said in ended.stderr, "read" in ended.stderr) == (3, True, False), ended.stderr
 
 
 def test_without_any_readable_image_nothing_is_written(in_tmp: Path) -> None:
@@ -238,7 +256,7 @@ def test_images_of_12_bits_are_reported_unless_white_is_given(project: Path) -> 
     Image.fromarray(wide).save("photos/wide.png")
     dark = embed("--json")
     assert dark.json["warnings"] == [
-        "1 image has more than 8 bits, scaled by the maximum of their type; their values suggest --white 4095"
+        "1 image has more than 8 bits and is scaled by the maximum of its type; its values suggest --white 4095"
     ]
     assert read_embeddings(Path("e.parquet")).vectors[-1].max() < 0.1
     assert embedded("--white", 4095, out="bright.parquet").vectors[-1].max() > 0.5

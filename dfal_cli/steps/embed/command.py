@@ -19,7 +19,7 @@ from dfal_cli.steps.embed.rows import CurrentImages
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.unreadable import stop_if_too_many
 from dfal_cli.system.device import choose_device
-from dfal_cli.system.files import beside, locked
+from dfal_cli.system.files import beside, check_writable, locked
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.reporting import Reporter
 
@@ -37,7 +37,7 @@ def embed(options: EmbedOptions, reporter: Reporter, images: ImageSource | None 
         open_images(
             images, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
         ) as source,
-        locked(options.out, options.wait, reporter.note),
+        locked(options.out, options.wait, reporter.note, may_be_complete=True),
     ):
         inputs = embed_inputs(options)
         with reporter.busy("listing the images"):
@@ -48,6 +48,7 @@ def embed(options: EmbedOptions, reporter: Reporter, images: ImageSource | None 
                 companions = [beside(options.out, suffix) for suffix in COMPANIONS]
                 result = up_to_date([options.out, *filter(Path.exists, companions)], {"images": len(plan.unchanged)})
             else:
+                check_writable(options.out)
                 result = _embed(options, inputs, plan, source, current, parts, device, reporter)
         parts.remove()
         return result
@@ -71,9 +72,9 @@ def _embed(
     if plan.metadata and plan.metadata.get("weights_sha256") != backbone.weights_sha256:
         raise made_otherwise(options, f"with other weights of {backbone.name}")
     work = compute(options, backbone, source, plan.todo, current, parts, inputs, reporter)
-    stop_if_too_many(options.out, [*unlisted, *work.unreadable], current.total, options.max_unreadable)
-    if len(work.unreadable) == len(listed):
-        raise DataError(f"{options.images}: no image can be read, the first because: {work.unreadable[0][1]}")
+    stop_if_too_many(options.out, [*unlisted, *work.unread], current.total, options.max_unreadable)
+    if len(work.without_embedding) == len(listed):
+        raise DataError(f"{options.images}: no image can be read, the first because: {work.without_embedding[0][1]}")
     result = write_outputs(options, inputs, backbone, plan, work, current, reporter)
     return Result(result.outputs, result.summary, result.counts | skipped, result.details)
 

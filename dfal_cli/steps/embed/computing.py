@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dfal_cli.errors import plural
+from dfal_cli.errors import DataError, plural, shown
 from dfal_cli.images import ImageSource, MaxValues, common_white
 from dfal_cli.models.backbones import Backbone
-from dfal_cli.models.embedding import embed_images
+from dfal_cli.models.embedding import NOT_FINITE, embed_images
 from dfal_cli.steps.embed.inputs import CHANGE_TEXTS
 from dfal_cli.steps.embed.options import EmbedOptions
 from dfal_cli.steps.embed.rows import CurrentImages, embedded_in, part_of
@@ -28,9 +28,16 @@ class Work(NamedTuple):
     """Rows of this call and of unfinished ones; the images of each section are sorted."""
     embedded: int
     """Number of images in them."""
-    unreadable: list[tuple[str, str]]
-    """Path and reason, sorted by path."""
+    unread: list[tuple[str, str]]
+    """Path and reason of each image that cannot be read, sorted by path."""
+    not_finite: list[str]
+    """Images whose embedding is not finite, sorted."""
     batch_size: int
+
+    @property
+    def without_embedding(self) -> list[tuple[str, str]]:
+        """Path and reason of each of both kinds of images, sorted by path."""
+        return sorted([*self.unread, *((image, NOT_FINITE) for image in self.not_finite)])
 
 
 def compute(
@@ -49,15 +56,19 @@ def compute(
     todo = [image for image in images if image not in resumed]
     device, shape = backbone.model.mean.device, backbone.input_format.shape
     batches = parts.fitting_batches(options.batch_size, first_batch_size(device, shape), reporter)
-    reporter.note(
-        f"embedding {len(images)} of {len(current.listing.images)} images with {backbone.name} "
-        f"({shape[2]}x{shape[1]}, {backbone.input_format.resize.how}) on {device.type}, batch {batches.size}"
-    )
+    if images:
+        reporter.note(
+            f"embedding {len(images)} of {len(current.listing.images)} images with {backbone.name} "
+            f"({shape[2]}x{shape[1]}, {backbone.input_format.resize.how}) on {device.type}, batch {batches.size}"
+        )
+    else:
+        reporter.note(f"no image is new or has changed; updating {options.out}")
     if resumed:
         reporter.note(f"resuming after {len(resumed)} of {len(images)} images")
     parts.report_discarded("embeddings", inputs, CHANGE_TEXTS, reporter)
     section = parts.section(f"{backbone.weights_sha256}-{len(earlier):06d}")
-    unreadable: list[tuple[str, str]] = []
+    failed: list[tuple[str, str]] = []
+    not_finite: list[str] = []
     max_values: list[MaxValues] = []
     at = 0
     with reporter.progress("embedding", len(images), "images", len(images) - len(todo)) as progress:
@@ -65,12 +76,25 @@ def compute(
             found = part_of(batch.images, current.states_of(batch.images), batch.vectors)
             section.add(at, at + batch.requested, found)
             at += batch.requested
-            unreadable += batch.unreadable
+            failed += batch.unreadable
+            not_finite += batch.not_finite
+            if len(not_finite) > options.max_unreadable * current.total:
+                raise DataError(
+                    f"{not_finite_in_words(backbone, not_finite, at)}; use other weights or another backbone"
+                )
             max_values.append(batch.max_values)
             progress.advance(batch.requested)
     _warn_of_white(np.concatenate([np.empty(0), *max_values]), options.white, reporter)
-    embedded = len(images) - len(unreadable)
-    return Work([*earlier, section], embedded, sorted(unreadable), batches.size)
+    unread = sorted({*failed} - {(image, NOT_FINITE) for image in not_finite})
+    return Work([*earlier, section], len(images) - len(failed), unread, sorted(not_finite), batches.size)
+
+
+def not_finite_in_words(backbone: Backbone, images: Sequence[str], total: int) -> str:
+    """Return a sentence on images whose embedding is not finite, out of `total`."""
+    return (
+        f"--backbone {backbone.name}: gives values that are not finite for {len(images)} of {total} images, "
+        f"the first: {shown(images[0])}"
+    )
 
 
 def _warn_of_white(max_values: MaxValues, white: float | None, reporter: Reporter) -> None:
@@ -80,8 +104,10 @@ def _warn_of_white(max_values: MaxValues, white: float | None, reporter: Reporte
             have = plural(clipped, "image has", "images have")
             reporter.warn(f"{clipped} {have} values above {white:g} (--white): these values are clipped")
     elif len(max_values) and (common := common_white(max_values)) not in WHITES_OF_TYPES:
-        have = plural(len(max_values), "image has", "images have")
+        count = len(max_values)
+        have = plural(count, "image has", "images have")
+        scaled, their = plural(count, "is scaled", "are scaled"), plural(count, "its", "their")
         reporter.warn(
-            f"{len(max_values)} {have} more than 8 bits, scaled by the maximum of their type; "
-            f"their values suggest --white {common:g}"
+            f"{count} {have} more than 8 bits and {scaled} by the maximum of {their} type; "
+            f"{their} values suggest --white {common:g}"
         )

@@ -5,8 +5,9 @@ from typing import Any
 from dfal_cli import __version__
 from dfal_cli.models.backbone_file import save_backbone
 from dfal_cli.models.backbones import Backbone
+from dfal_cli.models.embedding import NOT_FINITE
 from dfal_cli.schemas import BACKBONE_SUFFIX
-from dfal_cli.steps.embed.computing import Work
+from dfal_cli.steps.embed.computing import Work, not_finite_in_words
 from dfal_cli.steps.embed.options import EmbedOptions
 from dfal_cli.steps.embed.plan import Plan, unreadable_digest
 from dfal_cli.steps.embed.rows import CurrentImages, merged
@@ -34,11 +35,14 @@ def write_outputs(
         **backbone.metadata,
         "image_root": relative_to_file(options.images, options.out),
         "follow_links": options.follow_links,
-        "unreadable": unreadable_digest([image for image, _ in work.unreadable], current),
+        "unreadable": unreadable_digest([image for image, _ in work.without_embedding], current),
         "dfal": __version__,
     }
-    unreadable = [*current.listing.unreadable, *work.unreadable]
-    listing = report_unreadable(options.out, unreadable, current.total, reporter)
+    unread = [*current.listing.unreadable, *work.unread]
+    others = [(image, NOT_FINITE) for image in work.not_finite]
+    listing = report_unreadable(options.out, unread, current.total, reporter, others)
+    if work.not_finite:
+        reporter.warn(f"{not_finite_in_words(backbone, work.not_finite, current.total)} (see {listing[0]})")
     weights = beside(options.out, BACKBONE_SUFFIX)
     with reporter.busy("writing the embeddings"):
         save_backbone(weights, backbone)
@@ -49,7 +53,8 @@ def write_outputs(
         "embedded": work.embedded,
         "unchanged": len(plan.unchanged),
         "gone": plan.gone,
-        "unreadable": len(unreadable),
+        "unreadable": len(unread),
+        "not_finite": len(work.not_finite),
     }
     details = {
         "device": backbone.model.mean.device.type,
@@ -61,7 +66,6 @@ def write_outputs(
 
 
 def _summary(counts: dict[str, int], backbone: Backbone) -> str:
-    others = ", ".join(f"{counts[name]} {name}" for name in ("unchanged", "gone", "unreadable") if counts[name])
-    return f"{counts['embedded']} embedded ({backbone.name}, {backbone.dimension} values each)" + f", {others}" * bool(
-        others
-    )
+    embedded = f"{counts['embedded']} embedded ({backbone.name}, {backbone.dimension} values each)"
+    others = ("unchanged", "gone", "unreadable", "not_finite")
+    return ", ".join([embedded, *(f"{counts[name]} {name.replace('_', ' ')}" for name in others if counts[name])])

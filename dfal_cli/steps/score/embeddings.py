@@ -17,6 +17,7 @@ from dfal_cli.steps.score.inputs import common_inputs, inputs_metadata, is_up_to
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.score.outputs import (
     OPTIONAL_OUTPUTS,
+    check_outputs_writable,
     companions,
     count_outcomes,
     details_of,
@@ -46,6 +47,7 @@ def score_embeddings(options: ScoreOptions, file: Path, reporter: Reporter) -> R
             inputs = _inputs(options, file, pool)
         if is_up_to_date(options, inputs, reporter):
             return up_to_date([options.out])
+        check_outputs_writable(options)
         head = load_head(options.checkpoint)
         candidates = draw_candidates(pool, options.candidates, options.seed)
         with reporter.busy("reading the embeddings"):

@@ -10,9 +10,9 @@ from dfal_cli.schemas import CROSSED, LABELLED_SUFFIX, SKIPPED, UNCROSSED, UNREA
 from dfal_cli.scoring.judging import judge_scores, reasons_in_words
 from dfal_cli.scoring.rows import Indices, Rows
 from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.system.files import beside, locked
+from dfal_cli.system.files import beside, check_writable, locked
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables.twins import TwinStore, locked_twins
+from dfal_cli.tables.twins import TwinStore, locked_twins, twins_folder
 from dfal_cli.tables.vectors import Values
 
 OPTIONAL_OUTPUTS = (UNREADABLE_SUFFIX, LABELLED_SUFFIX)
@@ -44,10 +44,17 @@ def companions(out: Path, suffixes: Sequence[str]) -> list[Path]:
 def locked_outputs(options: ScoreOptions, reporter: Reporter) -> Iterator[None]:
     """Lock the scores file, and with --twins the folder of the twins."""
     with contextlib.ExitStack() as locks:
-        locks.enter_context(locked(options.out, options.wait, reporter.note))
+        locks.enter_context(locked(options.out, options.wait, reporter.note, may_be_complete=True))
         if options.twins:
             locks.enter_context(locked_twins(options.out, options.twins_dir, options.wait, reporter.note))
         yield
+
+
+def check_outputs_writable(options: ScoreOptions) -> None:
+    """Raise UsageError if an output exists on a read-only disk, which only one that is up to date may be on."""
+    check_writable(options.out)
+    if options.twins:
+        check_writable(twins_folder(options.out, options.twins_dir))
 
 
 def save_twins(

@@ -24,6 +24,7 @@ from dfal_cli.steps.score.inputs import EXACT, LASTING, common_inputs, inputs_me
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.score.outputs import (
     OPTIONAL_OUTPUTS,
+    check_outputs_writable,
     companions,
     count_outcomes,
     details_of,
@@ -64,6 +65,7 @@ def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: 
             if is_up_to_date(options, inputs, reporter):
                 result = up_to_date([options.out, *filter(Path.exists, companions(options.out, OPTIONAL_OUTPUTS))])
             else:
+                check_outputs_writable(options)
                 pool, unlisted = found.listing.images, found.listing.unreadable
                 stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
                 network = load_checkpoint(
