@@ -257,7 +257,8 @@ while true; do
     if [ -n "$ORACLE" ]; then
         answer "$now/queries.csv"
     fi
-    merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" --images "$IMAGES" "${spelt[@]}")
+    merge=(merge --queries "$now/queries.csv" --labels "$now/labels.csv" --images "$IMAGES" \
+        --on-missing leave-out "${spelt[@]}")
     if [ -z "$CLASSES" ] && [ -n "$few" ]; then merge+=(--allow-new-classes); fi
     json=$(try_merge 2>/dev/null) || try_merge # the merge itself repeats its warnings, but an error must be shown
     left=$(number counts.left <<<"$json")
@@ -267,7 +268,7 @@ while true; do
         echo "waiting for $left $answers in $now/queries.csv (look at $now/preview.html)"
         exit 0
     fi
-    rows=$(number counts.merged counts.unchanged counts.conflicts <<<"$json")
+    rows=$(number counts.merged counts.unchanged counts.conflicts counts.missing <<<"$json")
     if [ "$rows" -eq 0 ]; then
         echo "waiting: $now/queries.csv has no rows; delete it to get a new list"
         exit 0

@@ -60,7 +60,7 @@ class ImageNames:
             renamed = self.renamed(file, images)
             missing = renamed[[not self.is_there(image) for image in renamed]]
             if len(missing):
-                message = self._missing_message(file, missing, len(renamed))
+                message = self.missing_in_words(file, missing, len(renamed))
                 if len(missing) == len(renamed):
                     raise DataError(f"{message}; name images by their paths {self.place}")
                 warn(message)
@@ -92,7 +92,11 @@ class ImageNames:
         found = self.counterpart([image])
         return f", but {listed([found[1]])} exists" if found else ""
 
-    def _missing_message(self, file: Path, missing: "pd.Series[str]", total: int) -> str:
+    def missing_in_words(self, file: Path, missing: "pd.Series[str]", total: int) -> str:
+        """Say how many of the images in a file are missing, and which, with a similar name if there is one.
+
+        missing: their names by row; at least one.
+        """
         found = self.counterpart(missing)
         image = found[0] if found else missing.iloc[0]
         row = missing.index[missing == image][0]

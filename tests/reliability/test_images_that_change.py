@@ -257,4 +257,4 @@ def test_what_may_not_be_read_or_entered_is_listed(house: Path) -> None:
         "sealed/": "a folder: Permission denied",
     }
     assert "dfal train: labels.csv, line 4: image '000.png': Permission denied; repair it" in done.stderr
-    assert "dfal merge: answers.csv, line 2: image 'sealed/a.png' is not under images\n" in done.stderr
+    assert "dfal merge: answers.csv, line 2: image 'sealed/a.png' is not under images; restore it, " in done.stderr

@@ -55,6 +55,47 @@ def test_a_missing_image_is_refused_with_the_name_of_a_similar_one(in_tmp: Path)
     assert "line 2: image 'images/a.png' is not under images, but a.png exists (1 more problem" in ended.stderr
 
 
+class TestLeavingOutMissingImages:
+    @pytest.fixture(autouse=True)
+    def house(self, in_tmp: Path) -> None:
+        """Of three answers, and an image without one, two images exist."""
+        for image in ("a.png", "b.png"):
+            write(in_tmp / "images" / image, "")
+        write(in_tmp / "q.csv", "image,label", "a.png,cat", "gone.png,cat", "b.png,dog", "lost.png,")
+
+    def test_their_rows_are_left_out_with_a_warning_and_counted(self) -> None:
+        ended = merge("--images", "images", "--on-missing", "leave-out", "--json")
+        assert ended.json["counts"].items() >= {"merged": 2, "missing": 2, "left": 0}.items()
+        (warning,) = ended.json["warnings"]
+        assert "2 of 4 images in q.csv are not under images; the first: gone.png (line 3); their rows" in warning
+        assert "2 left out (no such image); 2 images labelled" in ended.stderr
+        assert Path("labels.csv").read_text() == "image,label,twin\na.png,cat,\nb.png,dog,\n"
+
+    def test_one_that_is_marked_as_unusable_is_merged(self) -> None:
+        write(Path("q.csv"), "image,label", "a.png,cat", "gone.png,__skip__")
+        ended = merge("--images", "images", "--on-missing", "leave-out", "--json")
+        assert (ended.json["counts"]["skipped"], ended.json["warnings"]) == (1, [])
+
+    @pytest.mark.parametrize(
+        ("list_", "said"),
+        [
+            (("gone.png,cat", "a.jpg,cat", "b.png,dog"), "line 2: image 'gone.png' is not under images"),
+            (("gone.png,cat", "lost.png,cat"), "line 2: image 'gone.png' is not under images"),
+        ],
+        ids=["another spelling", "another image root"],
+    )
+    def test_names_that_are_wrong_are_refused(self, list_: tuple[str, ...], said: str) -> None:
+        write(Path("q.csv"), "image,label", *list_)
+        ended = merge("--images", "images", "--on-missing", "leave-out")
+        assert (ended.code, said in ended.stderr) == (3, True), ended.stderr
+        assert not Path("labels.csv").exists()
+
+    def test_the_option_needs_the_image_root(self) -> None:
+        ended = merge("--on-missing", "leave-out")
+        assert (ended.code, "has no effect without --images" in ended.stderr) == (2, True)
+        assert "use one of error, leave-out" in merge("--images", "images", "--on-missing", "drop").stderr
+
+
 @pytest.mark.parametrize(("row", "answer"), [(NFC, NFD), (NFD, NFC)])
 @pytest.mark.parametrize("on_disk", [NFC, NFD])
 @pytest.mark.parametrize("images", [(), ("--images", "images")])

@@ -121,7 +121,9 @@ def _image_path(root: Path, images: Sequence[str], row: Hashable) -> str:
 
 
 def _missing(image: str, names: ImageNames) -> str:
-    return f"image {shown(image)} is not under {names.root}{names.hint(image)}{_separator_hint(image)}"
+    hint = names.hint(image) + _separator_hint(image)
+    remedy = f"; restore it, label it {SKIP}, or use --on-missing leave-out"
+    return f"image {shown(image)} is not under {names.root}{hint or remedy}"
 
 
 def _separator_hint(image: str) -> str:

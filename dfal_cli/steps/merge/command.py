@@ -14,6 +14,7 @@ from dfal_cli.steps.merge.answers import image_problems, images_under, read_answ
 from dfal_cli.steps.merge.checks import check
 from dfal_cli.steps.merge.classes import class_problems, known_classes, new_classes, warn_of_similar_classes
 from dfal_cli.steps.merge.labels_table import filled_in, rebased, twins_of
+from dfal_cli.steps.merge.missing import LEAVE_OUT, without_missing_images
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, raise_first
 from dfal_cli.steps.result import Result
@@ -54,10 +55,11 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         state = file_state(str(target))
         labels, dialect = _read_labels(options.labels)
         known = known_classes(options, labels)
-        queries, location = read_answers(options, labels, known, reporter)
+        listed, location = read_answers(options, labels, known, reporter)
+        names = images_under(options.root, follow_links=options.follow_links)
+        queries = without_missing_images(options, listed, labels, names, reporter)
         comparison = _compare(queries[~is_blank(queries[LABEL])], labels)
         classes = new_classes(comparison.answers, known)
-        names = images_under(options.root, follow_links=options.follow_links)
         problems = itertools.chain(
             image_problems(comparison.answers, set(labels[IMAGE]), names),
             class_problems(options, classes, known, labels, location),
@@ -74,6 +76,8 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         if must_write:
             write_labels(target, merged, lambda: _check_unchanged(target, state), dialect)
     counts = _counts(queries, comparison, new, merged)
+    if options.on_missing == LEAVE_OUT:
+        counts["missing"] = len(listed) - len(queries)
     details: dict[str, Any] = {"classes": labelled_rows(merged)[LABEL].nunique()}
     if options.dry_run:
         details["changes"] = _changes(new, comparison.before[is_new])
@@ -150,9 +154,10 @@ def _changes(new: pd.DataFrame, before: "pd.Series[str]") -> list[dict[str, str]
 
 def _summary(counts: dict[str, int], options: MergeOptions) -> str:
     resolution = {"keep": " (labels kept)", "replace": " (labels replaced)"}.get(options.on_conflict, "")
+    missing = f", {counts['missing']} left out (no such image)" if counts.get("missing") else ""
     return (
         f"{'would merge' if options.dry_run else 'merged'} {counts['merged']} ({counts['skipped']} of them __skip__), "
         f"{counts['unchanged']} merged before, {counts['left']} left unanswered, "
-        f"{counts['conflicts']} in conflict{resolution if counts['conflicts'] else ''}; "
+        f"{counts['conflicts']} in conflict{resolution if counts['conflicts'] else ''}{missing}; "
         f"{counts['labelled']} {plural(counts['labelled'], 'image')} labelled in total"
     )

@@ -33,6 +33,10 @@ class MergeOptions(CommonOptions):
         str,
         Option("What to do if an image already has another label: error, keep or replace.", INPUT, metavar="WHAT"),
     ] = "error"
+    on_missing: Annotated[
+        str,
+        Option("What to do if an image no longer exists under --images: error or leave-out.", INPUT, metavar="WHAT"),
+    ] = "error"
     dry_run: Annotated[bool, Option("Show what would change without changing anything.", OUTPUT)] = False
 
     @property
