@@ -4,7 +4,7 @@ A matrix (.npy) with a CSV file of its image names beside it (same name, column 
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfal_cli.errors import DataError, UsageError, shown
+from dfal_cli.errors import DataError, UsageError, plural, shown
 from dfal_cli.schemas import CONTRACT, EMBEDDING, IMAGE, METADATA_KEY, STATE_COLUMNS
 from dfal_cli.system.files import atomic_output
 from dfal_cli.system.fingerprints import canonical_json, fingerprint, sha256_of
@@ -24,6 +24,7 @@ from dfal_cli.tables.vector_files import (
     PROBLEM,
     ROWS_PER_BLOCK,
     SUFFIXES,
+    Rows,
     is_matrix,
     names_file_of,
     open_parquet,
@@ -73,10 +74,14 @@ def write_embeddings(
                 writer.write_table(group)
 
 
-def read_embeddings(path: Path, option: str = "--embeddings", names: Collection[str] | None = None) -> EmbeddingsFile:
+def read_embeddings(
+    path: Path, option: str = "--embeddings", names: Collection[str] | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> EmbeddingsFile:  # fmt: skip
     """Read an embeddings file; with `names`, only the vectors of these images, so that no others take memory.
 
     Vectors of float16 and float64 are converted to float32. Names are spelled as in labels files (`./a//b` is `a/b`).
+    warn: called about zero vectors, which say nothing about their images.
 
     Raises UsageError if the file does not exist. Raises DataError if it is not an embeddings file, and names the image
     if one appears twice, or if its embedding is missing, not finite or of another length than the others.
@@ -93,9 +98,21 @@ def read_embeddings(path: Path, option: str = "--embeddings", names: Collection[
             vectors = np.empty((len(kept), block.shape[1]), np.float32)
         vectors[places[done : done + len(block)]] = block
         done += len(block)
-    return EmbeddingsFile(
+    found = EmbeddingsFile(
         [kept[row] for row in order], vectors, read_embeddings_metadata(path), embeddings_sha256(path)
     )
+    _warn_of_zeros(path, found, warn)
+    return found
+
+
+def _warn_of_zeros(path: Path, found: EmbeddingsFile, warn: Callable[[str], None]) -> None:
+    zero = np.flatnonzero(~found.vectors.any(1))
+    if len(zero):
+        vectors = plural(len(zero), "embedding is a zero vector", "embeddings are zero vectors")
+        warn(
+            f"{path}: {len(zero)} of {len(found.images)} {vectors}, the first that of {shown(found.images[zero[0]])}; "
+            "a zero vector says nothing about its image: embed it again"
+        )
 
 
 def read_embedded_images(path: Path, option: str = "--embeddings") -> list[str]:
@@ -147,12 +164,14 @@ def read_blocks(path: Path) -> Iterator[Block]:
     Raises the errors of `read_embeddings`.
     """
     with refusing_damage(path, PROBLEM), open_parquet(path) as file:
-        columns = [IMAGE, EMBEDDING, *STATE_COLUMNS]
+        columns, done = [IMAGE, EMBEDDING, *STATE_COLUMNS], 0
         for group in range(file.num_row_groups):  # one at a time: the reader would buffer all of them
             for batch in file.iter_batches(ROWS_PER_BLOCK, row_groups=[group], columns=columns):
                 batch.validate(full=True)
                 images = batch[IMAGE].to_pylist()
-                yield Block(images, stacked(path, batch[EMBEDDING], images), _states(batch))
+                rows = Rows(path, images, range(done, done + len(images)))
+                yield Block(images, stacked(batch[EMBEDDING], rows), _states(batch))
+                done += len(images)
 
 
 def _states(rows: pa.Table | pa.RecordBatch) -> States:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from dfal_cli.errors import DataError, listed, plural
 from dfal_cli.tables.csv_files import line_of
+from dfal_cli.tables.spellings import spelling_advice
 
 NameMatcher = Callable[[Path, "pd.Series[str]"], "pd.Series[str]"]
 """A function (file, names of images by row) -> their names on disk by row. It may raise DataError."""
@@ -62,14 +63,15 @@ class ImageNames:
             if len(missing):
                 message = self.missing_in_words(file, missing, len(renamed))
                 if len(missing) == len(renamed):
-                    raise DataError(f"{message}; name images by their paths {self.place}")
+                    advice = self.advice(missing, str(file)) or f"name images by their paths {self.place}"
+                    raise DataError(f"{message}; {advice}")
                 warn(message)
             return renamed
 
         return matching
 
-    def counterpart(self, images: Iterable[str]) -> tuple[str, str] | None:
-        """Return the first of these missing images that exists under another name, and that name."""
+    def counterparts(self, images: Iterable[str]) -> dict[str, str]:
+        """Return those of the first missing images that exist under another name, and that name."""
         compared = list(islice(images, MAX_MISSING_COMPARED))
         wanted: dict[str, list[tuple[str, Sequence[str]]]] = {}
         for image in compared:
@@ -81,7 +83,23 @@ class ImageNames:
             for image, other in wanted.get(parts[-1], ()):
                 if _have_common_end(parts, other) and len(name) > len(found.get(image, "")):
                     found[image] = name
-        return next(((image, found[image]) for image in compared if image in found), None)
+        return {image: found[image] for image in compared if image in found}
+
+    def counterpart(self, images: Iterable[str]) -> tuple[str, str] | None:
+        """Return the first of these missing images that exists under another name, and that name."""
+        return next(iter(self.counterparts(images).items()), None)
+
+    def advice(self, images: Iterable[str], file: str) -> str:
+        """Return how all missing images that exist under other names would match; "" if there is no one way.
+
+        file: what names these images.
+        """
+        images = list(images)
+        found = self.counterparts(images)
+        advice = spelling_advice(found, f"the names in {file}", f"the names {self.place}")
+        compared = min(len(images), MAX_MISSING_COMPARED)
+        who = "they match" if len(found) == compared else f"{len(found)} of {compared} match"
+        return f"{who} if {advice}" if advice else ""
 
     def all(self) -> Iterable[str]:
         """Return the names of all images."""

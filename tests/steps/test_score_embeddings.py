@@ -127,9 +127,18 @@ def test_labelled_images_without_an_embedding_are_counted_with_a_warning(project
 
 def test_labels_of_other_images_are_refused(project):
     write(project / "labels.csv", "image,label", "photos/000.png,ant")
-    assert_refused(
-        score("--labels", "labels.csv"), 3, "photos/000.png, but 000.png exists", "name images by their paths in e.par"
-    )
+    said = "they match if 'photos/' is removed from the names in labels.csv"
+    assert_refused(score("--labels", "labels.csv"), 3, "photos/000.png, but 000.png exists", said)
+    write_embeddings(project / "e.parquet", [([f"photos/{name}" for name in names()], vectors())], {})
+    write(project / "labels.csv", "image,label", "000.png,ant", "001.png,bee")
+    said = "they match if 'photos/' is removed from the names in e.parquet"
+    assert_refused(score("--labels", "labels.csv"), 3, "000.png, but photos/000.png exists", said)
+
+
+def test_zero_vectors_are_a_warning(project):
+    write_embeddings(project / "e.parquet", [(names(), vectors() * (np.arange(COUNT) > 1)[:, None])], {})
+    (warning,) = score("--json").json["warnings"]
+    assert "e.parquet: 2 of 40 embeddings are zero vectors, the first that of '000.png'" in warning
 
 
 def test_an_empty_pool_is_refused_with_its_counts(project):

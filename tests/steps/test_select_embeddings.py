@@ -204,7 +204,10 @@ def test_embeddings_that_changed_since_are_a_warning(project: Path) -> None:
 def test_keeping_away_from_labels_that_are_not_named_is_a_warning(project: Path) -> None:
     score()
     warnings = later("--count", 2, "--strategy", "coverage", "--json").json["warnings"]
-    assert any("coverage: keeps away from labelled images; name them with --labels" in text for text in warnings)
+    assert any(
+        "coverage avoids images similar to labelled ones; name the labels files with --labels" in text
+        for text in warnings
+    )
 
 
 def test_the_smallest_margins_of_identical_images_are_asked_about_once(project: Path) -> None:
@@ -237,6 +240,18 @@ def test_images_without_an_embedding_are_listed_last(project: Path) -> None:
     write_embeddings(project / "none.parquet", [(["x.png"], embeddings()[:1])], {})
     ended = later("--count", 20, "--strategy", "coverage", "--embeddings", "none.parquet", "--force")
     assert (ended.code, "none.parquet: has none of the images" in ended.stderr) == (3, True)
+
+
+def test_names_with_a_folder_too_many_are_told_apart_from_missing_images(project: Path) -> None:
+    draw_folder(project, each=10)
+    score()
+    write_embeddings(project / "other.parquet", [([f"images\\{name}" for name in IMAGES], embeddings())], {})
+    said = r"they match if 'images\' is removed from the names in other.parquet"
+    for ended in (
+        later("--count", 2, "--strategy", "coverage", "--embeddings", "other.parquet"),
+        first("--count", 2, "--images", "images", embeddings="other.parquet"),
+    ):
+        assert (ended.code, said in ended.stderr) == (3, True), ended.stderr
 
 
 def write_labels() -> str:

@@ -140,20 +140,37 @@ def test_the_id_is_that_of_the_contents(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("embedding", "images", "message"),
     [
-        (lists([1, 2], [1, np.nan], [1, 2]), NAMES, "embedding of image 'b/c.jpg' is not finite"),
-        (lists([1, 2], [1, 2], [1, -np.inf]), NAMES, "embedding of image 'd.jpg' is not finite"),
-        (lists([1, 2], [1, None], [1, 2]), NAMES, "embedding of image 'b/c.jpg' is not finite"),
-        (lists([1, 2], [1, 1e300], [1, 2], kind=pa.list_(pa.float64())), NAMES, "image 'b/c.jpg' is not finite"),
-        (lists([1, 2], None, [1, 2]), NAMES, "image 'b/c.jpg' has no embedding"),
+        (lists([1, 2], [1, np.nan], [1, 2]), NAMES, r", row 2: image 'b/c.jpg' has an embedding that is not finite"),
+        (lists([1, 2], [1, 2], [1, -np.inf]), NAMES, r", row 3: image 'd.jpg' has an embedding that is not finite"),
+        (lists([1, 2], [1, None], [1, 2]), NAMES, "image 'b/c.jpg' has an embedding that is not finite"),
+        (
+            lists([1, 2], [1, -1e40], [1, 2], kind=pa.list_(pa.float64())),
+            NAMES,
+            r"row 2: image 'b/c.jpg' has an embedding with the value 1e\+40, which is too large for float32; scale",
+        ),
+        (lists([1, 2], None, [1, 2]), NAMES, "row 2: image 'b/c.jpg' has no embedding"),
         (lists([1, 2], None, [1, 2], kind=pa.list_(pa.float32(), 2)), NAMES, "image 'b/c.jpg' has no embedding"),
-        (lists([1, 2], [1, 2, 3], [1, 2]), NAMES, "image 'b/c.jpg' has an embedding of 3 numbers, others have 2"),
+        (
+            lists([1, 2], [1, 2, 3], [1, 2]),
+            NAMES,
+            "row 2: image 'b/c.jpg' has an embedding of 3 numbers, others have 2",
+        ),
         (lists([], [], []), NAMES, "image 'a.jpg' has an embedding of 0 numbers"),
         (lists([1, 2], [1, 2]), ["a.jpg", "./a.jpg"], "row 2: image 'a.jpg' appears more than once"),
         (lists([1, 2], [1, 2]), ["a.jpg", "/b.jpg"], "row 2: image '/b.jpg': an absolute path"),
         (lists([1, 2], [1, 2]), ["a.jpg", None], "row 2: image '': the path is empty"),
         (pa.array([1.0, 2.0]), NAMES[:2], "column embedding holds double, not lists of floats"),
-        (pa.array([[1], [2]]), NAMES[:2], "column embedding holds list<.*int64>, not lists of floats"),
-        (lists([1, 2], [1, 2]), [1, 2], "column image holds int64, not text"),
+        (
+            pa.array([[1], [2]]),
+            NAMES[:2],
+            "column embedding holds list<.*int64>, not lists of floats; store lists of float",
+        ),
+        (
+            pa.FixedShapeTensorArray.from_numpy_ndarray(VECTORS),
+            NAMES,
+            "column embedding holds .*fixed_shape_tensor.*, not lists of floats; store lists of float32, such as list",
+        ),
+        (lists([1, 2], [1, 2]), [1, 2], "column image holds int64, not text; store the path"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_image(
@@ -161,6 +178,30 @@ def test_what_cannot_be_used_is_refused_with_the_image(
 ) -> None:
     with pytest.raises(DataError, match=rf"e\.parquet.*{message}"):
         read_embeddings(others(tmp_path / "e.parquet", embedding, images))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npy"])
+def test_a_row_is_that_of_the_file_and_zero_vectors_are_counted(tmp_path: Path, suffix: str) -> None:
+    images, vectors, states = many(ROWS_PER_BLOCK + 9)
+    vectors[[3, ROWS_PER_BLOCK + 2]] = 0
+
+    def read(names: list[str]) -> list[str]:
+        if suffix == "parquet":
+            write_embeddings(tmp_path / "e.parquet", divided(5000, images, vectors, states), METADATA)
+        else:
+            np.save(tmp_path / "e.npy", vectors)
+            write(tmp_path / "e.csv", "image", *images)
+        warnings: list[str] = []
+        read_embeddings(tmp_path / f"e.{suffix}", names=names, warn=warnings.append)
+        return warnings
+
+    (warning,) = read(images[2:])
+    assert f"e.{suffix}: 2 of {len(images) - 2} embeddings are zero vectors, the first that of '000003.jpg'" in warning
+    assert read(images[:3]) == []
+    late = ROWS_PER_BLOCK + 4
+    vectors[late, 1] = np.inf
+    with pytest.raises(DataError, match=rf"e\.{suffix}, row {late + 1}: image '{images[late]}'"):
+        read(images[2:])
 
 
 def test_an_embedding_of_another_length_in_a_later_row_group_is_refused(tmp_path: Path) -> None:
@@ -191,13 +232,16 @@ def test_a_matrix_that_does_not_fit_its_names_is_refused(tmp_path: Path) -> None
     write(tmp_path / "e.csv", "image", "a.jpg", "b.jpg")
     with pytest.raises(DataError, match=r"e\.npy: has 3 rows, but .*e\.csv names 2 images"):
         read_embeddings(tmp_path / "e.npy")
+    write(tmp_path / "e.csv", "image", "a.jpg", "", "b.jpg")
+    with pytest.raises(DataError, match=r"e\.csv names 2 images; its line 3 is blank"):
+        read_embeddings(tmp_path / "e.npy")
     write(tmp_path / "e.csv", "image", "a.jpg", "b.jpg", "a.jpg")
     with pytest.raises(DataError, match=r"e\.csv, line 4: image 'a\.jpg' appears more than once"):
         read_embeddings(tmp_path / "e.npy")
     write(tmp_path / "e.csv", "image", *NAMES)
     for matrix in (VECTORS[0], VECTORS.astype(int), np.array([[object()]])):
         np.save(tmp_path / "e.npy", matrix)
-        with pytest.raises(DataError, match=r"e\.npy: (holds .*, not floats of shape|not a matrix)"):
+        with pytest.raises(DataError, match=r"e\.npy: (holds .*, not floats of shape.*numpy.save|not a matrix)"):
             read_embeddings(tmp_path / "e.npy")
 
 

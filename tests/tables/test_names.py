@@ -91,6 +91,30 @@ def test_a_table_whose_images_are_all_missing_is_refused(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "there", "advice"),
+    [
+        (["p/0.png", "p/q/1.png"], ["0.png", "q/1.png"], "'p/' is removed from the names in t.csv"),
+        (["0.png", "q/1.png"], ["a/p/0.png", "a/p/q/1.png"], "'a/p/' is removed from the names in e.parquet"),
+        (["q\\1.png"], ["q/1.png"], "backslashes in the names in t.csv become slashes"),
+        (["q/1.png", "q/0.png"], ["q\\1.png", "q\\0.png"], "backslashes in the names in e.parquet become slashes"),
+        (["C:\\p\\1.png", "gone.png"], ["1.png"], "'C:\\p\\' is removed from the names in t.csv"),
+        (
+            ["p\\q\\1.png"], ["q/1.png"],
+            "'p\\' is removed from the names in t.csv and backslashes in the names in t.csv become slashes",
+        ),
+        (["p/0.png", "q/1.png"], ["0.png", "1.png"], ""),
+        (["0.PNG"], ["0.png"], ""),
+        (["sp/0.png"], ["p/0.png"], ""),
+        (["gone.png"], ["0.png"], ""),
+    ],
+)  # fmt: skip
+def test_one_way_in_which_all_names_differ_is_told(written: list[str], there: list[str], advice: str) -> None:
+    found = ImageNames(Path("e.parquet"), set(there).__contains__, lambda: there, "in")
+    who = "1 of 2 match" if "gone.png" in written else "they match"
+    assert found.advice(written, "t.csv") == (f"{who} if {advice}" if advice else "")
+
+
 @pytest.mark.parametrize("rows", [(), ("gone.png,", "lost.png, ")])
 def test_a_table_without_labels_names_nothing(tmp_path: Path, rows: tuple[str, ...]) -> None:
     file = write(tmp_path / "t.csv", "image,label", *rows)

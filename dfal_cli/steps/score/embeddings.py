@@ -51,7 +51,7 @@ def score_embeddings(options: ScoreOptions, file: Path, reporter: Reporter) -> R
         head = load_head(options.checkpoint)
         candidates = draw_candidates(pool, options.candidates, options.seed)
         with reporter.busy("reading the embeddings"):
-            embeddings = read_embeddings(file, names=frozenset(candidates))
+            embeddings = read_embeddings(file, names=frozenset(candidates), warn=reporter.warn)
         for path, found, expected in (
             (options.checkpoint, head.sha256, inputs["checkpoint"]), (file, embeddings.sha256, inputs["embeddings"]),
         ):  # fmt: skip

@@ -8,6 +8,7 @@ import pandas as pd
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import ImageFolder, ImageSource
+from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import EMBEDDING, EMBEDDING_SPACE, IMAGE
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool, pick_queries
@@ -28,6 +29,8 @@ class Candidates(NamedTuple):
     """Metadata of the scores file; without scores, what is known without them."""
     made_from: dict[str, str]
     """Identifies the contents of the scores and of the embeddings that were named."""
+    source: ImageSource | None
+    """The images under the root; None if they are unknown."""
     certain: frozenset[str] | None = None
     """Images whose margins are certainly the smallest; None if all margins were computed."""
 
@@ -46,7 +49,17 @@ def pick(options: SelectOptions, candidates: Candidates) -> tuple[pd.DataFrame, 
             return pool.scores, picked
         missing = picked[~found] if found.any() else pool.scores[~images_exist(candidates, pool.scores)]
         pool = pool._replace(scores=pool.scores[~pool.scores[IMAGE].isin(missing[IMAGE])].reset_index(drop=True))
-    raise DataError(f"{candidates.root}: none of the images exist any more; set the image root with --images")
+    raise _none_exist(candidates, options.scores or options.embeddings)
+
+
+def _none_exist(candidates: Candidates, named_by: Path | None) -> DataError:
+    """Return the error that no image exists, and how the names would match those under the image root."""
+    advice = ""
+    if candidates.source is not None:
+        advice = image_names(candidates.source).advice(candidates.pool.scores[IMAGE], str(named_by))
+    return DataError(
+        f"{candidates.root}: none of the images exist any more; {advice or 'set the image root with --images'}"
+    )
 
 
 def images_exist(candidates: Candidates, table: pd.DataFrame) -> "pd.Series[bool]":

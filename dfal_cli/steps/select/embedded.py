@@ -14,7 +14,8 @@ from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool
 from dfal_cli.system.paths import named_in_file
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables.embeddings import read_embeddings
+from dfal_cli.tables import ImageNames
+from dfal_cli.tables.embeddings import read_embedded_images, read_embeddings
 from dfal_cli.tables.vectors import scale_to_unit_length
 
 
@@ -34,12 +35,12 @@ def with_embeddings(
     """
     strategy = STRATEGIES[options.strategy]
     learnt = known.to_be_learnt if strategy.labelled else set()
-    images, vectors, _, sha256 = read_embeddings(file, names=learnt.union(table[IMAGE]))
+    images, vectors, _, sha256 = read_embeddings(file, names=learnt.union(table[IMAGE]), warn=reporter.warn)
     scale_to_unit_length(vectors)
     rows = pd.Index(images).get_indexer(pd.Index(table[IMAGE]))
     missing = int((rows < 0).sum())
     if missing == len(table):
-        raise DataError(f"{file}: has none of the images to choose from; name the embeddings of these images")
+        raise _none_of(file, table)
     if missing and EMBEDDING in strategy.needs:
         reporter.warn(
             f"{file}: has no embedding of {missing} of {len(table)} images to choose from; they are listed last"
@@ -51,3 +52,11 @@ def with_embeddings(
         count = len(learnt) - len(labelled)
         reporter.warn(f"{file}: has no embedding of {count} labelled {plural(count, 'image')}")
     return Pool(table.assign(**{EMBEDDING: cells}), vectors[labelled] if strategy.labelled else None), sha256
+
+
+def _none_of(file: Path, table: pd.DataFrame) -> DataError:
+    """Return the error that the file has an embedding of none of the images, and how their names would match."""
+    named = read_embedded_images(file)
+    names = ImageNames(file, frozenset(named).__contains__, lambda: named, "in")
+    advice = names.advice(table[IMAGE], "the scores") or "name the embeddings of these images"
+    return DataError(f"{file}: has none of the images to choose from{names.hint(table[IMAGE].iloc[0])}; {advice}")

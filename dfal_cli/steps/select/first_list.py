@@ -22,7 +22,9 @@ def listed_candidates(options: SelectOptions, root: Path, images: ImageSource | 
     found = find_pool(images or folder, options.labels, options.exclude, reporter.warn)
     counts = found.counts | report_unread(root, found.listing, reporter)
     pool = Pool(pd.DataFrame({IMAGE: found.listing.images, TWIN: ""}))
-    return Candidates(pool, counts, root, lambda image: True, {"follow_links": options.follow_links}, {"scores": ""})
+    return Candidates(
+        pool, counts, root, lambda image: True, {"follow_links": options.follow_links}, {"scores": ""}, None
+    )
 
 
 def embedded_candidates(
@@ -41,5 +43,5 @@ def embedded_candidates(
     pool, sha256 = with_embeddings(file, options, pd.DataFrame({IMAGE: found.images, TWIN: ""}), found.known, reporter)
     return Candidates(
         pool, found.counts, root, existence_test(source), metadata | {"follow_links": follow_links},
-        {"scores": "", "embeddings": sha256},
+        {"scores": "", "embeddings": sha256}, source,
     )  # fmt: skip

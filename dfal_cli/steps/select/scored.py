@@ -51,7 +51,7 @@ def scored_candidates(
     pool, embeddings_id = _pool_of(options, scores, scored, is_left_out, known, reporter)
     made_from = {"scores": metadata.get("made_from") or sha256_of(scores)} | embeddings_id
     metadata = {"space": PIXEL_SPACE} | metadata | {"follow_links": follow_links}
-    return Candidates(pool, counts, root, existence_test(source), metadata, made_from, _certain(scored))
+    return Candidates(pool, counts, root, existence_test(source), metadata, made_from, source, _certain(scored))
 
 
 def _pool_of(
@@ -70,7 +70,9 @@ def _pool_of(
         labelled = _labelled_embeddings(scores, scored.table, is_left_out, known, reporter) if is_labelled else None
         return Pool(left, labelled), {}
     if STRATEGIES[options.strategy].labelled and not options.labels:
-        reporter.warn(f"--strategy {options.strategy}: keeps away from labelled images; name them with --labels")
+        reporter.warn(
+            f"--strategy {options.strategy} avoids images similar to labelled ones; name the labels files with --labels"
+        )
     pool, sha256 = with_embeddings(embeddings, options, left, known, reporter)
     if scored.metadata.get("embeddings_sha256", sha256) != sha256:
         reporter.warn(f"{embeddings}: has changed since {scores} was made; score again to be sure")

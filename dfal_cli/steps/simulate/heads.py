@@ -78,7 +78,7 @@ class Heads:
         images = [*oracle[IMAGE], *test[IMAGE]]
         file = options.out / ROUNDS / f"vectors-{fingerprint(images)[:16]}.npy"
         with reporter.busy("reading the embeddings"):
-            found = read_embeddings(self._file(options), names=frozenset(images))
+            found = read_embeddings(self._file(options), names=frozenset(images), warn=reporter.warn)
             row_of = {image: row for row, image in enumerate(found.images)}
             vectors = unit_length(found.vectors)[[row_of[image] for image in images]]
             file.parent.mkdir(parents=True, exist_ok=True)
