@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dfal_cli.schemas import SKIP
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables.embeddings import read_embeddings
 from tests.conftest import dfal, write
@@ -96,6 +97,22 @@ def test_a_random_test_set_is_proposed_once_and_can_be_made_as_proposed(nights: 
     ended = nights("--quiet", TEST="test.csv")
     assert "round 2: 6 labels, test accuracy " in ended.stdout, ended.stderr
     assert not set(test["image"]) & set(pd.read_csv("rounds/002/queries.csv")["image"])
+
+
+def test_labelled_images_that_were_deleted_are_warned_of_once_a_night_and_unusable_ones_never(nights: Nights) -> None:
+    nights(COUNT=6)
+    gone, unusable, *_ = (image for image in nights.answer(0, as_csv) if nights.oracle[image] == "dark")
+    nights.answer(0, lambda table: as_csv(table.assign(label=table["label"].mask(table["image"] == unusable, SKIP))))
+    for image in (gone, unusable):
+        Path("images", image).unlink()
+    write(Path("rounds/001/labels.csv"), *Path("rounds/000/queries.csv").read_text().splitlines())
+    ended = nights("--quiet")
+    assert ended.code == 0, ended.stderr
+    assert len(pd.read_csv("rounds/001/queries.csv")) == 3
+    about = [line for line in ended.stderr.splitlines() if "not in" in line or "no embedding" in line]
+    assert len(about) == 1, about
+    assert f"the first: {gone}" in about[0]
+    assert about[0].endswith("training leaves them out")
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "bald"])

@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +14,14 @@ from dfal_cli.images import ImageError, ImageSource, Listing, MissingImageError,
 from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import ImageNames, NameMatcher, answered_images, labelled_rows, read_excluded, read_labels_files
+from dfal_cli.tables import ImageNames, answered_images, labelled_rows, read_excluded, read_labels_files
 
 
 class KnownImages(NamedTuple):
     """Images that are not in the pool, by their names on disk."""
 
     labels: pd.DataFrame
-    """The result of `read_labels_files`."""
+    """The result of `read_labels_files`, without images that do not exist."""
     answered: set[str]
     """Images that are labelled, or marked __skip__."""
     excluded: set[str]
@@ -57,23 +57,29 @@ class Pool(NamedTuple):
     """Number of images under the root that are `labelled` (or __skip__), and that are `excluded`."""
 
 
-def read_known_images(labels: Sequence[Path], exclude: Sequence[Path], matching: NameMatcher) -> KnownImages:
+def read_known_images(
+    labels: Sequence[Path], exclude: Sequence[Path], names: ImageNames, reporter: Reporter, *, exist: bool = True
+) -> KnownImages:
     """Read the labels files and the --exclude files.
 
-    Raises UsageError if a file does not exist, DataError if it is invalid, and whatever `matching` raises.
+    Warns of images that seem to be misspelt. Deleted ones do no harm here, so a note is enough; training warns of them.
+
+    exist: whether the names are those of all images that exist, so that others can be said to be missing.
+    Raises UsageError if a file does not exist, DataError if it is invalid or none of its images exists.
     """
+    matching = names.matched(reporter.warn, reporter.note) if exist else names.renamed
     table = read_labels_files(labels, matching)
     answered = answered_images(table)
     excluded = read_excluded(exclude, matching)
+    if exist:
+        table = table[table[IMAGE].map(names.is_there).astype(bool)].reset_index(drop=True)
     return KnownImages(table, answered, excluded.images - answered, excluded.asked - answered)
 
 
-def find_pool(
-    images: ImageSource, labels: Sequence[Path], exclude: Sequence[Path], warn: Callable[[str], None]
-) -> Pool:
+def find_pool(images: ImageSource, labels: Sequence[Path], exclude: Sequence[Path], reporter: Reporter) -> Pool:
     """Return the images that have no label (nor __skip__) in a labels file, and are in no `exclude` file.
 
-    warn: called about images in these files that do not exist. Raises UsageError if a file or folder does not exist,
+    Reports images in these files that do not exist. Raises UsageError if a file or folder does not exist,
     DataError if a file is invalid or none of its images exists, EmptyPoolError if no image is left.
     """
     listing = images.listing()
@@ -88,15 +94,14 @@ def find_pool(
             problems.append(_others(skipped.others))
         raise DataError(f"{images.root}: {'; '.join(problems)}")
     names = image_names(images, [*paths, *(image for image, _ in unreadable)] if labels or exclude else ())
-    known = read_known_images(labels, exclude, names.matched(warn))
+    known = read_known_images(labels, exclude, names, reporter)
     outside = known.outside
     pool = [image for image in paths if image not in outside]
     if not pool:
         problem = f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded"
         raise EmptyPoolError(problem, known.counts(paths))
     left = listing._replace(images=pool, unreadable=[each for each in unreadable if each[0] not in outside])
-    labelled = sorted(image for image in labelled_rows(known.labels)[IMAGE] if names.is_there(image))
-    return Pool(left, labelled, known.counts(paths))
+    return Pool(left, sorted(labelled_rows(known.labels)[IMAGE]), known.counts(paths))
 
 
 class EmbeddedPool(NamedTuple):
@@ -113,13 +118,13 @@ def find_embedded_pool(
     images: Sequence[str],
     labels: Sequence[Path],
     exclude: Sequence[Path],
-    warn: Callable[[str], None],
+    reporter: Reporter,
 ) -> EmbeddedPool:
     """Return the images of an embeddings file that are in the pool, sorted. Raises the errors of `find_pool`."""
     if not images:
         raise DataError(f"{embeddings}: no images")
     names = ImageNames(embeddings, frozenset(images).__contains__, lambda: images, "in")
-    known = read_known_images(labels, exclude, names.matched(warn))
+    known = read_known_images(labels, exclude, names, reporter)
     pool = sorted(set(images) - known.outside)
     if not pool:
         problem = f"{embeddings}: the pool is empty: all {len(images)} images are labelled or excluded"

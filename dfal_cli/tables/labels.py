@@ -69,7 +69,8 @@ def read_excluded(paths: Sequence[Path], matching: NameMatcher = keep_names) -> 
     asked: set[str] = set()
     for path in paths:
         table = read_csv(path, required=(IMAGE,))
-        names = set(matching(path, table[IMAGE]))
+        unused = table[LABEL] == SKIP if LABEL in table else None
+        names = set(matching(path, table[IMAGE], unused))
         images |= names
         if RANK in table or (LABEL in table and is_blank(table[LABEL]).any()):
             asked |= names
@@ -107,7 +108,7 @@ def _with_origin(path: Path, table: pd.DataFrame, matching: NameMatcher) -> pd.D
     folder = folder_of(path)
     answered = table[~is_blank(table[LABEL])]
     twins = [str(folder / twin) if twin else "" for twin in answered[TWIN]]
-    images = matching(path, answered[IMAGE])
+    images = matching(path, answered[IMAGE], answered[LABEL] == SKIP)
     return pd.DataFrame(
         {IMAGE: images, LABEL: answered[LABEL], TWIN: twins, "file": str(path), "row": answered.index}
     ).reset_index(drop=True)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 from unicodedata import is_normalized, normalize
 from urllib.parse import unquote
 
@@ -14,8 +15,15 @@ from dfal_cli.errors import DataError, listed, plural
 from dfal_cli.tables.csv_files import line_of
 from dfal_cli.tables.spellings import spelling_advice
 
-NameMatcher = Callable[[Path, "pd.Series[str]"], "pd.Series[str]"]
-"""A function (file, names of images by row) -> their names on disk by row. It may raise DataError."""
+
+class NameMatcher(Protocol):
+    """A function from the names of images in a file, by row, to their names on disk. It may raise DataError."""
+
+    def __call__(
+        self, file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None
+    ) -> "pd.Series[str]":
+        """unused: rows whose images are not read, such as those marked __skip__; they may be missing."""
+
 
 MAX_MISSING_COMPARED = 1000
 """Number of missing names that are compared with all names on disk to find an example for a message."""
@@ -50,22 +58,29 @@ class ImageNames:
         composed = normalize("NFC", image)
         return composed if self.is_there(composed) else self._decomposed.get(composed, image)
 
-    def renamed(self, file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
+    def renamed(
+        self, file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None
+    ) -> "pd.Series[str]":
         """A `NameMatcher` that keeps the names of missing images unchanged."""
         return pd.Series([self.on_disk(image) for image in images], images.index, dtype=images.dtype)
 
-    def matched(self, warn: Callable[[str], None]) -> NameMatcher:
-        """Return a `NameMatcher` that warns of missing images, and raises DataError if all of a file are missing."""
+    def matched(self, warn: Callable[[str], None], note: Callable[[str], None] | None = None) -> NameMatcher:
+        """Return a `NameMatcher` that warns of missing images, and raises DataError if all of a file are missing.
 
-        def matching(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
+        note: called instead of `warn` if none of the missing images exists under a similar name: they are not
+        misspelt but deleted.
+        """
+
+        def matching(file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None) -> "pd.Series[str]":
             renamed = self.renamed(file, images)
-            missing = renamed[[not self.is_there(image) for image in renamed]]
+            needed = renamed if unused is None else renamed[~unused]
+            missing = needed[[not self.is_there(image) for image in needed]]
             if len(missing):
                 message = self.missing_in_words(file, missing, len(renamed))
                 if len(missing) == len(renamed):
                     advice = self.advice(missing, str(file)) or f"name images by their paths {self.place}"
                     raise DataError(f"{message}; {advice}")
-                warn(message)
+                (warn if note is None or self.counterpart(missing) else note)(message)
             return renamed
 
         return matching
@@ -126,7 +141,7 @@ class ImageNames:
         )
 
 
-def keep_names(file: Path, images: "pd.Series[str]") -> "pd.Series[str]":
+def keep_names(file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None) -> "pd.Series[str]":
     """A `NameMatcher` that changes nothing, for callers that do not know which images exist."""
     return images
 

@@ -82,6 +82,22 @@ def test_missing_images_are_counted_in_a_warning(tmp_path: Path) -> None:
     ]
 
 
+def test_deleted_images_are_noted_but_misspelt_ones_warned_of(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    notes: list[str] = []
+    deleted = write(tmp_path / "d.csv", "image,label", "0001.png,x", "gone.png,x")
+    misspelt = write(tmp_path / "m.csv", "image,label", "0001.png,x", "photos/0002.png,x")
+    read_labels_files([deleted, misspelt], names().matched(warnings.append, notes.append))
+    assert ["d.csv" in note for note in notes] == ["m.csv" in warning for warning in warnings] == [True]
+
+
+def test_images_marked_as_unusable_may_be_missing(tmp_path: Path) -> None:
+    file = write(tmp_path / "t.csv", "image,label", "gone.png,__skip__")
+    matched = names().matched(pytest.fail)
+    assert read_labels_files([file], matched)["image"].tolist() == ["gone.png"]
+    assert read_excluded([file], matched).images == {"gone.png"}
+
+
 def test_a_table_whose_images_are_all_missing_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "t.csv", "image", "photos/0001.png", "photos/0002.png")
     with pytest.raises(DataError) as raised:

@@ -41,7 +41,7 @@ def embed(options: EmbedOptions, reporter: Reporter, images: ImageSource | None 
     ):
         inputs = embed_inputs(options)
         with reporter.busy("listing the images"):
-            current = CurrentImages(find_pool(source, [], [], reporter.warn).listing, source)
+            current = CurrentImages(find_pool(source, [], [], reporter).listing, source)
             plan = make_plan(options, inputs, current)
         with Parts(options.out, inputs) as parts:
             if is_up_to_date(options, plan, current):

@@ -42,7 +42,7 @@ def score_embeddings(options: ScoreOptions, file: Path, reporter: Reporter) -> R
     with locked_outputs(options, reporter):
         with reporter.busy("listing the images"):
             pool, _, left_out = find_embedded_pool(
-                file, read_embedded_images(file), options.labels, options.exclude, reporter.warn
+                file, read_embedded_images(file), options.labels, options.exclude, reporter
             )
             inputs = _inputs(options, file, pool)
         if is_up_to_date(options, inputs, reporter):

@@ -57,7 +57,7 @@ def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: 
         locked_outputs(options, reporter),
     ):
         with reporter.busy("listing the images"):
-            found = find_pool(source, options.labels, options.exclude, reporter.warn)
+            found = find_pool(source, options.labels, options.exclude, reporter)
             if EMBEDDING not in options.measure:
                 found = found._replace(labelled=[])
             inputs = scores_inputs(options, source, found.listing.images, found.labelled)

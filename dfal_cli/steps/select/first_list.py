@@ -19,7 +19,7 @@ from dfal_cli.tables.embeddings import read_embedded_images, read_embeddings_met
 def listed_candidates(options: SelectOptions, root: Path, images: ImageSource | None, reporter: Reporter) -> Candidates:
     """The images under the root. `images` replace them, if given. Raises UsageError or DataError as `select`."""
     folder = ImageFolder(root, follow_links=options.follow_links)
-    found = find_pool(images or folder, options.labels, options.exclude, reporter.warn)
+    found = find_pool(images or folder, options.labels, options.exclude, reporter)
     counts = found.counts | report_unread(root, found.listing, reporter)
     pool = Pool(pd.DataFrame({IMAGE: found.listing.images, TWIN: ""}))
     return Candidates(
@@ -39,7 +39,7 @@ def embedded_candidates(
     root = options.images or (named_in_file(stored, file) if stored else None)
     follow_links = options.follow_links or metadata.get("follow_links", False)
     source = source_under(root, images, file, reporter, follow_links=follow_links)
-    found = find_embedded_pool(file, read_embedded_images(file), options.labels, options.exclude, reporter.warn)
+    found = find_embedded_pool(file, read_embedded_images(file), options.labels, options.exclude, reporter)
     pool, sha256 = with_embeddings(file, options, pd.DataFrame({IMAGE: found.images, TWIN: ""}), found.known, reporter)
     return Candidates(
         pool, found.counts, root, existence_test(source), metadata | {"follow_links": follow_links},

@@ -40,9 +40,7 @@ def scored_candidates(
     follow_links = options.follow_links or metadata.get("follow_links", False)
     source = source_under(root, images, scores, reporter, follow_links=follow_links)
     names = _names(root or scores, source, table)
-    known = read_known_images(
-        options.labels, options.exclude, names.matched(reporter.warn) if source else names.renamed
-    )
+    known = read_known_images(options.labels, options.exclude, names, reporter, exist=source is not None)
     # Most of these images were left out of the scores already: count those that exist, whether scored or not.
     counts = known.counts(filter(names.is_there, known.outside))
     is_left_out = table[IMAGE].isin(known.outside)

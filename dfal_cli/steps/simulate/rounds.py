@@ -160,7 +160,7 @@ class _Round:
         images = self._simulation.data
         if self._options.candidates is None:
             return images
-        pool = find_pool(images, [labels], [], self._reporter.warn).listing.images
+        pool = find_pool(images, [labels], [], self._reporter).listing.images
         return replace(images, pool=draw_candidates(pool, self._options.candidates, self._options.seed))
 
     def _answer(self, folder: Path, labels: Path, reporter: Silent) -> None:
