@@ -240,7 +240,7 @@ def test_only_embeddings_of_images_that_are_needed_are_judged(house: Path) -> No
     assert train(embeddings="e.npy").code == 0
     ended = train("--test", "test.csv", "--force", embeddings="e.npy")
     assert ended.code == 3
-    assert f"e.npy: the embedding of image '{name_of(80)}' is not finite" in ended.stderr
+    assert f"e.npy, row 81: image '{name_of(80)}' has an embedding that is not finite" in ended.stderr
 
 
 def test_copies_of_an_embedding_under_several_names_are_warned_of(house: Path) -> None:
