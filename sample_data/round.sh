@@ -24,7 +24,7 @@ IMAGES=${IMAGES-$here/images}     # the image root
 TEST=${TEST-$here/test.csv}       # image,label: measures the network and is never asked about; empty: none
 ROUNDS=${ROUNDS-$here/rounds}     # where the numbered folders go
 ORACLE=${ORACLE-$here/oracle.csv} # labels that answer instead of a person; empty: a person fills in rounds/NNN/queries.csv
-LABELS=${LABELS-}                 # labels to start with; empty: none
+LABELS=${LABELS-}                 # labels to start the first round with, and only that; empty: none
 NEW_CLASSES=${NEW_CLASSES-${ORACLE:+yes}} # yes: answers may name classes that no label has had yet
 CLASSES=${CLASSES-}               # classes that answers may always name, a,b,c; empty: those of the labels
 
@@ -43,6 +43,19 @@ STRATEGY=${STRATEGY-}             # see `dfal docs strategies`; empty: dfal, or 
 LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: never
 CACHE=${CACHE-}                   # a folder that keeps decoded images from night to night; empty: none
 DFAL=${DFAL-dfal}                 # or: python3 -m dfal_cli
+
+# A setting that cannot work stops the script now, and not after hours of training.
+refuse() {
+    echo "$0: $1" >&2
+    exit 2
+}
+if [ -n "$EMBED" ] && [ "$STRATEGY" = bald ]; then
+    refuse "STRATEGY=bald needs a network with dropout, which EMBED replaces by a head; choose another strategy"
+elif [ -n "$EMBED" ] && [ -n "$ARCH$IMAGE_SIZE" ]; then
+    refuse "ARCH and IMAGE_SIZE have no effect with EMBED; remove them (BACKBONE names the network that embeds)"
+elif [ -z "$EMBED" ] && [ -n "$BACKBONE" ]; then
+    refuse "BACKBONE has no effect without EMBED; name the file of embeddings, too: EMBED=embeddings.parquet"
+fi
 
 configured=(${CONFIG:+--config "$CONFIG"})
 options=("${configured[@]}" "$@")
@@ -73,6 +86,8 @@ case $STRATEGY in
     bald | egl) measures=("$STRATEGY") ;;
     core-set | coverage | typical) measures=(embedding) ;;
     badge) measures=(embedding probabilities) ;;
+    entropy | least-confidence | probability-gap | ceal | random) ;;
+    *) refuse "STRATEGY=$STRATEGY: no such strategy; see dfal docs strategies" ;;
 esac
 needs=()
 if [ -z "$EMBED" ]; then needs+=(--nearest "$nearest"); fi # on embeddings, all margins are computed
@@ -117,12 +132,18 @@ asking() {
     return "$code"
 }
 
-# Embed the images that are new or have changed, with EMBED. Embeddings of another backbone are never overwritten: they
-# may have taken hours.
+# Embed the images that are new or have changed, with EMBED, and print the files if they have changed. Embeddings of
+# another backbone are never overwritten: they may have taken hours.
 embed() {
-    if [ -n "$EMBED" ]; then
-        $DFAL embed --images "$IMAGES" ${BACKBONE:+--backbone "$BACKBONE"} "${cached[@]}" --out "$EMBED" "${options[@]}"
-    fi
+    local json
+    if [ -z "$EMBED" ]; then return; fi
+    json=$($DFAL embed --images "$IMAGES" ${BACKBONE:+--backbone "$BACKBONE"} "${cached[@]}" --out "$EMBED" \
+        "${options[@]}" --json)
+    python3 -c '
+import json, sys
+result = json.load(sys.stdin)
+if result["status"] != "up to date":
+    print(*result["outputs"], sep="\n")' <<<"$json"
 }
 
 # Train on a round's labels, from scratch.
@@ -202,14 +223,40 @@ with open(path, "w", newline="", encoding="utf-8") as file:
 PYTHON
 }
 
+# Run a merge. Its messages name the settings of this script instead of the options that they set.
+merging() {
+    local said code=0
+    { said=$("$@" 2>&1 >&3) || code=$?; } 3>&1
+    if [ -n "$said" ]; then
+        said=${said//--allow-new-classes/NEW_CLASSES=yes}
+        echo "${said//--class-names/CLASSES}" >&2
+        if [[ $code -ne 0 && $said == *--class-names* ]]; then
+            echo "(settings of $0: CLASSES=a,b,c names classes in advance; NEW_CLASSES=yes accepts any new class)" >&2
+        fi
+    fi
+    return "$code"
+}
+
 # Merge a list into the labels and write them as the labels of a round: begin ROUND MERGE_OPTION ...
 begin() {
     mkdir -p "$(folder "$1")"
-    $DFAL "${@:2}" --out "$(folder "$1")/labels.csv" "${options[@]}"
+    merging $DFAL "${@:2}" --out "$(folder "$1")/labels.csv" "${options[@]}"
 }
 
 # Print the result that a merge would have, as JSON.
-try_merge() { $DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet; }
+try_merge() { merging $DFAL "${merge[@]}" "${configured[@]}" --dry-run --json --quiet; }
+
+# Say if LABELS holds labels that a later round's do not: it is read only once.
+say_what_is_not_read() {
+    local json left
+    json=$(merging $DFAL merge --queries "$LABELS" --labels "$1" --on-conflict keep --allow-new-classes "${spelt[@]}" \
+        --dry-run --json --quiet 2>/dev/null) || return 0
+    left=$(number counts.merged <<<"$json")
+    if [ "$left" -gt 0 ]; then
+        echo "LABELS=$LABELS is read only to start the first round; $left of its labels are not in $1:" \
+            "to add them, $DFAL merge --queries $LABELS --labels $1"
+    fi
+}
 
 # Count the classes of a round's labels. A first list may have only one class, and training needs two.
 classes() {
@@ -227,6 +274,7 @@ fi
 # Start with the newest round: it may have been interrupted at any point, or its list may have been answered today.
 round=0
 while [ -e "$(folder $((round + 1)))/labels.csv" ]; do round=$((round + 1)); done
+if [ -n "$LABELS" ]; then say_what_is_not_read "$(folder "$round")/labels.csv"; fi
 
 while true; do
     now=$(folder "$round")

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 import pytest
 
-from tests.conftest import write
+from tests.conftest import dfal, write
 from tests.nights import Nights, files_of, labels_of
 from tests.steps.test_select_again import EDITS, as_csv
 
@@ -127,6 +127,21 @@ def test_a_wrong_answer_stops_the_night_until_it_is_corrected(nights: Nights) ->
     assert "waiting for 3 answers in rounds/002/queries.csv" in ended.stdout
 
 
+def test_a_new_class_is_refused_with_the_settings_that_allow_it(nights: Nights) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    nights()
+    nights.answer(1, lambda table: as_csv(table.assign(label="grey")))
+    ended = nights("--quiet")
+    assert ended.code == 3
+    assert "'grey' is a new class; the known classes are dark, light; correct it, or allow it with CLASSES or " in (
+        ended.stderr
+    )
+    assert "CLASSES=a,b,c names classes in advance; NEW_CLASSES=yes accepts any new class" in ended.stderr
+    assert "--class-names" not in ended.stderr
+    assert nights("--quiet", CLASSES="grey").code == 0
+
+
 @pytest.mark.parametrize("label", ["light", "__skip__"])
 def test_after_a_first_list_of_one_class_another_random_list_is_made(nights: Nights, label: str) -> None:
     nights()
@@ -175,6 +190,38 @@ def test_labels_and_lists_may_have_thousands_of_rows(nights: Nights) -> None:
         file.writelines(f"{number},more/{number:0100d}.png,__skip__,,\n" for number in range(2000))
     ended = nights("--quiet")
     assert (ended.code, "waiting for 3 answers" in ended.stdout) == (0, True), ended.stderr
+
+
+def test_labels_that_came_after_the_first_round_had_started_are_not_read_and_it_is_said(nights: Nights) -> None:
+    rows = [f"{image},{label}" for image, label in list(nights.oracle.items())[8:]]
+    write(Path("mine.csv"), "image,label", *rows[:4])
+    nights(LABELS="mine.csv")
+    assert "LABELS" not in nights("--quiet", LABELS="mine.csv").stdout
+    asked = set(pd.read_csv("rounds/001/queries.csv")["image"])
+    write(Path("mine.csv"), "image,label", *rows[:4], *[row for row in rows[4:] if row.split(",")[0] not in asked][:2])
+    said = nights("--quiet", LABELS="mine.csv").stdout
+    (remedy,) = re.findall(r"2 of its labels are not in rounds/001/labels.csv: to add them, dfal (.*)", said)
+    assert dfal(*remedy.split()).code == 0
+    assert len(labels_of(1)) == 6
+    assert "LABELS" not in nights("--quiet", LABELS="mine.csv").stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"STRATEGY": "entrpy"}, "STRATEGY=entrpy: no such strategy"),
+        ({"BACKBONE": "lite0"}, "BACKBONE has no effect without EMBED"),
+        ({"EMBED": "e.parquet", "STRATEGY": "bald"}, "STRATEGY=bald needs a network with dropout"),
+        ({"EMBED": "e.parquet", "ARCH": "resnet18"}, "ARCH and IMAGE_SIZE have no effect with EMBED"),
+    ],
+)
+def test_settings_that_cannot_work_stop_the_night_before_anything_is_computed(
+    nights: Nights, settings: dict[str, str], said: str
+) -> None:
+    ended = nights(**settings)
+    assert (ended.code, said in ended.stderr, ended.stdout) == (2, True, ""), ended.stderr
+    assert not Path("rounds").exists()
+    assert not Path("e.parquet").exists()
 
 
 @pytest.mark.parametrize("label", ["", "dark"], ids=["trained", "one class"])

@@ -35,6 +35,8 @@ def test_the_first_list_is_typical_and_later_ones_follow_a_head(nights: Nights) 
     nights.answer(0, as_csv)
     second = nights("--quiet")
     assert second.code == 0, second.stderr
+    assert "embeddings.parquet" in first.stdout
+    assert "embeddings.parquet" not in second.stdout, "it has not changed"
     assert "round 1: 3 labels, test accuracy " in second.stdout
     queries = pd.read_csv("rounds/001/queries.csv")
     assert len(queries) == 3
@@ -46,7 +48,8 @@ def test_a_later_night_embeds_images_that_came_since_and_asks_about_them(nights:
     nights()
     nights.answer(0, as_csv)
     shutil.copy("images/030.png", "images/new.png")
-    assert nights().code == 0
+    ended = nights("--quiet")
+    assert (ended.code, ended.stdout.count("embeddings.parquet\n")) == (0, 1)
     assert "new.png" in read_embeddings(Path("embeddings.parquet")).images
 
 
