@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,6 +130,13 @@ def find_embedded_pool(
         problem = f"{embeddings}: the pool is empty: all {len(images)} images are labelled or excluded"
         raise EmptyPoolError(problem, known.counts(images))
     return EmbeddedPool(pool, known, known.counts(images))
+
+
+def pool_in_words(counts: Mapping[str, int], labels: Sequence[Path], exclude: Sequence[Path]) -> str:
+    """Return "a pool of N", with the numbers of images left out by the files that are given."""
+    files_of = {"labelled": labels, "excluded": exclude}
+    left_out = ", ".join(f"{counts[reason]} {reason}" for reason, files in files_of.items() if files)
+    return f"a pool of {counts['pool']}" + (f" (without {left_out})" if left_out else "")
 
 
 def image_names(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:

@@ -71,7 +71,8 @@ def must_take_images(path: Path, metadata: dict[str, Any]) -> None:
     """Raise UsageError for a head without its backbone."""
     if is_head(metadata) and metadata["backbone"] is None:
         raise UsageError(
-            f"{path}: takes embeddings only (--embeddings): the backbone that computed them is not in the checkpoint"
+            f"{path}: classifies embeddings, not images, because the backbone that computed them is not in the "
+            "checkpoint; use it with --embeddings"
         )
 
 

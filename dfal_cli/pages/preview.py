@@ -38,8 +38,8 @@ GENERATOR = "dfal select"
 """The generator mark of preview pages."""
 
 MARGINS_ARE = {
-    PIXEL_SPACE: "the estimated distance to the nearest other class, for pixel values from 0 to 1",
-    EMBEDDING_SPACE: "the distance of the embedding, scaled to unit length, to the nearest other class",
+    PIXEL_SPACE: "the estimated distance of the image to the nearest other class, for pixel values from 0 to 1",
+    EMBEDDING_SPACE: "the distance of the image's embedding to the nearest other class, for embeddings of unit length",
 }
 """What margins are, by their space."""
 

@@ -186,7 +186,7 @@ STRATEGIES: dict[str, Strategy] = {
         needs=(EMBEDDING,),
         labelled=True,
         needs_network=False,
-        note="Each image represents a cluster of similar images.",
+        note="Each image represents the images similar to it; the first ones represent the most.",
     ),
     "core-set": Strategy(
         core_set,

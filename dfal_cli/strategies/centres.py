@@ -1,6 +1,8 @@
 """Shared functions of the diversity strategies, which treat picked images as centres and track the nearest centre."""
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +28,36 @@ def pick_among_known(pool: Pool, measures: Sequence[str], pick: Callable[..., Po
 
     pick: one array (n, d) per measure, with d = 1 for numbers -> positions in them, at most `count`.
     """
-    vectors = [np.stack(pool.scores[measure].to_list()).reshape(len(pool.scores), -1) for measure in measures]
+    vectors = [as_matrix(pool.scores[measure].to_list()) for measure in measures]
     usable = np.logical_and.reduce([np.einsum("ij,ij->i", values, values) < MAX_SQUARED_LENGTH for values in vectors])
     if usable.all():  # the usual case, in which the vectors need not be copied
         return pick(*vectors)
     known = np.flatnonzero(usable)
     picked = pick(*(values[known] for values in vectors)) if len(known) else known
     return np.concatenate([known[picked], np.flatnonzero(~usable)])[:count]
+
+
+def as_matrix(cells: Sequence[Any]) -> Vectors:
+    """Return n numbers as a matrix (n, 1), or n vectors of d numbers as (n, d).
+
+    The vectors of a large pool may fill the memory. If they are successive rows of one array, the result is a view of
+    it, which cannot be written.
+    """
+    first = cells[0]
+    if not (isinstance(first, np.ndarray) and first.base is not None and _are_successive(cells)):
+        return np.stack(cells).reshape(len(cells), -1)
+    shape, steps = (len(cells), len(first)), (first.nbytes, first.itemsize)
+    return np.lib.stride_tricks.as_strided(first, shape, steps, writeable=False)
+
+
+def _are_successive(vectors: Sequence[Vectors]) -> bool:
+    """Return whether vectors, each (d,), are views of one array that lie one behind the other in memory."""
+    first = vectors[0]
+    places = (vector.__array_interface__ for vector in vectors)
+    start, kind = first.__array_interface__["data"][0], first.__array_interface__["typestr"]
+    expected = ((start + number * first.nbytes, None, first.shape, kind) for number in range(len(vectors)))
+    found = ((each["data"][0], each["strides"], each["shape"], each["typestr"]) for each in places)
+    return all(map(operator.eq, found, expected)) and all(vector.base is first.base for vector in vectors)
 
 
 def add_centre(

@@ -10,7 +10,7 @@ Values = npt.NDArray[np.float32]
 
 
 ROWS_AT_ONCE = 2048
-"""Number of vectors scaled at a time."""
+"""Number of vectors scaled or moved at a time."""
 
 
 def unit_length(vectors: Values) -> Values:
@@ -27,6 +27,13 @@ def scale_to_unit_length(vectors: Values) -> None:
     for start in range(0, len(vectors), ROWS_AT_ONCE):
         block = slice(start, start + ROWS_AT_ONCE)
         vectors[block] = unit_length(vectors[block])
+
+
+def move_to_front(vectors: Values, rows: npt.NDArray[np.intp]) -> None:
+    """Move some rows, in rising order, to the front of the vectors, (n, d), in place; they overwrite the others."""
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        block = slice(start, start + ROWS_AT_ONCE)
+        vectors[: len(rows)][block] = vectors[rows[block]]
 
 
 def as_arrow(values: Values) -> pa.Array:

@@ -40,7 +40,9 @@ def test_equal_heads_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_a_head_without_backbone_takes_no_images(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"m\.safetensors: takes embeddings only \(--embeddings\)"):
+    with pytest.raises(
+        UsageError, match=r"m\.safetensors: classifies embeddings, not images, .*; use it with --embeddings"
+    ):
         load_checkpoint(saved(tmp_path / "m.safetensors"))
 
 

@@ -92,7 +92,8 @@ def test_metadata_and_summary_name_the_space(project):
     assert ended.json["counts"] == {
         "pool": 40, "labelled": 0, "excluded": 0, "scored": 40, "crossed": 40, "uncrossed": 0, "twins": 0,
     }  # fmt: skip
-    assert ended.stderr.splitlines()[-1].endswith("; margins in embedding space")
+    said = "40 scored from a pool of 40: 40 crossed, 0 uncrossed; 0 twins; margins in embedding space"
+    assert ended.stderr.splitlines()[-1].endswith(said)
     told = metadata()
     assert (told["embeddings"], told["image_root"], told["estimator"]) == ("e.parquet", None, "linear")
     assert told["checkpoint_sha256"] == load_head(Path("head.safetensors")).sha256
@@ -229,7 +230,7 @@ def test_a_network_for_images_is_refused_for_embeddings_and_a_head_alone_for_ima
     network = trained / "model.safetensors"
     assert_refused(score(checkpoint=network), 2, "classifies images, not embeddings; use it with --images")
     images = ("--images", trained / "images", "--checkpoint", "head.safetensors", "--out", "s.parquet")
-    assert_refused(dfal("score", *images), 2, "head.safetensors: takes embeddings only (--embeddings)")
+    assert_refused(dfal("score", *images), 2, "head.safetensors: classifies embeddings, not images")
 
 
 def test_a_head_with_its_backbone_is_scored_in_pixels_through_the_whole_network(in_tmp):
@@ -362,7 +363,10 @@ def test_a_page_shows_the_images_and_the_space_of_their_margins_and_no_twins(in_
     assert dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "q.csv", "--preview", "p.html").code == 0
     page = Page(in_tmp / "p.html")
     assert len(page.pictures()) == 4
-    assert "the distance of the embedding, scaled to unit length, to the nearest other class (l2 norm)" in page.text
+    assert (
+        "the distance of the image's embedding to the nearest other class, for embeddings of unit length (l2 norm)"
+        in page.text
+    )
 
 
 def test_without_an_image_root_select_warns_and_asks_for_it_where_it_is_needed(project):

@@ -104,7 +104,7 @@ def test_labelled_and_excluded_images_are_not_selected(house: Path) -> None:
 def test_images_that_were_left_out_before_scoring_are_counted_as_excluded_too(house: Path) -> None:
     write(house / "test.csv", "image", "006.png", "007.png", "000.png")  # the first two have no scores
     ended = select("--exclude", "test.csv", "--count", 2)
-    assert "2 queries from a pool of 5 (3 excluded)" in ended.stderr
+    assert "2 queries from a pool of 5 (without 3 excluded)" in ended.stderr
 
 
 def test_an_empty_pool_is_bad_data(house: Path) -> None:

@@ -143,7 +143,7 @@ def test_the_image_root_is_that_of_dfal_embed_relative_to_the_embeddings(project
     write_embeddings(project / "made.parquet", [(IMAGES, embeddings())], made)
     ended = first("--count", 3, "--preview", "p.html", "--json", embeddings="made.parquet")
     assert ended.json["warnings"] == []
-    assert Page(Path("p.html")).text.count("cluster of similar images") == 1
+    assert Page(Path("p.html")).text.count("Each image represents the images similar to it") == 1
 
 
 def test_the_same_list_is_up_to_date_and_one_from_other_embeddings_is_not_overwritten(project: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from dfal_cli.schemas import SCORES_COLUMNS
 from dfal_cli.tables import read_labelled_embeddings, read_scores, scores_table, write_labelled_embeddings, write_scores
-from dfal_cli.tables.vectors import Values, as_arrow, from_arrow
+from dfal_cli.tables.vectors import ROWS_AT_ONCE, Values, as_arrow, from_arrow, move_to_front
 
 vectors = hnp.arrays(
     np.float32, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=5).filter(lambda shape: shape[1] > 0),
@@ -69,3 +69,12 @@ def test_embeddings_of_labelled_images_survive_a_round_trip(folder: Path, values
     assert read is not None
     assert read[0] == images
     np.testing.assert_array_equal(read[1], with_unknown_rows(values))
+
+
+@pytest.mark.parametrize("step", [1, 2, 7])
+def test_rows_are_moved_to_the_front_as_if_they_had_been_copied_before(step: int) -> None:
+    values = np.random.default_rng(0).standard_normal((3 * ROWS_AT_ONCE, 2), np.float32)
+    rows = np.arange(step - 1, len(values), step)
+    expected = values[rows]
+    move_to_front(values, rows)
+    np.testing.assert_array_equal(values[: len(rows)], expected)

@@ -110,7 +110,9 @@ def _score_pool(
         stale.unlink(missing_ok=True)
     outcomes = count_outcomes(rows, head, reporter, may_be_skipped=False)
     counts |= {"scored": len(rows), **outcomes, "twins": len(rows.twins)}
-    return Result([options.out], summary_of(EMBEDDING_SPACE, rows, counts), counts, details_of(EMBEDDING_SPACE, rows))
+    return Result(
+        [options.out], summary_of(options, EMBEDDING_SPACE, rows, counts), counts, details_of(EMBEDDING_SPACE, rows)
+    )
 
 
 def _metadata_of_embeddings(options: ScoreOptions, file: Path, embeddings: EmbeddingsFile) -> dict[str, Any]:

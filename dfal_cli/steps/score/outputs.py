@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dfal_cli import __version__
+from dfal_cli.images.pool import pool_in_words
 from dfal_cli.schemas import CROSSED, LABELLED_SUFFIX, SKIPPED, UNCROSSED, UNREADABLE_SUFFIX
 from dfal_cli.scoring.judging import judge_scores, reasons_in_words
 from dfal_cli.scoring.rows import Indices, Rows
@@ -85,12 +86,17 @@ def count_outcomes(rows: Rows, classifier: Classifier, reporter: Reporter, *, ma
     return outcomes if may_be_skipped else {CROSSED: outcomes[CROSSED], UNCROSSED: outcomes[UNCROSSED]}
 
 
-def summary_of(space: str, rows: Rows, counts: dict[str, int]) -> str:
+def summary_of(options: ScoreOptions, space: str, rows: Rows, counts: dict[str, int]) -> str:
     """The counts, with the reasons of uncrossed images, and the space of the margins."""
     reasons = rows.uncrossed_because()
     notes = {UNCROSSED: f" ({reasons_in_words(reasons)})"} if reasons else {}
-    summary = ", ".join(f"{count} {name}{notes.get(name, '')}" for name, count in counts.items())
-    return f"{summary}; margins in {space} space"
+
+    def listed(names: Iterable[str]) -> str:
+        return ", ".join(f"{counts[name]} {name}{notes.get(name, '')}" for name in names if name in counts)
+
+    pool = pool_in_words(counts, options.labels, options.exclude)
+    scored = f"{counts['scored']} scored from {pool}: {listed((CROSSED, UNCROSSED, SKIPPED))}"
+    return f"{scored}; {listed(('unreadable', 'twins'))}; margins in {space} space"
 
 
 def details_of(space: str, rows: Rows) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _score_pool(
     counts = {"pool": len(pool), **found.counts, **measured}
     details = details_of(PIXEL_SPACE, rows) | {"device": device, "batch_size": batches.size}
     details["audit"] = audit and asdict(audit)
-    summary = summary_of(PIXEL_SPACE, rows, counts) + _audit_in_words(audit, options.nearest)
+    summary = summary_of(options, PIXEL_SPACE, rows, counts) + _audit_in_words(audit, options.nearest)
     return Result([options.out, *outputs], summary, counts | skipped, details)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource
+from dfal_cli.images.pool import pool_in_words
 from dfal_cli.schemas import CROSSED, IMAGE, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.select.candidates import Candidates, images_exist, pick
@@ -163,11 +164,9 @@ def _write_preview(
 
 
 def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, counts: dict[str, int]) -> str:
-    files_of = {"labelled": options.labels, "excluded": options.exclude}
-    left_out = ", ".join(f"{counts[name]} {name}" for name, files in files_of.items() if files)
-    pool = f"{counts['pool']} ({left_out})" if left_out else counts["pool"]
     queried = f"{counts['queries']} {plural(counts['queries'], 'query', 'queries')}"
-    parts = [f"{queried} from a pool of {pool}, strategy {options.strategy}"]
+    pool = pool_in_words(counts, options.labels, options.exclude)
+    parts = [f"{queried} from {pool}, strategy {options.strategy}"]
     if options.scores is not None and (queries[TWIN] != "").any():
         parts.append(f"{counts['without_twin']} without a twin")
     if STRATEGIES[options.strategy].nearest:

@@ -16,7 +16,7 @@ from dfal_cli.system.paths import named_in_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import ImageNames
 from dfal_cli.tables.embeddings import read_embedded_images, read_embeddings
-from dfal_cli.tables.vectors import scale_to_unit_length
+from dfal_cli.tables.vectors import move_to_front, scale_to_unit_length
 
 
 def file_of(options: SelectOptions, scores: Path, metadata: Mapping[str, Any]) -> Path | None:
@@ -45,13 +45,17 @@ def with_embeddings(
         reporter.warn(
             f"{file}: has no embedding of {missing} of {len(table)} images to choose from; they are listed last"
         )
-    unknown = np.full(vectors.shape[1], np.nan, np.float32)
-    cells = pd.Series([vectors[row] if row >= 0 else unknown for row in rows.tolist()], table.index, dtype=object)
-    labelled = [row for row, image in enumerate(images) if image in learnt]
+    labelled = vectors[[row for row, image in enumerate(images) if image in learnt]]
     if len(labelled) < len(learnt):
         count = len(learnt) - len(labelled)
         reporter.warn(f"{file}: has no embedding of {count} labelled {plural(count, 'image')}")
-    return Pool(table.assign(**{EMBEDDING: cells}), vectors[labelled] if strategy.labelled else None), sha256
+    kept = np.unique(rows[rows >= 0])
+    move_to_front(vectors, kept)  # as successive rows, which strategies need not copy
+    unknown = np.full(vectors.shape[1], np.nan, np.float32)
+    places = np.searchsorted(kept, rows).tolist()
+    cells = [vectors[place] if row >= 0 else unknown for place, row in zip(places, rows.tolist(), strict=True)]
+    pool = table.assign(**{EMBEDDING: pd.Series(cells, table.index, dtype=object)})
+    return Pool(pool, labelled if strategy.labelled else None), sha256
 
 
 def _none_of(file: Path, table: pd.DataFrame) -> DataError:
