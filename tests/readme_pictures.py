@@ -14,7 +14,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 SAMPLE_DATA = ROOT / "sample_data"
 PICTURE = ROOT / "dfal_cli" / "docs" / "preview.png"
-WIDTH, HEIGHT, SCALE, COLOURS = 1940, 940, 0.6, 64
+WIDTH, HEIGHT, SCALE, COLOURS = 1400, 860, 0.75, 64
 
 
 def dfal(*arguments: object) -> None:
@@ -23,13 +23,13 @@ def dfal(*arguments: object) -> None:
 
 
 def write_preview(page: Path) -> None:
-    """Train on the sample labels and write the preview page of the four smallest margins."""
+    """Train on the sample labels and write the preview page of the twenty smallest margins."""
     model, scores = page.with_name("model.safetensors"), page.with_name("scores.parquet")
     data = ("--images", SAMPLE_DATA / "images", "--labels", SAMPLE_DATA / "labels.csv")
     dfal("train", *data, "--restarts", 5, "--out", model)
     dfal("score", *data, "--exclude", SAMPLE_DATA / "test.csv", "--checkpoint", model,
          "--nearest", 20, "--twins", 20, "--out", scores)  # fmt: skip
-    dfal("select", "--scores", scores, "--count", 4, "--out", page.with_name("queries.csv"), "--preview", page)
+    dfal("select", "--scores", scores, "--count", 20, "--out", page.with_name("queries.csv"), "--preview", page)
 
 
 def screenshot(page: Path) -> Image.Image:

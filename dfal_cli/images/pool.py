@@ -51,6 +51,7 @@ class Pool(NamedTuple):
 
     listing: Listing
     """The images of the pool, and the unreadable files among them."""
+    known: KnownImages
     labelled: list[str]
     """Existing images with a label (neither blank nor __skip__), sorted."""
     counts: dict[str, int]
@@ -101,7 +102,7 @@ def find_pool(images: ImageSource, labels: Sequence[Path], exclude: Sequence[Pat
         problem = f"{images.root}: the pool is empty: all {len(paths)} images are labelled or excluded"
         raise EmptyPoolError(problem, known.counts(paths))
     left = listing._replace(images=pool, unreadable=[each for each in unreadable if each[0] not in outside])
-    return Pool(left, sorted(labelled_rows(known.labels)[IMAGE]), known.counts(paths))
+    return Pool(left, known, sorted(labelled_rows(known.labels)[IMAGE]), known.counts(paths))
 
 
 class EmbeddedPool(NamedTuple):

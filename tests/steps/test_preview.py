@@ -1,5 +1,10 @@
-"""The preview page: one file that shows the queries and runs nothing."""
+"""The preview page: one file that shows the queries, takes answers, and runs no script but its own."""
 
+import base64
+import hashlib
+import io
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +13,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dfal_cli.images import STRETCH
 from dfal_cli.pages.preview import write_preview
+from dfal_cli.pages.preview_pictures import Images, limit_of
 from dfal_cli.strategies import STRATEGIES
-from tests.conftest import dfal, draw_folder, write_margins
+from tests.conftest import dfal, draw_folder, write, write_margins
 from tests.page import Page
 from tests.steps.test_select_strategies import add, vectors
 
@@ -40,14 +47,24 @@ def test_the_page_needs_nothing_but_itself(page: Page) -> None:
     for _, attributes in page.tags:
         assert (attributes.get("src") or "data:").startswith("data:image/") or "src" not in attributes
         assert "href" not in attributes
-    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
-    assert "http" not in page.source
+    assert not {"link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert not re.search(r"https?:|fetch\(|XMLHttp", page.source)
     assert "url(" not in page.source
+
+
+def test_browsers_may_run_the_pages_own_script_and_load_nothing(page: Page) -> None:
+    (policy,) = (str(attributes["content"]) for _, attributes in page.tags if "http-equiv" in attributes)
+    script = page.source.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.split("; ") == [
+        "default-src 'none'", "img-src data:", "style-src 'unsafe-inline'", f"script-src 'sha256-{digest}'",
+    ]  # fmt: skip
 
 
 def test_names_are_shown_and_not_run(page: Page) -> None:
     assert EVIL in page.text
-    assert "<script" not in page.source
+    assert page.source.count("<script") == 2  # the list, which is data, and the script of the page
+    assert [row[1] for row in listed(page)["rows"]] == ["000.png", EVIL, "002.png", "003.png"]
     assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
 
 
@@ -83,10 +100,102 @@ def test_the_twin_of_a_cropped_image_is_compared_with_its_crop(in_tmp: Path) -> 
 
 
 def test_the_page_shows_predictions_only_with_with_predictions(page: Page) -> None:
-    assert "predicted: dark" not in " ".join(page.text.split())
+    assert not {"between dark", "probably dark"} & set(re.findall(r"\w+ dark", page.words))
     select = ("select", "--scores", "s.parquet", "--count", 4, "--out", "r.csv", "--preview", "r.html")
     dfal(*select, "--with-predictions")
-    assert "predicted: dark" in " ".join(Page(Path("r.html")).text.split())
+    words = Page(Path("r.html")).words
+    assert words.count("between dark and light") == 2
+    assert words.count("probably dark (50 %)") == 2
+
+
+def listed(page: Page) -> Any:
+    """What the script of a page is given."""
+    return json.loads(page.source.split('<script type="application/json" id="list">')[1].split("</script>")[0])
+
+
+def filled_in(page: Page, labels: dict[str, str]) -> pd.DataFrame:
+    """The table that the page saves, with the label of each image."""
+    given = listed(page)
+    table = pd.DataFrame(given["rows"], columns=given["columns"])
+    assert list(table.columns).index("rank") == given["rank"]
+    table.isetitem(given["label"], table["image"].map(labels).fillna(""))
+    return table
+
+
+def test_merge_takes_the_answers_that_the_page_saves_with_their_twins(page: Page) -> None:
+    assert Path("q.csv").read_text(encoding="utf-8").splitlines()[0] == ",".join(listed(page)["columns"])
+    filled_in(page, {"000.png": "dark", EVIL: "light", "002.png": "__skip__"}).to_csv("saved.csv", index=False)
+    ended = dfal("merge", "--queries", "saved.csv", "--labels", "mine.csv")
+    assert ended.code == 0, ended.stderr
+    merged = pd.read_csv("mine.csv", keep_default_na=False).set_index("image")
+    assert merged["label"].to_dict() == {"000.png": "dark", EVIL: "light", "002.png": "__skip__"}
+    assert merged["twin"]["000.png"] == "t.npy"
+
+
+def test_answers_are_kept_for_this_list_and_no_other(page: Page) -> None:
+    first = listed(page)["identity"]
+    select = ("select", "--scores", "s.parquet", "--out", "r.csv", "--preview", "r.html", "--force")
+    dfal(*select, "--count", 4, "--with-predictions")
+    assert listed(Page(Path("r.html")))["identity"] == first
+    dfal(*select, "--count", 3)
+    assert listed(Page(Path("r.html")))["identity"] != first
+
+
+def test_the_classes_of_the_labels_are_offered_and_those_of_the_network_first(in_tmp: Path) -> None:
+    draw_folder(in_tmp, each=2)
+    write(Path("l.csv"), "image,label", "000.png,zebra", "001.png,ant", "002.png,__skip__", "003.png,")
+    first = ("select", "--images", "images", "--labels", "l.csv", "--strategy", "random", "--count", 1)
+    assert dfal(*first, "--out", "q.csv", "--preview", "p.html").code == 0
+    assert listed(Page(Path("p.html")))["classes"] == ["ant", "zebra"]
+    write_margins(Path("s.csv"), Path("images"), {"003.png": 0.5})
+    metadata = Path("s.csv.meta.json")
+    stored = json.loads(metadata.read_text()) | {"classes": ["light", "dark", "zebra"]}
+    metadata.write_text(json.dumps(stored))
+    scored = ("select", "--scores", "s.csv", "--labels", "l.csv", "--count", 1)
+    assert dfal(*scored, "--out", "r.csv", "--preview", "r.html").code == 0
+    assert listed(Page(Path("r.html")))["classes"] == ["light", "dark", "zebra", "ant"]
+
+
+@pytest.mark.parametrize(("strategy", "pictures"), [("dfal", 6), ("coverage", 2), ("random", 2), ("entropy", 2)])
+def test_twins_are_shown_only_if_the_strategy_is_about_them(tmp_path: Path, strategy: str, pictures: int) -> None:
+    np.save(tmp_path / "t.npy", np.zeros((1, 16, 16), np.float32))
+    page = preview_by(strategy, tmp_path, twin=["t.npy"] * 4)
+    assert len(page.pictures()) == pictures
+    assert ("Why this one?" in page.words) == (strategy in ("dfal", "entropy"))
+
+
+def test_a_hundred_photos_with_twins_take_less_than_six_megabytes(tmp_path: Path) -> None:
+    """The photo has details of every size and the grain of a dark scene, the twin is noise, the worst case."""
+    generator = np.random.default_rng(0)
+    pixels = generator.normal(0, 8, (900, 1200, 3))
+    for side in (3, 6, 12, 25, 50, 100, 200):
+        coarse = Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8))
+        pixels += (np.asarray(coarse.resize((1200, 900), Image.Resampling.BICUBIC)) - 128.0) * 2 / side**0.5
+    Image.fromarray((pixels + 128).clip(0, 255).astype(np.uint8)).save(tmp_path / "a.jpg", quality=95)
+    np.save(tmp_path / "t.npy", generator.random((3, 224, 224), np.float32))
+    images = Images(tmp_path, False, None, STRETCH, limit_of(100))
+    photo = images.picture("a.jpg", beside_twin=True)
+    twin, difference, _ = images.twin_pictures("a.jpg", tmp_path / "t.npy", [3, 224, 224])
+    sources = [photo.source, twin.source, difference.source]
+    assert all(sources)
+    assert 100 * sum(map(len, sources)) < 5.9e6
+    shown = Image.open(io.BytesIO(base64.b64decode(photo.source.split(",")[1])))
+    assert shown.width / shown.height == pytest.approx(4 / 3, rel=0.01)
+    assert shown.width >= 512
+
+
+def test_a_photo_is_shown_upright(in_tmp: Path) -> None:
+    Path("images").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    pixels = np.zeros((300, 400), np.uint8)
+    pixels[:, :200] = 255
+    Image.fromarray(pixels).save("images/a.jpg", exif=exif)
+    first = ("select", "--images", "images", "--strategy", "random", "--count", 1)
+    assert dfal(*first, "--out", "q.csv", "--preview", "p.html").code == 0
+    (picture,) = Page(in_tmp / "p.html").pictures()
+    assert picture.size == (300, 400)
+    assert np.asarray(picture.convert("L")).mean(1)[[50, 350]] == pytest.approx([255, 0], abs=5)
 
 
 def test_a_page_that_was_lost_is_made_again(page: Page) -> None:

@@ -110,7 +110,7 @@ def test_answers_saved_while_another_list_is_made_are_kept(
         saved.append(answer("q.csv", "dark"))
         return made
 
-    name = "_order" if page else "write_preview"
+    name = "order" if page else "write_preview"
     monkeypatch.setattr(preview, name, partial(meanwhile, getattr(preview, name)))
     told = Path(SIDECAR).read_bytes()
     ended = select("--count", 4, "--preview", "p.html", "--force")

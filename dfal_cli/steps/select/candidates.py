@@ -1,6 +1,6 @@
 """The images `select` may choose from, and the choice: images that were deleted meanwhile are left out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,10 +9,11 @@ import pandas as pd
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.images.pool import image_names
-from dfal_cli.schemas import EMBEDDING, EMBEDDING_SPACE, IMAGE
+from dfal_cli.schemas import EMBEDDING, EMBEDDING_SPACE, IMAGE, LABEL
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool, pick_queries
 from dfal_cli.system.reporting import Reporter
+from dfal_cli.tables import labelled_rows
 
 
 class Candidates(NamedTuple):
@@ -31,6 +32,8 @@ class Candidates(NamedTuple):
     """Identifies the contents of the scores and of the embeddings that were named."""
     source: ImageSource | None
     """The images under the root; None if they are unknown."""
+    classes: list[str]
+    """The classes of the network and of the labels, offered as answers."""
     certain: frozenset[str] | None = None
     """Images whose margins are certainly the smallest; None if all margins were computed."""
 
@@ -60,6 +63,11 @@ def _none_exist(candidates: Candidates, named_by: Path | None) -> DataError:
     return DataError(
         f"{candidates.root}: none of the images exist any more; {advice or 'set the image root with --images'}"
     )
+
+
+def classes_of(labels: pd.DataFrame, of_network: Iterable[str] = ()) -> list[str]:
+    """The classes of the network, and further ones of the labels, sorted."""
+    return list(dict.fromkeys((*of_network, *sorted(set(labelled_rows(labels)[LABEL])))))
 
 
 def images_exist(candidates: Candidates, table: pd.DataFrame) -> "pd.Series[bool]":

@@ -151,9 +151,9 @@ def _write_preview(
         )
     from dfal_cli.pages.preview import write_preview
 
-    predicted = list(picked[PREDICTED]) if options.with_predictions and PREDICTED in picked else None
     unread, kept = write_preview(
-        options.preview, options.out, queries, predicted, candidates.root, candidates.metadata, options.strategy,
+        options.preview, options.out, queries, picked if options.with_predictions else None, candidates.root,
+        candidates.metadata, options.strategy, classes=candidates.classes,
         keep_better=check_list is None, check=check_list or (lambda: None),
     )  # fmt: skip
     if unread:

@@ -7,7 +7,7 @@ import pandas as pd
 from dfal_cli.images import ImageFolder, ImageSource
 from dfal_cli.images.pool import find_embedded_pool, find_pool, report_unread
 from dfal_cli.schemas import IMAGE, TWIN
-from dfal_cli.steps.select.candidates import Candidates, existence_test, source_under
+from dfal_cli.steps.select.candidates import Candidates, classes_of, existence_test, source_under
 from dfal_cli.steps.select.embedded import with_embeddings
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import Pool
@@ -23,8 +23,9 @@ def listed_candidates(options: SelectOptions, root: Path, images: ImageSource | 
     counts = found.counts | report_unread(root, found.listing, reporter)
     pool = Pool(pd.DataFrame({IMAGE: found.listing.images, TWIN: ""}))
     return Candidates(
-        pool, counts, root, lambda image: True, {"follow_links": options.follow_links}, {"scores": ""}, None
-    )
+        pool, counts, root, lambda image: True, {"follow_links": options.follow_links}, {"scores": ""}, None,
+        classes_of(found.known.labels),
+    )  # fmt: skip
 
 
 def embedded_candidates(
@@ -43,5 +44,5 @@ def embedded_candidates(
     pool, sha256 = with_embeddings(file, options, pd.DataFrame({IMAGE: found.images, TWIN: ""}), found.known, reporter)
     return Candidates(
         pool, found.counts, root, existence_test(source), metadata | {"follow_links": follow_links},
-        {"scores": "", "embeddings": sha256}, source,
+        {"scores": "", "embeddings": sha256}, source, classes_of(found.known.labels),
     )  # fmt: skip

@@ -46,7 +46,7 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
         ),
     ] = 0  # fmt: skip
     preview: Annotated[
-        Path | None, Option("Also write an HTML page that shows the images.", OUTPUT, metavar="HTML",
+        Path | None, Option("Also write an HTML page on which to label the images.", OUTPUT, metavar="HTML",
                             shapes=Shapes.NOTHING),
     ] = None  # fmt: skip
     with_predictions: Annotated[

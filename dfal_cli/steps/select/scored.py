@@ -10,7 +10,7 @@ from dfal_cli.errors import EmptyPoolError, UsageError
 from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import KnownImages, read_known_images
 from dfal_cli.schemas import EMBEDDING, IMAGE, LABEL, META_SUFFIX, PIXEL_SPACE, SKIP
-from dfal_cli.steps.select.candidates import Candidates, existence_test, score_options, source_under
+from dfal_cli.steps.select.candidates import Candidates, classes_of, existence_test, score_options, source_under
 from dfal_cli.steps.select.embedded import file_of, with_embeddings
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool
@@ -49,7 +49,8 @@ def scored_candidates(
     pool, embeddings_id = _pool_of(options, scores, scored, is_left_out, known, reporter)
     made_from = {"scores": metadata.get("made_from") or sha256_of(scores)} | embeddings_id
     metadata = {"space": PIXEL_SPACE} | metadata | {"follow_links": follow_links}
-    return Candidates(pool, counts, root, existence_test(source), metadata, made_from, source, _certain(scored))
+    classes, certain = classes_of(known.labels, metadata.get("classes", ())), _certain(scored)
+    return Candidates(pool, counts, root, existence_test(source), metadata, made_from, source, classes, certain)
 
 
 def _pool_of(
