@@ -4,9 +4,10 @@ The coverage of the pool by the labelled and picked images C is
 
     coverage(C) = sum_i u_i max_{c in C} k(x_i, c),    k(x, c) = exp(-|x - c|^2 / s^2),
 
-where u_i is the uncertainty of image i and x_i its embedding, scaled to unit length. Each pick is the image with the
-largest gain of coverage. Coverage is submodular: gains never grow, so an outdated gain is an upper bound, and most
-gains need not be computed again (lazy greedy; Minoux 1978). The result is at least 1 - 1/e of the optimal coverage.
+where u_i is the uncertainty of image i and x_i its embedding, as a direction from the mean of the pool. Each pick is
+the image with the largest gain of coverage. Coverage is submodular: gains never grow, so an outdated gain is an upper
+bound, and most gains need not be computed again (lazy greedy; Minoux 1978). The result is at least 1 - 1/e of the
+optimal coverage.
 
 The width s is the median distance of a pool image to the nearest labelled one. It shrinks with more labels, so that
 the first query lists spread over the whole pool and later ones follow the uncertainty.
@@ -19,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.strategies.centres import Vectors
+from dfal_cli.strategies.directions import Directions
 from dfal_cli.strategies.pool import Positions
-from dfal_cli.tables.vectors import unit_length
 
 SAMPLE = 8_192
 """Maximum number of images on which coverage is measured."""
@@ -44,8 +45,9 @@ def greedy_coverage(
     sample = drawn(len(points), SAMPLE, generator)
     candidates = drawn(len(points), CANDIDATES, generator)
     weights = uncertainty[sample].astype(np.float64)
-    labelled = unit_length(covered_by) if covered_by is not None and len(covered_by) else None
-    kernel, covered = _kernel(unit_length(points[candidates]), unit_length(points[sample]), labelled)
+    directions = Directions.from_mean_of(points[sample])
+    labelled = directions.of(covered_by) if covered_by is not None and len(covered_by) else None
+    kernel, covered = _kernel(directions.of(points[candidates]), directions.of(points[sample]), labelled)
     picked = candidates[_greedy(kernel, covered, weights, min(count, len(candidates)))]
     most_uncertain = np.argsort(-uncertainty, kind="stable")
     others = most_uncertain[~np.isin(most_uncertain, picked)]
@@ -74,10 +76,11 @@ def _kernel(candidates: Vectors, sample: Vectors, labelled: Vectors | None) -> t
 
 
 def _squared_distances(some: Vectors, others: Vectors) -> Vectors:
-    """Return squared distances of unit vectors: (a, d), (b, d) -> (a, b)."""
+    """Return squared distances: (a, d), (b, d) -> (a, b)."""
     products = some @ others.T
     products *= -2
-    products += 2
+    products += np.einsum("ij,ij->i", some, some)[:, None]
+    products += np.einsum("ij,ij->i", others, others)
     np.maximum(products, 0, out=products)  # rounding may make them negative
     return products
 

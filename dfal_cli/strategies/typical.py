@@ -9,10 +9,10 @@ labels only the beginning of the list loses little.
 import numpy as np
 
 from dfal_cli.strategies.centres import Vectors, then_by_path
+from dfal_cli.strategies.directions import Directions
 from dfal_cli.strategies.k_means import k_means, nearest_means, representatives
 from dfal_cli.strategies.kernel_coverage import drawn, greedy_coverage
 from dfal_cli.strategies.pool import Positions
-from dfal_cli.tables.vectors import unit_length
 
 SAMPLE = 16_384
 """Maximum number of points that are clustered. Representatives are looked for among all points."""
@@ -26,16 +26,17 @@ def typical_points(points: Vectors, labelled: Vectors | None, count: int, genera
     clusters because points coincide, other points follow in order of position.
     """
     wanted = min(count, len(points))
-    known = unit_length(points[:0] if labelled is None else labelled)
-    sample = unit_length(points[drawn(len(points), max(SAMPLE, wanted), generator)])
-    starts = sample[greedy_coverage(sample, np.ones(len(sample)), known, wanted, generator)]
+    part = points[drawn(len(points), max(SAMPLE, wanted), generator)]
+    directions = Directions.from_mean_of(part)
+    sample, known = directions.of(part), directions.of(points[:0] if labelled is None else labelled)
+    starts = sample[greedy_coverage(part, np.ones(len(part)), labelled, wanted, generator)]
     nearest = nearest_means(sample, np.concatenate([known, starts]))[0] - len(known)
     nonempty = np.unique(nearest[nearest >= 0])  # others coincide with another start, or with a labelled image
     if not len(nonempty):
         return np.arange(wanted)
     means = k_means(sample[nearest >= 0], starts[nonempty], generator)
     centres = np.concatenate([known, means])
-    blocks = (unit_length(points[start : start + ROWS_AT_ONCE]) for start in range(0, len(points), ROWS_AT_ONCE))
+    blocks = (directions.of(points[start : start + ROWS_AT_ONCE]) for start in range(0, len(points), ROWS_AT_ONCE))
     clusters, distances = map(np.concatenate, zip(*(nearest_means(block, centres) for block in blocks), strict=True))
     found = representatives(clusters, distances, len(centres))[len(known) :]
     return then_by_path(found[found >= 0].tolist(), len(points), wanted)

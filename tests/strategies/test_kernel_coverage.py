@@ -8,10 +8,18 @@ import pytest
 
 from dfal_cli.strategies import Pool, pick_queries
 from dfal_cli.strategies import kernel_coverage as module
+from dfal_cli.strategies.directions import Directions
 from dfal_cli.strategies.kernel_coverage import greedy_coverage
 from dfal_cli.tables.vectors import unit_length
 
 SEEDS = pytest.mark.parametrize("seed", range(10))
+
+
+def around_mean(points: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Directions of points from the mean of others, in float64."""
+    away = of.astype(np.float64) - points.mean(0, dtype=np.float64)
+    shortest = 0.5 * np.sqrt(((points - points.mean(0)) ** 2).sum(1).mean())
+    return away / np.linalg.norm(away, axis=1, keepdims=True).clip(shortest)
 
 
 def covered(points: np.ndarray, uncertainty: np.ndarray, by: np.ndarray, width: float) -> float:
@@ -26,6 +34,7 @@ def width_of(points: np.ndarray, labelled: np.ndarray) -> float:
 
 def brute_force(points: np.ndarray, uncertainty: np.ndarray, labelled: np.ndarray, count: int) -> list[int]:
     """Greedy by the whole sum for every image that could be picked."""
+    points, labelled = (around_mean(points, each) for each in (points, labelled))
     width = width_of(points, labelled)
     picked: list[int] = []
     for _ in range(count):
@@ -59,7 +68,8 @@ def test_it_picks_what_adds_most_to_the_sum(seed: int) -> None:
 
 @SEEDS
 def test_three_picks_reach_what_the_theorem_promises_of_the_best_three(seed: int) -> None:
-    points, uncertainty, labelled = drawn(seed, 14)
+    raw, uncertainty, known = drawn(seed, 14)
+    points, labelled = around_mean(raw, raw), around_mean(raw, known)
     width = width_of(points, labelled)
     before = covered(points, uncertainty, labelled, width)
 
@@ -67,7 +77,7 @@ def test_three_picks_reach_what_the_theorem_promises_of_the_best_three(seed: int
         return covered(points, uncertainty, np.concatenate([labelled, points[places]]), width) - before
 
     best = max(gained(list(some)) for some in itertools.combinations(range(14), 3))
-    picked = greedy_coverage(points, uncertainty, labelled, 3, np.random.default_rng(0)).tolist()
+    picked = greedy_coverage(raw, uncertainty, known, 3, np.random.default_rng(0)).tolist()
     assert gained(picked) >= (1 - 1 / np.e) * best
 
 
@@ -84,6 +94,7 @@ def test_certain_images_have_no_weight() -> None:
     points, uncertainty, labelled = drawn(3, 40)
     uncertainty[20:] = 0
     alone = greedy_coverage(points, uncertainty, labelled, 1, np.random.default_rng(0))
+    points, labelled = (around_mean(points, each) for each in (points, labelled))
     squares = ((points[:20, None] - points[None]) ** 2).sum(2)
     width = width_of(points, labelled)
     gains = (
@@ -112,7 +123,8 @@ def test_when_everything_is_covered_the_most_uncertain_follow() -> None:
 
 def test_with_nothing_labelled_the_first_pick_covers_most_of_the_pool() -> None:
     points, uncertainty, _ = drawn(2, 50)
-    squares = ((points[:, None].astype(np.float64) - points[None]) ** 2).sum(2)
+    directions = around_mean(points, points)
+    squares = ((directions[:, None] - directions[None]) ** 2).sum(2)
     expected = (np.exp(-squares / np.median(squares)) @ uncertainty).argmax()
     assert greedy_coverage(points, uncertainty, None, 1, np.random.default_rng(0)).tolist() == [int(expected)]
 
@@ -124,14 +136,41 @@ def test_the_length_of_embeddings_does_not_matter() -> None:
     assert greedy_coverage(stretched, uncertainty, labelled * 3, 10, np.random.default_rng(0)).tolist() == picked
 
 
+@SEEDS
+def test_what_all_images_have_in_common_does_not_matter(seed: int) -> None:
+    points, uncertainty, labelled = drawn(seed, 40)
+    points[:, :3], labelled[:, :3] = 0, 0
+    points, labelled = unit_length(points), unit_length(labelled)
+    picked = greedy_coverage(points, uncertainty, labelled, 10, np.random.default_rng(0)).tolist()
+    common = np.eye(6, dtype=np.float32)[0]
+    shifted, known = points + common, labelled + common  # all of the same length still
+    assert greedy_coverage(shifted, uncertainty, known, 10, np.random.default_rng(0)).tolist() == picked
+
+
+def test_copies_that_are_most_of_the_pool_stay_together() -> None:
+    generator = np.random.default_rng(0)
+    copies = np.eye(40, dtype=np.float32)[0] + 0.001 * generator.standard_normal((180, 40)).astype(np.float32)
+    others = unit_length(generator.standard_normal((20, 40)).astype(np.float32))
+    directions = Directions.from_mean_of(np.concatenate([copies, others])).of(copies)
+    assert np.linalg.norm(directions[:, None] - directions, axis=2).max() < 0.1
+
+
+def test_embeddings_that_coincide_have_no_direction() -> None:
+    points = np.tile(unit_length(np.random.default_rng(0).random((1, 1280), np.float32)), (50, 1))
+    assert np.abs(Directions.from_mean_of(points).of(points)).max() < 0.01
+
+
 def test_a_sample_of_a_large_pool_finds_nearly_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
     points, uncertainty, labelled = drawn(5, 1500)
-    width = width_of(points, labelled)
+    directions, known = around_mean(points, points), around_mean(points, labelled)
+    width = width_of(directions, known)
     whole = greedy_coverage(points, uncertainty, labelled, 10, np.random.default_rng(0))
     monkeypatch.setattr(module, "SAMPLE", 300)
     monkeypatch.setattr(module, "CANDIDATES", 500)
     some = greedy_coverage(points, uncertainty, labelled, 10, np.random.default_rng(0))
-    reached = [covered(points, uncertainty, np.concatenate([labelled, points[each]]), width) for each in (some, whole)]
+    reached = [
+        covered(directions, uncertainty, np.concatenate([known, directions[each]]), width) for each in (some, whole)
+    ]
     assert reached[0] > 0.95 * reached[1]
 
 
