@@ -12,6 +12,7 @@ from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import InputFormat
 from dfal_cli.models import Network, Shape, build_network, check_finite, is_known, runs_code, seeded, state_shapes
 from dfal_cli.models.backbones import rebuild_backbone
+from dfal_cli.models.head_file import BACKBONE, BIAS, WEIGHT
 from dfal_cli.models.headed import headed_network
 from dfal_cli.models.metadata import (
     input_format_of,
@@ -161,7 +162,13 @@ def _headed(path: Path, name: str, stored: TensorFile, metadata: dict[str, Any])
     num_classes, dimension = len(metadata["classes"]), metadata["architecture"]["arguments"]["dimension"]
     if num_classes * dimension > path.stat().st_size:  # before memory is allocated for a head that cannot be in there
         raise DataError(f"{path}: its head does not match its metadata; train again")
-    model = headed_network(rebuild_backbone(metadata["backbone"]), num_classes, dimension)
+    shapes_of_head = {WEIGHT: (num_classes, dimension), BIAS: (num_classes,)}
+
+    def check(backbone: dict[str, Tensor]) -> None:
+        wanted = {key: torch.empty(shape, device="meta") for key, shape in shapes_of_head.items()}
+        _check_fit(path, name, stored, wanted | {f"{BACKBONE}{key}": value for key, value in backbone.items()})
+
+    model = headed_network(rebuild_backbone(metadata["backbone"], check), num_classes, dimension)
     _check_fit(path, name, stored, model.body.state_dict())
     return model
 

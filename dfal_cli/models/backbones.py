@@ -4,20 +4,20 @@ To add one whose weights are in a package, add an entry to PACKAGES in `packaged
 networks, write its Source and add it to BACKBONES.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dfal_cli.errors import DataError, UsageError
 from dfal_cli.images import InputFormat, Resize
 from dfal_cli.images.resize import CROPPED, WAYS
 from dfal_cli.models import packaged_backbones
 from dfal_cli.models.backbone_names import no_such_backbone
-from dfal_cli.models.metadata import backbone_format_of
-from dfal_cli.models.network import check_finite, runs_code
+from dfal_cli.models.metadata import LARGEST_SIDE, backbone_format_of
+from dfal_cli.models.network import MetaParameters, check_finite, runs_code
 from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
 from dfal_cli.models.packaged_backbones import PACKAGED
 from dfal_cli.models.pretrained import Recipe, Source, load_all, sha256_of_state
@@ -116,20 +116,30 @@ def load_backbone(
     return Backbone(name, model.to(device), input_format, dimension, sha256_of_state(body.state_dict()))
 
 
-def rebuild_backbone(metadata: Mapping[str, Any]) -> Network:
+def rebuild_backbone(
+    metadata: Mapping[str, Any], check: Callable[[dict[str, Tensor]], None] = lambda shapes: None
+) -> Network:
     """Build the network that `Backbone.metadata` describe, in eval mode; its weights are still to be loaded.
 
     A backbone in the user's own code (`runs_code`) is imported: call this only if that code is trusted.
+
+    check: called with its state dict as tensors without data, before a network that is not in the user's own code takes
+    any memory. It may raise.
     Raises UsageError if there is no such backbone here, DataError if the metadata do not describe one.
     """
     input_format = backbone_format_of(metadata)
     if input_format is None:
         raise DataError("its metadata do not describe a backbone; embed again")
-    name = metadata["backbone"]
+    name, shape = metadata["backbone"], input_format.shape
+    source = source_of(name)
     with seeded(0, torch.device("cpu")):
-        body = _built(name, source_of(name), input_format.shape, None, random=True)
+        if not runs_code(name):
+            check(_shapes(name, source, shape))
+        body = _built(name, source, shape, None, random=True)
     normalisation = Normalisation(*(tuple(metadata["normalisation"][part]) for part in ("mean", "std")))
-    return _tried(name, body, normalisation, input_format.shape)[0]
+    if runs_code(name):
+        return _tried(name, body, normalisation, shape)[0]
+    return Network(body, normalisation).eval()
 
 
 def default_backbone() -> str:
@@ -155,6 +165,8 @@ def source_of(name: str) -> Source:
 def _input_format(recipe: Recipe, image_size: int | None, how: str | None, white: float | None) -> InputFormat:
     """Return the format of the recipe with the given options; a crop of another size leaves the same margin."""
     side, own = image_size or recipe.side, recipe.resize
+    if side > LARGEST_SIDE:
+        raise UsageError(f"--image-size {side}: must be at most {LARGEST_SIDE} for a pretrained network")
     if how is not None and how not in WAYS:
         raise UsageError(f"--resize {how}: use {', '.join(WAYS[:-1])} or {WAYS[-1]}")
     how = how or own.how
@@ -174,6 +186,17 @@ def _built(name: str, source: Source, shape: Shape, weights: Path | None, *, ran
         stored = best_matching_state(Network(body, Normalisation()), read_weights(weights))
         load_all(body, source.renamed(stored.state, body), str(weights))
     return body
+
+
+def _shapes(name: str, source: Source, shape: Shape) -> dict[str, Tensor]:
+    """Return the state dict as tensors without data. Raises UsageError if the network does not accept this shape."""
+    with MetaParameters(), torch.no_grad():
+        body = _built(name, source, shape, None, random=True).to("meta").eval()
+        try:
+            body(torch.zeros(1, *shape, device="meta"))
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise _refused(name, shape, error) from None
+    return body.state_dict()
 
 
 def _tried(name: str, body: nn.Module, normalisation: Normalisation, shape: Shape) -> tuple[Network, int]:

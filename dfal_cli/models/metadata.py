@@ -19,6 +19,9 @@ MOST_PIXELS = 178_956_970
 """Maximum plausible input size: twice Pillow's limit for images, above which it refuses to decode them."""
 
 
+LARGEST_SIDE = 4096
+"""Maximum side of the input of a backbone in pixels. Some networks have weights for each field of their input."""
+
 HEAD_ARCHITECTURE = "linear"
 """Architecture of a head on embeddings, with or without its backbone."""
 
@@ -102,7 +105,8 @@ def backbone_format_of(metadata: Mapping[str, Any]) -> InputFormat | None:
             "normalisation": {"mean": [*mean], "std": [*std]},
         } if all(isinstance(value, float | int) for value in (*mean, *std)):
             resize = resize_of(metadata.get("resize"))
-            if c in (1, 3) and 0 < h * w <= MOST_PIXELS and _is_white(metadata.get("white")) and resize is not None:
+            is_size = c in (1, 3) and 0 < min(h, w) <= max(h, w) <= LARGEST_SIDE
+            if is_size and _is_white(metadata.get("white")) and resize is not None:
                 return InputFormat((c, h, w), metadata.get("white"), resize)
     return None
 

@@ -71,7 +71,7 @@ def state_shapes(architecture: str, num_classes: int, input_shape: Shape) -> dic
     Raises whatever error its layers raise if the network does not accept images of this shape.
     """
     keep_random_state = seeded(0, torch.device("cpu"))  # some constructors draw small weights nevertheless
-    with keep_random_state, _MetaParameters(), torch.no_grad(), warnings.catch_warnings():
+    with keep_random_state, MetaParameters(), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about layers without elements
         network = _build_known(architecture, num_classes, input_shape).to("meta").eval()
         network(torch.zeros(2, *input_shape, device="meta"))
@@ -131,7 +131,7 @@ def _build_known(architecture: str, num_classes: int, input_shape: Shape) -> Net
     return Network(body, Normalisation(torchvision_networks.IMAGENET_MEAN, torchvision_networks.IMAGENET_STD))
 
 
-class _MetaParameters(TorchFunctionMode):
+class MetaParameters(TorchFunctionMode):
     """In the block, `torch.empty`, and so parameters, are on the meta device.
 
     Other tensors keep their values, because some constructors compute with them (RegNet's does).

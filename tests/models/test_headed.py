@@ -23,6 +23,13 @@ def backbone(input_shape):
 """
 
 
+DESCRIBED: dict[str, Any] = {
+    "backbone": "squeezenet1_1", "input_shape": [3, 32, 32], "white": None,
+    "resize": {"how": "crop", "shorter_side": 32, "interpolation": "bilinear"},
+    "normalisation": {"mean": [0.5], "std": [0.5]},
+}  # fmt: skip
+
+
 @pytest.fixture
 def squeezenet(tmp_path: Path) -> Backbone:
     """A network of torchvision with random weights, for images of 32 pixels."""
@@ -91,6 +98,12 @@ def test_the_architecture_of_a_head_with_its_backbone_is_the_name_of_the_backbon
         ({"classes": ["a", "b"]}, "its weights do not match its network"),
         ({"input_shape": None}, "its metadata is damaged"),
         ({"backbone": {"backbone": "squeezenet1_1"}}, "its metadata is damaged"),
+        ({"backbone": DESCRIBED | {"input_shape": [3, 4097, 32]}}, "its metadata is damaged"),
+        ({"backbone": DESCRIBED | {"input_shape": [3, -32, -32]}}, "its metadata is damaged"),
+        (
+            {"backbone": DESCRIBED | {"backbone": "regnet_y_128gf"}},
+            "its weights do not match its network regnet_y_128gf",
+        ),
     ],
 )
 def test_metadata_that_do_not_describe_the_network_are_refused(

@@ -9,12 +9,15 @@ import sys
 import textwrap
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
 
 from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.errors import DataError
+from dfal_cli.models import torchvision_backbones
+from dfal_cli.models.head_file import save_head
 from tests.conftest import dfal, dfal_process, write
 from tests.reliability.lying import honest, put_together, taken_apart, trapped, with_metadata
 
@@ -214,6 +217,20 @@ def hole(folder):
     return path.name
 
 
+def headed(path, name, side):
+    """A head on a SqueezeNet, said to be one on another backbone."""
+    body = torchvision_backbones.build("squeezenet1_1", (3, 224, 224))
+    backbone = {
+        "backbone": name, "input_shape": [3, side, side], "white": None,
+        "resize": {"how": "stretch", "shorter_side": None, "interpolation": "bilinear"},
+        "normalisation": {"mean": [0.0], "std": [1.0]},
+    }  # fmt: skip
+    save_head(
+        path, np.zeros((2, 512)), np.zeros(2), classes=("a", "b"), embeddings=backbone,
+        backbone={key: value.numpy() for key, value in body.state_dict().items()}, extra_metadata={},
+    )  # fmt: skip
+
+
 def packed(folder):
     """A state dict of 200 MB in a file of 200 kB."""
     torch.save({"weight": torch.zeros(50_000_000)}, folder / "large.pth")
@@ -233,11 +250,14 @@ def test_files_that_claim_to_be_large_take_no_memory(tmp_path):
         shape = [1, 4096, 4096] if name == "lenet5" else [3, 224, 224]
         with_metadata(tmp_path / name, architecture={"name": name, "arguments": {}}, input_shape=shape)
     honest(tmp_path / "wide", "squeezenet1_1", (3, 12_000, 12_000))  # a forward pass would take 27 GB
-    peak, said = megabytes_to_load(tmp_path, *gigantic, hole(tmp_path), packed(tmp_path), "wide")
+    headed(tmp_path / "headed", "regnet_y_128gf", 224)
+    headed(tmp_path / "wide_headed", "squeezenet1_1", 4096)  # a forward pass would take 3 GB
+    paths = (*gigantic, hole(tmp_path), "headed", packed(tmp_path), "wide", "wide_headed")
+    peak, said = megabytes_to_load(tmp_path, *paths)
     assert peak < 100
-    assert all("do not match its network" in line for line in said[:5])
-    assert "not a state dict" in said[5]
-    assert said[6:] == ["loaded"]
+    assert all("do not match its network" in line for line in said[:6])
+    assert "not a state dict" in said[6]
+    assert said[7:] == ["loaded", "loaded"]
 
 
 def test_loading_takes_a_few_times_the_size_of_the_file(tmp_path):

@@ -224,6 +224,7 @@ def test_a_file_of_another_program_is_not_overwritten(project: Path) -> None:
     (("--weights", "w.pth"), "w.pth: no such file (--weights)"),
     (("--backbone", "resnet19"), "--backbone resnet19: no such backbone; did you mean"),
     (("--white", 0), "--white 0: must be a positive number"),
+    (("--image-size", 5000), "--image-size 5000: must be at most 4096 for a pretrained network"),
 ])  # fmt: skip
 def test_invalid_options_are_refused(project: Path, arguments: tuple[object, ...], message: str) -> None:
     ended = embed(*arguments)
