@@ -123,8 +123,8 @@ def rebuild_backbone(
 
     A backbone in the user's own code (`runs_code`) is imported: call this only if that code is trusted.
 
-    check: called with its state dict as tensors without data, before a network that is not in the user's own code takes
-    any memory. It may raise.
+    check: called with its state dict as tensors without data, before it takes memory; it may raise. It is not called
+    for networks that cannot be built without data, such as those in the user's own code.
     Raises UsageError if there is no such backbone here, DataError if the metadata do not describe one.
     """
     input_format = backbone_format_of(metadata)
@@ -133,13 +133,14 @@ def rebuild_backbone(
     name, shape = metadata["backbone"], input_format.shape
     source = source_of(name)
     with seeded(0, torch.device("cpu")):
-        if not runs_code(name):
-            check(_shapes(name, source, shape))
+        empty = None if runs_code(name) else _without_data(name, source, shape)
+        if empty is not None:
+            check(empty.state_dict())
         body = _built(name, source, shape, None, random=True)
     normalisation = Normalisation(*(tuple(metadata["normalisation"][part]) for part in ("mean", "std")))
-    if runs_code(name):
-        return _tried(name, body, normalisation, shape)[0]
-    return Network(body, normalisation).eval()
+    if empty is not None:
+        return Network(body, normalisation).eval()
+    return _tried(name, body, normalisation, shape)[0]
 
 
 def default_backbone() -> str:
@@ -188,15 +189,21 @@ def _built(name: str, source: Source, shape: Shape, weights: Path | None, *, ran
     return body
 
 
-def _shapes(name: str, source: Source, shape: Shape) -> dict[str, Tensor]:
-    """Return the state dict as tensors without data. Raises UsageError if the network does not accept this shape."""
+def _without_data(name: str, source: Source, shape: Shape) -> nn.Module | None:
+    """Return the network on the meta device, which takes no memory; None if its constructor needs values of weights.
+
+    Raises UsageError if it does not accept images of this shape.
+    """
     with MetaParameters(), torch.no_grad():
-        body = _built(name, source, shape, None, random=True).to("meta").eval()
+        try:
+            body = source.build(name, shape).to("meta").eval()
+        except (RuntimeError, ValueError, TypeError, AssertionError):
+            return None
         try:
             body(torch.zeros(1, *shape, device="meta"))
         except (RuntimeError, ValueError, AssertionError) as error:
             raise _refused(name, shape, error) from None
-    return body.state_dict()
+    return body
 
 
 def _tried(name: str, body: nn.Module, normalisation: Normalisation, shape: Shape) -> tuple[Network, int]:

@@ -60,6 +60,13 @@ def test_a_backbone_is_rebuilt_from_its_metadata_and_its_weights(resnet18: tuple
     np.testing.assert_array_equal(rebuilt(images).detach(), backbone.model(images).detach())
 
 
+def test_a_backbone_whose_constructor_computes_with_its_weights_is_rebuilt_too() -> None:
+    pytest.importorskip("timm", reason="pip install 'dfal-cli[timm]'")
+    metadata = {"backbone": "timm/vitamin_small_224", "input_shape": [3, 224, 224]}
+    rebuilt = rebuild_backbone(metadata | {"normalisation": {"mean": [0.5], "std": [0.5]}})
+    assert not any(weight.is_meta for weight in rebuilt.parameters())
+
+
 @pytest.mark.parametrize("damage", [
     {"backbone": None}, {"input_shape": [3, 0, 5]}, {"normalisation": {"mean": ["a"], "std": [1.0]}},
     {"resize": {"how": "fold", "shorter_side": None, "interpolation": "bilinear"}}, {"white": -1},
