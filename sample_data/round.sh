@@ -177,6 +177,7 @@ import json, os, sys
 number, strategy, *files = sys.argv[1:]
 now, before = (json.load(open(file, encoding="utf-8")) if os.path.exists(file) else {} for file in files)
 labelled = now["counts"]["labelled"]
+lost = [name for name in before.get("classes", ()) if name not in now["classes"]]
 line = f"round {number}: {labelled} label{'s' * (labelled != 1)}"
 for kind in [kind for kind in ("test", "validation") if kind in now][:1]:
     measured, accuracy = now[kind], 100 * now[kind]["accuracy"]
@@ -191,6 +192,7 @@ for kind in [kind for kind in ("test", "validation") if kind in now][:1]:
         line += ", which are harder than the rest" if int(number) > 1 and strategy != "random" else ""
     confused = [f"{true} taken for {taken} ({times})" for true, taken, times in measured["confused"][:3]]
     line += f"; confused most: {', '.join(confused)}" if confused else ""
+line += f"; without images since round {int(number) - 1}: {', '.join(lost)}" if lost else ""
 sys.stdout.reconfigure(errors="backslashreplace")  # a class may have any name, but a log may not show it
 print("".join(sign if sign.isprintable() else "?" for sign in line))
 PYTHON

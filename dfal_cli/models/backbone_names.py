@@ -7,10 +7,20 @@ from heapq import nlargest
 
 from dfal_cli.errors import UsageError
 from dfal_cli.models import packaged_backbones, timm_backbones, torchvision_networks
+from dfal_cli.models.network import is_known, runs_code
 
 MOST_SHOWN = 4
 SMALLEST_LIKENESS = 0.6
 """Of names that share no word with the unknown one, as a ratio of difflib."""
+
+
+def must_be_no_backbone(name: str, option: str) -> None:
+    """Raise UsageError if this is no network that can be trained, but a backbone."""
+    packaged, timm = packaged_backbones.PACKAGES, timm_backbones
+    if runs_code(name) or is_known(name):
+        return
+    if name in packaged or name.startswith(timm.PREFIX) or (timm.is_installed() and timm.has(name)):
+        raise UsageError(f"{option} {name}: is a backbone; add --freeze to train a head on its embeddings")
 
 
 def no_such_backbone(name: str) -> UsageError:

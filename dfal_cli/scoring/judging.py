@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dfal_cli.models.metadata import is_head
 from dfal_cli.schemas import CROSSED, UNCROSSED
 from dfal_cli.system.reporting import Reporter
 
@@ -21,7 +22,8 @@ def warn_unless_learnt(metadata: Mapping[str, Any], reporter: Reporter) -> None:
     """Warn if the metadata of the checkpoint say that its training failed."""
     match metadata:
         case {"metrics": {"learnt": False}}:
-            reporter.warn("the network was no better than guessing at the end of its training: its margins mean little")
+            kind = _kind_of(metadata)
+            reporter.warn(f"the {kind} was no better than guessing at the end of its training: its margins mean little")
 
 
 def judge_scores(
@@ -50,13 +52,16 @@ def judge_scores(
 
 def _warn_of_one_class(name: str, count: int, known: int, metadata: Mapping[str, Any], reporter: Reporter) -> None:
     """Warn if nearly all images are predicted as the class `name`, unless nearly all labels are of that class too."""
+    doubt = f"the {_kind_of(metadata)} may not have learnt anything"
     if count == known:
-        reporter.warn(f"all {known} images are predicted as {name!r}: the network may not have learnt anything")
+        reporter.warn(f"all {known} images are predicted as {name!r}: {doubt}")
     elif count >= NEARLY_ALL * known and _share_of_labels(name, metadata) < NEARLY_ALL:
-        reporter.warn(
-            f"{count:,} of {known:,} images ({100 * count / known:.0f} %) are predicted as {name!r}: "
-            "the network may not have learnt anything"
-        )
+        reporter.warn(f"{count:,} of {known:,} images ({100 * count / known:.0f} %) are predicted as {name!r}: {doubt}")
+
+
+def _kind_of(metadata: Mapping[str, Any]) -> str:
+    """Return "head" or "network", as the metadata of the checkpoint say."""
+    return "head" if is_head(dict(metadata)) else "network"
 
 
 def _share_of_labels(name: str, metadata: Mapping[str, Any]) -> float:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 from dfal_cli.errors import DataError, Interrupted, UsageError, plural
 from dfal_cli.system.device import BatchSizes, FittingBatches
-from dfal_cli.system.differences import differences
+from dfal_cli.system.differences import differences, in_words
 from dfal_cli.system.files import remove_leftovers
 from dfal_cli.system.fingerprints import canonical_json
 from dfal_cli.system.part_files import (
@@ -119,7 +119,7 @@ class Parts:
         """
         if self.other_inputs and not any(section.finished for section in self._sections.values()):
             changes = (differences(other, inputs, texts) for other in self.other_inputs)
-            change = " and ".join(dict.fromkeys(itertools.chain.from_iterable(changes)))
+            change = in_words(dict.fromkeys(itertools.chain.from_iterable(changes)))
             reporter.note(f"starting over: the unfinished {what} in {self.folder} were made {change}")
         if self.damaged:
             files = plural(self.damaged, "file")

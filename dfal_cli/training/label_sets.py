@@ -89,7 +89,7 @@ def read_label_sets(
     if from_folders is not None:
         read["labels"] = _without_measured(from_folders, read, reporter)
     tables = {name: labelled_rows(table) for name, table in read.items()}
-    tables["labels"] = _existing(tables["labels"], names)
+    tables["labels"] = _existing_with_all_classes(tables["labels"], names, reporter)
     if tables["labels"].empty:
         raise DataError(
             f"{labels[0]}: no image has a label yet; choose images to label with `dfal select --strategy random`"
@@ -142,6 +142,17 @@ def folder_labels(root: Path, images: Iterable[str], reporter: Reporter) -> pd.D
 
 def _existing(table: pd.DataFrame, names: ImageNames) -> pd.DataFrame:
     return table[_exist(table, names)].reset_index(drop=True)
+
+
+def _existing_with_all_classes(table: pd.DataFrame, names: ImageNames, reporter: Reporter) -> pd.DataFrame:
+    """Return the rows of images that exist; warn of classes that have lost all of theirs."""
+    existing = _existing(table, names)
+    lost = sorted(set(table[LABEL]) - set(existing[LABEL]))
+    if lost and not existing.empty:
+        classes, they = plural(len(lost), "class", "classes"), plural(len(lost), "it is", "they are")
+        gone = f"no image of the {classes} {listed(lost)} is {names.place} any more"
+        reporter.warn(f"{gone}; {they} not trained, and never predicted")
+    return existing
 
 
 def _exist(table: pd.DataFrame, names: ImageNames) -> "pd.Series[bool]":

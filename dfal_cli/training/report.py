@@ -36,7 +36,12 @@ def show_metrics(metrics: Mapping[str, Any], classes: Sequence[str], reporter: R
 def warn_unless_learnt(metrics: Mapping[str, Any], what_to_try: str, reporter: Reporter) -> None:
     """Warn if the metrics do not show that the model has learnt; name them and `what_to_try`."""
     evidence, model = evidence_in(metrics), "head" if "strength" in metrics else "network"
-    if evidence.figures is not None and not evidence.learnt:
+    if metrics["training"]["largest_share"] == 1:
+        reporter.warn(
+            f"all labelled images are of one class: the {model} cannot have learnt to tell it from others; "
+            "label images of other classes"
+        )
+    elif evidence.figures is not None and not evidence.learnt:
         measured = accuracy_in_words(evidence.measured_on, {**metrics, evidence.measured_on: evidence.figures})
         reporter.warn(
             f"there is no evidence that the {model} has learnt: {measured}, and always predicting the largest class "

@@ -37,10 +37,10 @@ def vectors(count=COUNT, dimension=DIMENSION, seed=0):
     return 3 * np.random.default_rng(seed).standard_normal((count, dimension), np.float32)
 
 
-def make_head(path, seed=1, dimension=DIMENSION, embeddings=MappingProxyType({})):
+def make_head(path, seed=1, dimension=DIMENSION, embeddings=MappingProxyType({}), **metadata):
     generator = np.random.default_rng(seed)
     weight, bias = generator.normal(size=(len(CLASSES), dimension)), generator.normal(size=len(CLASSES)) / 10
-    save_head(Path(path), weight, bias, classes=CLASSES, embeddings=embeddings, backbone=None, extra_metadata={})
+    save_head(Path(path), weight, bias, classes=CLASSES, embeddings=embeddings, backbone=None, extra_metadata=metadata)
 
 
 @pytest.fixture
@@ -213,9 +213,9 @@ def test_embeddings_of_another_length_are_refused(project):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("backbone", "resnet18", "made with backbone resnet18, but head.safetensors was trained on"),
+        ("backbone", "resnet18", "made with --backbone resnet18, but head.safetensors was trained on"),
         ("weights_sha256", "1" * 64, "made with weights 1111"),
-        ("input_shape", [3, 32, 32], "made with input shape [3, 32, 32]"),
+        ("input_shape", [3, 32, 32], "made with --image-size 32"),
     ],
 )
 def test_embeddings_of_another_backbone_are_refused(project, name, value, said):
@@ -224,6 +224,23 @@ def test_embeddings_of_another_backbone_are_refused(project, name, value, said):
     assert score().code == 0
     write_embeddings(project / "e.parquet", [(names(), vectors())], {**BACKBONE, name: value})
     assert_refused(score("--force"), 3, said)
+
+
+def test_embeddings_that_were_resized_in_another_way_are_refused_with_the_option(project):
+    crop = {"how": "crop", "shorter_side": 256, "interpolation": "bicubic"}
+    pad = {"how": "pad", "shorter_side": None, "interpolation": "bicubic"}
+    make_head("head.safetensors", embeddings={**BACKBONE, "resize": crop})
+    write_embeddings(project / "e.parquet", [(names(), vectors())], {**BACKBONE, "resize": pad})
+    said = (
+        "e.parquet: was made with --resize pad (bicubic), but head.safetensors was trained on embeddings made with "
+        "--resize crop (bicubic, shorter side 256)"
+    )
+    assert_refused(score(), 3, said)
+
+
+def test_a_head_that_has_not_learnt_is_warned_of_as_a_head(project):
+    make_head("head.safetensors", metrics={"learnt": False})
+    assert "the head was no better than guessing at the end of its training" in score().stderr
 
 
 def test_a_network_for_images_is_refused_for_embeddings_and_a_head_alone_for_images(project, trained):

@@ -138,6 +138,7 @@ def test_other_images_in_the_embeddings_do_not_make_a_checkpoint_outdated(house:
         (lambda: write(Path("labels.csv"), *rows(range(59))), "with other --labels"),
         (lambda: store(metadata=BACKBONE), "with embeddings of another backbone"),
         (lambda: None, "without --class-weight balanced"),
+        (lambda: None, "without --test; choose"),
     ],
 )
 def test_an_existing_checkpoint_from_other_inputs_is_kept_and_the_difference_named(
@@ -145,7 +146,8 @@ def test_an_existing_checkpoint_from_other_inputs_is_kept_and_the_difference_nam
 ) -> None:
     train()
     change()
-    ended = train(*(["--class-weight", "balanced"] if "class-weight" in message else []))
+    added = {"class-weight": ["--class-weight", "balanced"], "--test": ["--test", "test.csv"]}
+    ended = train(*(value for name, values in added.items() if name in message for value in values))
     assert ended.code == 2
     assert f"m.safetensors: exists, and was made {message}" in ended.stderr
 
@@ -194,6 +196,27 @@ def test_classes_can_be_named_and_a_class_without_labels_is_never_predicted(hous
     told = train("--class-names", "fox,cat,dog,owl", "--test", "test.csv").json
     assert told["classes"] == ["fox", "cat", "dog", "owl"]
     assert [row[3] for row in told["test"]["confusion"]] == [0, 0, 0, 0]
+
+
+def test_labels_of_a_single_class_are_warned_of_although_all_predictions_are_correct(house: Path) -> None:
+    write(house / "cats.csv", *rows(range(0, 60, 3)))
+    told = train("--class-names", "cat,dog", labels="cats.csv").json
+    assert told["validation"]["accuracy"] == 1
+    assert told["warnings"] == [
+        "all labelled images are of one class: the head cannot have learnt to tell it from others; label images of "
+        "other classes"
+    ]
+
+
+def test_a_class_that_has_lost_all_its_images_is_named(house: Path) -> None:
+    gone = [f"{name_of(number)}.deleted,owl" for number in range(3)]
+    write(house / "labels.csv", *rows(range(60)), *gone)
+    told = train().json
+    assert told["classes"] == ["cat", "dog", "fox"]
+    assert (
+        "no image of the class owl is in e.parquet any more; it is not trained, and never predicted"
+        in (told["warnings"])
+    )
 
 
 def test_labels_may_come_from_the_folders_in_the_names_of_the_images(house: Path) -> None:

@@ -263,6 +263,15 @@ def test_a_missing_network_is_reported_before_any_file_is_read(folder, out, name
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
 
 
+@pytest.mark.parametrize("name", ["lite0", "timm/resnet18"])
+def test_a_backbone_is_trained_with_freeze_only_and_train_and_simulate_say_so(folder, out, tmp_path, name):
+    ended = train(folder, out, "--arch", name)
+    assert_refused(ended, 2, out, f"--arch {name}: is a backbone; add --freeze")
+    simulated = dfal("simulate", "--images", folder / "images", "--labels", folder / "labels.csv", "--test",
+                     folder / "labels.csv", "--out", tmp_path / "sim", "--arch", name)  # fmt: skip
+    assert (simulated.code, f"--arch {name}: is a backbone; add --freeze" in simulated.stderr) == (2, True)
+
+
 def test_an_arch_other_than_the_checkpoints_is_refused_by_init_and_by_score(folder, out, tmp_path):
     assert train(folder, out).code == 0
     assert_refused(train(folder, tmp_path / "b.safetensors", "--init", out, "--arch", "vgg8"), 2,

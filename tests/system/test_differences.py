@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dfal_cli.system.differences import UNKNOWN, describe_changes, differences, provenance
+from dfal_cli.system.fingerprints import digest_of_many
 
 NESTED = json.loads("[" * 900 + "]" * 900)
 CHANGE_TEXTS = {"torch": "with torch {0}, not {1}", "code": "with other code"}
@@ -40,6 +41,24 @@ def test_changed_parts_are_described_by_their_texts() -> None:
     assert list(differences({"code": "a"}, before, CHANGE_TEXTS)) == ["with torch another, not 2.9"]
 
 
+@pytest.mark.parametrize("nothing", ["", None, [], digest_of_many([])])
+def test_a_part_whose_option_was_not_given_is_described_like_an_option(nothing: Any) -> None:
+    texts = {"pseudo_labels": "with other --pseudo-labels"}
+    given, not_given = ({"settings": {}, "pseudo_labels": value} for value in ("a", nothing))
+    assert list(differences(not_given, given, texts)) == ["without --pseudo-labels"]
+    assert list(differences(given, not_given, texts)) == ["with --pseudo-labels, not without"]
+    assert list(differences(given, given | {"pseudo_labels": "b"}, texts)) == ["with other --pseudo-labels"]
+
+
+def test_of_many_differences_three_are_described_and_the_others_counted() -> None:
+    before, now = ({"settings": dict.fromkeys("abcde", value)} for value in (1, 2))
+    assert describe_changes(provenance(before), now, {}) == (
+        "with --a 1, not 2 and with --b 1, not 2 and with --c 1, not 2 and 2 more"
+    )
+    three, others = ({"settings": dict.fromkeys("abc", value)} for value in (1, 2))
+    assert describe_changes(provenance(three), others, {}).endswith("and with --c 1, not 2")
+
+
 def test_unchanged_options_and_parts_are_not_described() -> None:
     assert not list(differences({"settings": {}}, {"settings": {"clip": False, "measure": []}}, {}))
     settings = {"settings": {"measure": ["bald"], "norm": "l2"}, "torch": "2.9", "code": "a"}
@@ -51,7 +70,7 @@ def test_metadata_show_what_was_different() -> None:
     now = {"settings": {"norm": "linf", "seed": 1}, "torch": "2.10", "code": "a"}
     assert (
         describe_changes(provenance(made_from), now, CHANGE_TEXTS)
-        == "with --norm l2, not linf and with torch 2.9, not 2.10"
+        == "with torch 2.9, not 2.10 and with --norm l2, not linf"
     )
 
 

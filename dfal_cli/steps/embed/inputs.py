@@ -13,7 +13,7 @@ from dfal_cli.tables.embeddings import read_embeddings_metadata
 from dfal_cli.training.architecture import code_sha256
 
 CHANGE_TEXTS = {
-    "weights": "with other weights",
+    "weights": "with other --weights",
     "code": "with other code of the backbone",
     "decoding": "by a version of dfal that decodes images differently",
 }

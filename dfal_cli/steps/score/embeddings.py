@@ -33,9 +33,6 @@ from dfal_cli.tables import write_scores
 from dfal_cli.tables.embeddings import EmbeddingsFile, embeddings_sha256, read_embedded_images, read_embeddings
 from dfal_cli.tables.vectors import scale_to_unit_length
 
-MADE_WITH = {"weights_sha256": "weights"}
-"""Fields of a backbone's description as words, where they are others."""
-
 
 def score_embeddings(options: ScoreOptions, file: Path, reporter: Reporter) -> Result:
     """Score the images of the pool whose embeddings are in the file. All margins are known after one matrix product."""
@@ -83,10 +80,26 @@ def check_fit(checkpoint: Path, head: LoadedHead, file: Path, embeddings: Embedd
         trained_on, found = head.metadata["embeddings"].get(name), embeddings.metadata.get(name)
         if None not in (trained_on, found) and trained_on != found:
             raise DataError(
-                f"{file}: was made with {MADE_WITH.get(name, name.replace('_', ' '))} {found}, but "
-                f"{checkpoint} was trained on embeddings made with {trained_on}; "
+                f"{file}: was made with {_made_with(name, found)}, but "
+                f"{checkpoint} was trained on embeddings made with {_made_with(name, trained_on)}; "
                 "embed in the same way with the same backbone, or train again"
             )
+
+
+def _made_with(field: str, value: Any) -> str:
+    """A field of a backbone's description in words: as the option that sets it, if there is one."""
+    match field, value:
+        case "backbone", _:
+            return f"--backbone {value}"
+        case "white", _:
+            return f"--white {value}"
+        case "input_shape", [_, _, side]:
+            return f"--image-size {side}"
+        case "resize", {"how": how, "shorter_side": None, "interpolation": way}:
+            return f"--resize {how} ({way})"
+        case "resize", {"how": how, "shorter_side": side, "interpolation": way}:
+            return f"--resize {how} ({way}, shorter side {side})"
+    return f"{field.replace('_', ' ').removesuffix(' sha256')} {value}"
 
 
 def _score_pool(

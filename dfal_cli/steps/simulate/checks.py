@@ -45,6 +45,10 @@ def _check_kind(options: SimulateOptions) -> None:
         way, without_effect = "with --embeddings", OF_NETWORKS | OF_BACKBONES
     elif options.freeze:
         way, without_effect = "with --freeze", OF_NETWORKS
+    elif options.arch is not None:
+        from dfal_cli.models.backbone_names import must_be_no_backbone
+
+        must_be_no_backbone(options.arch, "--arch")
     for given in given_options(options):
         if given.name in without_effect:
             raise no_effect(given.spelling, way)

@@ -105,7 +105,9 @@ class SimulateOptions(
     ] = None  # fmt: skip
     freeze: Annotated[
         bool,
-        Option("Embed the images once by a pretrained --arch that stays as it is, and train heads on it.", NETWORK),
+        Option(
+            "Embed the images once by a pretrained network (--arch, lite0 by default), and train heads on it.", NETWORK
+        ),
     ] = False
     weights: Annotated[
         Path | None,

@@ -15,7 +15,7 @@ from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.statistics.comparison import MeasuredOn, as_numbers
 from dfal_cli.steps.simulate.run_inputs import CHANGE_TEXTS
 from dfal_cli.steps.simulate.runs import ROUND_FILE, RUN_SUFFIX, RoundResult, Run, read_round, read_run
-from dfal_cli.system.differences import differences
+from dfal_cli.system.differences import differences, in_words
 from dfal_cli.system.files import atomic_output, remove_leftovers
 from dfal_cli.system.fingerprints import canonical_json
 from dfal_cli.system.state_files import read_json, write_json
@@ -43,7 +43,7 @@ def check_owner(out: Path, inputs: Mapping[str, Any]) -> None:
     rounds = _count_rounds(out / ROUNDS)
     if before == _as_stored(inputs) or not (rounds or any((out / name).exists() for name in OUTPUTS)):
         return
-    change = " and ".join(differences(before, _as_stored(inputs), CHANGE_TEXTS)) if before else UNKNOWN
+    change = in_words(differences(before, _as_stored(inputs), CHANGE_TEXTS)) if before else UNKNOWN
     lost = f"discard its {rounds} rounds" if rounds else "overwrite its results"
     raise UsageError(f"{out}: was made {change}; choose another --out, or use --force to {lost}")
 

@@ -50,7 +50,9 @@ def check(options: TrainOptions) -> None:
     _check_pairs(options)
     if way == "--images" and options.arch is not None:
         from dfal_cli.models import check_name
+        from dfal_cli.models.backbone_names import must_be_no_backbone
 
+        must_be_no_backbone(options.arch, "--arch")
         check_name(options.arch)
     inputs: dict[str, list[Path] | list[Path | None]] = {
         "--labels": options.labels, "--pseudo-labels": options.pseudo_labels, "--validation": options.validation,

@@ -62,18 +62,25 @@ class TrainOptions(
         Option("Start from a local state dict (.pth, .safetensors).", NETWORK, metavar="FILE",
                shapes=Shapes.BY_CONTENTS),
     ] = None  # fmt: skip
-    pretrained: Annotated[bool, Option("Start from torchvision's pretrained weights, downloaded once.", NETWORK)] = (
-        False
-    )
+    pretrained: Annotated[
+        bool,
+        Option(
+            "Download the network's pretrained weights, once: torchvision's, or timm's with --freeze or --finetune.",
+            NETWORK,
+        ),
+    ] = False
     freeze: Annotated[
         bool,
-        Option("Keep the pretrained network that --arch names as it is, and train a head on its embeddings.", NETWORK),
+        Option(
+            "Keep a pretrained network (--arch, lite0 by default) as it is, and train a head on its embeddings.",
+            NETWORK,
+        ),
     ] = False
     finetune: Annotated[
         bool,
         Option(
-            "Train the pretrained network that --arch names further: from a head on its embeddings, with a tenth of "
-            "the learning rate below the head, weight decay and a falling learning rate.",
+            "Train a pretrained network (--arch, lite0 by default) further: from a head on its embeddings, with a "
+            "tenth of the learning rate below the head, weight decay and a falling learning rate.",
             NETWORK,
         ),
     ] = False
