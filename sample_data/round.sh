@@ -87,7 +87,7 @@ case $STRATEGY in
     core-set | coverage | typical) measures=(embedding) ;;
     badge) measures=(embedding probabilities) ;;
     entropy | least-confidence | probability-gap | ceal | random) ;;
-    *) refuse "STRATEGY=$STRATEGY: no such strategy; see dfal docs strategies" ;;
+    *) refuse "STRATEGY=$STRATEGY: unknown to this script; see dfal docs strategies" ;;
 esac
 needs=()
 if [ -z "$EMBED" ]; then needs+=(--nearest "$nearest"); fi # on embeddings, all margins are computed

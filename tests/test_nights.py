@@ -209,7 +209,7 @@ def test_labels_that_came_after_the_first_round_had_started_are_not_read_and_it_
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"STRATEGY": "entrpy"}, "STRATEGY=entrpy: no such strategy"),
+        ({"STRATEGY": "entrpy"}, "STRATEGY=entrpy: unknown to this script"),
         ({"BACKBONE": "lite0"}, "BACKBONE has no effect without EMBED"),
         ({"EMBED": "e.parquet", "STRATEGY": "bald"}, "STRATEGY=bald needs a network with dropout"),
         ({"EMBED": "e.parquet", "ARCH": "resnet18"}, "ARCH and IMAGE_SIZE have no effect with EMBED"),

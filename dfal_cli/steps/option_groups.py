@@ -139,8 +139,8 @@ class NetworkOptions:
     arch: Annotated[
         str | None,
         Option(
-            "Network: lenet5, vgg8, a torchvision network, or package.module:function. With --freeze (or train "
-            "--finetune) a backbone: lite0, lite2, a network of torchvision or timm, or package.module:function.",
+            "Network: lenet5, vgg8, a torchvision network, or package.module:function. "
+            "With --freeze (or train --finetune) a backbone: lite0, lite2, or one of torchvision, timm or your own.",
             NETWORK, metavar="NAME",
             default="lenet5 up to 64 pixels, else resnet18; lite0 with --freeze or train --finetune",
         ),
