@@ -97,7 +97,7 @@ def test_a_read_only_disk_is_a_place_that_cannot_be_written(small: Path, name: s
     assert Path("small/labels.csv").read_bytes() == Path("in/pool.csv").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["embed", "score", "twins"])
+@pytest.mark.parametrize("name", ["embed", "score", "twins", "select"])
 def test_what_is_up_to_date_on_a_read_only_disk_is_no_error(house: Path, name: str) -> None:
     with mounted(house / "small", size=2**20) as small:
         assert dfal(*COMMANDS[name]).code == 0

@@ -35,7 +35,9 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     options = options.with_strategy()
     with contextlib.ExitStack() as locks:  # taken before anything is read
         for output in filter(None, (options.out, options.preview)):
-            locks.enter_context(locked(output, options.wait, reporter.note))
+            # A page is always written again.
+            may_be_complete = options.preview is None
+            locks.enter_context(locked(output, options.wait, reporter.note, may_be_complete=may_be_complete))
         with reporter.busy("selecting"):
             candidates = _find_candidates(options, images, reporter)
             pool, picked = pick(options, candidates)
@@ -126,7 +128,8 @@ def _pseudo_labels(
 def _write_pseudo_labels(path: Path, table: pd.DataFrame | None) -> bool:
     """Write the pseudo-labels, or remove those of an earlier list; return whether the file was written."""
     if table is None:
-        path.unlink(missing_ok=True)
+        if path.exists():  # on a read-only disk, even removing nothing fails
+            path.unlink(missing_ok=True)
         return False
     if path.exists() and path.read_bytes() == to_csv(table).encode():
         return False
