@@ -55,6 +55,9 @@ PSEUDO_COLUMNS = (IMAGE, PSEUDO_LABEL)
 UNREADABLE_SUFFIX = ".unreadable.csv"
 UNREADABLE_COLUMNS = (IMAGE, "reason")
 
+# export --to: labelling tools, and forms of folders
+HANDED_TO = ("labelstudio", "cvat", "fiftyone", "huggingface", "folder")
+
 # simulate
 RESULTS_COLUMNS = (
     "strategy", "trial", "round", "annotations", "accuracy", "loss", "label_entropy", "balanced_accuracy",

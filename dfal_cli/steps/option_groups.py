@@ -9,8 +9,13 @@ from dfal_cli.steps.option import INPUT, MARGIN, NETWORK, OUTPUT, RUNNING, TRAIN
 Images = Annotated[Path, Option("Image root: the folder of images.", INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS)]
 LabelsFile = Annotated[
     list[Path],
-    Option("Labels file (image,label); may be repeated.", INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS),
-]
+    Option(
+        "Labels file (image,label), or answers of a labelling tool; may be repeated.",
+        INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS,
+    ),
+]  # fmt: skip
+LABELS_OPTIONS = frozenset({"--labels", "--validation", "--test"})
+"""Options that name labels: a file, or the folder of a labelling tool."""
 LabelsFromFolders = Annotated[
     bool,
     Option("Use the name of each image's folder as its class, instead of --labels.", INPUT, shapes=Shapes.BY_CONTENTS),

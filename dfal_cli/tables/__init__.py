@@ -5,7 +5,6 @@ from dfal_cli.tables.csv_files import (
     DFAL_DIALECT,
     csv_bytes,
     line_of,
-    location_of,
     read_csv,
     to_csv,
     write_csv,
@@ -21,6 +20,7 @@ from dfal_cli.tables.labelled import (
 )
 from dfal_cli.tables.labels import (
     answered_images,
+    answers_of_tool,
     is_blank,
     labelled_rows,
     one_row_per_image,
@@ -29,6 +29,7 @@ from dfal_cli.tables.labels import (
     read_labels_files,
     write_labels,
 )
+from dfal_cli.tables.locations import location_of
 from dfal_cli.tables.names import ImageNames, NameMatcher, keep_names
 from dfal_cli.tables.pseudo_labels import pseudo_labels_table, read_pseudo_labels
 from dfal_cli.tables.queries import count_answers, queries_table, read_queries
@@ -41,6 +42,7 @@ from dfal_cli.tables.scores import (
     scores_table,
     write_scores,
 )
+from dfal_cli.tables.tools.reading import ToolAnswers, read_tool_answers
 
 __all__ = [
     "DFAL_DIALECT",
@@ -49,7 +51,9 @@ __all__ = [
     "ImageNames",
     "NameMatcher",
     "ScoresFile",
+    "ToolAnswers",
     "answered_images",
+    "answers_of_tool",
     "count_answers",
     "csv_bytes",
     "dialect_of",
@@ -75,6 +79,7 @@ __all__ = [
     "read_queries",
     "read_scores",
     "read_scores_metadata",
+    "read_tool_answers",
     "refuse_foreign_files",
     "scores_table",
     "to_csv",

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -97,11 +97,6 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]
 def line_of(path: Path, row: int) -> int:
     """Return the line on which data row `row` (from 0) begins; a row with quoted line breaks spans several lines."""
     return next(line for number, (line, _) in enumerate(rows_of(path), -1) if number == row)
-
-
-def location_of(file: Path, row: Hashable) -> str:
-    """Return "FILE, line N" of a data row for a message; only "FILE" for a folder or a negative row."""
-    return str(file) if file.is_dir() or int(str(row)) < 0 else f"{file}, line {line_of(file, int(str(row)))}"
 
 
 def _padded(rows: Iterable[tuple[int, list[str]]], width: int, path: Path) -> Iterator[list[str]]:

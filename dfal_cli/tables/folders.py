@@ -14,7 +14,7 @@ class FolderLabels(NamedTuple):
     """Labels read from class folders."""
 
     table: pd.DataFrame
-    """The columns of `read_labels_files`, without twins; `file` is the image root."""
+    """The columns of `read_labels_files`, without twins and rows; `file` is the image root."""
     left_out: str
     """A warning that counts the images directly in the image root, which have no class; "" if there are none."""
 
@@ -26,4 +26,4 @@ def labels_from_folders(root: Path, images: Iterable[str]) -> FolderLabels:
     table = pd.DataFrame(rows, columns=[IMAGE, LABEL, TWIN, "file"], dtype=str)
     count = len(named) - len(rows)
     left_out = f"{count} {plural(count, 'image is', 'images are')} directly in {root}, not in the folder of a class"
-    return FolderLabels(table.assign(row=range(len(table))), left_out if count else "")
+    return FolderLabels(table.assign(row=-1), left_out if count else "")

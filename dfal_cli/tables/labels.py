@@ -9,9 +9,12 @@ import pandas as pd
 from dfal_cli.errors import DataError, shown
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, RANK, SKIP, TWIN
 from dfal_cli.system.paths import folder_of
-from dfal_cli.tables.csv_files import DFAL_DIALECT, line_of, location_of, read_csv, write_csv
+from dfal_cli.tables.csv_files import DFAL_DIALECT, line_of, read_csv, write_csv
 from dfal_cli.tables.csv_rows import Dialect
+from dfal_cli.tables.locations import location_of
 from dfal_cli.tables.names import NameMatcher, keep_names
+from dfal_cli.tables.tools.reading import ToolAnswers, read_tool_answers
+from dfal_cli.tables.tools.settling import PLACE, TIME, settled
 
 
 def read_labels(path: Path) -> pd.DataFrame:
@@ -26,10 +29,11 @@ def read_labels(path: Path) -> pd.DataFrame:
 def read_labels_files(paths: Sequence[Path], matching: NameMatcher = keep_names) -> pd.DataFrame:
     """Read the labelled and skipped rows of several files: columns image, label, twin (absolute path or ""), file, row.
 
-    `file` and `row` are for messages. An image may be in several files if its labels agree.
-    Raises the errors of `read_labels` and `matching`, and DataError if labels disagree.
+    A file is a labels file, or holds the answers of a labelling tool. `file` and `row` are for messages. An image may
+    be in several files if its labels agree.
+    Raises the errors of `read_labels`, `read_tool_answers` and `matching`, and DataError if labels disagree.
     """
-    tables = [_with_origin(path, read_labels(path), matching) for path in paths]
+    tables = [_with_origin(path, matching) for path in paths]
     if not tables:
         return pd.DataFrame({name: pd.Series(dtype=str) for name in (*LABELS_COLUMNS, "file", "row")})
     together = pd.concat(tables, ignore_index=True)
@@ -103,8 +107,26 @@ def one_row_per_image(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _with_origin(path: Path, table: pd.DataFrame, matching: NameMatcher) -> pd.DataFrame:
+def answers_of_tool(found: ToolAnswers, matching: NameMatcher) -> pd.DataFrame:
+    """Return all answers that have a label, by row: columns image, label, place and time, to be `settled`.
+
+    Raises the errors of `matching`.
+    """
+    rows = [row for row, answer in enumerate(found.answers) if answer.label.strip()]
+    given = [found.answers[row] for row in rows]
+    places = [f"{found.path}, {each.place}" for each in given]
+    columns = {LABEL: [each.label for each in given], PLACE: places, TIME: [each.time for each in given]}
+    return pd.DataFrame({IMAGE: matching.of_tool(found, rows), **columns}, rows, dtype=str)
+
+
+def _with_origin(path: Path, matching: NameMatcher) -> pd.DataFrame:
     """Return the rows that have a label, with their file and row number."""
+    found = read_tool_answers(path)
+    if found is not None:
+        answers, _ = settled(answers_of_tool(found, matching))
+        table = answers[[IMAGE, LABEL]].assign(**{TWIN: "", "file": str(found.path)})
+        return table.assign(row=answers.index).reset_index(drop=True)
+    table = read_labels(path)
     folder = folder_of(path)
     answered = table[~is_blank(table[LABEL])]
     twins = [str(folder / twin) if twin else "" for twin in answered[TWIN]]

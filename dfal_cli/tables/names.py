@@ -2,31 +2,30 @@
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 from unicodedata import is_normalized, normalize
 from urllib.parse import unquote
 
 import pandas as pd
 
 from dfal_cli.errors import DataError, listed, plural
-from dfal_cli.tables.csv_files import line_of
+from dfal_cli.schemas import SKIP
+from dfal_cli.tables.locations import place_in
 from dfal_cli.tables.spellings import spelling_advice
-
-
-class NameMatcher(Protocol):
-    """A function from the names of images in a file, by row, to their names on disk. It may raise DataError."""
-
-    def __call__(
-        self, file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None
-    ) -> "pd.Series[str]":
-        """unused: rows whose images are not read, such as those marked __skip__; they may be missing."""
-
+from dfal_cli.tables.tools.forms import Answer
+from dfal_cli.tables.tools.matching import Match, ToolImages
+from dfal_cli.tables.tools.reading import ToolAnswers
 
 MAX_MISSING_COMPARED = 1000
 """Number of missing names that are compared with all names on disk to find an example for a message."""
+
+
+def _ignore(text: str) -> None:
+    """Tell nobody."""
 
 
 class ImageNames:
@@ -58,32 +57,29 @@ class ImageNames:
         composed = normalize("NFC", image)
         return composed if self.is_there(composed) else self._decomposed.get(composed, image)
 
-    def renamed(
-        self, file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None
-    ) -> "pd.Series[str]":
+    @property
+    def renamed(self) -> "NameMatcher":
         """A `NameMatcher` that keeps the names of missing images unchanged."""
-        return pd.Series([self.on_disk(image) for image in images], images.index, dtype=images.dtype)
+        return NameMatcher(self)
 
-    def matched(self, warn: Callable[[str], None], note: Callable[[str], None] | None = None) -> NameMatcher:
-        """Return a `NameMatcher` that warns of missing images, and raises DataError if all of a file are missing.
+    def matched(
+        self,
+        warn: Callable[[str], None],
+        note: Callable[[str], None] | None = None,
+        tell: Callable[[str], None] = _ignore,
+    ) -> "NameMatcher":
+        """Return a `NameMatcher` that warns of missing images, and raises DataError if all of a file are missing."""
+        return NameMatcher(self, warn, note, tell)
 
-        note: called instead of `warn` if none of the missing images exists under a similar name: they are not
-        misspelt but deleted.
-        """
+    @functools.cached_property
+    def of_tools(self) -> ToolImages:
+        """The same images, to be found by what a labelling tool calls them."""
 
-        def matching(file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None) -> "pd.Series[str]":
-            renamed = self.renamed(file, images)
-            needed = renamed if unused is None else renamed[~unused]
-            missing = needed[[not self.is_there(image) for image in needed]]
-            if len(missing):
-                message = self.missing_in_words(file, missing, len(renamed))
-                if len(missing) == len(renamed):
-                    advice = self.advice(missing, str(file)) or f"name images by their paths {self.place}"
-                    raise DataError(f"{message}; {advice}")
-                (warn if note is None or self.counterpart(missing) else note)(message)
-            return renamed
+        def is_there(image: str) -> str | None:
+            name = self.on_disk(image)
+            return name if self.is_there(name) else None
 
-        return matching
+        return ToolImages(self.root, is_there, self._list_names)
 
     def counterparts(self, images: Iterable[str]) -> dict[str, str]:
         """Return those of the first missing images that exist under another name, and that name."""
@@ -137,13 +133,67 @@ class ImageNames:
         but = f", but {listed([found[1]])} exists" if found else ""
         return (
             f"{len(missing)} of {total} images in {file} {plural(len(missing), 'is', 'are')} not {self.place}; "
-            f"{first}: {listed([image])}{but} (line {line_of(file, int(row))})"
+            f"{first}: {listed([image])}{but} ({place_in(file, int(row))})"
         )
 
 
-def keep_names(file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None) -> "pd.Series[str]":
-    """A `NameMatcher` that changes nothing, for callers that do not know which images exist."""
-    return images
+@dataclass(frozen=True)
+class NameMatcher:
+    """A function from the names of images in a file, by row, to their names on disk. It may raise DataError."""
+
+    names: ImageNames | None = None
+    """None: nothing is known of the images, and names stay as they are."""
+    warn: Callable[[str], None] | None = None
+    """Is told of missing images, which are an error if all of a file are; None if nobody needs to know."""
+    note: Callable[[str], None] | None = None
+    """Is told instead if no missing image exists under a similar name: they are not misspelt but deleted."""
+    tell: Callable[[str], None] = _ignore
+    """Is told what the file of a labelling tool was taken for, and how its images were found."""
+
+    def __call__(
+        self, file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None
+    ) -> "pd.Series[str]":
+        """unused: rows whose images are not read, such as those marked __skip__; they may be missing."""
+        if self.names is None:
+            return images
+        names = [self.names.on_disk(image) for image in images]
+        return self._checked(file, pd.Series(names, images.index, dtype=images.dtype), unused)
+
+    def of_tool(self, found: ToolAnswers, rows: Sequence[int]) -> "pd.Series[str]":
+        """Return the images of these answers of a labelling tool, by row. Raises DataError also if one is ambiguous."""
+        matches = [self._match(found.path, found.answers[row]) for row in rows]
+        rules = Counter(match.rule for match in matches)
+        by_rule = ", ".join(f"{rule} ({count})" for rule, count in rules.most_common())
+        by_rule = f"; images by {by_rule}" if by_rule else ""
+        self.tell(f"{found.path}: {found.form}, {len(rows)} {plural(len(rows), 'answer')}{by_rule}")
+        images = pd.Series([match.image for match in matches], list(rows), dtype=str)
+        unused = pd.Series([found.answers[row].label == SKIP for row in rows], list(rows), dtype=bool)
+        return self._checked(found.path, images, unused)
+
+    def _match(self, file: Path, answer: Answer) -> Match:
+        if self.names is None:
+            return Match(answer.dfal_image or answer.image, "name")
+        try:
+            return self.names.of_tools.match(answer) or Match(answer.dfal_image or answer.image, "no rule: not found")
+        except DataError as error:
+            raise DataError(f"{file}, {error}") from None
+
+    def _checked(self, file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None") -> "pd.Series[str]":
+        if self.warn is None or self.names is None:
+            return images
+        needed = images if unused is None else images[~unused]
+        missing = needed[[not self.names.is_there(image) for image in needed]]
+        if len(missing):
+            message = self.names.missing_in_words(file, missing, len(images))
+            if len(missing) == len(images):
+                advice = self.names.advice(missing, str(file)) or f"name images by their paths {self.names.place}"
+                raise DataError(f"{message}; {advice}")
+            (self.warn if self.note is None or self.names.counterpart(missing) else self.note)(message)
+        return images
+
+
+keep_names = NameMatcher()
+"""Changes nothing, for callers that do not know which images exist."""
 
 
 def _normalised_parts(image: str) -> Sequence[str]:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,8 @@ MAX_ROWS_PER_BYTE = 10
 """Each row names a different image, which takes space; a file that claims more rows is damaged or malicious."""
 
 MAX_VECTOR_LENGTH = 1_000_000
+
+NOT_PARQUET = "not Parquet, or damaged; write it again"
 
 SCORES_PROBLEM = "not a scores file of dfal, or damaged; score again"
 
@@ -64,6 +67,23 @@ def read_parquet_metadata(path: Path) -> bytes | None:
     with refusing_damage(path):
         stored: bytes | None = (pq.read_schema(path).metadata or {}).get(METADATA_KEY.encode())
     return stored
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of the columns of a Parquet file of any program. Raises DataError if it is damaged."""
+    with refusing_damage(path, NOT_PARQUET):
+        return list(pq.read_schema(path).names)
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> tuple[list[dict[str, Any]], Mapping[bytes, bytes]]:
+    """Return the rows of a Parquet file of any program and its metadata; columns that it lacks are left out.
+
+    Raises DataError if the file is damaged.
+    """
+    with refusing_damage(path, NOT_PARQUET), pq.ParquetFile(path) as file:
+        check_row_count(path, file)
+        table = file.read(columns=[name for name in columns if name in file.schema_arrow.names])
+        return table.to_pylist(), file.schema_arrow.metadata or {}
 
 
 def check_row_count(path: Path, file: pq.ParquetFile) -> None:

@@ -12,6 +12,7 @@ from dfal_cli.system.fingerprints import digest_of_many, sha256_or_empty
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
+    NameMatcher,
     answered_images,
     labelled_rows,
     labels_from_folders,
@@ -82,10 +83,9 @@ def read_label_sets(
     Raises UsageError if a file does not exist. Raises DataError if a file is invalid or has no label.
     """
     files = {"labels": labels, "validation": validation, "test": test}
-    matched = names.matched(lambda missing: reporter.warn(f"{missing}; training leaves them out"))
-    read = {
-        name: read_labels_files(paths, matched if name == "labels" else names.renamed) for name, paths in files.items()
-    }
+    matched = names.matched(lambda missing: reporter.warn(f"{missing}; training leaves them out"), tell=reporter.note)
+    measured = NameMatcher(names, tell=reporter.note)
+    read = {name: read_labels_files(paths, matched if name == "labels" else measured) for name, paths in files.items()}
     if from_folders is not None:
         read["labels"] = _without_measured(from_folders, read, reporter)
     tables = {name: labelled_rows(table) for name, table in read.items()}
@@ -137,7 +137,7 @@ def folder_labels(root: Path, images: Iterable[str], reporter: Reporter) -> pd.D
         reporter.warn(left_out)
     if table.empty:
         raise DataError(f"{root}: has no folders of images; --labels-from-folders uses their names as classes")
-    return table if root.is_dir() else table.assign(row=-1)
+    return table
 
 
 def _existing(table: pd.DataFrame, names: ImageNames) -> pd.DataFrame:

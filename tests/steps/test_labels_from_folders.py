@@ -71,9 +71,13 @@ def test_merge_names_the_images_of_a_part_relative_to_the_image_root(sorted_imag
     assert "deep/light/001.png" in labels()
 
 
-def test_merge_refuses_a_folder_outside_the_image_root(sorted_images: Path) -> None:
+def test_merge_refuses_a_folder_outside_the_image_root_whose_images_are_not_all_in_it(sorted_images: Path) -> None:
     ended = merge("--queries", "flat", "--images", "images")
-    assert (ended.code, "flat: is not inside the image root images (--images)" in ended.stderr) == (2, True)
+    assert (ended.code, Path("labels.csv").exists()) == (3, False)
+    assert "flat, images/000.png: 'images/000.png' may be '000.png' or 'dark/000.png'" in ended.stderr
+    (sorted_images / "empty").mkdir()
+    ended = merge("--queries", "empty", "--images", "images")
+    assert (ended.code, "empty: is not inside the image root images (--images)" in ended.stderr) == (2, True)
 
 
 def test_merge_follows_links_as_the_other_commands_do(sorted_images: Path) -> None:

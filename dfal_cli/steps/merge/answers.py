@@ -1,4 +1,4 @@
-"""Read the answers of a query list, or of a folder per class.
+"""Read the answers of a query list, of a folder per class, or of a labelling tool.
 
 dfal_cli.images is imported where it is used: it loads Pillow, which most merges do not need.
 """
@@ -15,6 +15,7 @@ from dfal_cli.errors import UsageError, plural, shown
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Location, Problem
+from dfal_cli.steps.merge.tool_answers import fill_in, read_tool_list
 from dfal_cli.system.files import is_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
@@ -24,7 +25,10 @@ from dfal_cli.tables import (
     location_of,
     one_row_per_image,
     read_queries,
+    read_tool_answers,
 )
+from dfal_cli.tables.tools.class_folders import RECORD
+from dfal_cli.tables.tools.documents import answers_file
 
 NOT_RELATIVE = re.compile(r"[A-Za-z]:|\\\\|[A-Za-z][A-Za-z0-9+.-]+:/")
 r"""Matches the beginning of a path that is not relative to an image root: `C:`, `\\server`, `https://`."""
@@ -39,15 +43,29 @@ def read_answers(
     `known` classes that are spelled with them. Raises UsageError or DataError if the list is invalid.
     """
     location: Location
-    if options.queries.is_dir():
-        root = options.root or options.queries
+    found = read_tool_answers(options.queries)
+    if found is not None and not _is_sorted_root(options):
+        queries, location = read_tool_list(
+            options, found, images_under(options.images, follow_links=options.follow_links), reporter
+        )
+        return _stripped(queries, known, location, reporter), location
+    root = image_root(options)
+    if root is not None and options.queries.is_dir():
         queries = _answers_from_folders(options.queries, root, reporter, follow_links=options.follow_links)
         location = partial(_image_path, root, list(queries[IMAGE]))
     else:
         queries = read_queries(options.queries)
         location = partial(location_of, options.queries)
     queries = queries.assign(**{IMAGE: _with_known_names(queries[IMAGE], labels, options)})
-    return _stripped(one_row_per_image(options.queries, queries), known, location, reporter), location
+    queries = one_row_per_image(options.queries, queries)
+    if options.answers:
+        queries, location = fill_in(options, queries, location, reporter)
+    return _stripped(queries, known, location, reporter), location
+
+
+def image_root(options: MergeOptions) -> Path | None:
+    """Return the image root, if it is known: --images, or else a folder per class."""
+    return options.images or (options.queries if _is_sorted_root(options) else None)
 
 
 def images_under(root: Path | None, *, follow_links: bool) -> ImageNames | None:
@@ -97,6 +115,17 @@ def _answers_from_folders(queries: Path, root: Path, reporter: Reporter, *, foll
     return answers.table
 
 
+def _is_sorted_root(options: MergeOptions) -> bool:
+    """Whether the answers are a folder per class that is (part of) the image root itself, not a copy from a tool."""
+    folder = options.queries
+    if not folder.is_dir() or answers_file(folder) != folder or is_file(folder / RECORD):
+        return False
+    root = options.images or folder
+    return any(
+        Path(absolute(folder)).is_relative_to(absolute(root)) for absolute in (os.path.abspath, os.path.realpath)
+    )
+
+
 def _relative_to_root(queries: Path, root: Path) -> str:
     """The folder relative to the image root, as written or with links resolved. Raises UsageError if it is outside."""
     for absolute in (os.path.abspath, os.path.realpath):
@@ -132,7 +161,7 @@ def _separator_hint(image: str) -> str:
 
 def _with_known_names(images: "pd.Series[str]", labels: pd.DataFrame, options: MergeOptions) -> "pd.Series[str]":
     """The images by their names in the labels file, or else on disk, whatever their Unicode normal form."""
-    names = images_under(options.root, follow_links=options.follow_links)
+    names = images_under(image_root(options), follow_links=options.follow_links)
     if names is None:
         labelled = set(labels[IMAGE])
         names = ImageNames(options.labels, labelled.__contains__, lambda: labelled)

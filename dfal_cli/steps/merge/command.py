@@ -10,7 +10,7 @@ import pandas as pd
 
 from dfal_cli.errors import TryAgainError, UsageError, plural, shown
 from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
-from dfal_cli.steps.merge.answers import image_problems, images_under, read_answers
+from dfal_cli.steps.merge.answers import image_problems, image_root, images_under, read_answers
 from dfal_cli.steps.merge.checks import check
 from dfal_cli.steps.merge.classes import class_problems, known_classes, new_classes, warn_of_similar_classes
 from dfal_cli.steps.merge.labels_table import filled_in, rebased, twins_of
@@ -56,7 +56,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         labels, dialect = _read_labels(options.labels)
         known = known_classes(options, labels)
         listed, location = read_answers(options, labels, known, reporter)
-        names = images_under(options.root, follow_links=options.follow_links)
+        names = images_under(image_root(options), follow_links=options.follow_links)
         queries = without_missing_images(options, listed, labels, names, reporter)
         comparison = _compare(queries[~is_blank(queries[LABEL])], labels)
         classes = new_classes(comparison.answers, known)
@@ -68,7 +68,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         raise_first(problems, location)
         warn_of_similar_classes(classes, known, reporter)
 
-        is_new = ~comparison.labelled | (comparison.conflicting if options.on_conflict == "replace" else False)
+        is_new = ~comparison.labelled | (comparison.conflicting if options.against_labels == "replace" else False)
         new = comparison.answers[is_new]
         new = new.assign(**{TWIN: twins_of(options, new, reporter)})
         merged = filled_in(rebased(labels, options.labels, target), new)
@@ -100,7 +100,7 @@ def _compare(answers: pd.DataFrame, labels: pd.DataFrame) -> Comparison:
 
 
 def _conflict_problems(options: MergeOptions, comparison: Comparison) -> Iterator[Problem]:
-    if options.on_conflict != "error":
+    if options.against_labels != "error":
         return
     answers, before = comparison.answers, comparison.before
     for row in answers.index[comparison.conflicting]:
@@ -153,7 +153,7 @@ def _changes(new: pd.DataFrame, before: "pd.Series[str]") -> list[dict[str, str]
 
 
 def _summary(counts: dict[str, int], options: MergeOptions) -> str:
-    resolution = {"keep": " (labels kept)", "replace": " (labels replaced)"}.get(options.on_conflict, "")
+    resolution = {"keep": " (labels kept)", "replace": " (labels replaced)"}.get(options.against_labels, "")
     missing = f", {counts['missing']} left out (no such image)" if counts.get("missing") else ""
     return (
         f"{'would merge' if options.dry_run else 'merged'} {counts['merged']} ({counts['skipped']} of them __skip__), "

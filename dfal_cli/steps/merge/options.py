@@ -1,7 +1,7 @@
 """The options of `dfal merge`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +13,22 @@ from dfal_cli.steps.option_groups import CommonOptions
 class MergeOptions(CommonOptions):
     """The options of `dfal merge`."""
 
-    queries: Annotated[Path, Option("Answered query list (image,label), or a folder per class.", INPUT, metavar="CSV")]
+    queries: Annotated[
+        Path,
+        Option(
+            "Answered query list (image,label), a folder per class, or the answers of a labelling tool.",
+            INPUT, metavar="FILE",
+        ),
+    ]  # fmt: skip
     labels: Annotated[
         Path, Option("Labels file to merge the answers into; created if it does not exist.", INPUT, metavar="CSV")
     ]
+    answers: Annotated[
+        list[Path],
+        Option(
+            "Answers of a labelling tool to the images of --queries; may be repeated.", INPUT, metavar="FILE"
+        ),
+    ] = field(default_factory=list)  # fmt: skip
     out: Annotated[Path | None, Option("Write the merged labels to this file instead.", OUTPUT, metavar="CSV")] = None
     images: Annotated[
         Path | None, Option("Image root, to check that the images of the answers exist.", INPUT, metavar="DIR")
@@ -31,8 +43,12 @@ class MergeOptions(CommonOptions):
     ] = None  # fmt: skip
     on_conflict: Annotated[
         str,
-        Option("What to do if an image already has another label: error, keep or replace.", INPUT, metavar="WHAT"),
-    ] = "error"
+        Option(
+            "What to do if an image already has another label: error, keep or replace; and if the answers of a tool "
+            "differ: error, newest or majority. For both, replace,newest.",
+            INPUT, metavar="WHAT",
+        ),
+    ] = "error"  # fmt: skip
     on_missing: Annotated[
         str,
         Option("What to do if an image no longer exists under --images: error or leave-out.", INPUT, metavar="WHAT"),
@@ -40,9 +56,19 @@ class MergeOptions(CommonOptions):
     dry_run: Annotated[bool, Option("Show what would change without changing anything.", OUTPUT)] = False
 
     @property
-    def root(self) -> Path | None:
-        """The image root, if known: --images, or else a folder of answers."""
-        return self.images or (self.queries if self.queries.is_dir() else None)
+    def conflict_rules(self) -> frozenset[str]:
+        """The parts of --on-conflict."""
+        return frozenset(part.strip() for part in self.on_conflict.split(","))
+
+    @property
+    def against_labels(self) -> str:
+        """What to do if an image already has another label: error, keep or replace."""
+        return next(iter(self.conflict_rules & {"keep", "replace"}), "error")
+
+    @property
+    def among_answers(self) -> str:
+        """Which of several answers to an image counts: newest or majority; "" for none."""
+        return next(iter(self.conflict_rules & {"newest", "majority"}), "")
 
     @property
     def target(self) -> Path:

@@ -53,7 +53,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     """
     check(options)
     kind = _kind_of(options)
-    inputs = read_inputs(options, kind.available(options))
+    inputs = read_inputs(options, kind.available(options), reporter.note)
     options = replace(
         kind.completed(options, inputs), strategies=",".join(options.strategy_names), **asdict(inputs.plan)
     )

@@ -1,7 +1,7 @@
 """The inputs of a simulation: the oracle, the test set and the runs, checked before anything is written."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from dfal_cli.statistics.comparison import MeasuredOn
 from dfal_cli.steps.simulate.options import Plan, SimulateOptions
 from dfal_cli.steps.simulate.runs import Run
 from dfal_cli.system.files import is_file
-from dfal_cli.tables import ImageNames, labelled_rows, labels_from_folders, location_of, read_labels_files
+from dfal_cli.tables import ImageNames, NameMatcher, labelled_rows, labels_from_folders, location_of, read_labels_files
 from dfal_cli.tables.embeddings import read_embedded_images
 
 
@@ -89,13 +89,13 @@ def available_embeddings(embeddings: Path) -> Available:
     return Available(images, (), Skipped(), names, embeddings)
 
 
-def read_inputs(options: SimulateOptions, available: Available) -> Inputs:
+def read_inputs(options: SimulateOptions, available: Available, note: Callable[[str], None]) -> Inputs:
     """Read and check the oracle and the test set. Raises UsageError or DataError if they are invalid."""
     names = available.names
     left_out: list[str] = []
-    oracle = labelled_rows(read_labels_files(options.labels, names.matched(left_out.append)))
+    oracle = labelled_rows(read_labels_files(options.labels, names.matched(left_out.append, tell=note)))
     oracle = oracle[oracle[IMAGE].map(names.is_there).astype(bool)].reset_index(drop=True)
-    test = labelled_rows(read_labels_files(options.test, names.renamed))
+    test = labelled_rows(read_labels_files(options.test, NameMatcher(names, tell=note)))
     if options.labels_from_folders:
         folder_labels, without_class = labels_from_folders(available.root, available.images)
         unread = f"{available.root}: {unreadable_in_words(available.unreadable)}" if available.unreadable else ""

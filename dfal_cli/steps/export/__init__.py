@@ -1,0 +1,1 @@
+"""export: hand a query list over to a labelling tool."""

@@ -1,0 +1,94 @@
+"""Atomic writing of folders."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from dfal_cli.system.fingerprints import digest_of_many
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; it is synced and replaces `path` when the block ends without an error.
+
+    The caller holds the lock of `path`. What killed commands left beside it is removed. A crash leaves the old folder,
+    the new one, or, in the instant between two renames, the old one under a temporary name.
+    """
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{_literal(path.name)}.*.tmp"):
+        _remove(leftover)
+    temporary, before = (path.with_name(f".{path.name}.{kind}.{os.getpid()}.tmp") for kind in ("new", "old"))
+    try:
+        temporary.mkdir()
+        yield temporary
+        _sync(temporary)
+        if path.exists():
+            path.rename(before)
+        temporary.rename(path)
+        _sync_one(path.parent)
+    finally:
+        _remove(temporary)
+        _remove(before)
+
+
+def listing_digest(folder: Path, *, without: Iterable[str] = ()) -> str:
+    """Return a digest of the names, sizes and times of all files in a folder; links are not followed."""
+    left_out = set(without)
+    states = [(path.relative_to(folder).as_posix(), path.lstat()) for path in folder.rglob("*") if not _is_dir(path)]
+    return digest_of_many(
+        sorted((name, state.st_size, state.st_mtime_ns) for name, state in states if name not in left_out)
+    )
+
+
+def _literal(name: str) -> str:
+    """Return a glob pattern that matches only this name."""
+    return "".join(f"[{one}]" if one in "*?[" else one for one in name)
+
+
+def _is_dir(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _remove(folder: Path) -> None:
+    if _is_dir(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Sync all files and folders in a folder to disk."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            _sync_unless_link(Path(place, name))
+        _sync_one(Path(place))
+
+
+def _sync_unless_link(path: Path) -> None:
+    if not path.is_symlink():
+        _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+Put = Callable[[Path, Path], None]
+"""Makes an image appear at a path: (image, path). The folder of the path is made."""
+
+
+def link(image: Path, path: Path) -> None:
+    """Make a symbolic link to an image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(image)
+
+
+def copy(image: Path, path: Path) -> None:
+    """Copy an image with its time of modification."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(image, path)

@@ -1,0 +1,82 @@
+"""A folder per class: the class of an image is the name of the folder that directly contains it."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from mimetypes import guess_type
+from pathlib import Path, PurePosixPath
+
+from dfal_cli.errors import DataError, shown
+from dfal_cli.schemas import SKIP
+from dfal_cli.system.state_files import read_json
+from dfal_cli.tables.tools.documents import MARKED
+from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
+
+UNANSWERED = "__unanswered__"
+"""Folder of the images that have no label yet."""
+
+RECORD = ".dfal.json"
+"""Describes an exported folder: how it was made, and which image each file is."""
+
+
+def _write(handed: Handover, folder: Path) -> Written:
+    for name in {*handed.classes, *handed.labels, SKIP} - {""}:
+        if name != PurePosixPath(name).name or name == "..":
+            raise DataError(f"class {shown(name)} cannot be the name of a folder; use another --to")
+        (folder / name).mkdir(exist_ok=True)
+    (folder / UNANSWERED).mkdir(exist_ok=True)
+    image_of = _file_names(handed.images)
+    for (name, image), label in zip(image_of.items(), handed.labels, strict=True):
+        handed.put(handed.path_of(image), folder / (label or UNANSWERED) / name)
+    return Written([], image_of)
+
+
+def _file_names(images: Sequence[str]) -> dict[str, str]:
+    """Return file name -> image, in order; images with the same name in different folders get numbers."""
+    taken: Counter[str] = Counter()
+    image_of: dict[str, str] = {}
+    for image in images:
+        path = PurePosixPath(image)
+        name = path.name
+        while name in image_of:
+            taken[path.name] += 1
+            name = f"{path.stem}-{taken[path.name] + 1}{path.suffix}"
+        image_of[name] = image
+    return image_of
+
+
+def _instructions(root: Path, folder: Path) -> Sequence[str]:
+    return (f"move each image from {folder / UNANSWERED} to the folder of its class, or to {SKIP} if it is unusable",)
+
+
+EXPORT = Export("a folder per class", _write, _instructions)
+
+
+def _has_classes(folder: Path) -> bool:
+    return any(True for _ in _images_in(folder))
+
+
+def _answers(folder: Path) -> Iterator[Answer]:
+    record = read_json(folder / RECORD)
+    image_of = record.get("images", {}) if isinstance(record, dict) else {}
+    for name, label in _images_in(folder):
+        bare_name, answer = PurePosixPath(name).name, "" if label == UNANSWERED else label
+        yield Answer(name, answer, name, str(image_of.get(bare_name, "")), bare_name)
+
+
+def _images_in(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield path and class of each image, sorted by path; files that are certainly no images are left out.
+
+    Raises FormError if a file in a subfolder holds answers: the name of that folder is no class.
+    """
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = Path(place).relative_to(folder)
+        if marked := sorted({*names} & {*MARKED}):
+            raise FormError(f"{below / marked[0]} holds the answers, not the names of folders; name this file instead")
+        for name in sorted(names) if below.parts else ():
+            if not name.startswith(".") and (guess_type(name)[0] or "image/").startswith("image/"):
+                yield (below / name).as_posix(), below.name
+
+
+FORMS = (Form("a folder per class", "folder", _has_classes, _answers),)

@@ -1,0 +1,243 @@
+"""export: a list handed over to a labelling tool, and read back when it is answered."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from dfal_cli.schemas import HANDED_TO
+from dfal_cli.tables import ImageNames, read_labels_files
+from dfal_cli.tables.tools import EXPORTS
+from tests.conftest import Ended, dfal, write
+from tests.tables.tool_files import draw_images, write_json
+
+IMAGES = ("a/0.png", "a/1.png", "b/0.png", "test/2.png", "ä b?.png")
+LABELS = {"a/1.png": "square, big", "b/0.png": "__skip__"}
+"""What the list says already."""
+
+OUT = Path("out")
+
+
+def export(to: str, *arguments: object) -> Ended:
+    return dfal("export", "--queries", "queries.csv", "--images", "img", "--to", to, "--out", OUT, *arguments)
+
+
+@pytest.fixture
+def house(in_tmp: Path) -> Path:
+    """Five images and a list of them, sorted by image as a spreadsheet may; two have labels."""
+    draw_images(in_tmp / "img", IMAGES)
+    rows = [f'{len(IMAGES) - place},{image},"{LABELS.get(image, "")}",0.1,' for place, image in enumerate(IMAGES)]
+    write(in_tmp / "queries.csv", "rank,image,label,margin,twin", *rows)
+    write(in_tmp / "labels.csv", "image,label", "old.png,circle")
+    return in_tmp
+
+
+RANKED = IMAGES[::-1]
+
+
+def test_the_options_name_every_tool() -> None:
+    assert tuple(EXPORTS) == HANDED_TO
+
+
+@pytest.mark.parametrize("to", HANDED_TO)
+@pytest.mark.parametrize("way", ["links", "copies"])
+def test_what_is_written_reads_back_as_what_the_list_says(to: str, way: str, house: Path) -> None:
+    ended = export(to, "--labels", "labels.csv", *(["--copy"] if way == "copies" else []), "--json")
+    assert ended.code == 0, ended.stderr
+    counts = ended.json["counts"]
+    assert (counts["images"], counts["answered"], counts["missing"], counts["classes"]) == (5, 2, 0, 2)
+    assert all(Path(output).exists() for output in ended.json["outputs"])
+    read = OUT / "tasks-001.json" if to == "labelstudio" else OUT
+    names = ImageNames(Path("img"), set(IMAGES).__contains__, lambda: IMAGES)
+    table = read_labels_files([read], names.renamed)
+    assert dict(zip(table["image"], table["label"], strict=True)) == LABELS
+
+
+def test_tasks_are_in_rank_order_with_a_url_the_path_and_no_field_named_label(house: Path) -> None:
+    assert export("labelstudio", "--labels", "labels.csv").code == 0
+    tasks = json.loads((OUT / "tasks-001.json").read_text())
+    assert [task["data"]["dfal_image"] for task in tasks] == list(RANKED)
+    assert [task["data"]["dfal_rank"] for task in tasks] == [1, 2, 3, 4, 5]
+    for task in tasks:
+        url = task["data"]["image"]
+        assert unquote(url) == f"/data/local-files/?d=img/{task['data']['dfal_image']}"
+        assert url.isascii() and url.count("?") == 1
+        assert set(task["data"]) == {"image", "dfal_image", "dfal_rank"}
+
+
+def test_tasks_are_split_into_files_of_at_most_5000(house: Path) -> None:
+    images = [f"{number}.png" for number in range(5001)]
+    for image in images:
+        os.link("img/a/0.png", f"img/{image}")
+    write(house / "queries.csv", "image,label", *(f"{image}," for image in images))
+    ended = export("labelstudio", "--class-names", "circle,square")
+    assert ended.stdout.splitlines() == ["out/labels.xml", "out/tasks-001.json", "out/tasks-002.json"]
+    parts = [json.loads((OUT / f"tasks-00{part}.json").read_text()) for part in (1, 2)]
+    assert [len(part) for part in parts] == [5000, 1]
+    assert [task["data"]["dfal_image"] for part in parts for task in part] == images
+
+
+def test_the_labelling_configuration_has_the_classes_in_order_and_quotes_them(house: Path) -> None:
+    assert export("labelstudio", "--class-names", 'z,a "b" <c>&', "--labels", "labels.csv").code == 0
+    view = ElementTree.parse(OUT / "labels.xml").getroot()
+    choices = list(view.iter("Choice"))
+    assert [each.get("value") for each in choices] == ["z", 'a "b" <c>&', "circle", "square, big"]
+    assert [each.get("hotkey") for each in choices] == ["1", "2", "3", "4"]
+
+
+def test_it_says_how_to_start_label_studio_and_what_to_add(house: Path) -> None:
+    told = export("labelstudio", "--labels", "labels.csv").stderr
+    for part in (
+        "export LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true",
+        f"export LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={house.resolve()}\n",
+        f"{(house / 'img').resolve()}\n",
+        "out/labels.xml",
+        "out/tasks-*.json",
+    ):
+        assert part in told
+
+
+def test_cvat_gets_its_labels_and_the_size_of_each_image(house: Path) -> None:
+    assert export("cvat", "--labels", "labels.csv").code == 0
+    labels = json.loads((OUT / "cvat-labels.json").read_text())
+    assert [(each["name"], each["type"]) for each in labels] == [
+        ("circle", "tag"), ("square, big", "tag"), ("__skip__", "tag"),
+    ]  # fmt: skip
+    images = list(ElementTree.parse(OUT / "annotations.xml").getroot().iter("image"))
+    assert [image.get("name") for image in images] == list(RANKED)
+    assert {(image.get("width"), image.get("height")) for image in images} == {("16", "16")}
+    assert all((OUT / "images" / image).is_file() for image in IMAGES)
+
+
+def test_hugging_face_reads_labels_as_they_are(house: Path) -> None:
+    assert export("huggingface").code == 0
+    table = pd.read_csv(OUT / "metadata.csv").fillna("")
+    assert table.columns.tolist() == ["file_name", "label", "dfal_image"]
+    assert table["dfal_image"].tolist() == list(RANKED)
+    assert all((OUT / name).is_file() for name in table["file_name"])
+
+
+@pytest.mark.parametrize("labels", [("007", "1"), ("NA", "cat"), ("1e5", "2")])
+def test_labels_that_a_csv_reader_would_change_are_written_as_json_lines(labels: tuple[str, str], house: Path) -> None:
+    write(house / "queries.csv", "image,label", f"a/0.png,{labels[0]}", f"a/1.png,{labels[1]}")
+    assert export("huggingface").stdout == "out/metadata.jsonl\n"
+    rows = [json.loads(line) for line in (OUT / "metadata.jsonl").read_text().splitlines()]
+    assert [row["label"] for row in rows] == list(labels)
+
+
+def test_classes_are_folders_and_images_of_one_name_stay_apart(house: Path) -> None:
+    assert export("folder", "--labels", "labels.csv").code == 0
+    found = sorted(path.relative_to(OUT).as_posix() for path in OUT.rglob("*.png"))
+    assert found == ["__skip__/0.png", "__unanswered__/0-2.png", "__unanswered__/2.png", "__unanswered__/ä b?.png",
+                     "square, big/1.png"]  # fmt: skip
+    assert (OUT / "circle").is_dir()
+    assert (OUT / "__unanswered__/0-2.png").samefile("img/a/0.png")
+    (OUT / "__unanswered__/0-2.png").rename(OUT / "circle/0-2.png")
+    answered = ("--queries", "queries.csv", "--answers", OUT)
+    merged = dfal("merge", *answered, "--labels", "labels.csv", "--allow-new-classes")
+    assert merged.code == 0, merged.stderr
+    assert "\na/0.png,circle,\n" in Path("labels.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a/../../b"])
+def test_a_class_that_cannot_be_a_folder_is_refused(name: str, house: Path) -> None:
+    ended = export("folder", "--class-names", name)
+    assert (ended.code, OUT.exists()) == (3, False)
+    assert "cannot be the name of a folder" in ended.stderr
+
+
+@pytest.mark.parametrize("to", ["labelstudio", "cvat"])
+def test_a_tool_that_needs_classes_is_told_them(to: str, house: Path) -> None:
+    write(house / "queries.csv", "image,label", "a/0.png,")
+    ended = export(to)
+    assert (ended.code, OUT.exists()) == (2, False)
+    assert "name them with --class-names or --labels" in ended.stderr
+    assert export(to, "--class-names", "cat,dog").code == 0
+
+
+def test_missing_images_are_left_out_and_counted(house: Path) -> None:
+    (house / "img/a/0.png").unlink()
+    ended = export("folder", "--json")
+    assert (ended.code, ended.json["counts"]["images"], ended.json["counts"]["missing"]) == (0, 4, 1)
+    assert "1 of 5 images in queries.csv is not under img; the first: a/0.png" in ended.json["warnings"][0]
+    shutil.rmtree("img")
+    (house / "img").mkdir()
+    assert export("folder").code == 3
+
+
+def test_an_image_without_a_size_is_refused_by_name(house: Path) -> None:
+    (house / "img/a/0.png").write_bytes(b"none")
+    ended = export("cvat", "--labels", "labels.csv")
+    assert (ended.code, OUT.exists()) == (3, False)
+    assert "img: image 'a/0.png': not an image" in ended.stderr
+
+
+@pytest.mark.parametrize("to", HANDED_TO)
+def test_the_same_export_again_is_up_to_date_and_another_one_needs_force(to: str, house: Path) -> None:
+    assert export(to, "--labels", "labels.csv").code == 0
+    before = {path: path.lstat().st_mtime_ns for path in OUT.rglob("*")}
+    assert export(to, "--labels", "labels.csv", "--json").json["status"] == "up to date"
+    assert {path: path.lstat().st_mtime_ns for path in OUT.rglob("*")} == before
+    write(house / "labels.csv", "image,label", "old.png,triangle")
+    ended = export(to, "--labels", "labels.csv")
+    assert (ended.code, "was made with other classes" in ended.stderr) == (2, True)
+    assert {path: path.lstat().st_mtime_ns for path in OUT.rglob("*")} == before
+    assert export(to, "--labels", "labels.csv", "--force").code == 0
+    assert [path.name for path in house.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_force_never_replaces_a_folder_in_which_somebody_has_labelled(house: Path) -> None:
+    assert export("folder", "--labels", "labels.csv").code == 0
+    (OUT / "__unanswered__/2.png").rename(OUT / "circle/2.png")
+    assert export("folder", "--labels", "labels.csv").code == 0, "a nightly script may run again meanwhile"
+    write(house / "labels.csv", "image,label", "old.png,triangle")
+    ended = export("folder", "--labels", "labels.csv", "--force")
+    assert (ended.code, (OUT / "circle/2.png").exists()) == (2, True)
+    assert "files have been added, moved or changed since the export, and may be answers" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--force",)])
+def test_a_folder_of_somebody_elses_is_never_replaced(arguments: tuple[str, ...], house: Path) -> None:
+    write(OUT / "thesis.txt", "years of work")
+    ended = export("folder", *arguments)
+    assert (ended.code, (OUT / "thesis.txt").exists()) == (2, True)
+    assert "exists and was not written by `dfal export`" in ended.stderr
+    (OUT / "thesis.txt").unlink()
+    assert export("folder", *arguments).code == 0
+
+
+def test_a_folder_left_by_a_killed_export_is_removed(house: Path) -> None:
+    write(house / ".out.new.1.tmp" / "part", "")
+    assert export("folder").code == 0
+    assert not (house / ".out.new.1.tmp").exists()
+
+
+def test_an_export_into_the_image_root_is_refused(house: Path) -> None:
+    ended = dfal("export", "--queries", "queries.csv", "--images", "img", "--to", "folder", "--out", "img/out")
+    assert (ended.code, "would become images of the pool" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--to", "excel"), "--to excel: use one of labelstudio, cvat"),
+        (("--queries", "none.csv"), "none.csv: no such file (--queries)"),
+        (("--images", "none"), "none: no such folder (--images)"),
+        (("--class-names", "a,,b"), "--class-names: a class is called ''"),
+        (("--out", "labels.csv"), "labels.csv: exists and is not a folder"),
+    ],
+)
+def test_invalid_options_are_told(arguments: tuple[str, str], said: str, house: Path) -> None:
+    ended = export("folder", *arguments)
+    assert ended.code == 2
+    assert said in ended.stderr
+
+
+def test_an_answered_list_of_a_tool_is_no_list_to_hand_over(house: Path) -> None:
+    write_json(house / "queries.csv", [])
+    assert export("folder").code == 3

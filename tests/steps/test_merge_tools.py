@@ -1,0 +1,221 @@
+"""merge: the answers of labelling tools, in place of a query list or for the images of one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import Ended, dfal, write
+from tests.tables.tool_files import ANSWERED, FILES, IMAGES, annotation, draw_images, task, write_json
+
+LABELS = Path("labels.csv")
+
+
+def merge(*arguments: object, queries: object = "queries.csv") -> Ended:
+    return dfal("merge", "--queries", queries, "--labels", LABELS, *arguments)
+
+
+def labels() -> dict[str, str]:
+    from dfal_cli.tables import read_labels
+
+    table = read_labels(LABELS)
+    return dict(zip(table["image"], table["label"], strict=True))
+
+
+def answers(name: str, *given: tuple[str, ...], when: str = "2026-01-01") -> Path:
+    """A Label Studio export: for each image the annotations, a day apart."""
+    tasks = [task(n, f"?d=img/{image}", *(annotation(label, f"{when}T0{hour}") for hour, label in enumerate(said)))
+             for n, (image, *said) in enumerate(given, 1)]  # fmt: skip
+    return write_json(Path(name), tasks)
+
+
+@pytest.fixture
+def house(in_tmp: Path) -> Path:
+    """Four images, and a list of them without answers."""
+    draw_images(in_tmp / "img")
+    rows = [f"{rank},{image},,0.1," for rank, image in enumerate(IMAGES, 1)]
+    write(in_tmp / "queries.csv", "rank,image,label,margin,twin", *rows)
+    return in_tmp
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_answers_fill_the_list_they_belong_to(form: str, house: Path) -> None:
+    ended = merge("--answers", FILES[form](house), "--json")
+    assert ended.code == 0, ended.stderr
+    assert (labels(), ended.json["counts"]["left"], ended.json["counts"]["skipped"]) == (ANSWERED, 1, 1)
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_answers_alone_need_the_image_root(form: str, house: Path) -> None:
+    ended = merge("--images", "img", "--json", queries=FILES[form](house))
+    assert ended.code == 0, ended.stderr
+    assert labels() == ANSWERED
+    again = merge("--images", "img", "--json", queries=FILES[form](house))
+    assert (again.json["status"], again.json["counts"]["unchanged"]) == ("up to date", 3)
+
+
+def test_without_image_root_paths_are_taken_as_they_are_and_urls_are_refused(house: Path) -> None:
+    assert merge(queries=FILES["Hugging Face metadata (CSV)"](house)).code == 0
+    assert labels() == ANSWERED
+    LABELS.unlink()
+    ended = merge(queries=FILES["Label Studio JSON_MIN"](house))
+    assert (ended.code, LABELS.exists()) == (3, False)
+    assert "min.json: image '/data/upload/1/a/0.png': an absolute path" in ended.stderr
+    assert "name the image root with --images, or give the query list as --queries" in ended.stderr
+
+
+def test_twins_come_from_the_list(house: Path) -> None:
+    np.save(house / "t.npy", np.zeros((1, 16, 16), np.float32))
+    write(house / "queries.csv", "image,label,twin", "a/0.png,,t.npy")
+    assert merge("--answers", answers("ls.json", ("a/0.png", "circle"))).code == 0
+    assert LABELS.read_text() == "image,label,twin\na/0.png,circle,t.npy\n"
+
+
+def test_answers_to_other_lists_are_left_out_and_counted(house: Path) -> None:
+    file = answers("ls.json", ("a/0.png", "circle"), ("old/7.png", "circle"), ("old/8.png", "square"))
+    ended = merge("--answers", file, "--json")
+    assert labels() == {"a/0.png": "circle"}
+    assert ended.json["warnings"] == [
+        "2 answers are not about an image in queries.csv, the first about '?d=img/old/7.png'; they are left out"
+    ]
+
+
+def test_what_stands_in_the_list_already_counts_as_an_answer(house: Path) -> None:
+    write(house / "queries.csv", "image,label", "a/0.png,circle", "a/1.png,square", "b/2.png,")
+    file = answers("ls.json", ("a/0.png", "circle"), ("b/2.png", "square"))
+    assert merge("--answers", file).code == 0
+    assert labels() == {"a/0.png": "circle", "a/1.png": "square", "b/2.png": "square"}
+    LABELS.unlink()
+    ended = merge("--answers", answers("other.json", ("a/1.png", "circle")))
+    assert (ended.code, LABELS.exists()) == (3, False)
+    assert "queries.csv, line 3: image 'a/1.png' is 'square' here and 'circle' in other.json, task 1" in ended.stderr
+
+
+DIFFERING: dict[str, tuple[list[tuple[str, ...]], dict[str, str]]] = {
+    "newest": ([("a/0.png", "circle", "square"), ("a/1.png", "square")], {"a/0.png": "square", "a/1.png": "square"}),
+    "majority": ([("a/0.png", "circle", "square", "circle")], {"a/0.png": "circle"}),
+}
+
+
+@pytest.mark.parametrize("rule", DIFFERING)
+def test_people_who_differ_are_a_conflict_that_a_rule_settles(rule: str, house: Path) -> None:
+    given, expected = DIFFERING[rule]
+    file = answers("ls.json", *given)
+    refused = merge("--answers", file)
+    assert (refused.code, LABELS.exists()) == (3, False)
+    assert "ls.json, task 1: image 'a/0.png' is 'circle' here and 'square' in ls.json, task 1" in refused.stderr
+    assert "--on-conflict newest` or `majority" in refused.stderr
+    ended = merge("--answers", file, "--on-conflict", rule, "--json")
+    assert labels() == expected
+    assert ended.json["warnings"] == [f"1 image has different answers; the {rule} counts (--on-conflict)"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "file"),
+    [("majority", "Label Studio"), ("newest", "CVAT")],
+    ids=["a draw has no majority", "a file without times has no newest answer"],
+)
+def test_a_rule_that_does_not_settle_it_is_told(rule: str, file: str, house: Path) -> None:
+    path = answers("ls.json", ("a/0.png", "circle", "square"), ("a/1.png", "circle", "square"))
+    if file == "CVAT":
+        image = '<image id="0" name="a/0.png"><tag label="circle"/><tag label="square"/></image>'
+        path = write(house / "cvat.xml", f"<annotations>{image}{image.replace('0.png', '1.png')}</annotations>")
+    ended = merge("--answers", path, "--on-conflict", rule)
+    assert (ended.code, LABELS.exists()) == (3, False)
+    assert f"(1 more image like this); {rule} does not settle it" in ended.stderr
+
+
+def test_two_files_of_two_people_are_compared(house: Path) -> None:
+    files = [answers(f"{name}.json", ("a/0.png", label), when=when)
+             for name, label, when in (("anna", "circle", "2026-01-02"), ("ben", "square", "2026-01-01"))]  # fmt: skip
+    both = [part for file in files for part in ("--answers", file)]
+    ended = merge(*both)
+    assert ended.code == 3
+    assert "anna.json, task 1: image 'a/0.png' is 'circle' here and 'square' in ben.json, task 1" in ended.stderr
+    assert merge(*both, "--on-conflict", "newest").code == 0
+    assert labels() == {"a/0.png": "circle"}
+
+
+def test_conflicts_among_answers_and_with_labels_are_settled_separately(house: Path) -> None:
+    write(LABELS, "image,label", "a/0.png,triangle", "b/2.png,square")
+    file = answers("ls.json", ("a/0.png", "circle", "square"))
+    assert merge("--answers", file, "--on-conflict", "newest", "--allow-new-classes").code == 3
+    assert merge("--answers", file, "--on-conflict", "replace").code == 3
+    assert merge("--answers", file, "--on-conflict", "newest,replace").code == 0
+    assert labels() == {"a/0.png": "square", "b/2.png": "square"}
+
+
+@pytest.mark.parametrize("rules", ["keep,replace", "newest,majority", "error,newest", "oldest", "keep,oldest", ""])
+def test_rules_that_exclude_each_other_are_refused(rules: str, house: Path) -> None:
+    ended = merge("--on-conflict", rules or "keep,")
+    assert ended.code == 2
+    assert "--on-conflict" in ended.stderr
+
+
+def test_answers_need_a_list(house: Path) -> None:
+    file = answers("ls.json", ("a/0.png", "circle"))
+    for queries, given in ((file, file), ("img", file), ("queries.csv", "queries.csv"), ("queries.csv", "none.json")):
+        ended = merge("--answers", given, queries=queries)
+        assert ended.code == 2, (queries, given)
+        assert "--answers" in ended.stderr
+
+
+def test_a_typing_error_in_a_tool_is_told_with_its_place(house: Path) -> None:
+    write(LABELS, "image,label", "b/2.png,circle")
+    ended = merge("--answers", answers("ls.json", ("a/0.png", "circle"), ("a/1.png", "Circle")))
+    assert ended.code == 3
+    assert "ls.json, task 2: 'Circle' is a new class that differs from 'circle' only in upper and lower" in ended.stderr
+
+
+def test_a_folder_per_class_outside_the_image_root_is_matched_by_file_name(house: Path) -> None:
+    draw_images(house / "sorted", ("circle/0.png", "square/2.png", "square/9.png"))
+    ended = merge("--images", "img", queries="sorted")
+    assert (ended.code, LABELS.exists()) == (3, False)
+    assert "square/9.png" in ended.stderr
+    (house / "sorted/square/9.png").unlink()
+    assert merge("--images", "img", queries="sorted").code == 0
+    assert labels() == {"a/0.png": "circle", "b/2.png": "square"}
+
+
+def test_a_skipped_image_that_does_not_exist_is_left_out(house: Path) -> None:
+    file = answers("ls.json", ("a/0.png", "circle"), ("gone.png", "__skip__"))
+    ended = merge("--images", "img", "--json", queries=file)
+    assert labels() == {"a/0.png": "circle"}
+    assert ended.json["warnings"] == [
+        "ls.json: 1 skipped image is not under img, the first: '?d=img/gone.png'; it is left out"
+    ]
+
+
+def test_an_answer_about_an_image_that_does_not_exist_is_refused(house: Path) -> None:
+    ended = merge("--images", "img", queries=answers("ls.json", ("a/0.png", "circle"), ("gone.png", "circle")))
+    assert (ended.code, LABELS.exists()) == (3, False)
+    assert "ls.json, task 2: image '?d=img/gone.png' is not under img" in ended.stderr
+
+
+def test_an_empty_export_merges_nothing(house: Path) -> None:
+    ended = merge("--answers", write(house / "ls.json", "[]"), "--json")
+    assert (ended.code, ended.json["counts"]["left"]) == (0, 4)
+
+
+def read_commands() -> dict[str, tuple[Any, ...]]:
+    """Each command that takes --labels, as far as it reads them."""
+    images = ("--images", "img")
+    return {
+        "select": ("select", *images, "--strategy", "random", "--count", 1, "--out", "q.csv"),
+        "export": ("export", *images, "--queries", "queries.csv", "--to", "folder", "--out", "out"),
+        "train": ("train", *images, "--out", "m.safetensors", "--epochs", 1, "--device", "cpu"),
+    }
+
+
+@pytest.mark.parametrize("command", read_commands())
+@pytest.mark.parametrize("form", ["Label Studio JSON", "a folder per class", "Hugging Face metadata (CSV)"])
+def test_labels_of_other_commands_may_be_answers_of_a_tool(command: str, form: str, house: Path) -> None:
+    ended = dfal(*read_commands()[command], "--labels", FILES[form](house))
+    assert ended.code == 0, ended.stderr
+    if command == "select":  # all others are labelled or unusable
+        assert Path("q.csv").read_text().splitlines()[1].startswith("1,ä b.png,")
+    if command == "export":
+        assert {path.name for path in Path("out").iterdir()} >= {"circle", "square, big"}
+    else:
+        assert f": {form}, 3 answers; images by " in ended.stderr

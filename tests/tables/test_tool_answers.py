@@ -1,0 +1,201 @@
+"""The answers of labelling tools are recognised by content, read, and found to be about the right images."""
+
+from pathlib import Path
+
+import pytest
+
+from dfal_cli.errors import DataError, UsageError
+from dfal_cli.tables import ImageNames, NameMatcher, read_labels_files, read_tool_answers
+from dfal_cli.tables.tools import FORMS
+from dfal_cli.tables.tools.forms import Answer
+from dfal_cli.tables.tools.matching import ToolImages
+from tests.conftest import write
+from tests.tables.tool_files import ANSWERED, FILES, IMAGES, annotation, task, write_json
+
+HANDOFF = Path(__file__).parents[3] / "shared/handoff"
+
+
+def names(there: tuple[str, ...] = IMAGES) -> ImageNames:
+    return ImageNames(Path("img"), set(there).__contains__, lambda: there)
+
+
+def labels_in(path: Path, there: tuple[str, ...] = IMAGES) -> dict[str, str]:
+    table = read_labels_files([path], names(there).renamed)
+    return dict(zip(table["image"], table["label"], strict=True))
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_each_form_is_recognised_by_its_content_and_says_which_image_is_what(form: str, in_tmp: Path) -> None:
+    path = FILES[form](in_tmp)
+    if path.is_file():
+        path = path.rename(in_tmp / "a file of any name")
+    found = read_tool_answers(path)
+    assert found is not None
+    assert found.form in {each.name for each in FORMS}
+    assert labels_in(path) == ANSWERED
+
+
+def test_every_form_has_a_file_of_ours() -> None:
+    assert {form.name for form in FORMS} <= set(FILES)
+
+
+@pytest.mark.parametrize("name", ["all.json", "json", "all.min.json", "min.json", "all.csv", "csv", "all.tsv", "tsv"])
+def test_exports_of_a_real_label_studio_server(name: str) -> None:
+    if not HANDOFF.exists():
+        pytest.skip("no ../shared/handoff here: exports of a real Label Studio server")
+    found = read_tool_answers(HANDOFF / f"labelstudio.{name}")
+    assert found is not None
+    assert found.form.startswith("Label Studio ")
+    answers = {(each.dfal_image, each.label) for each in found.answers if each.label}
+    skipped = {("a/0003.png", "__skip__")} if name.endswith("json") and "min" not in name else set()
+    assert answers == skipped | {
+        ("a/0000.png", "circle"), ("a/0001.png", "square, big"), ("a/0002.png", "NA"),
+        ("a/0004.png", "circle"), ("a/0004.png", "NA"), ("ä b.png", "circle"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["image,label", "a/0.png,circle"],
+        ["label;image", "circle;a/0.png"],
+        ["image,label,file_name", "a/0.png,circle,0.png"],
+        ["[image],label", "a/0.png,circle"],
+        [""],
+    ],
+)
+def test_tables_of_our_own_are_not_taken_for_those_of_a_tool(lines: list[str], in_tmp: Path) -> None:
+    assert read_tool_answers(write(in_tmp / "t.csv", *lines)) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[{"id": 1, "annotations": [', r"line \d: not JSON"),
+        ('{"a": 1}', "its answers have no known form; known are Label Studio JSON"),
+        ("<html><body/></html>", "its answers have no known form"),
+        ("<annotations><image>", "not XML"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]><annotations>&a;</annotations>', "a document type"),
+        ("PAR1 but nothing else", "not Parquet, or damaged"),
+        ("[" * 100_000, "too many nested brackets"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_the_reason(content: str, said: str, in_tmp: Path) -> None:
+    file = write(in_tmp / "answers", content)
+    with pytest.raises(DataError, match=said) as error:
+        read_labels_files([file])
+    assert str(error.value).startswith(str(file))
+
+
+def test_several_choices_for_one_image_are_refused(in_tmp: Path) -> None:
+    two = annotation("circle")
+    two["result"][0]["value"]["choices"].append("square")
+    with pytest.raises(DataError, match=r"ls.json: task 3: 2 choices \(circle, square\); an image has one label"):
+        read_labels_files([write_json(in_tmp / "ls.json", [task(3, "a/0.png", two)])])
+
+
+def test_an_archive_is_to_be_unpacked(in_tmp: Path) -> None:
+    (in_tmp / "cvat.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(UsageError, match="is an archive; unpack it"):
+        read_labels_files([in_tmp / "cvat.zip"])
+
+
+def test_folders_above_a_file_of_answers_are_not_taken_for_classes(in_tmp: Path) -> None:
+    write(in_tmp / "robo" / "train" / "_classes.csv", "filename,cat", "x.jpg,1")
+    write(in_tmp / "robo" / "train" / "x.jpg", "")
+    with pytest.raises(DataError, match=r"robo: train/_classes.csv holds the answers, not the names of folders"):
+        read_labels_files([in_tmp / "robo"])
+
+
+@pytest.mark.parametrize(
+    ("image", "found", "rule"),
+    [
+        ("a/0.png", "a/0.png", "path"),
+        ("./a//0.png", "a/0.png", "path"),
+        ("{root}/a/0.png", "a/0.png", "path"),
+        ("/elsewhere/img/a/0.png", "a/0.png", "end of path"),
+        ("0.png", "a/0.png", "end of path"),
+        ("C:\\img\\a\\0.png", "a/0.png", "end of path"),
+        ("/data/local-files/?d=img/a/0.png", "a/0.png", "URL"),
+        ("/data/local-files/?d=img/%C3%A4%20b.png", "ä b.png", "URL"),
+        ("http://host:8080/data/local-files/?x=1&d=a%2F0.png", "a/0.png", "URL"),
+        ("s3://bucket/photos/a/0.png?X-Amz-Signature=a%2Fb", "a/0.png", "URL"),
+        ("photos/%C3%A4%20b.png", "ä b.png", "URL"),
+        ("/data/upload/7/3f2a9c1b-0.png", "a/0.png", "name without what the tool added"),
+        ("train/0_png.rf.00112233445566778899aabbccddeeff.jpg", "a/0.png", "name without what the tool added"),
+        ("a/0", "a/0.png", "name without suffix"),
+    ],
+)
+def test_an_image_is_found_by_the_first_rule_that_fits(image: str, found: str, rule: str) -> None:
+    images = names().of_tools
+    assert images.match(Answer(image.format(root=Path("img").absolute()), "x", "task 1")) == (found, rule)
+
+
+@pytest.mark.parametrize("image", ["1.png", "c/0.png", "../0.png", "/etc/passwd", "0.jpg", "x-0.png", "", "http://["])
+def test_other_images_are_not_found(image: str) -> None:
+    assert names(("a/0.png", "d/2.png")).of_tools.match(Answer(image, "x", "task 1")) is None
+
+
+def test_what_dfal_wrote_into_the_task_comes_first() -> None:
+    assert names().of_tools.match(Answer("a/1.png", "x", "task 1", "a/0.png")) == ("a/0.png", "dfal_image")
+
+
+def test_a_decomposed_name_finds_the_composed_one() -> None:
+    assert names().of_tools.match(Answer("x/a\u0308 b.png", "x", "task 1")) == ("ä b.png", "end of path")
+
+
+def test_an_ambiguous_name_is_refused_and_both_images_are_named(in_tmp: Path) -> None:
+    file = write_json(in_tmp / "ls.json", [task(5, "/data/upload/1/00112233-0.png", annotation("circle"))])
+    with pytest.raises(DataError, match=r"ls.json, task 5: '/data/.*-0.png' may be 'a/0.png' or 'b/0.png'"):
+        labels_in(file, ("a/0.png", "b/0.png", "0.jpg"))
+
+
+def test_a_name_that_is_the_end_of_one_path_and_ends_with_another_is_ambiguous() -> None:
+    images = names(("0.png", "a/0.png")).of_tools
+    assert images.match(Answer("a/0.png", "x", "task 1")) == ("a/0.png", "path")
+    with pytest.raises(DataError, match=r"may be '0.png' or 'a/0.png'"):
+        images.match(Answer("img/a/0.png", "x", "task 1"))
+
+
+def test_the_images_are_listed_only_if_a_name_is_not_exact() -> None:
+    def unexpected() -> list[str]:
+        raise AssertionError
+
+    images = ToolImages(Path("img"), lambda image: image, unexpected)
+    assert images.match(Answer("a/0.png", "x", "task 1")) == ("a/0.png", "path")
+
+
+def test_the_form_and_the_rules_are_told_with_counts(in_tmp: Path) -> None:
+    file = write_json(
+        in_tmp / "ls.json",
+        [
+            task(1, "?d=img/x", annotation("circle"), dfal_image="a/0.png"),
+            task(2, "?d=img/a/1.png", annotation("square")),
+            task(3, "?d=img/b/2.png", annotation("square")),
+            task(4, "ä b.png"),
+        ],
+    )
+    told: list[str] = []
+    read_labels_files([file], NameMatcher(names(), tell=told.append))
+    assert told == [f"{file}: Label Studio JSON, 3 answers; images by URL (2), dfal_image (1)"]
+
+
+def test_images_that_are_not_there_are_told_with_their_place(in_tmp: Path) -> None:
+    file = write_json(
+        in_tmp / "ls.json", [task(1, "a/0.png", annotation("circle")), task(7, "gone.png", annotation("circle"))]
+    )
+    warned: list[str] = []
+    read_labels_files([file], names().matched(warned.append))
+    assert warned == [f"1 of 2 images in {file} is not under img; the first: gone.png (task 7)"]
+
+
+def test_two_people_who_agree_count_once_and_two_who_differ_are_refused_with_both_labels(in_tmp: Path) -> None:
+    agreeing = write_json(in_tmp / "ls.json", [task(1, "a/0.png", annotation("circle"), annotation("circle"))])
+    assert labels_in(agreeing) == {"a/0.png": "circle"}
+    differing = write_json(in_tmp / "two.json", [task(1, "a/0.png", annotation("circle"), annotation("square"))])
+    with pytest.raises(DataError) as error:
+        labels_in(differing)
+    assert str(error.value) == (
+        f"{differing}, task 1: image 'a/0.png' is 'circle' here and 'square' in {differing}, task 1; "
+        "choose with `dfal merge --on-conflict newest` or `majority`"
+    )
