@@ -16,9 +16,9 @@ COMMANDS = {
     "train": "Train a classifier on the labelled images and their twins, or a head on their embeddings.",
     "score": "Score the pool: compute margin, confidence and entropy of every image.",
     "select": "Select the images to label next and write them as a list to fill in.",
-    "export": "Hand a query list over to a labelling tool.",
     "merge": "Merge the answers of a query list into the labels file.",
     "simulate": "Simulate rounds with known labels, to compare strategies before paying for labels.",
+    "export": "Hand a query list over to a labelling tool.",
     "embed": "Embed the images: compute the vector that a pretrained network makes of each image.",
 }
 """Help of each command, in the order of `dfal --help`."""

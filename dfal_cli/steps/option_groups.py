@@ -14,8 +14,15 @@ LabelsFile = Annotated[
         INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS,
     ),
 ]  # fmt: skip
-LABELS_OPTIONS = frozenset({"--labels", "--validation", "--test"})
-"""Options that name labels: a file, or the folder of a labelling tool."""
+
+
+def may_be_folder(option: str, folder: Path) -> bool:
+    """Return whether an option takes this folder for a file of labels: it holds the answers of a labelling tool."""
+    from dfal_cli.tables import read_tool_answers
+
+    return option in ("--labels", "--validation", "--test") and read_tool_answers(folder) is not None
+
+
 LabelsFromFolders = Annotated[
     bool,
     Option("Use the name of each image's folder as its class, instead of --labels.", INPUT, shapes=Shapes.BY_CONTENTS),

@@ -4,7 +4,7 @@ A path in a file is relative to the folder that contains the file after links ar
 """
 
 import os
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -50,12 +50,12 @@ def check_paths(
     inputs: Mapping[str, Iterable[Path | None]],
     outputs: Mapping[str, Iterable[Path | None]],
     folders: Mapping[str, Path | None] = NO_FOLDERS,
-    folders_too: Container[str] = (),
+    may_be_folder: Callable[[str, Path], bool] = lambda option, folder: False,
 ) -> None:
     """Raise UsageError if an input is missing, if an output is also an input, or if two outputs are the same file.
 
-    Links are resolved. `inputs` must be files, or also folders for the options in `folders_too`; `folders` must be
-    folders. All mappings are by the option that names the paths. --force does not disable these checks.
+    Links are resolved. `inputs` must be files, or folders that `may_be_folder` (option, folder) accepts; `folders` must
+    be folders. All mappings are by the option that names the paths. --force does not disable these checks.
     """
     read: dict[str, str] = {}
     for option, folder in folders.items():
@@ -63,7 +63,7 @@ def check_paths(
             read[os.path.realpath(must_exist(folder, option, folder=True))] = option
     for option, paths in inputs.items():
         for path in filter(None, paths):
-            is_folder = option in folders_too and path.is_dir()
+            is_folder = path.is_dir() and may_be_folder(option, path)
             read[os.path.realpath(must_exist(path, option, folder=is_folder))] = option
     written: dict[str, str] = {}
     for option, paths in outputs.items():

@@ -2,7 +2,7 @@
 
 from dfal_cli.errors import UsageError
 from dfal_cli.steps.export.options import ExportOptions
-from dfal_cli.steps.option_groups import LABELS_OPTIONS
+from dfal_cli.steps.option_groups import may_be_folder
 from dfal_cli.system.paths import check_paths, must_be_outside
 from dfal_cli.tables.class_names import class_name_error
 from dfal_cli.tables.tools import EXPORTS
@@ -13,7 +13,7 @@ def check(options: ExportOptions) -> None:
     if options.to not in EXPORTS:
         raise UsageError(f"--to {options.to}: use one of {', '.join(EXPORTS)}")
     inputs = {"--queries": [options.queries], "--labels": options.labels}
-    check_paths(inputs, {"--out": [options.out]}, {"--images": options.images}, LABELS_OPTIONS)
+    check_paths(inputs, {"--out": [options.out]}, {"--images": options.images}, may_be_folder)
     must_be_outside(options.out, options.images, "--out")
     problem = class_name_error(tuple(options.class_names or ()))
     if problem is not None:

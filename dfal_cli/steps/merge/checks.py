@@ -18,7 +18,7 @@ def check(options: MergeOptions) -> None:
     must_end_with(options.target, (".csv",), target_option)
     folders = {"--images": options.images}
     inputs = {"--queries": [options.queries], "--answers": options.answers}
-    check_paths(inputs, {target_option: [options.target]}, folders, folders_too=inputs)
+    check_paths(inputs, {target_option: [options.target]}, folders, lambda option, folder: True)
     if options.answers and (options.queries.is_dir() or read_tool_answers(options.queries)):
         raise UsageError("--answers: needs a query list as --queries; name answers without their list as --queries")
     _check_rules(options)

@@ -2,7 +2,7 @@
 
 from dfal_cli.images import ImageSource
 from dfal_cli.schemas import META_SUFFIX
-from dfal_cli.steps.option_groups import LABELS_OPTIONS
+from dfal_cli.steps.option_groups import may_be_folder
 from dfal_cli.steps.result import Result
 from dfal_cli.steps.score.checks import check
 from dfal_cli.steps.score.options import ScoreOptions
@@ -27,7 +27,7 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
             "--labels": options.labels, "--exclude": options.exclude,
         },
         {"--out": [options.out, *companions(options.out, suffixes)], "--twins-dir": [options.twins_dir]},
-        folders_too=LABELS_OPTIONS,
+        may_be_folder=may_be_folder,
     )  # fmt: skip
     if not options.force:
         refuse_foreign_files(options.out, suffixes)

@@ -2,7 +2,7 @@
 
 from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.schemas import META_SUFFIX, PSEUDO_SUFFIX
-from dfal_cli.steps.option_groups import LABELS_OPTIONS
+from dfal_cli.steps.option_groups import may_be_folder
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside
@@ -26,7 +26,7 @@ def check(options: SelectOptions) -> None:
         },
         {"--out": [options.out, *companions], "--preview": [options.preview]},
         {"--images": options.images},
-        LABELS_OPTIONS,
+        may_be_folder,
     )  # fmt: skip
     if not options.force:
         refuse_foreign_files(options.out, COMPANIONS)

@@ -3,7 +3,7 @@
 from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.images import check_white
 from dfal_cli.steps.option import given_options, no_effect
-from dfal_cli.steps.option_groups import LABELS_OPTIONS
+from dfal_cli.steps.option_groups import may_be_folder
 from dfal_cli.steps.simulate.heads import OF_BACKBONES, OF_NETWORKS
 from dfal_cli.steps.simulate.options import STARTS, SimulateOptions
 from dfal_cli.steps.simulate.outputs import written_in
@@ -25,7 +25,7 @@ def check(options: SimulateOptions) -> None:
         },
         {"--out": written_in(options.out)},
         {"--images": options.images},
-        LABELS_OPTIONS,
+        may_be_folder,
     )  # fmt: skip
     if (options.images is None) == (options.embeddings is None):
         raise UsageError("use either --images (to train networks) or --embeddings (to train heads on them)")

@@ -7,11 +7,11 @@ from dfal_cli.errors import UsageError
 from dfal_cli.images import check_white
 from dfal_cli.steps.option import given_options, options_in
 from dfal_cli.steps.option_groups import (
-    LABELS_OPTIONS,
     CacheOptions,
     ComputingOptions,
     NetworkOptions,
     TrainingOptions,
+    may_be_folder,
 )
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
@@ -66,7 +66,7 @@ def check(options: TrainOptions) -> None:
         "--init": [options.init],  # must not be --out: the same command would then continue from its own result
         "--weights": [options.weights], "--embeddings": [options.embeddings],
     }  # fmt: skip
-    check_paths(inputs, {"--out": [options.out]}, {"--images": options.images}, LABELS_OPTIONS)
+    check_paths(inputs, {"--out": [options.out]}, {"--images": options.images}, may_be_folder)
     for path, option in ((options.init, "--init"), (options.weights, "--weights")):
         if path:
             must_be_regular(path, option)
