@@ -46,6 +46,14 @@ RANK = "rank"
 QUERIES_COLUMNS = (RANK, IMAGE, LABEL, "margin", TWIN)
 PREDICTED = "predicted"
 
+# <labels>.keys.csv: the key of each class on the labelling page, which stays the same from round to round
+KEYS_SUFFIX = ".keys.csv"
+KEYS_COLUMNS = CLASS, KEY = "class", "key"
+
+# <queries>.conflicts.csv: images with two different answers. No column is called label: none of them is settled yet.
+CONFLICTS_SUFFIX = ".conflicts.csv"
+CONFLICTS_COLUMNS = (IMAGE, "first", "second")
+
 # <out>.pseudo.csv. The column is not called label, so that predictions are never mistaken for answers.
 PSEUDO_SUFFIX = ".pseudo.csv"
 PSEUDO_LABEL = "pseudo_label"

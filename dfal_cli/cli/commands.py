@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "Train a classifier on the labelled images and their twins, or a head on their embeddings.",
     "score": "Score the pool: compute margin, confidence and entropy of every image.",
     "select": "Select the images to label next and write them as a list to fill in.",
+    "label": "Answer a query list in the browser.",
     "merge": "Merge the answers of a query list into the labels file.",
     "simulate": "Simulate rounds with known labels, to compare strategies before paying for labels.",
     "export": "Hand a query list over to a labelling tool.",

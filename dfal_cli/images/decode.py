@@ -96,7 +96,7 @@ def probe_and_decode(path: Path, input_format: InputFormat) -> tuple[Probe, Deco
 def _probed(image: Image.Image) -> Probe:
     if image.format == "TIFF":
         image.load()  # Pillow rotates TIFF images itself
-    rotated = image.format != "TIFF" and _orientation(image) in SIDEWAYS
+    rotated = image.format != "TIFF" and orientation_of(image) in SIDEWAYS
     width, height = reversed(image.size) if rotated else image.size
     return Probe(image.mode in GREY_MODES, height, width, image.mode in MODES_OVER_8_BITS)
 
@@ -104,12 +104,12 @@ def _probed(image: Image.Image) -> Probe:
 def _decoded(image: Image.Image, input_format: InputFormat) -> DecodedImage:
     channels, height, width = input_format.shape
     wanted, resize = (width, height), input_format.resize
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     reduced = _reduced(image, (height, width) if orientation in SIDEWAYS else wanted, resize)
     stored = image if reduced is None else reduced
     upright = ImageOps.exif_transpose(stored) if orientation else stored
-    eight_bits, max_value = _eight_bits(upright, input_format.white)
-    opaque = _opaque(eight_bits)
+    eight_bits, max_value = scaled_to_8_bits(upright, input_format.white)
+    opaque = on_background(eight_bits)
     if opaque.mode == "LAB":
         opaque = opaque.convert("RGB")  # Pillow converts LAB to RGB only
     converted = opaque.convert("L" if channels == 1 else "RGB")
@@ -138,7 +138,7 @@ def _reduced(image: Image.Image, wanted: Size, resize: Resize) -> Image.Image | 
     return resized(image, (across, down), scaled, wanted, resize.interpolation)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation; 0 if it is missing or unreadable."""
     try:
         return int(image.getexif().get(EXIF_ORIENTATION, 0))
@@ -146,7 +146,7 @@ def _orientation(image: Image.Image) -> int:
         return 0
 
 
-def _eight_bits(image: Image.Image, white: float | None) -> tuple[Image.Image, float | None]:
+def scaled_to_8_bits(image: Image.Image, white: float | None) -> tuple[Image.Image, float | None]:
     """Scale images of more than 8 bits to 0..255, and return their maximum value; return other images unchanged.
 
     Negative values and NaN become black, values above `white` white. Raises ImageError if no value is finite.
@@ -175,7 +175,7 @@ def _max_value(values: npt.NDArray[Any]) -> float:
     return float(np.max(values, where=finite, initial=0))
 
 
-def _opaque(image: Image.Image) -> Image.Image:
+def on_background(image: Image.Image) -> Image.Image:
     """Composite an image with transparency over the background."""
     if not image.has_transparency_data:
         return image

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -62,7 +63,7 @@ def to_csv(table: pd.DataFrame, *, header: bool = True, dialect: Dialect = DFAL_
     text: str = escaped.to_csv(index=False, header=header, sep=separator, lineterminator=line_end)
     if "\r" in text and line_end != "\r\n":  # Python before 3.13 quotes a cell with \r only if the line end has one
         rows = [*([list(escaped.columns)] if header else []), *escaped.to_numpy().tolist()]
-        text = "".join(_line_quoting_returns(row, separator) + line_end for row in rows)
+        text = "".join(csv_line(row, separator) + line_end for row in rows)
     return text
 
 
@@ -75,7 +76,8 @@ def csv_bytes(table: pd.DataFrame, dialect: Dialect = DFAL_DIALECT) -> bytes:
     return dialect.bom + text.encode(dialect.encoding)
 
 
-def _line_quoting_returns(cells: Iterable[Any], separator: str) -> str:
+def csv_line(cells: Iterable[Any], separator: str) -> str:
+    """Return a row as CSV text without its line end."""
     buffer = io.StringIO()
     csv.writer(buffer, delimiter=separator, lineterminator="\r\n").writerow(cells)
     return buffer.getvalue().removesuffix("\r\n")
@@ -92,6 +94,16 @@ def write_csv(
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write rows of text with a header of column names."""
     write_csv(path, pd.DataFrame(list(rows), columns=list(columns), dtype=str))
+
+
+def escaped_label(label: str) -> str:
+    """Return a label as it is written into a cell: with one more `'` if a spreadsheet could take it for a formula."""
+    return re.sub(rf"^('*{FORMULA})", r"'\1", label)
+
+
+def plain_label(cell: str) -> str:
+    """Return the label that `escaped_label` wrote."""
+    return re.sub(rf"^'('*{FORMULA})", r"\1", cell)
 
 
 def line_of(path: Path, row: int) -> int:

@@ -62,27 +62,74 @@ MALFORMED = {
 """Part of an error message of the csv module -> what is wrong with the row."""
 
 
+class Record(NamedTuple):
+    """A row as it stands in the file."""
+
+    line: int
+    """The line on which it begins."""
+    text: str
+    """Its text with its line end; the texts of all records are the whole file."""
+    cells: list[str]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it has only empty cells, like the rows that spreadsheets leave at the end."""
+        return _is_blank(self.cells)
+
+
 def rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield (line on which the row begins, cells), the header first; rows with only empty cells are left out.
 
     Raises UsageError if the file does not exist, DataError (with the line) if it is not a text table.
     """
+    content = _table(path)
+    separator, above = _separator(content)
+    rows = _parsed(path, _lines(content, above), separator, above)
+    yield from ((line, cells) for line, cells in rows if not _is_blank(cells))
+
+
+def records_of(path: Path) -> Iterator[Record]:
+    """Yield all rows as they stand in the file, also blank ones and a `sep=` line. Raises the errors of `rows_of`."""
+    content = _table(path)
+    separator, above = _separator(content)
+    yield from (Record(line, text, []) for line, text in enumerate(islice(_lines(content), above), 1))
+    read: list[str] = []
+
+    def recorded_lines() -> Iterator[str]:
+        for line in _lines(content, above):
+            read.append(line)
+            yield line
+
+    for line, cells in _parsed(path, recorded_lines(), separator, above):
+        yield Record(line, "".join(read), cells)
+        read.clear()
+
+
+def _table(path: Path) -> bytes:
+    """Return the content of a table as UTF-8. Raises UsageError or DataError if it is not text."""
     must_exist(path, "a table")
     if not path.is_file():
         raise UsageError(f"{path}: not a regular file, and a table is read more than once; save it to a file first")
     content = _as_utf8(path)
     _check_lines(path, content)
-    separator, above = _separator(content)
-    reader = csv.reader(_lines(content, above), delimiter=separator, strict=True)
+    return content
+
+
+def _parsed(path: Path, lines: Iterator[str], separator: str, above: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line on which the row begins, cells) of each row. Raises DataError, with the line."""
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     begins = above + 1
     try:
         for cells in reader:
-            if cells and (cells[0].strip() or (len(cells) > 1 and any(cells))):
-                yield begins, cells
+            yield begins, cells
             begins = above + reader.line_num + 1
     except csv.Error as error:
         wrong = next((wrong for text, wrong in MALFORMED.items() if text in str(error)), f"is not a row: {error}")
         raise DataError(f"{path}, line {begins}: {wrong}") from None
+
+
+def _is_blank(cells: list[str]) -> bool:
+    return not (cells and (cells[0].strip() or (len(cells) > 1 and any(cells))))
 
 
 def dialect_of(path: Path) -> Dialect:

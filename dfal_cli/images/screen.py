@@ -1,0 +1,66 @@
+"""Images as a person looks at them: upright, at the size of a screen, in a format that every browser shows."""
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageOps
+
+from dfal_cli.images.decode import MODES_OVER_8_BITS, SCALED_BY_DECODER, on_background, orientation_of, scaled_to_8_bits
+from dfal_cli.images.opening import opened_image
+
+QUALITY = 88
+"""JPEG quality of pictures for the screen."""
+
+EXACT_SIDE = 512
+"""Maximum side, in pixels, of pictures that are encoded without loss: single pixels of small images matter."""
+
+SHOWN_BY_BROWSERS = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+"""Formats that every browser shows, turned as EXIF says -> their media types."""
+
+MOST_ORIGINAL_BYTES = 100_000_000
+"""Maximum size of a file that is sent to a browser as it is."""
+
+
+class Picture(NamedTuple):
+    """An encoded image."""
+
+    content: bytes
+    media_type: str
+
+
+def for_screen(path: Path, side: int, white: float | None) -> Picture:
+    """Return an image at most `side` pixels wide and high, never enlarged; `white` as for a network's input.
+
+    Raises ImageError.
+    """
+    with opened_image(path) as image:
+        turned = orientation_of(image) > 1
+        profile = image.info.get("icc_profile") if image.mode in ("RGB", "L") else None
+        if image.format in SCALED_BY_DECODER:
+            image.draft(None, (side, side))  # JPEGs are decoded at a half, a quarter or an eighth, at least this large
+        upright = ImageOps.exif_transpose(image) if turned else image
+        shown = on_background(scaled_to_8_bits(upright, white)[0])
+        if shown.mode not in ("L", "RGB"):
+            shown = shown.convert("L" if shown.mode in ("1", "LA") else "RGB")
+        shown.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        return _encoded(shown, profile)
+
+
+def original(path: Path, white: float | None) -> Picture:
+    """Return an image in its full size: the file itself if browsers show it as it is. Raises ImageError."""
+    with opened_image(path) as image:
+        media_type = SHOWN_BY_BROWSERS.get(image.format or "")
+        if media_type and image.mode not in MODES_OVER_8_BITS and path.stat().st_size <= MOST_ORIGINAL_BYTES:
+            return Picture(path.read_bytes(), media_type)
+        side = max(image.size)
+    return for_screen(path, side, white)
+
+
+def _encoded(image: Image.Image, profile: bytes | None) -> Picture:
+    buffer = io.BytesIO()
+    if max(image.size) <= EXACT_SIDE and not profile:
+        image.save(buffer, "PNG")
+        return Picture(buffer.getvalue(), "image/png")
+    image.save(buffer, "JPEG", quality=QUALITY, icc_profile=profile)
+    return Picture(buffer.getvalue(), "image/jpeg")

@@ -1,0 +1,403 @@
+// The labelling page: shows one image after another, and takes answers by keys, clicks and touch.
+//
+// The next image shows when the server has said that the answer is on disk.
+
+import { Refused, get, photoPath, post } from "./api.js";
+import * as classes from "./classes.js";
+import * as dialogs from "./dialogs.js";
+import * as end from "./end.js";
+import * as grid from "./grid.js";
+import { duration, say, warn } from "./messages.js";
+import * as photos from "./photos.js";
+import * as stage from "./stage.js";
+
+const SKIP = "__skip__";
+const AHEAD = 10;
+const BEHIND = 3;
+const POLL = 2000; // milliseconds
+const RETRY = 1000;
+const SPINNER_AFTER = 150;
+
+const element = id => document.getElementById(id);
+
+let list = null; // what the server last said about the list as a whole
+let merge = "";
+let hasGuesses = false;
+let showsGuess = false;
+let now = null; // the row being shown, with its answer as the person sees it
+let queue = []; // unanswered rows that come next
+let isReady = false; // whether the person can see the image
+let isBusy = false; // whether an answer is on its way
+let isOver = false;
+let shownAt = 0;
+const known = new Map(); // row number -> row
+
+async function begin() {
+  const { start, name, guesses, merge: labels, ...progress } = await get("state");
+  [merge, hasGuesses] = [labels, guesses];
+  element("list-name").textContent = element("list-name").title = name;
+  update({ ...progress, name });
+  known.clear();
+  if (list.left === 0) return showEnd();
+  await go(await rowAt(start));
+  if (classes.hasMoreThanKeys() && matchMedia("(pointer: fine)").matches) classes.focusFilter();
+}
+
+function remember(rows) {
+  if (known.size > 1000) known.clear();
+  for (const row of rows) known.set(row.row, row);
+}
+
+async function rowAt(number) {
+  if (!known.has(number)) remember((await get("rows", { first: Math.max(0, number - AHEAD), count: 2 * AHEAD + 1 })).rows);
+  return known.get(number);
+}
+
+// Show a row, and find out what comes after it.
+async function go(row) {
+  show(row);
+  await refill();
+}
+
+async function refill() {
+  const row = now;
+  const { rows } = await get("queue", { after: row.row, count: AHEAD + 1 });
+  if (now !== row) return;
+  remember(rows);
+  queue = rows.filter(each => each.row !== row.row);
+  prepare();
+}
+
+function prepare() {
+  const around = [];
+  for (let step = 1; step <= BEHIND; step += 1) around.push(known.get(now.row - step), known.get(now.row + step));
+  photos.prepare([now, ...queue.slice(0, AHEAD), ...around].filter(Boolean).map(each => each.image));
+}
+
+async function show(row) {
+  now = { ...row };
+  isReady = false;
+  end.hide();
+  element("unreadable").hidden = true;
+  element("name").textContent = row.image.split("/").pop();
+  element("name").title = row.image;
+  describe();
+  if (!photos.isReady(row.image)) stage.clear();
+  const spinner = setTimeout(() => (element("spinner").hidden = false), SPINNER_AFTER);
+  try {
+    const img = await photos.photo(row.image);
+    if (now.image !== row.image) return;
+    img.alt = `Image ${row.row + 1} of ${list.total}`;
+    stage.show(img, row.image);
+  } catch (error) {
+    if (now.image !== row.image) return;
+    stage.clear();
+    element("unreadable").textContent = `This image cannot be shown: ${error.message}`;
+    element("unreadable").hidden = false;
+    if (error.status !== 422) photos.again(row.image);
+  } finally {
+    clearTimeout(spinner);
+    if (now.image === row.image) element("spinner").hidden = true;
+  }
+  isReady = true;
+  shownAt = performance.now();
+}
+
+// Show the answer of the image, and what the model predicts if the person wants to know.
+function describe() {
+  const chip = element("answer");
+  chip.hidden = !now.label;
+  chip.textContent = now.label === SKIP ? "unusable" : now.label;
+  chip.style.setProperty("--hue", now.label === SKIP ? "var(--bad)" : classes.hue(now.label));
+  const guess = showsGuess && now.guess;
+  element("guess").hidden = !guess;
+  if (guess) element("guess").textContent = `predicted: ${now.guess[0]}${now.guess[1] ? ` ${Math.round(100 * now.guess[1])} %` : ""}`;
+  classes.mark(now.label, guess ? now.guess[0] : "");
+  element("unusable").setAttribute("aria-pressed", String(now.label === SKIP));
+  for (const each of element("recent").children) each.setAttribute("aria-current", String(each.dataset.image === now.image));
+}
+
+function next() {
+  const row = queue.find(each => !known.get(each.row)?.label);
+  if (row) {
+    queue = queue.slice(queue.indexOf(row) + 1);
+    show(row);
+    return true;
+  }
+  if (list.left === 0) showEnd();
+  return false;
+}
+
+function showEnd() {
+  now = null;
+  isReady = false;
+  stage.clear();
+  for (const id of ["answer", "guess", "unreadable", "spinner"]) element(id).hidden = true;
+  element("name").textContent = "";
+  classes.mark("");
+  end.show(list, merge, () => settle(list.conflicts[0]));
+}
+
+async function answer(label) {
+  if (isBusy || !isReady || !now || isOver) return;
+  const row = now;
+  const seconds = (performance.now() - shownAt) / 1000;
+  classes.flash(label);
+  const reply = await saved("answers", {
+    answers: [{ image: row.image, label, before: row.label }], seconds, after: row.row, count: AHEAD + 1,
+  });
+  if (!reply) return;
+  remember(reply.rows);
+  remember(reply.queue);
+  queue = reply.queue;
+  list = { ...list, left: reply.left };
+  const [refused] = reply.refused;
+  if (refused) {
+    update(reply);
+    const pair = { image: row.image, first: refused.now, second: refused.label };
+    if (refused.now) await settle(pair, "somebody else's answer, in the list", "your answer");
+    else say("Somebody has just changed the answer of this image");
+  }
+  if (!next() && list.left) await go(row);
+  afterPaint(() => {
+    update(reply);
+    if (now) prepare();
+    else if (list.left === 0 && end.isShown()) showEnd();
+  });
+}
+
+// Send something that is to be saved, and try until it is. Nothing else is sent meanwhile. Null: it was refused.
+async function saved(path, values) {
+  isBusy = true;
+  const slow = setTimeout(() => warn("Saving …"), 500);
+  try {
+    for (;;) {
+      try {
+        const reply = await post(path, values);
+        warn("");
+        return reply;
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        if (error.status === 403) warn("The server was started again. Open the link that it printed last; your answers are saved.");
+        else if (error.status && error.status !== 503) say(error.message);
+        if (error.status && error.status !== 503) return null;
+        warn(`Not saved yet: ${error.message}`);
+        await new Promise(resolve => setTimeout(resolve, RETRY));
+      }
+    }
+  } finally {
+    clearTimeout(slow);
+    isBusy = false;
+  }
+}
+
+// The next image is painted first, and everything else after it.
+const afterPaint = work => requestAnimationFrame(() => setTimeout(work));
+
+async function skip() {
+  if (isBusy || !now) return;
+  const row = now;
+  if (!next()) return say(list.left === 1 && !row.label ? "This is the only one left" : "No other image is left");
+  await refill();
+}
+
+async function undo() {
+  if (isBusy || isOver) return;
+  const reply = await saved("undo");
+  if (!reply) return;
+  remember(reply.rows);
+  update(reply);
+  if (reply.refused.length) say("Somebody has changed this answer since; it stays");
+  else if (!reply.rows.length) say("There is nothing to undo");
+  if (!reply.rows.length) return;
+  say(reply.rows.length > 1 ? `${reply.rows.length} answers undone` : "Undone");
+  await go(reply.rows[0]);
+}
+
+async function step(by) {
+  if (isBusy) return;
+  const from = now ? now.row : list.total;
+  if (from + by < 0 || from + by >= list.total) return;
+  await go(await rowAt(from + by));
+}
+
+async function newClass(typed) {
+  const added = await dialogs.newClass(typed);
+  if (!added) return;
+  update(added.reply);
+  classes.clearFilter();
+  await answer(added.name);
+}
+
+async function settle({ image, first, second }, firstIs = "in the list", secondIs = "the other answer") {
+  const label = await dialogs.settle({ image, first, second }, firstIs, secondIs);
+  if (label === null) return;
+  const reply = await saved("answers", { answers: [{ image, label, before: first }], after: now ? now.row : -1, count: AHEAD + 1 });
+  if (!reply) return;
+  remember(reply.rows);
+  update(reply);
+  if (end.isShown()) showEnd();
+}
+
+function update(progress) {
+  list = { ...list, ...progress };
+  const done = list.total - list.left;
+  element("progress").firstElementChild.style.transform = `scaleX(${done / list.total})`;
+  element("progress").ariaValueMax = list.total;
+  element("progress").ariaValueNow = done;
+  const pace = list.seconds ? ` · ${list.seconds.toFixed(1)} s each` : "";
+  const rest = list.seconds && list.left ? ` · ${duration(list.seconds_left)} left` : "";
+  const numbers = element("numbers");
+  numbers.replaceChildren(Object.assign(document.createElement("b"), { textContent: done }), ` of ${list.total}${pace}${rest}`);
+  document.title = `${done} of ${list.total} · ${list.name}`;
+  element("people").hidden = list.people < 2;
+  element("people").title = "People who have this page open";
+  element("people").textContent = `${list.people} here`;
+  element("open-conflicts").hidden = !list.conflicts.length;
+  element("open-conflicts").textContent = list.conflicts.length === 1 ? "1 conflict" : `${list.conflicts.length} conflicts`;
+  element("unusable").querySelector("output").textContent = list.unusable || "";
+  element("no-classes").textContent = "There are no classes yet. Press n to add the first one.";
+  classes.update(list.classes);
+  drawRecent();
+}
+
+function drawRecent() {
+  const strip = element("recent");
+  const before = new Map([...strip.children].map(each => [each.dataset.image, each]));
+  const tiles = list.recent.map(row => {
+    const tile = before.get(row.image) || recentTile(row);
+    tile.querySelector(".label").textContent = row.label === SKIP ? "unusable" : row.label;
+    tile.style.setProperty("--hue", row.label === SKIP ? "var(--bad)" : classes.hue(row.label));
+    tile.ariaLabel = `Correct image ${row.row + 1}: ${row.label}`;
+    tile.classList.toggle("others", row.others);
+    tile.setAttribute("aria-current", String(row.image === now?.image));
+    return tile;
+  });
+  if (tiles.some((tile, place) => strip.children[place] !== tile) || tiles.length !== strip.children.length) strip.replaceChildren(...tiles);
+}
+
+function recentTile(row) {
+  const tile = document.createElement("button");
+  tile.dataset.image = row.image;
+  const thumb = Object.assign(document.createElement("span"), { className: "thumb" });
+  thumb.append(Object.assign(new Image(), { src: photoPath(row.image, 256), alt: "", draggable: false }));
+  tile.append(thumb, Object.assign(document.createElement("span"), { className: "label" }));
+  return tile;
+}
+
+// Ask what other people, or programs, have changed.
+async function poll() {
+  if (document.hidden || isBusy || isOver || !list) return;
+  try {
+    const { rows, afresh, ...progress } = await get("changes", {
+      image: now ? now.image : "", epoch: list.epoch, revision: list.revision,
+    });
+    if (isBusy) return;
+    warn("");
+    const isOther = progress.epoch !== list.epoch;
+    if (afresh) known.clear();
+    if (isOther) return begin();
+    remember(rows);
+    update(progress);
+    const other = rows.find(row => row.image === now?.image && row.label && row.label !== now.label);
+    if (other) say(`Somebody has just answered this image: ${other.label}`);
+    if (afresh && now) await refill();
+    if (end.isShown()) list.left === 0 ? rows.length && showEnd() : await begin();
+  } catch (error) {
+    if (error.status === 403) warn("The server was started again. Open the link that it printed last; your answers are saved.");
+    else warn(`${error.message} ${error.status ? "" : "Your answers so far are saved."}`);
+  }
+}
+
+function togglePrediction() {
+  if (!hasGuesses) return say("This list has no predictions");
+  showsGuess = !showsGuess;
+  if (now) describe();
+  say(showsGuess ? "Predictions are shown; they may bias you" : "Predictions are hidden");
+}
+
+function openGrid() {
+  if (!isBusy) grid.open(hasGuesses);
+}
+
+const KEYS = {
+  " ": skip,
+  Backspace: undo,
+  ArrowLeft: () => step(-1),
+  ArrowRight: () => step(1),
+  "?": () => dialogs.showHelp(hasGuesses),
+  "/": classes.focusFilter,
+  g: openGrid,
+  n: () => newClass(""),
+  p: togglePrediction,
+  u: () => answer(SKIP),
+  z: () => stage.toggleZoom(),
+  Enter: () => end.isShown() && end.pressFinish(),
+};
+const IN_EMPTY_FIELD = new Set([" ", "Backspace", "ArrowLeft", "ArrowRight", "?"]);
+const MAY_REPEAT = new Set(["ArrowLeft", "ArrowRight"]);
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || dialogs.isOpen()) return;
+  if (grid.isOpen()) return grid.key(event);
+  if (classes.isFiltering()) return pressedInField(event);
+  const isOnControl = event.target.closest("button, input, select") && event.target.matches(":focus-visible");
+  if (isOnControl && (event.key === " " || event.key === "Enter")) return; // the control's own keys
+  const name = classes.byKey(event.key);
+  const act = KEYS[event.key] || (name !== undefined && (() => answer(name)));
+  if (!act) return;
+  event.preventDefault();
+  if (!event.repeat || MAY_REPEAT.has(event.key)) act();
+}
+
+function pressedInField(event) {
+  const isEmpty = !classes.typed();
+  const name = isEmpty ? (/^[0-9]$/.test(event.key) ? classes.byKey(event.key) : undefined) : undefined;
+  if (event.key === "Escape") {
+    classes.clearFilter();
+    document.activeElement.blur();
+  } else if (event.key === "Enter" && !isEmpty) {
+    const found = classes.first();
+    if (found === undefined) newClass(classes.typed());
+    else {
+      classes.clearFilter();
+      answer(found);
+    }
+  } else if (name !== undefined) answer(name);
+  else if (isEmpty && IN_EMPTY_FIELD.has(event.key)) KEYS[event.key]();
+  else return;
+  event.preventDefault();
+}
+
+function listen() {
+  document.addEventListener("keydown", pressed);
+  // A clicked button would take the next Space or Enter for itself.
+  document.addEventListener("click", event => event.detail && event.target.closest?.("button")?.blur());
+  document.addEventListener("finished", () => (isOver = true));
+  classes.listen({ onAnswer: answer, onNew: newClass });
+  stage.listen({ onSwipe: step });
+  grid.listen({
+    onChange: reply => {
+      remember(reply.rows);
+      update(reply);
+      if (reply.refused.length) say(`${reply.refused.length} were answered by somebody else meanwhile`);
+    },
+    onClose: () => begin(),
+  });
+  const clicks = {
+    skip, undo, unusable: () => answer(SKIP), "new-class": () => newClass(""), back: () => step(-1), forth: () => step(1),
+    zoom: () => stage.toggleZoom(), "open-grid": openGrid, "open-help": () => dialogs.showHelp(hasGuesses),
+    "open-conflicts": () => settle(list.conflicts[0]),
+  };
+  for (const [id, act] of Object.entries(clicks)) element(id).addEventListener("click", act);
+  element("recent").addEventListener("click", event => {
+    const tile = event.target.closest("button");
+    const row = tile && list.recent.find(each => each.image === tile.dataset.image);
+    if (row && !isBusy) go(row);
+  });
+  setInterval(poll, POLL);
+  document.addEventListener("visibilitychange", poll);
+}
+
+listen();
+begin().catch(error => warn(error.message));

@@ -1,0 +1,73 @@
+"""The images of a query list as pictures for browsers."""
+
+import contextlib
+import functools
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dfal_cli.images import ImageError, InputFormat, common_white, probe_image, resolve_image
+from dfal_cli.images.decode import read_image
+from dfal_cli.images.screen import Picture, for_screen, original
+from dfal_cli.system.fingerprints import FileState, file_state
+from dfal_cli.tables import ImageNames
+
+SIDES = (256, 512, 1024, 1600, 2400, 3600)
+"""Sides, in pixels, at which pictures are made; few, so that they can be kept."""
+
+KEPT = 200
+"""Number of pictures that are kept in memory."""
+
+LOOKED_AT = 64
+"""Number of images of more than 8 bits from which their scale is found."""
+
+
+class Photos:
+    """Makes the pictures. Thread-safe."""
+
+    def __init__(self, names: ImageNames, white: float | None, images: Sequence[str], *, follow_links: bool) -> None:
+        """`white`: pixel value of white in images of more than 8 bits; None: found from `images`."""
+        self._names, self._white, self._follow_links = names, white, follow_links
+        self._places = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._finding_white = threading.Lock()
+        self._kept = functools.lru_cache(KEPT)(self._made)
+        self._images = images
+
+    def picture(self, image: str, side: int) -> Picture:
+        """Return an image for a screen on which it may be `side` pixels wide and high. Raises ImageError."""
+        path = self._path(image)
+        return self._kept(path, next((each for each in SIDES if each >= side), SIDES[-1]), file_state(str(path)))
+
+    def original(self, image: str) -> Picture:
+        """Return an image in its full size. Raises ImageError."""
+        path = self._path(image)
+        with self._places:
+            return original(path, self._white_for(path))
+
+    def _path(self, image: str) -> Path:
+        return resolve_image(self._names.root, self._names.on_disk(image), follow_links=self._follow_links)
+
+    def _made(self, path: Path, side: int, state: FileState | None) -> Picture:
+        with self._places:
+            return for_screen(path, side, self._white_for(path))
+
+    def _white_for(self, path: Path) -> float | None:
+        """Return the white of the set for an image of more than 8 bits."""
+        if self._white is None and probe_image(path).over_8_bits:
+            with self._finding_white:
+                self._white = self._white or self._found_white()
+        return self._white
+
+    def _found_white(self) -> float:
+        """Return the white that fits images of more than 8 bits, taken evenly from the list."""
+        step = max(1, len(self._images) // LOOKED_AT)
+        largest = []
+        for image in self._images[::step]:
+            with contextlib.suppress(ImageError):
+                path = self._path(image)
+                if probe_image(path).over_8_bits:
+                    largest.append(read_image(path, InputFormat((1, 1, 1))).max_value or 0.0)
+        return common_white(np.array(largest))

@@ -1,0 +1,1 @@
+"""label: answer a query list in the browser."""

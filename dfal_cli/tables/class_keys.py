@@ -1,0 +1,70 @@
+"""<labels>.keys.csv: the key of each class on the labelling page.
+
+Keys are stored because they must not move: a person's fingers know them from the rounds before. A new class gets the
+next free key, and keys that people write into the file themselves are kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dfal_cli.errors import DataError, shown
+from dfal_cli.schemas import CLASS, KEY, KEYS_COLUMNS
+from dfal_cli.system.files import locked
+from dfal_cli.tables.csv_files import escaped_label, line_of, plain_label, read_csv, write_rows
+
+COMMAND_KEYS = "gnpuz"
+"""Letters that the page needs for itself: grid, new class, prediction, unusable, zoom."""
+
+KEYS = "1234567890" + "".join(letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter not in COMMAND_KEYS)
+"""Keys of classes, in the order in which classes get them."""
+
+
+class ClassKeys:
+    """The classes and their keys, stored in a file."""
+
+    def __init__(self, path: Path, wait: float = 0.0) -> None:
+        """Read the file if it exists. Raises DataError if a key in it is not valid."""
+        self.path = path
+        self._wait = wait
+        self._keys = _read(path) if path.exists() else {}
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The classes in the order of their keys; those without a key come last."""
+        order = {key: place for place, key in enumerate((*KEYS, ""))}
+        return sorted(self._keys, key=lambda name: order[self._keys[name]])
+
+    def key_of(self, name: str) -> str:
+        """Return the key of a class, "" if there were more classes than keys."""
+        return self._keys[name]
+
+    def add(self, classes: Iterable[str]) -> None:
+        """Give keys to the classes that are new, and store them, atomically."""
+        if set(classes) <= self._keys.keys():
+            return
+        with locked(self.path, self._wait):
+            stored = _read(self.path) if self.path.exists() else {}  # another page may have added a class
+            keys = stored | {name: key for name, key in self._keys.items() if name not in stored}
+            for name in classes:
+                if name not in keys:
+                    keys[name] = next((key for key in KEYS if key not in keys.values()), "")
+            write_rows(self.path, KEYS_COLUMNS, [(escaped_label(name), key) for name, key in keys.items()])
+        self._keys = keys
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Return class -> key. Raises DataError, with the line."""
+    keys: dict[str, str] = {}
+    table = read_csv(path, required=KEYS_COLUMNS)
+    for row, (name, key) in enumerate(zip(map(plain_label, table[CLASS]), table[KEY], strict=True)):
+        problem = ""
+        if name in keys:
+            problem = f"class {shown(name)} appears twice"
+        elif key and key not in KEYS:
+            problem = f"key {shown(key)} cannot be used; use a digit or a letter other than {', '.join(COMMAND_KEYS)}"
+        elif key and key in keys.values():
+            problem = f"key {shown(key)} is already taken by another class"
+        if problem:
+            raise DataError(f"{path}, line {line_of(path, row)}: {problem}")
+        keys[name] = key
+    return keys
