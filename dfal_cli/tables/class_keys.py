@@ -60,7 +60,7 @@ def _read(path: Path) -> dict[str, str]:
         problem = ""
         if name in keys:
             problem = f"class {shown(name)} appears twice"
-        elif key and key not in KEYS:
+        elif key and key not in set(KEYS):
             problem = f"key {shown(key)} cannot be used; use a digit or a letter other than {', '.join(COMMAND_KEYS)}"
         elif key and key in keys.values():
             problem = f"key {shown(key)} is already taken by another class"

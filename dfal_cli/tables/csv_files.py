@@ -43,7 +43,11 @@ def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
 
     Raises UsageError if the file does not exist, DataError (with the line) if it is not a table with these columns.
     """
-    rows = rows_of(path)
+    return csv_table(path, rows_of(path), required)
+
+
+def csv_table(path: Path, rows: Iterator[tuple[int, list[str]]], required: Sequence[str]) -> pd.DataFrame:
+    """Return the table of rows that `rows_of` yields for a file. Raises DataError as `read_csv`."""
     line, header = next(rows, (0, []))
     if not header:
         raise DataError(f"{path}: empty; its first line must name the columns {', '.join(required)}")

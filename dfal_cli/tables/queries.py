@@ -22,7 +22,12 @@ def queries_table(picked: pd.DataFrame, extra_columns: list[str]) -> pd.DataFram
 
 def read_queries(path: Path) -> pd.DataFrame:
     """Read a query list; only image and label are required. Raises the errors of `read_labels`."""
-    table = one_row_per_image(path, read_csv(path, required=(IMAGE, LABEL)))
+    return checked_queries(path, read_csv(path, required=(IMAGE, LABEL)))
+
+
+def checked_queries(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of a query list with the columns that `read_queries` gives it. Raises DataError."""
+    table = one_row_per_image(path, table)
     return table if TWIN in table else table.assign(**{TWIN: ""})
 
 

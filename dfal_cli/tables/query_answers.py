@@ -13,10 +13,10 @@ from dfal_cli.errors import TryAgainError
 from dfal_cli.schemas import IMAGE, LABEL, PREDICTED
 from dfal_cli.system.files import atomic_output, locked
 from dfal_cli.system.fingerprints import FileState, file_state
-from dfal_cli.tables.csv_files import csv_line, escaped_label
+from dfal_cli.tables.csv_files import csv_line, csv_table, escaped_label
 from dfal_cli.tables.csv_rows import dialect_of, records_of
 from dfal_cli.tables.guesses import CONFIDENCE, Guess, number
-from dfal_cli.tables.queries import read_queries
+from dfal_cli.tables.queries import checked_queries
 
 
 class QueryAnswers:
@@ -65,7 +65,21 @@ class QueryAnswers:
         Raises TryAgainError if another program changed the file after `editing` began, and OSError.
         """
         texts = {self._places[row]: self._with_label(row, label) for row, label in answers.items()}
-        content = "".join([texts.get(place, text) for place, text in enumerate(self._texts)])
+        before = {place: self._texts[place] for place in texts}
+        try:
+            self._put(texts)
+            self._write_file()
+        except BaseException:
+            self._put(before)
+            raise
+        for row, label in answers.items():
+            self.labels[row] = label
+
+    def _put(self, texts: Mapping[int, bytes]) -> None:
+        for place, text in texts.items():
+            self._texts[place] = text
+
+    def _write_file(self) -> None:
         written: FileState | None = None
 
         def check() -> None:
@@ -75,25 +89,22 @@ class QueryAnswers:
                 raise TryAgainError(f"{self.path}: another program has just changed it; the answer is not written yet")
 
         with atomic_output(self.path, check) as temporary:
-            temporary.write_bytes(self._dialect.bom + content.encode(self._dialect.encoding))
+            temporary.write_bytes(self._dialect.bom + b"".join(self._texts))
         now = file_state(str(self.path))
         is_ours = now and written and now[:-1] == written[:-1]  # renaming changes only the last time
         self._state = now if is_ours else None  # None: `refresh` reads what another program wrote just now
-        for place, text in texts.items():
-            self._texts[place] = text
-        for row, label in answers.items():
-            self.labels[row] = label
 
     def _read(self) -> None:
         state = file_state(str(self.path))
-        table = read_queries(self.path)
         records = list(records_of(self.path))
         dialect = dialect_of(self.path)
+        rows = ((record.line, record.cells) for record in records if not record.is_blank)
+        table = checked_queries(self.path, csv_table(self.path, rows, (IMAGE, LABEL)))
         if file_state(str(self.path)) != state:
             raise TryAgainError(f"{self.path}: another program is writing it; try again")
         header, *places = [place for place, record in enumerate(records) if not record.is_blank]
         self._state, self._dialect, self._places = state, dialect, places
-        self._texts = [record.text for record in records]
+        self._texts = [record.text.encode(dialect.encoding) for record in records]
         self._width, self._column = len(records[header].cells), records[header].cells.index(LABEL)
         self.images = table[IMAGE].tolist()
         self.labels = [label if label.strip() else "" for label in table[LABEL]]
@@ -103,12 +114,12 @@ class QueryAnswers:
             confidences = map(number, table[CONFIDENCE] if CONFIDENCE in table else [""] * len(table))
             self.guesses = dict(zip(self.images, map(Guess, table[PREDICTED], confidences), strict=True))
 
-    def _with_label(self, row: int, label: str) -> str:
+    def _with_label(self, row: int, label: str) -> bytes:
         """Return the text of a row with another label."""
         place = self._places[row]
-        text = self._texts[place]
+        text = self._texts[place].decode(self._dialect.encoding)
         cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._dialect.separator))
         cells += [""] * (self._width - len(cells))  # spreadsheets leave out empty cells at the end
         cells[self._column] = escaped_label(label)
         line_end = text[len(text.rstrip("\r\n")) :]
-        return csv_line(cells, self._dialect.separator) + line_end
+        return (csv_line(cells, self._dialect.separator) + line_end).encode(self._dialect.encoding)

@@ -5,6 +5,7 @@ import functools
 import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ SIDES = (256, 512, 1024, 1600, 2400, 3600)
 KEPT = 200
 """Number of pictures that are kept in memory."""
 
+NICENESS = 10
+
 LOOKED_AT = 64
 """Number of images of more than 8 bits from which their scale is found."""
 
@@ -31,7 +34,7 @@ class Photos:
     def __init__(self, names: ImageNames, white: float | None, images: Sequence[str], *, follow_links: bool) -> None:
         """`white`: pixel value of white in images of more than 8 bits; None: found from `images`."""
         self._names, self._white, self._follow_links = names, white, follow_links
-        self._places = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._decoders = ThreadPoolExecutor(os.cpu_count(), "decoder", _give_way)
         self._finding_white = threading.Lock()
         self._kept = functools.lru_cache(KEPT)(self._made)
         self._images = images
@@ -44,15 +47,13 @@ class Photos:
     def original(self, image: str) -> Picture:
         """Return an image in its full size. Raises ImageError."""
         path = self._path(image)
-        with self._places:
-            return original(path, self._white_for(path))
+        return self._decoders.submit(lambda: original(path, self._white_for(path))).result()
 
     def _path(self, image: str) -> Path:
         return resolve_image(self._names.root, self._names.on_disk(image), follow_links=self._follow_links)
 
     def _made(self, path: Path, side: int, state: FileState | None) -> Picture:
-        with self._places:
-            return for_screen(path, side, self._white_for(path))
+        return self._decoders.submit(lambda: for_screen(path, side, self._white_for(path))).result()
 
     def _white_for(self, path: Path) -> float | None:
         """Return the white of the set for an image of more than 8 bits."""
@@ -71,3 +72,9 @@ class Photos:
                 if probe_image(path).over_8_bits:
                     largest.append(read_image(path, InputFormat((1, 1, 1))).max_value or 0.0)
         return common_white(np.array(largest))
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread: pictures are made in advance, but a person waits for an answer to be saved."""
+    with contextlib.suppress(OSError):  # systems other than Linux have priorities of processes only
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

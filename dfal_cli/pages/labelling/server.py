@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from waitress import wasyncore
 from waitress.server import create_server
 
 from dfal_cli.errors import UsageError
@@ -28,6 +29,7 @@ def listening(host: str, port: int | None) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             _bind(listener, host, port)
+            listener.listen()  # until then, another process could bind the same port
         except (OSError, OverflowError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise UsageError(f"cannot listen on {host}:{port or 'any port'}: {reason}; choose another --port") from None
@@ -46,16 +48,24 @@ def _bind(listener: socket.socket, host: str, port: int | None) -> None:
 
 @contextlib.contextmanager
 def serving(application: Application, listener: socket.socket) -> Iterator[None]:
-    """Answer requests in the block. Requests that came before its end are finished."""
+    """Answer requests in the block. Requests that came before its end are finished, and connections are closed."""
     logging.getLogger("waitress").setLevel(logging.CRITICAL)  # what strangers send is nobody's concern
+    open_sockets: dict[int, wasyncore.dispatcher] = {}
     server = create_server(
-        application, sockets=[listener], threads=THREADS, max_request_body_size=MOST_BODY_BYTES,
-        max_request_header_size=32_768, expose_tracebacks=False, ident=None, clear_untrusted_proxy_headers=True,
+        application, map=open_sockets, sockets=[listener], threads=THREADS, max_request_body_size=MOST_BODY_BYTES,
+        max_request_header_size=32_768, expose_tracebacks=False, ident=None,
     )  # fmt: skip
+
+    def close() -> None:
+        for channel in list(server.active_channels.values()):
+            channel.handle_write()  # the last replies
+        wasyncore.close_all(open_sockets, ignore_all=True)  # nothing is left to wait for, so the thread ends
+
     thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
     try:
         yield
     finally:
         server.task_dispatcher.shutdown(timeout=SECONDS_TO_END)
-        server.close()
+        server.trigger.pull_trigger(close)
+        thread.join(SECONDS_TO_END)

@@ -52,8 +52,8 @@ class Session:
     def state(self, person: str) -> dict[str, Any]:
         """Return what a page needs to begin with."""
         with self._lock:
-            self.people.here(person)
             start = next(self._queue(person, 0), 0)
+            self.people.here(person, self.board.images[start])
             return {
                 "name": self.name, "start": start, "guesses": bool(self.board.guesses), **self.progress(person),
             }  # fmt: skip
@@ -88,9 +88,16 @@ class Session:
             return [self.board.row(row) for row in range(max(first, 0), min(first + count, len(self.board.images)))]
 
     def queue(self, person: str, after: int, count: int) -> list[dict[str, Any]]:
-        """Return the next unanswered rows after a row and then from the top; last those that others are looking at."""
+        """Return the next unanswered rows after a row and then from the top; last those that others are looking at.
+
+        The person is looking at the row, or, if it is answered, at the first of them.
+        """
         with self._lock:
-            return [self.board.row(row) for row in islice(self._queue(person, max(after + 1, 0)), count)]
+            rows = [self.board.row(row) for row in islice(self._queue(person, max(after + 1, 0)), count)]
+            looked_at = [self.board.row(after)] if 0 <= after < len(self.board.images) else []
+            for row in [each for each in looked_at if not each["label"]] or rows[:1]:
+                self.people.here(person, row["image"])
+            return rows
 
     def changes(self, person: str, image: str, epoch: int, revision: int) -> dict[str, Any]:
         """Return what has changed since a page was told; `person` is looking at `image`."""

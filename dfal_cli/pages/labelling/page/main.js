@@ -352,7 +352,8 @@ function pressed(event) {
 
 function pressedInField(event) {
   const isEmpty = !classes.typed();
-  const name = isEmpty ? (/^[0-9]$/.test(event.key) ? classes.byKey(event.key) : undefined) : undefined;
+  const isKey = isEmpty && /^[0-9]$/.test(event.key) && !classes.names().some(each => /^[0-9]/.test(each));
+  const name = isKey ? classes.byKey(event.key) : undefined;
   if (event.key === "Escape") {
     classes.clearFilter();
     document.activeElement.blur();
