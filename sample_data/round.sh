@@ -315,6 +315,9 @@ while true; do
     if [ "$left" -gt 0 ]; then
         answers=answers
         if [ "$left" -eq 1 ]; then answers=answer; fi
+        page=($DFAL label --queries "$now/queries.csv" --images "$IMAGES" "${known[@]}" --keys "$ROUNDS/keys.csv"
+            ${CLASSES:+--class-names "$CLASSES"})
+        echo "answer in the browser: $(printf '%q ' "${page[@]}" | sed 's/ $//')"
         echo "waiting for $left $answers in $now/queries.csv (look at $now/preview.html)"
         exit 0
     fi

@@ -1,8 +1,9 @@
-"""Draw dfal_cli/docs/preview.png, the README's preview page of the sample data: python tests/readme_pictures.py
+"""Draw the README's pages of the sample data, dfal_cli/docs/preview.png and label.png: python tests/readme_pictures.py
 
-Needs Chromium, which takes the screenshot. dfal_cli/docs/round.svg is drawn by hand.
+Needs Chromium, which takes the screenshots, and Playwright. dfal_cli/docs/round.svg is drawn by hand.
 """
 
+import csv
 import io
 import subprocess
 import sys
@@ -12,8 +13,15 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.labelling.browser import chromium  # noqa: E402
+from tests.labelling.serving import served  # noqa: E402
+
 SAMPLE_DATA = ROOT / "sample_data"
 PICTURE = ROOT / "dfal_cli" / "docs" / "preview.png"
+LABEL_PICTURE = ROOT / "dfal_cli" / "docs" / "label.png"
+LABEL_SIZE, ANSWERED, ASKED = {"width": 1280, "height": 760}, 30, 60
 WIDTH, HEIGHT, SCALE, COLOURS = 1400, 860, 0.75, 64
 
 
@@ -41,9 +49,28 @@ def screenshot(page: Path) -> Image.Image:
     return Image.open(io.BytesIO(picture.read_bytes()))
 
 
+def labelling_page(folder: Path) -> Image.Image:
+    """The labelling page with a list of which some images are answered."""
+    rows = list(csv.DictReader((SAMPLE_DATA / "oracle.csv").open(encoding="utf-8")))[:ASKED]
+    queries = folder / "queries.csv"
+    lines = [f"{rank},{row['image']},,,\n" for rank, row in enumerate(rows, 1)]
+    queries.write_text("rank,image,label,margin,twin\n" + "".join(lines))
+    classes = sorted({row["label"] for row in rows})
+    with served(queries, SAMPLE_DATA / "images", class_names=classes) as page, chromium() as browser:
+        for row in rows[:ANSWERED]:
+            page.answer(row["image"], row["label"])
+        tab = browser.new_page(viewport=LABEL_SIZE)
+        tab.add_init_script("sessionStorage.setItem('person', 'me')")  # the one who gave the answers above
+        tab.goto(page.address)
+        tab.wait_for_selector("#photo img")
+        tab.wait_for_load_state("networkidle")
+        return Image.open(io.BytesIO(tab.screenshot()))
+
+
 def main() -> None:
-    """Write the picture, with few colours so that it stays small."""
+    """Write the pictures; the preview page, which has more of them, with few colours so that it stays small."""
     with tempfile.TemporaryDirectory() as folder:
+        labelling_page(Path(folder)).convert("RGB").save(LABEL_PICTURE, optimize=True)
         page = Path(folder) / "queries.html"
         write_preview(page)
         screenshot(page).convert("RGB").quantize(COLOURS).save(PICTURE, optimize=True)

@@ -44,7 +44,9 @@ def test_a_list_that_is_half_answered_is_waited_for_however_it_was_saved(nights:
     ended = nights("--quiet")
     left = "1 answer" if name == "all of it" else "2 answers"  # the first deletes a row
     assert (ended.code, ended.stderr) == (0, "")
-    assert ended.stdout == f"waiting for {left} in rounds/000/queries.csv (look at rounds/000/preview.html)\n"
+    asked, waiting = ended.stdout.splitlines()
+    assert asked.startswith("answer in the browser: ")
+    assert waiting == f"waiting for {left} in rounds/000/queries.csv (look at rounds/000/preview.html)"
     assert files_of(0) == before
 
 

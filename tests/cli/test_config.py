@@ -64,7 +64,10 @@ def test_each_command_reads_only_its_own_section(house: Path) -> None:
         (["selct:", "  count: 3"], "dfal.yaml, line 1: no command selct; did you mean select?"),
         (["count: 3"], "dfal.yaml, line 1: no command count"),
         (["docs:", "  topic: cron"], "dfal.yaml, line 1: no command docs"),
-        (["- 1"], "dfal.yaml: has no sections; put the options under train:, score:, select:, merge:, simulate:"),
+        (
+            ["- 1"],
+            "dfal.yaml: has no sections; put the options under train:, score:, select:, label:, merge:, simulate:",
+        ),
         ([""], "dfal.yaml: has no sections; put the options under train:, score:"),
         (["select: 3"], "dfal.yaml: section select must hold one option per line"),
         (["select: [1"], "dfal.yaml: not YAML"),
