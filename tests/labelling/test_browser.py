@@ -94,6 +94,7 @@ def test_skipping_unusable_and_undo(browser: Any, here: Served) -> None:
     shows(tab, 1)  # the skipped one
     assert answers(here) == ["", "__skip__", *(CLASSES * 4)[:10]]
     tab.reload()
+    shows(tab, 1)
     for number in range(12, 1, -1):  # without limit, also after a reload
         tab.keyboard.press("Backspace")
         shows(tab, number)

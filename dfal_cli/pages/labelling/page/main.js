@@ -202,7 +202,7 @@ async function skip() {
 }
 
 async function undo() {
-  if (isBusy || isOver) return;
+  if (isBusy || isOver || !list) return;
   const reply = await saved("undo");
   if (!reply) return;
   remember(reply.rows);
@@ -215,7 +215,7 @@ async function undo() {
 }
 
 async function step(by) {
-  if (isBusy) return;
+  if (isBusy || !list) return;
   const from = now ? now.row : list.total;
   if (from + by < 0 || from + by >= list.total) return;
   await go(await rowAt(from + by));
