@@ -95,9 +95,12 @@ def needed_text(needed: Needed) -> str:
 
 def ratio_text(ratio: Ratio) -> str:
     """Return a ratio with its interval, "" if it is unknown."""
-    if math.isnan(ratio.mean):
-        return ""
-    return f"{BOUNDS[ratio.bound]}×{ratio.mean:.2f}{ratio_ends(ratio)}"
+    return "" if math.isnan(ratio.mean) else f"{ratio_mean(ratio)}{ratio_ends(ratio)}"
+
+
+def ratio_mean(ratio: Ratio) -> str:
+    """Return a ratio without its interval."""
+    return f"{BOUNDS[ratio.bound]}×{ratio.mean:.2f}"
 
 
 def ratio_ends(ratio: Ratio) -> str:

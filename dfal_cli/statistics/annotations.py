@@ -110,6 +110,14 @@ def needed(reached: Reached, strategy: str) -> Needed:
     return Needed(mean, low if math.isnan(low) else max(low, 0.0), high, int(values.notna().sum()), len(values))
 
 
+def log_ratios(reached: Reached, strategy: str, baseline: str) -> Values:
+    """Return the logarithm, per trial, of the ratio of the annotations needed; bounds count as in `ratio`."""
+    both = reached.spent[strategy].notna() & reached.spent[baseline].notna()
+    own, other = (reached.counted(reached.at, name, both) for name in (strategy, baseline))
+    logarithms: Values = np.log(own / other)
+    return logarithms
+
+
 def ratio(reached: Reached, strategy: str, baseline: str) -> Ratio:
     """Return the ratio of the annotations that `strategy` and `baseline` need.
 

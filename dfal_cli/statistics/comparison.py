@@ -140,6 +140,12 @@ def not_learnt(results: pd.DataFrame, measured_on: MeasuredOn) -> list[str]:
     return [name for name, accuracy in ended if beats_guessing(accuracy, images, guessing) is False]
 
 
+def seconds_of_trial(timings: pd.DataFrame) -> float:
+    """Return the mean over trials of the seconds that all rounds of all strategies took, one after the other."""
+    seconds = timings["train_seconds"] + timings["query_seconds"].fillna(0)
+    return float(seconds.sum() / timings["trial"].nunique())
+
+
 def mean_seconds(timings: pd.DataFrame) -> pd.DataFrame:
     """Return seconds by strategy in columns train, query (means over all rounds), first_query and last_query.
 

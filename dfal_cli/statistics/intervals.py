@@ -3,6 +3,7 @@
 They do not use scipy.stats, whose import takes a second.
 """
 
+import bisect
 import functools
 import math
 from statistics import NormalDist
@@ -17,6 +18,9 @@ MIN_TRIALS_TO_RESAMPLE = 3
 
 MIN_IMAGES = 30
 """With fewer images, an accuracy may be off by 20 points or more, so no verdict is given."""
+
+MAX_TRIALS = 1000
+"""More trials than anybody would run to tell two strategies apart."""
 
 RESAMPLES = 20_000
 """Number of random resamples, if there are too many to enumerate."""
@@ -53,6 +57,22 @@ def bootstrap_interval(values: Values) -> Interval:
     tail = NormalDist().cdf(-student_quantile(count - 1) * math.sqrt(count / (count - 1)))
     low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
     return float(low), float(high)
+
+
+def trials_needed(values: Values) -> int | None:
+    """Return from how many trials on Student's interval would exclude 0 if mean and spread stayed those of `values`.
+
+    None if these are fewer than two, or MAX_TRIALS would not suffice.
+    """
+    if len(values) < 2:
+        return None
+    mean, spread = abs(float(values.mean())), float(values.std(ddof=1))
+
+    def excludes_zero(count: int) -> bool:
+        return mean > student_quantile(count - 1) * spread / math.sqrt(count)
+
+    found = bisect.bisect_left(range(2, MAX_TRIALS + 1), True, key=excludes_zero) + 2
+    return found if found <= MAX_TRIALS else None
 
 
 def at_least(interval: Interval, minimum: Interval) -> Interval:

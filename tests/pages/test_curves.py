@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from dfal_cli.pages import curves
+from dfal_cli.pages.curve_looks import ON_DARK, looks_of, on_dark
 from dfal_cli.pages.curves import curves_svg, write_curves
-from dfal_cli.statistics.comparison import mean_curves
+from dfal_cli.statistics.comparison import MeasuredOn, mean_curves
 from tests.conftest import write
 from tests.pages.test_report import simulated
 
@@ -33,13 +34,13 @@ def test_the_same_results_give_the_same_bytes_whatever_the_users_own_settings(tm
 
 
 def test_a_dozen_strategies_differ_in_colour_or_line_and_in_marker() -> None:
-    looks = curves._looks(list(TWELVE)).values()
+    looks = looks_of(list(TWELVE)).values()
     assert len({(look.color, look.linestyle) for look in looks}) == 12
     assert len({look.marker for look in looks}) == 12
 
 
 def test_more_strategies_than_markers_still_have_a_look_each() -> None:
-    looks = curves._looks([f"strategy-{number}" for number in range(20)])
+    looks = looks_of([f"strategy-{number}" for number in range(20)])
     assert len({(look.color, look.linestyle) for look in looks.values()}) == 21
 
 
@@ -58,8 +59,8 @@ def test_a_read_only_home_folder_causes_no_message(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def drawn(results: pd.DataFrame) -> "matplotlib.figure.Figure":
-    return curves._draw(results)
+def drawn(results: pd.DataFrame, measured_on: MeasuredOn | None = None) -> "matplotlib.figure.Figure":
+    return curves._draw(results, measured_on)
 
 
 def test_the_curve_is_the_raw_mean_and_the_band_its_interval() -> None:
@@ -139,7 +140,7 @@ def test_of_many_strategies_only_the_best_dfal_and_random_have_a_band() -> None:
 
 
 def test_bands_stay_between_0_and_1() -> None:
-    results = simulated(trials=3).assign(accuracy=lambda table: (table["trial"] == 1) * 0.2)
+    results = simulated(trials=5).assign(accuracy=lambda table: (table["trial"] == 1) * 0.5)
     heights = np.concatenate(bands(drawn(results)))
     assert heights.min() == 0
     assert heights.max() > 0.2
@@ -166,3 +167,51 @@ def test_one_round_can_be_drawn(tmp_path: Path) -> None:
     results = simulated()
     write_curves(tmp_path / "a.png", results[results["round"] == 0])
     assert (tmp_path / "a.png").exists()
+
+
+def heights_of_thin_lines(figure: "matplotlib.figure.Figure") -> list[list[float]]:
+    return [list(line.get_ydata()) for line in figure.axes[-1].lines if line.get_linewidth() < 1]
+
+
+def test_few_trials_are_drawn_one_by_one_in_place_of_intervals() -> None:
+    results = simulated(trials=4)
+    figure = drawn(results)
+    single = results.groupby(["strategy", "trial"], sort=False)["accuracy"].agg(list)
+    assert sorted(heights_of_thin_lines(figure)) == sorted(single)
+    assert not [heights for heights in bands(figure) if len(heights)]
+    assert figure.get_suptitle() == "mean of 4 trials; thin lines: single trials"
+    low, high = figure.axes[-1].get_ylim()
+    assert low <= results["accuracy"].min() < results["accuracy"].max() <= high
+
+
+@pytest.mark.parametrize("trials", [1, 5])
+def test_one_trial_and_five_have_no_thin_lines(trials: int) -> None:
+    assert not heights_of_thin_lines(drawn(simulated(trials)))
+
+
+def test_of_many_strategies_only_those_with_intervals_have_thin_lines() -> None:
+    figure = drawn(simulated(trials=3, strategies=("random", "dfal", "weak", "a", "b")))
+    assert len(heights_of_thin_lines(figure)) == 2 * 3
+    assert "(only for dfal, random)" in figure.get_suptitle()
+
+
+def test_chance_is_a_line_in_the_full_range_and_in_the_legend() -> None:
+    """It is far below the curves, which are enlarged beside it."""
+    figure = drawn(simulated(), MeasuredOn(400, 50))
+    whole, main = figure.axes
+    (chance,) = (line for line in whole.lines if line.get_label() == "chance")
+    assert set(chance.get_ydata()) == {0.125}
+    assert whole.get_ylim()[0] < 0.125
+    assert 0.5 < main.get_ylim()[0] <= mean_curves(simulated())["low"].min()
+    (legend,) = figure.legends
+    assert legend.get_texts()[-1].get_text() == "chance  12.5 %"
+    near = drawn(simulated(), MeasuredOn(400, 200))
+    assert len(near.axes) == 1
+    assert not [line for line in drawn(simulated()).axes[-1].lines if line.get_label() == "chance"]
+
+
+def test_every_colour_of_the_picture_has_a_counterpart_for_dark_pages() -> None:
+    light = curves_svg(simulated(strategies=TWELVE), MeasuredOn(400, 50))
+    colour = re.compile(r"#[0-9a-f]{6}\b")
+    assert set(colour.findall(light)) == set(ON_DARK)
+    assert set(colour.findall(on_dark(light))) == set(ON_DARK.values())

@@ -49,8 +49,9 @@ def report(
     results: pd.DataFrame,
     settings: dict[str, str] | None = None,
     measured_on: comparison.MeasuredOn | None = None,
+    jobs: int = 1,
 ) -> Page:
-    write_report(folder / "report.html", results, timed(results), settings or {"seed": "1"}, measured_on)
+    write_report(folder / "report.html", results, timed(results), settings or {"seed": "1"}, measured_on, jobs=jobs)
     return Page(folder / "report.html")
 
 

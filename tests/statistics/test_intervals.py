@@ -8,10 +8,12 @@ import pytest
 from scipy import stats
 
 from dfal_cli.statistics.intervals import (
+    Values,
     beats_guessing,
     bootstrap_interval,
     student_interval,
     student_quantile,
+    trials_needed,
     wilson_interval,
 )
 
@@ -112,3 +114,23 @@ def test_an_accuracy_beats_guessing_if_chance_does_not_explain_it(
     accuracy: float, count: int, baseline: float, better: bool | None
 ) -> None:
     assert beats_guessing(accuracy, count, baseline) is better
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(1.0, 0.1), (1.0, 1.0), (-0.5, 1.0), (0.2, 1.0)])
+def test_the_trials_needed_are_the_fewest_whose_interval_excludes_zero(mean: float, spread: float) -> None:
+    """If their mean and standard deviation stay the same."""
+
+    def with_count(count: int) -> Values:
+        values = np.linspace(-1, 1, count)
+        return mean + spread * values / values.std(ddof=1)
+
+    intervals = {count: student_interval(with_count(count)) for count in range(2, 200)}
+    fewest = next(count for count, (low, high) in intervals.items() if low > 0 or high < 0)
+    assert trials_needed(with_count(5)) == fewest
+
+
+def test_trials_of_no_difference_are_never_enough() -> None:
+    assert trials_needed(np.array([1.0, -1.0, 0.0])) is None
+    assert trials_needed(np.array([0.0, 0.0])) is None
+    assert trials_needed(np.array([1.0])) is None
+    assert trials_needed(np.array([0.01, 0.01])) == 2

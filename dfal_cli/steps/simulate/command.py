@@ -84,7 +84,9 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
             tables = tables_of(in_order(inputs.runs, finished))
             described = kind.describe(shape)
             settings = _settings(options, inputs, described, machine)
-            outputs, written = write_all(options.out, tables, settings, inputs.measured_on, described.remedies)
+            outputs, written = write_all(
+                options.out, tables, settings, inputs.measured_on, described.remedies, machine.jobs
+            )
             _report_runs(options, inputs, tables.results, reporter)
     counts = {"rounds": len(tables.results), "trials": inputs.plan.trials, "oracle": len(inputs.oracle), **skipped}
     summary, details = _results(as_numbers(tables.results), inputs.measured_on, described.remedies, reporter)

@@ -127,11 +127,11 @@ def write_tables(out: Path, tables: Tables) -> None:
 
 
 def write_all(
-    out: Path, tables: Tables, settings: Mapping[str, str], measured_on: MeasuredOn, remedies: str
+    out: Path, tables: Tables, settings: Mapping[str, str], measured_on: MeasuredOn, remedies: str, jobs: int
 ) -> tuple[list[Path], bool]:
     """Write tables, curves and report unless they are up to date; return their paths, and whether they were written.
 
-    remedies: what to try if networks did not learn.
+    remedies: what to try if networks did not learn. jobs: number of parallel runs.
     """
     outputs = [out / name for name in OUTPUTS]
     exist = all(path.exists() for path in outputs)
@@ -139,9 +139,9 @@ def write_all(
         return outputs, False
     write_tables(out, tables)
     results, timings = map(as_numbers, tables)
-    write_curves(out / CURVES, results, measured_on.step)
+    write_curves(out / CURVES, results, measured_on)
     # The report is written last: its existence means that all outputs are complete.
-    write_report(out / REPORT, results, timings, settings, measured_on, remedies)
+    write_report(out / REPORT, results, timings, settings, measured_on, remedies, jobs)
     return outputs, True
 
 
