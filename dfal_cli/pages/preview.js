@@ -4,7 +4,7 @@
 const UNUSABLE = "__skip__";
 const list = JSON.parse(document.getElementById("list").textContent);
 const cards = [...document.querySelectorAll("article")];
-const classes = [...list.classes];
+const classes = new Map(list.classes); // name -> key, "" if there were more classes than keys
 const answers = new Map(); // index of the card -> label
 const undone = []; // earlier answers, [index, label or undefined], the last one at the end
 let now = 0;
@@ -12,13 +12,12 @@ let unsaved = false;
 let stored = true;
 
 const element = (id) => document.getElementById(id);
-const keyOf = (name) => list.keys[classes.indexOf(name)] || "";
 const shown = (label) => (label === UNUSABLE ? "unusable" : label);
 
 function restore() {
   try {
     const kept = JSON.parse(localStorage.getItem(list.identity) || "{}");
-    for (const name of kept.classes || []) if (!classes.includes(name)) classes.push(name);
+    for (const name of kept.classes || []) addClass(name);
     for (const [index, label] of kept.answers || []) if (cards[index]) answers.set(index, label);
   } catch {
     stored = false;
@@ -27,7 +26,7 @@ function restore() {
 
 function keep() {
   try {
-    localStorage.setItem(list.identity, JSON.stringify({ classes, answers: [...answers] }));
+    localStorage.setItem(list.identity, JSON.stringify({ classes: [...classes.keys()], answers: [...answers] }));
   } catch {
     stored = false;
   }
@@ -85,20 +84,20 @@ function undo() {
 }
 
 function offer() {
-  const buttons = classes.map((name) => {
+  const buttons = [...classes].map(([name, key]) => {
     const button = document.createElement("button");
     button.dataset.name = name;
-    if (keyOf(name)) {
-      const key = document.createElement("kbd");
-      key.textContent = keyOf(name);
-      button.append(key, " ");
+    if (key) {
+      const shownKey = document.createElement("kbd");
+      shownKey.textContent = key;
+      button.append(shownKey, " ");
     }
     button.append(name);
     button.addEventListener("click", () => answer(name));
     return button;
   });
   element("classes").replaceChildren(...buttons);
-  element("filter").hidden = classes.length <= list.keys.length;
+  element("filter").hidden = classes.size <= list.keys.length;
   showChosen();
 }
 
@@ -117,13 +116,17 @@ function answerWithFound() {
   if (found) answer(found.dataset.name);
 }
 
-function addClass() {
+function addClass(name) {
+  if (classes.has(name) || name === UNUSABLE) return;
+  const taken = [...classes.values()];
+  classes.set(name, [...list.keys].find((key) => !taken.includes(key)) || "");
+}
+
+function answerWithNew() {
   const name = element("name").value.replace(/\s+/g, " ").trim();
   if (!name) return;
-  if (!classes.includes(name) && name !== UNUSABLE) {
-    classes.push(name);
-    offer();
-  }
+  addClass(name);
+  offer();
   answer(name);
 }
 
@@ -179,7 +182,10 @@ const commands = {
   Escape: () => viewOne(false),
   "?": () => element("keys").showModal(),
   "/": () => element("filter").hidden || element("filter").focus(),
-  n: () => element("naming").showModal(),
+  n: () => {
+    element("name").value = "";
+    element("naming").showModal();
+  },
   u: () => answer(UNUSABLE),
   z: () => viewOne(!document.body.classList.contains("one")),
 };
@@ -191,8 +197,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.key === " " && event.target.closest("button, summary")) return;
-  const name = classes.find((each) => keyOf(each) && keyOf(each) === event.key.toLowerCase());
-  const command = commands[event.key] || commands[event.key.toLowerCase()] || (name !== undefined && (() => answer(name)));
+  const [name] = [...classes].find(([, key]) => key === event.key.toLowerCase()) || [];
+  const command = commands[event.key] || commands[event.key.toLowerCase()] || (name && (() => answer(name)));
   if (!command) return;
   event.preventDefault();
   command();
@@ -209,12 +215,8 @@ element("save").addEventListener("click", save);
 element("new").addEventListener("click", commands.n);
 element("unusable").addEventListener("click", commands.u);
 element("undo").addEventListener("click", undo);
-element("cancel").addEventListener("click", () => element("naming").close("cancelled"));
-element("naming").addEventListener("close", () => {
-  if (element("naming").returnValue !== "cancelled") addClass();
-  element("name").value = "";
-  element("naming").returnValue = "cancelled";
-});
+element("cancel").addEventListener("click", () => element("naming").close());
+element("naming").addEventListener("submit", answerWithNew); // "close" would come after the next key
 addEventListener("beforeunload", (event) => {
   if (unsaved && !stored) event.preventDefault();
 });

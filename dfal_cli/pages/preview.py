@@ -5,7 +5,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from dfal_cli.strategies import STRATEGIES, Strategy
 from dfal_cli.system.fingerprints import fingerprint
 from dfal_cli.system.paths import folder_of
 from dfal_cli.tables import to_csv
+from dfal_cli.tables.class_keys import KEYS
 
 GENERATOR = "dfal select"
 """The generator mark of preview pages."""
@@ -31,9 +32,6 @@ MARGINS_ARE = {
     EMBEDDING_SPACE: "the distance of the image's embedding to the nearest other class, for embeddings of unit length",
 }
 """What margins are, by their space."""
-
-KEYS = "1234567890abcdefhijklmoqrstvwxy"
-"""Keys of the classes, in their order; the page itself needs the other letters."""
 
 
 class Card(NamedTuple):
@@ -61,12 +59,12 @@ class Card(NamedTuple):
 
 def write_preview(
     page: Path, queries_file: Path, queries: pd.DataFrame, scores: pd.DataFrame | None, root: Path,
-    metadata: dict[str, Any], strategy: str, *, classes: Sequence[str] = (), keep_better: bool,
+    metadata: dict[str, Any], strategy: str, *, keys: Mapping[str, str], keep_better: bool,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[int, bool]:  # fmt: skip
     """Write the preview of a query list with images under `root`; `metadata` are those of the scores file.
 
-    scores: the queries' rows of the scores file, if the page shall show predictions. classes: offered as answers.
+    scores: the queries' rows of the scores file, if the page shall show predictions. keys: class -> key.
     keep_better: keep an existing page that has more pictures. `check` is passed to `atomic_output`.
     Returns the number of images that could not be read, and whether an existing page was kept.
     """
@@ -92,7 +90,7 @@ def write_preview(
         norm=metadata.get("norm", "") if chosen.measure and queries[MARGIN].any() else "",
         margins_are=MARGINS_ARE[metadata.get("space", PIXEL_SPACE)], pictures=str(pictures),
         small=pictures > 0 and all(card.tiny for card in cards if card.picture),
-        list=_list(queries_file, queries, classes), script=script,
+        list=_list(queries_file, queries, keys), script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )  # fmt: skip
     return len(cards) - pictures, False
@@ -110,12 +108,12 @@ def _pictures_in(page: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def _list(queries_file: Path, queries: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+def _list(queries_file: Path, queries: pd.DataFrame, keys: Mapping[str, str]) -> dict[str, Any]:
     """Return what the page's script needs: the cells of the query list, as in the file, and the classes."""
     columns, *rows = csv.reader(io.StringIO(to_csv(queries), newline=""))
     return {
         "identity": f"dfal {fingerprint(list(queries[IMAGE]))}", "file": queries_file.name, "columns": columns,
-        "rows": rows, "rank": columns.index(RANK), "label": columns.index(LABEL), "classes": list(classes),
+        "rows": rows, "rank": columns.index(RANK), "label": columns.index(LABEL), "classes": list(keys.items()),
         "keys": KEYS,
     }  # fmt: skip
 

@@ -4,7 +4,7 @@ Keys are stored because they must not move: a person's fingers know them from th
 next free key, and keys that people write into the file themselves are kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dfal_cli.errors import DataError, shown
@@ -26,13 +26,12 @@ class ClassKeys:
         """Read the file if it exists. Raises DataError if a key in it is not valid."""
         self.path = path
         self._wait = wait
-        self._keys = _read(path) if path.exists() else {}
+        self._keys = read_keys(path)
 
     @property
     def classes(self) -> Sequence[str]:
         """The classes in the order of their keys; those without a key come last."""
-        order = {key: place for place, key in enumerate((*KEYS, ""))}
-        return sorted(self._keys, key=lambda name: order[self._keys[name]])
+        return list(in_order(self._keys))
 
     def key_of(self, name: str) -> str:
         """Return the key of a class, "" if there were more classes than keys."""
@@ -43,13 +42,29 @@ class ClassKeys:
         if set(classes) <= self._keys.keys():
             return
         with locked(self.path, self._wait):
-            stored = _read(self.path) if self.path.exists() else {}  # another page may have added a class
-            keys = stored | {name: key for name, key in self._keys.items() if name not in stored}
-            for name in classes:
-                if name not in keys:
-                    keys[name] = next((key for key in KEYS if key not in keys.values()), "")
+            stored = read_keys(self.path)  # another page may have added a class
+            keys = with_keys(stored | {name: key for name, key in self._keys.items() if name not in stored}, classes)
             write_rows(self.path, KEYS_COLUMNS, [(escaped_label(name), key) for name, key in keys.items()])
         self._keys = keys
+
+
+def read_keys(path: Path) -> dict[str, str]:
+    """Return class -> key in a file, {} if it does not exist. Raises DataError if a key in it is not valid."""
+    return _read(path) if path.exists() else {}
+
+
+def in_order(keys: Mapping[str, str]) -> dict[str, str]:
+    """Return the classes in the order of their keys; those without a key come last."""
+    return dict(sorted(keys.items(), key=lambda item: (*KEYS, "").index(item[1])))
+
+
+def with_keys(keys: Mapping[str, str], classes: Iterable[str]) -> dict[str, str]:
+    """Return the keys of classes with the next free key for each class that has none; "" if all are taken."""
+    given = dict(keys)
+    for name in classes:
+        if name not in given:
+            given[name] = next((key for key in KEYS if key not in given.values()), "")
+    return given
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -91,7 +91,7 @@ def test_the_twin_of_a_cropped_image_is_compared_with_its_crop(in_tmp: Path) -> 
     queries = pd.DataFrame([{"rank": "1", "image": "a.png", "label": "", "margin": "0.01", "twin": "t.npy"}])
     resize = {"how": "crop", "shorter_side": 16, "interpolation": "bilinear"}
     metadata = {"input_shape": [1, 16, 16], "white": None, "resize": resize, "norm": "l2"}
-    write_preview(Path("p.html"), Path("q.csv"), queries, None, in_tmp, metadata, "dfal", keep_better=False)
+    write_preview(Path("p.html"), Path("q.csv"), queries, None, in_tmp, metadata, "dfal", keys={}, keep_better=False)
     whole, _, difference = Page(Path("p.html")).pictures()
     assert whole.size == (48, 16)
     shown = np.asarray(difference).astype(int)
@@ -146,14 +146,18 @@ def test_the_classes_of_the_labels_are_offered_and_those_of_the_network_first(in
     write(Path("l.csv"), "image,label", "000.png,zebra", "001.png,ant", "002.png,__skip__", "003.png,")
     first = ("select", "--images", "images", "--labels", "l.csv", "--strategy", "random", "--count", 1)
     assert dfal(*first, "--out", "q.csv", "--preview", "p.html").code == 0
-    assert listed(Page(Path("p.html")))["classes"] == ["ant", "zebra"]
+    assert listed(Page(Path("p.html")))["classes"] == [["ant", "1"], ["zebra", "2"]]
     write_margins(Path("s.csv"), Path("images"), {"003.png": 0.5})
     metadata = Path("s.csv.meta.json")
     stored = json.loads(metadata.read_text()) | {"classes": ["light", "dark", "zebra"]}
     metadata.write_text(json.dumps(stored))
     scored = ("select", "--scores", "s.csv", "--labels", "l.csv", "--count", 1)
     assert dfal(*scored, "--out", "r.csv", "--preview", "r.html").code == 0
-    assert listed(Page(Path("r.html")))["classes"] == ["light", "dark", "zebra", "ant"]
+    assert listed(Page(Path("r.html")))["classes"] == [["light", "1"], ["dark", "2"], ["zebra", "3"], ["ant", "4"]]
+    write(Path("l.csv.keys.csv"), "class,key", "zebra,7", "dark,d")
+    assert dfal(*scored, "--out", "r.csv", "--preview", "r.html", "--force").code == 0
+    found = listed(Page(Path("r.html")))["classes"]
+    assert found == [["light", "1"], ["ant", "2"], ["zebra", "7"], ["dark", "d"]], "as on the labelling page"
 
 
 @pytest.mark.parametrize(("strategy", "pictures"), [("dfal", 6), ("coverage", 2), ("random", 2), ("entropy", 2)])

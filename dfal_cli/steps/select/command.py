@@ -10,7 +10,7 @@ import pandas as pd
 from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import pool_in_words
-from dfal_cli.schemas import CROSSED, IMAGE, PREDICTED, PSEUDO_SUFFIX, TWIN
+from dfal_cli.schemas import CROSSED, IMAGE, KEYS_SUFFIX, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.select.candidates import Candidates, images_exist, pick
 from dfal_cli.steps.select.checks import check
@@ -24,6 +24,7 @@ from dfal_cli.system.fingerprints import file_state
 from dfal_cli.system.paths import folder_of, relative_to_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import number_texts, pseudo_labels_table, queries_table, to_csv, write_csv
+from dfal_cli.tables.class_keys import in_order, read_keys, with_keys
 
 
 def select(options: SelectOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
@@ -156,7 +157,7 @@ def _write_preview(
 
     unread, kept = write_preview(
         options.preview, options.out, queries, picked if options.with_predictions else None, candidates.root,
-        candidates.metadata, options.strategy, classes=candidates.classes,
+        candidates.metadata, options.strategy, keys=_class_keys(options, candidates),
         keep_better=check_list is None, check=check_list or (lambda: None),
     )  # fmt: skip
     if unread:
@@ -164,6 +165,12 @@ def _write_preview(
             f"{options.preview}: {unread} of {len(queries)} images cannot be read under {candidates.root}"
             f"{', so the existing page is kept' if kept else ''}; if they have moved, set the image root with --images"
         )
+
+
+def _class_keys(options: SelectOptions, candidates: Candidates) -> dict[str, str]:
+    """The keys of the classes on the labelling page, and of further classes; read only. Raises DataError."""
+    stored = read_keys(beside(options.labels[0], KEYS_SUFFIX)) if options.labels else {}
+    return in_order(with_keys(stored, candidates.classes))
 
 
 def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, counts: dict[str, int]) -> str:
