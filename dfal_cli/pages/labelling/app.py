@@ -27,9 +27,11 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }  # fmt: skip
 
+PAGES = resources.files("dfal_cli.pages")
+
 PAGE = {
     file.name: Picture(file.read_bytes(), MEDIA_TYPES[PurePosixPath(file.name).suffix])
-    for file in resources.files("dfal_cli.pages.labelling").joinpath("page").iterdir()
+    for file in (PAGES.joinpath("house.css"), *PAGES.joinpath("labelling", "page").iterdir())
 }
 """The files of the page; nothing else is sent from the disk but images of the list."""
 
