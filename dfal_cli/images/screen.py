@@ -30,9 +30,14 @@ class Picture(NamedTuple):
 
 
 def for_screen(path: Path, side: int, white: float | None) -> Picture:
-    """Return an image at most `side` pixels wide and high, never enlarged; `white` as for a network's input.
+    """Return an encoded `upright_image`. Raises ImageError."""
+    return _encoded(upright_image(path, side, white))
 
-    Raises ImageError.
+
+def upright_image(path: Path, side: int, white: float | None) -> Image.Image:
+    """Return an image, L or RGB, at most `side` pixels wide and high, never enlarged; `white` as for a network's input.
+
+    Its colour profile, if it has one, is in `info["icc_profile"]`. Raises ImageError.
     """
     with opened_image(path) as image:
         turned = orientation_of(image) > 1
@@ -44,7 +49,9 @@ def for_screen(path: Path, side: int, white: float | None) -> Picture:
         if shown.mode not in ("L", "RGB"):
             shown = shown.convert("L" if shown.mode in ("1", "LA") else "RGB")
         shown.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
-        return _encoded(shown, profile)
+        shown.load()  # the file is closed afterwards
+        shown.info = {"icc_profile": profile} if profile else {}
+        return shown
 
 
 def original(path: Path, white: float | None) -> Picture:
@@ -57,8 +64,8 @@ def original(path: Path, white: float | None) -> Picture:
     return for_screen(path, side, white)
 
 
-def _encoded(image: Image.Image, profile: bytes | None) -> Picture:
-    buffer = io.BytesIO()
+def _encoded(image: Image.Image) -> Picture:
+    buffer, profile = io.BytesIO(), image.info.get("icc_profile")
     if max(image.size) <= EXACT_SIDE and not profile:
         image.save(buffer, "PNG")
         return Picture(buffer.getvalue(), "image/png")

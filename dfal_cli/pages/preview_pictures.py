@@ -11,17 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dfal_cli.images import (
-    STRETCH,
-    ImageError,
-    InputFormat,
-    Resize,
-    Shape,
-    common_white,
-    probe_image,
-    resolve_image,
-)
-from dfal_cli.images.decode import Pixels, read_image
+from dfal_cli.images import ImageError, InputFormat, Resize, common_white, probe_image, resolve_image
+from dfal_cli.images.decode import read_image
+from dfal_cli.images.screen import upright_image
 from dfal_cli.tables.twins import TwinError, read_twin
 
 PAGE_BYTES = 4_200_000
@@ -64,7 +56,7 @@ class TwinPictures(NamedTuple):
 
 
 class Images(NamedTuple):
-    """The images of the page, decoded as for the network."""
+    """The images of the page."""
 
     root: Path
     follow_links: bool
@@ -78,10 +70,6 @@ class Images(NamedTuple):
         """Return the path of an image. Raises ImageError if it is not under the root."""
         return resolve_image(self.root, image, follow_links=self.follow_links)
 
-    def decoded(self, image: str, shape: Shape, resize: Resize = STRETCH) -> Pixels:
-        """Decode an image to (C, H, W). Raises ImageError."""
-        return read_image(self.path(image), InputFormat(shape, self.white, resize)).pixels
-
     def with_white_of(self, images: Iterable[str]) -> Self:
         """Return a copy with the value of white that training on these images would determine."""
         largest = []
@@ -94,25 +82,24 @@ class Images(NamedTuple):
 
     def picture(self, image: str, *, beside_twin: bool) -> Picture:
         """Return an image, in its own proportions and not enlarged. Raises ImageError."""
-        probe = probe_image(self.path(image))
-        scale = min(1.0, SIDES_AND_QUALITIES[0][0] / max(probe.height, probe.width))
-        height, width = (max(1, round(side * scale)) for side in (probe.height, probe.width))
+        largest, _ = SIDES_AND_QUALITIES[0]
         share = 1 - 2 * TWIN_SHARE if beside_twin else 1.0
-        return _encoded(self.decoded(image, (1 if probe.grey else 3, height, width)), int(share * self.limit))
+        return _encoded(upright_image(self.path(image), largest, self.white), int(share * self.limit))
 
     def twin_pictures(self, image: str, twin_file: Path, input_shape: list[int]) -> TwinPictures:
         """Return the twin, and its amplified difference to the image; nothing if one of them cannot be read."""
         channels, height, width = input_shape
         try:
             twin = read_twin(twin_file, input_shape)  # (C, H, W) in units of [0, 1]
-            difference = twin - self.decoded(image, (channels, height, width), self.resize) / np.float32(255)
+            input_format = InputFormat((channels, height, width), self.white, self.resize)
+            difference = twin - read_image(self.path(image), input_format).pixels / np.float32(255)
         except (TwinError, ImageError):
             return TwinPictures()
         factor = 0.5 / max(float(np.abs(difference).max()), 1e-12)
         limit = int(TWIN_SHARE * self.limit)
         return TwinPictures(
-            _encoded(_eight_bits(twin), limit),
-            _encoded(_eight_bits(0.5 + factor * difference), limit),
+            _encoded(_as_image(twin), limit),
+            _encoded(_as_image(0.5 + factor * difference), limit),
             f"{float(f'{factor:.2g}'):,g}",
         )
 
@@ -122,13 +109,14 @@ def limit_of(queries: int) -> int:
     return min(max(PAGE_BYTES // max(queries, 1), LEAST_BYTES), MOST_BYTES)
 
 
-def _eight_bits(pixels: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
-    return (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+def _as_image(pixels: npt.NDArray[np.floating[Any]]) -> Image.Image:
+    """Return an image of (C, H, W) pixels in [0, 1], which may leave the box by a little."""
+    rounded = (pixels.clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(rounded[0] if len(rounded) == 1 else rounded.transpose(1, 2, 0))
 
 
-def _encoded(pixels: Pixels, limit: int) -> Picture:
-    """Encode (C, H, W) pixels: exactly if they are few, else as a photo of at most `limit` bytes, if possible."""
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+def _encoded(image: Image.Image, limit: int) -> Picture:
+    """Encode an image: exactly if its pixels are few, else as a photo of at most `limit` bytes, if possible."""
     is_tiny = max(image.size) <= TINY_SIDE
     if max(image.size) <= EXACT_SIDE:
         exact = _bytes_of(image, "PNG", optimize=True)
@@ -146,7 +134,7 @@ def _encoded(pixels: Pixels, limit: int) -> Picture:
 
 def _bytes_of(image: Image.Image, kind: str, **settings: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **settings)
+    image.save(buffer, kind, icc_profile=image.info.get("icc_profile"), **settings)
     return buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from dfal_cli.images import STRETCH
 from dfal_cli.pages.preview import write_preview
@@ -200,6 +200,14 @@ def test_a_photo_is_shown_upright(in_tmp: Path) -> None:
     (picture,) = Page(in_tmp / "p.html").pictures()
     assert picture.size == (300, 400)
     assert np.asarray(picture.convert("L")).mean(1)[[50, 350]] == pytest.approx([255, 0], abs=5)
+
+
+def test_the_colours_of_a_photo_are_those_of_its_profile(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.effect_noise((600, 400), 50).convert("RGB").save(tmp_path / "a.jpg", icc_profile=profile)
+    photo = Images(tmp_path, False, None, STRETCH, limit_of(10)).picture("a.jpg", beside_twin=False)
+    shown = Image.open(io.BytesIO(base64.b64decode(photo.source.split(",")[1])))
+    assert shown.info["icc_profile"] == profile
 
 
 def test_a_page_that_was_lost_is_made_again(page: Page) -> None:
