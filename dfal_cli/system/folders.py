@@ -25,13 +25,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         _sync(temporary)
-        if path.exists():
-            path.rename(before)
-        temporary.rename(path)
+        _replace(path, temporary, before)
         _sync_one(path.parent)
     finally:
         _remove(temporary)
         _remove(before)
+
+
+def _replace(path: Path, new: Path, before: Path) -> None:
+    """Rename `path`, if it exists, to `before` and `new` to `path`; undo the first if the second fails."""
+    if path.exists():
+        path.rename(before)
+    try:
+        new.rename(path)
+    except BaseException:
+        if before.exists():
+            before.rename(path)
+        raise
 
 
 def listing_digest(folder: Path, *, without: Iterable[str] = ()) -> str:

@@ -122,6 +122,7 @@ def test_folders_above_a_file_of_answers_are_not_taken_for_classes(in_tmp: Path)
         ("s3://bucket/photos/a/0.png?X-Amz-Signature=a%2Fb", "a/0.png", "URL"),
         ("photos/%C3%A4%20b.png", "ä b.png", "URL"),
         ("/data/upload/7/3f2a9c1b-0.png", "a/0.png", "name without what the tool added"),
+        ("/data/upload/7/3f2a9c1b-%C3%A4_b.png", "ä b.png", "name without what the tool added"),
         ("train/0_png.rf.00112233445566778899aabbccddeeff.jpg", "a/0.png", "name without what the tool added"),
         ("a/0", "a/0.png", "name without suffix"),
     ],

@@ -11,18 +11,18 @@ from typing import Any
 from dfal_cli.errors import listed
 from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
 
-DATA, LABELS = "data.json", "labels.json"
+DATA, LABELS = "data", "labels.json"
 LABEL_FIELDS = ("ground_truth", "label", "classification")
 
 
 def _write(handed: Handover, folder: Path) -> Written:
-    paths = {image: str(handed.path_of(image)) for image in handed.images}
     classes = sorted({*handed.classes, *filter(None, handed.labels)})
     targets = {name: number for number, name in enumerate(classes)}
-    labels = {paths[image]: targets.get(label) for _, image, label in handed.rows()}
-    for name, content in ((DATA, paths), (LABELS, {"classes": classes, "labels": labels})):
-        (folder / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return Written([LABELS, DATA])
+    labels = {str(handed.path_of(image)): targets.get(label) for _, image, label in handed.rows()}
+    content = json.dumps({"classes": classes, "labels": labels}, ensure_ascii=False, indent=1)
+    (folder / LABELS).write_text(content + "\n", encoding="utf-8")
+    (folder / DATA).mkdir()  # FiftyOne looks for images there, and there is none: labels.json has their absolute paths
+    return Written([LABELS])
 
 
 def _instructions(root: Path, folder: Path) -> Sequence[str]:

@@ -48,8 +48,8 @@ def _is_read_back(text: str, table: Any) -> bool:
     """Return whether the CSV gives these labels to a reader that guesses types, as `datasets` does: not NA or 007."""
     import pandas as pd
 
-    guessed = pd.read_csv(io.StringIO(text))
-    return all(guessed[name].fillna("").astype(str).tolist() == table[name].tolist() for name in table)
+    guessed = pd.read_csv(io.StringIO(text)).astype(object)
+    return bool((guessed.where(guessed.notna(), "").astype(str).to_numpy() == table.to_numpy()).all())
 
 
 def _instructions(root: Path, folder: Path) -> Sequence[str]:

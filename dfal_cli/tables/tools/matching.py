@@ -18,6 +18,9 @@ UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 LOCAL_FILE = re.compile(r"\?(?:.*&)?d=([^&]*)")
 """The path of a local file in a URL of Label Studio."""
 
+NOT_UPLOADED = re.compile(r"[^-\w.]")
+"""Characters that Label Studio leaves out of the name of an uploaded file; a blank becomes an underscore."""
+
 RENAMED = re.compile(r"_([A-Za-z0-9]{2,5})\.rf\.[0-9A-Za-z]{8,}\.[a-z]+$")
 """What Roboflow makes of the suffix of a file name."""
 
@@ -73,6 +76,14 @@ class ToolImages:
         parts = _parts(name)
         return [image for image in self._by_stem.get(parts[-1], ()) if _have_common_end(parts, _parts(_stem(image)))]
 
+    def uploaded_as(self, name: str) -> Sequence[str]:
+        """Return the images whose file name, uploaded to Label Studio, is `name` after its prefix."""
+        return self._by_upload.get(normalize("NFC", name), ())
+
+    @cached_property
+    def _by_upload(self) -> Mapping[str, Sequence[str]]:
+        return _grouped(self._list_names(), lambda image: NOT_UPLOADED.sub("", _parts(image)[-1].replace(" ", "_")))
+
     @cached_property
     def _by_name(self) -> Mapping[str, Sequence[str]]:
         return _grouped(self._list_names(), lambda image: _parts(image)[-1])
@@ -118,7 +129,9 @@ def _by_url(images: ToolImages, answer: Answer) -> Sequence[str]:
 def _by_original_name(images: ToolImages, answer: Answer) -> Sequence[str]:
     name = answer.bare_name or _parts(path_in(answer.image))[-1]
     plain = RENAMED.sub(r".\1", UPLOAD_PREFIX.sub("", name))
-    return images.ending(plain) if plain != name or answer.bare_name else ()
+    if plain == name and not answer.bare_name:
+        return ()
+    return images.ending(plain) or images.uploaded_as(plain)
 
 
 def _by_stem(images: ToolImages, answer: Answer) -> Sequence[str]:
