@@ -70,6 +70,7 @@ function set(index, label) {
 }
 
 function answer(label) {
+  element("said").hidden = true;
   undone.push([now, answers.get(now)]);
   set(now, label);
   if (answers.size === cards.length) say("All images are answered. Save the answers as CSV.");
@@ -155,7 +156,7 @@ function save() {
   unsaved = false;
   const left = cards.length - answers.size;
   const rest = left ? ` ${left} ${left === 1 ? "image is" : "images are"} not answered yet; you can save again.` : "";
-  say(`Saved as ${list.file} in your downloads. Merge that file: dfal merge --queries ${list.file} --labels labels.csv.${rest}`);
+  say(`Saved as ${list.file} in your downloads. Merge that file, or put it in the place of the list.${rest}`);
 }
 
 function viewOne(one) {
