@@ -1,6 +1,7 @@
 """The nightly script goes on from whatever people, spreadsheets, changed settings and kills have left."""
 
 import itertools
+import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -348,6 +349,19 @@ def test_every_night_reports_the_accuracy_and_its_change(nights: Nights) -> None
     assert re.search(line, said, re.MULTILINE), said
     again = nights("--quiet").stdout
     assert re.search(line, again, re.MULTILINE), "also on a night without training"
+
+
+def test_the_report_names_classes_that_have_lost_their_images_and_counts_one_label_as_one(nights: Nights) -> None:
+    nights()
+    nights.answer(0, as_csv)
+    nights()
+    report = json.loads(Path("rounds/001/train.json").read_text())
+    before = report | {"classes": [*report["classes"], "grey"]}
+    Path("rounds/000/train.json").write_text(json.dumps(before))
+    Path("rounds/001/train.json").write_text(json.dumps(report | {"counts": {"labelled": 1}}))
+    said = nights("--quiet").stdout.splitlines()[0]
+    assert said.startswith("round 1: 1 label, test accuracy ")
+    assert said.endswith("; without images since round 0: grey")
 
 
 def test_other_options_come_from_a_file_and_without_a_test_set_the_validation_accuracy_is_reported(

@@ -32,7 +32,8 @@ class TrainOptions(
     validation: Annotated[
         list[Path],
         Option(
-            "Labels file of held-out images for early stopping, instead of a split.",
+            "Labels file of held-out images for early stopping, instead of a split; for a head, instead of "
+            "cross-validation.",
             INPUT, metavar="CSV", shapes=Shapes.BY_CONTENTS,
         ),
     ] = field(default_factory=list)  # fmt: skip
