@@ -16,6 +16,7 @@ import pandas as pd
 
 from dfal_cli.steps.embed.command import embed
 from dfal_cli.steps.embed.options import EmbedOptions
+from dfal_cli.strategies.typical import typical_points
 from dfal_cli.system.reporting import Silent
 from dfal_cli.tables.embeddings import read_embeddings
 from dfal_cli.tables.vectors import Values, unit_length
@@ -25,6 +26,7 @@ from tests.benchmarks.comparison.folders import image_folder
 LABELS, SIZE, CLASSES, ITERATIONS = 1_000, 1_280, 10, 150
 COUNTS = (20, 50, 100, 300, 1_000)
 DRAWS = 20
+FIRST_LIST = 20
 
 
 class Labelled(NamedTuple):
@@ -54,6 +56,7 @@ def main() -> None:
         train, test = photos
         print_times(train.of(np.random.default_rng(0).permutation(len(train.targets))[:LABELS]))
         print_accuracies(train, test)
+        print_first_list(train, test)
 
 
 def embedded_photos(keep: Path) -> tuple[Labelled, Labelled] | None:
@@ -107,6 +110,22 @@ def accuracy(train: Labelled, test: Labelled, count: int, strength: float | None
         head = fit_head(*labelled, CLASSES, strength=strength)
         reached.append((head.logits(test.vectors).argmax(1) == test.targets).mean())
     return float(np.mean(reached))
+
+
+def print_first_list(train: Labelled, test: Labelled) -> None:
+    """Test accuracy of a head on a first list by `typical`: of the pool, and of random halves of it."""
+
+    def of_pool(pool: Labelled) -> float:
+        picked = typical_points(pool.vectors, None, FIRST_LIST, np.random.default_rng(0))
+        head = fit_head(*pool.of(picked), CLASSES)
+        return 100 * float((head.logits(test.vectors).argmax(1) == test.targets).mean())
+
+    orders = [np.random.default_rng(draw).permutation(len(train.targets)) for draw in range(DRAWS)]
+    halves = [of_pool(train.of(np.sort(order[: len(order) // 2]))) for order in orders]
+    print(
+        f"\n{FIRST_LIST} labels by `typical`: {of_pool(train):.1f} %; in {DRAWS} random halves of the pool: mean "
+        f"{np.mean(halves):.1f} %, {min(halves):.1f} to {max(halves):.1f} %"
+    )
 
 
 def seconds(work: Callable[[], object]) -> float:
