@@ -43,7 +43,8 @@ def upright_image(path: Path, side: int, white: float | None) -> Image.Image:
         turned = orientation_of(image) > 1
         profile = image.info.get("icc_profile") if image.mode in ("RGB", "L") else None
         if image.format in SCALED_BY_DECODER:
-            image.draft(None, (side, side))  # JPEGs are decoded at a half, a quarter or an eighth, at least this large
+            scale = min(1.0, side / max(image.size))  # JPEGs are decoded at a half, a quarter or an eighth above it
+            image.draft(None, (int(image.width * scale), int(image.height * scale)))
         upright = ImageOps.exif_transpose(image) if turned else image
         shown = on_background(scaled_to_8_bits(upright, white)[0])
         if shown.mode not in ("L", "RGB"):

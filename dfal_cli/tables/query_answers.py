@@ -18,6 +18,9 @@ from dfal_cli.tables.csv_rows import dialect_of, records_of
 from dfal_cli.tables.guesses import CONFIDENCE, Guess, number
 from dfal_cli.tables.queries import checked_queries
 
+ROWS_AT_ONCE = 500
+"""Number of rows that are joined for writing: long pieces would stay in the memory of each thread that writes."""
+
 
 class QueryAnswers:
     """The rows of a query list in memory, equal to the file as of the last `refresh`.
@@ -88,8 +91,10 @@ class QueryAnswers:
             if file_state(str(self.path)) != self._state:
                 raise TryAgainError(f"{self.path}: another program has just changed it; the answer is not written yet")
 
-        with atomic_output(self.path, check) as temporary:
-            temporary.write_bytes(self._dialect.bom + b"".join(self._texts))
+        with atomic_output(self.path, check) as temporary, temporary.open("wb") as file:
+            file.write(self._dialect.bom)
+            for first in range(0, len(self._texts), ROWS_AT_ONCE):
+                file.write(b"".join(self._texts[first : first + ROWS_AT_ONCE]))
         now = file_state(str(self.path))
         is_ours = now and written and now[:-1] == written[:-1]  # renaming changes only the last time
         self._state = now if is_ours else None  # None: `refresh` reads what another program wrote just now

@@ -70,8 +70,10 @@ def _answering(function: Callable[[], Any]) -> Callable[[], Any]:
             reply = function()
         except (ImageError, RefusedClassError) as error:
             raise _refused(422, str(error)) from None
-        except (DfalError, OSError) as error:
+        except DfalError as error:
             raise _refused(503, str(error)) from None
+        except OSError as error:
+            raise _refused(503, f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
         if not isinstance(reply, dict):
             return reply
         return HTTPResponse(json.dumps(reply), 200, {"Content-Type": "application/json", "Cache-Control": "no-store"})

@@ -22,7 +22,7 @@ SIDES = (256, 512, 1024, 1600, 2400, 3600)
 KEPT = 200
 """Number of pictures that are kept in memory."""
 
-NICENESS = 10
+NICENESS = 4
 
 LOOKED_AT = 64
 """Number of images of more than 8 bits from which their scale is found."""
