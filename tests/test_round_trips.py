@@ -32,7 +32,7 @@ IMAGES = ("a/0.png", "a/1.png", "b/0.png", "test/2.png", "ä b+c.png", "d/5.png"
 ANSWERS = {"a/0.png": "circle", "a/1.png": "square, big", "b/0.png": "NA", "ä b+c.png": "circle"}
 CLASSES = "circle,square, big,NA".replace("square, big", "big")
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-START_SECONDS = 600
+START_SECONDS = 1500
 """A server of Label Studio migrates its database first, for 37 s on a free machine."""
 
 
@@ -141,16 +141,23 @@ def label_studio(program: str, settings: dict[str, str]) -> Iterator[LabelStudio
         server = running.enter_context(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
         try:
             client = LabelStudio(port)
-            deadline = time.monotonic() + START_SECONDS
-            while server.poll() is None and time.monotonic() < deadline:
-                with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                    client("GET", "/health")
-                    break
-                time.sleep(1)
-            assert server.poll() is None, Path("server.log").read_text()[-3000:]
+            wait_for(client, server)
             yield client
         finally:
             server.terminate()
+
+
+def wait_for(client: LabelStudio, server: "subprocess.Popen[bytes]") -> None:
+    """Return when the server answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            client("GET", "/health")
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            assert server.poll() is None and time.monotonic() < deadline, Path("server.log").read_text()[-3000:]
+            time.sleep(1)
+        else:
+            return
 
 
 def printed_settings(told: str) -> dict[str, str]:

@@ -1,6 +1,11 @@
 """The answers of labelling tools are recognised by content, read, and found to be about the right images."""
 
+import contextlib
+import copy
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +79,7 @@ def test_tables_of_our_own_are_not_taken_for_those_of_a_tool(lines: list[str], i
         ('[{"id": 1, "annotations": [', r"line \d: not JSON"),
         ('{"a": 1}', "its answers have no known form; known are Label Studio JSON"),
         ("<html><body/></html>", "its answers have no known form"),
+        ('<annotations><track id="0"/></annotations>', "its answers have no known form"),
         ("<annotations><image>", "not XML"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><annotations>&a;</annotations>', "a document type"),
         ("PAR1 but nothing else", "not Parquet, or damaged"),
@@ -85,6 +91,35 @@ def test_a_damaged_file_is_refused_with_the_reason(content: str, said: str, in_t
     with pytest.raises(DataError, match=said) as error:
         read_labels_files([file])
     assert str(error.value).startswith(str(file))
+
+
+ODD: tuple[Any, ...] = (None, 5, -1.5, "", "\0", "\ud800", [], {}, [None], {"a": []})
+"""Values that replace those of a file."""
+
+
+def damaged(value: Any) -> Iterator[Any]:
+    """Each copy of a JSON value in which one part is replaced by something odd, or missing."""
+    yield from ODD
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in list(parts):
+        for odd in damaged(part):
+            changed = copy.copy(value)
+            changed[key] = odd
+            yield changed
+        changed = copy.copy(value)
+        del changed[key]
+        yield changed
+
+
+@pytest.mark.parametrize("form", [form for form in FILES if "JSON" in form or form == "FiftyOne samples"])
+def test_a_part_that_is_odd_or_missing_is_never_a_bug(form: str, in_tmp: Path) -> None:
+    *above, line = FILES[form](in_tmp).read_text(encoding="utf-8").splitlines()
+    for number, odd in enumerate(damaged(json.loads(line))):
+        file = write(in_tmp / f"{number}", *above, json.dumps(odd))
+        with contextlib.suppress(DataError):
+            labels = labels_in(file)
+            assert all(isinstance(label, str) and label for label in labels.values())
+            "".join([*labels, *labels.values()]).encode()
 
 
 def test_several_choices_for_one_image_are_refused(in_tmp: Path) -> None:

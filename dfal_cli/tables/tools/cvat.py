@@ -65,4 +65,9 @@ def _answers(root: Element) -> Iterator[Answer]:
             yield Answer(name, label, place)
 
 
-FORMS = (Form("CVAT for images 1.1", "xml", lambda root: root.tag == "annotations", _answers),)
+def _is_for_images(root: Element) -> bool:
+    """Return whether the annotations are of images; those of videos are tracks."""
+    return root.tag == "annotations" and root.find("track") is None
+
+
+FORMS = (Form("CVAT for images 1.1", "xml", _is_for_images, _answers),)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dfal_cli.errors import DataError, listed
+from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.system.fingerprints import file_state
+from dfal_cli.system.reporting import printable
 from dfal_cli.tables.tools import FORMS
 from dfal_cli.tables.tools.documents import Document, answers_file, open_document
 from dfal_cli.tables.tools.forms import Answer, Form, FormError
@@ -51,7 +52,7 @@ def _read(file: Path, state: object) -> ToolAnswers | None:
             if document.container not in ("table", "folder"):
                 raise FormError(f"its answers have no known form; known are {listed(known_forms(), 20)}")
             return None
-        return ToolAnswers(file, form.name, tuple(form.answers(document.content)))
+        return ToolAnswers(file, form.name, tuple(map(_storable, form.answers(document.content))))
     except FormError as error:
         raise DataError(f"{file}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -61,6 +62,14 @@ def _read(file: Path, state: object) -> ToolAnswers | None:
 def known_forms() -> Sequence[str]:
     """Return the names of all forms."""
     return list(dict.fromkeys(form.name for form in FORMS))
+
+
+def _storable(answer: Answer) -> Answer:
+    """Return the answer. Raises FormError if a table cannot hold its image or its label: JSON can spell anything."""
+    for text in (answer.image, answer.dfal_image, answer.label):
+        if "\0" in text or text.encode(errors="replace").decode() != text:
+            raise FormError(f"{answer.place}: {shown(text)} cannot be stored in a table")
+    return answer._replace(place=printable(answer.place), time=printable(answer.time))
 
 
 def _form_of(document: Document) -> Form | None:
