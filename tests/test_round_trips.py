@@ -11,6 +11,7 @@ Each tool has an environment of its own, named by an environment variable; witho
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -162,8 +163,8 @@ def wait_for(client: LabelStudio, server: "subprocess.Popen[bytes]") -> None:
 
 def printed_settings(told: str) -> dict[str, str]:
     """The variables in the lines `export NAME=VALUE`."""
-    lines = [line.strip().removeprefix("export ") for line in told.splitlines() if line.strip().startswith("export ")]
-    return dict(line.split("=", 1) for line in lines)
+    lines = [shlex.split(line) for line in told.splitlines() if line.strip().startswith("export ")]
+    return dict(setting.split("=", 1) for _, setting in lines)
 
 
 def test_label_studio(house: Path) -> None:

@@ -102,6 +102,13 @@ def test_it_says_how_to_start_label_studio_and_what_to_add(house: Path) -> None:
         assert part in told
 
 
+def test_the_printed_lines_can_be_pasted_into_a_shell(house: Path) -> None:
+    (house / "my photos").mkdir()
+    (house / "img").rename("my photos/img")
+    told = export("labelstudio", "--labels", "labels.csv", "--images", "my photos/img").stderr
+    assert f"export LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT='{(house / 'my photos').resolve()}'\n" in told
+
+
 def test_cvat_gets_its_labels_and_the_size_of_each_image(house: Path) -> None:
     assert export("cvat", "--labels", "labels.csv").code == 0
     labels = json.loads((OUT / "cvat-labels.json").read_text())

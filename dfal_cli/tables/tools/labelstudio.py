@@ -6,6 +6,7 @@ up with the answer. In the flat exports a task with two annotations has two rows
 
 import contextlib
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _instructions(root: Path, folder: Path) -> Sequence[str]:
     return (
         "Label Studio shows images of this machine if it is started with",
         "  export LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true",
-        f"  export LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root.parent}",
+        f"  export LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={shlex.quote(str(root.parent))}",
         f"create a project whose labelling interface (Code) is {folder / CONFIGURATION}",
         f'add the source storage "Local files" with this absolute path, without syncing it: {root}',
         f"import {folder}/tasks-*.json, one after the other",
