@@ -3,7 +3,7 @@
 The query list keeps the first answer; the second one must not get lost if the labelling page is closed or killed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,12 +37,12 @@ class Conflicts:
     def add(self, image: str, pair: Pair) -> None:
         """Store a conflict."""
         if self._pairs.get(image) != pair:
-            self._store(self._pairs | {image: pair})
+            self._change(lambda pairs: pairs | {image: pair})
 
     def settle(self, image: str) -> None:
         """Remove the conflict of an image, if there is one."""
         if image in self._pairs:
-            self._store({other: pair for other, pair in self._pairs.items() if other != image})
+            self._change(lambda pairs: {other: pair for other, pair in pairs.items() if other != image})
 
     def _stored(self) -> dict[str, Pair]:
         if not self.path.exists():
@@ -51,9 +51,10 @@ class Conflicts:
         columns = (table[name] for name in CONFLICTS_COLUMNS)
         return {image: Pair(plain_label(one), plain_label(two)) for image, one, two in zip(*columns, strict=True)}
 
-    def _store(self, pairs: dict[str, Pair]) -> None:
-        rows = [(image, *map(escaped_label, pair)) for image, pair in pairs.items()]
+    def _change(self, change: Callable[[dict[str, Pair]], dict[str, Pair]]) -> None:
         with locked(self.path, self._wait):
+            pairs = change(self._stored())  # another page may have stored others
+            rows = [(image, *map(escaped_label, pair)) for image, pair in pairs.items()]
             if rows:
                 write_rows(self.path, CONFLICTS_COLUMNS, rows)
             else:

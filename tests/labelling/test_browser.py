@@ -285,7 +285,25 @@ def test_a_touch_screen_is_enough(browser: Any, here: Served) -> None:
     tab.get_by_role("button", name="Undo").tap()
     shows(tab, 1)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    finger = tab.context.new_cdp_session(tab)
+    for kind, points in (("Start", [(300, 200)]), ("Move", [(200, 205)]), ("Move", [(100, 205)]), ("End", [])):
+        touches = [{"x": x, "y": y} for x, y in points]
+        finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": touches})
+    shows(tab, 2)
     assert set(answers(here)) == {""}
+
+
+def test_keys_work_whatever_the_keyboard(browser: Any, here: Served) -> None:
+    tab = opened(browser, here)
+    shows(tab, 1)
+    press_as = "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', {key, code, bubbles: true}))"
+    tab.evaluate(press_as, ["&", "Digit1"])  # French: digits need Shift
+    shows(tab, 2)
+    tab.evaluate(press_as, ["г", "KeyU"])  # Russian
+    shows(tab, 3)
+    tab.evaluate(press_as, ["U", "KeyU"])  # Caps Lock
+    shows(tab, 4)
+    assert answers(here)[:4] == ["boot", "__skip__", "__skip__", ""]
 
 
 class Told(Silent):

@@ -75,6 +75,16 @@ def test_a_conflict_outlives_the_server_and_is_settled_by_a_person(tmp_path: Pat
     assert not (tmp_path / "queries.csv.conflicts.csv").exists()
 
 
+def test_two_commands_keep_all_conflicts(tmp_path: Path) -> None:
+    queries, images = draw_list(tmp_path), tmp_path / "images"
+    with served(queries, images, class_names=["hat", "shoe"]) as page, served(queries, images) as other_page:
+        for server, image in ((page, "000.png"), (other_page, "001.png")):
+            server.answer(image, "hat")
+            server.answer(image, "shoe", person="other")
+    with served(queries, images) as page:
+        assert [each["image"] for each in page.get("state").json["conflicts"]] == ["000.png", "001.png"]
+
+
 def test_images_that_others_look_at_come_last(tmp_path: Path) -> None:
     with served(draw_list(tmp_path, 4), tmp_path / "images", class_names=["hat"]) as page:
         page.get("state", person="one")
@@ -82,6 +92,15 @@ def test_images_that_others_look_at_come_last(tmp_path: Path) -> None:
         page.get("changes", person="one", image="002.png", epoch=0, revision=0)
         rows = page.get("queue", person="other", after=0, count=9).json["rows"]
         assert [row["row"] for row in rows] == [1, 3, 0, 2]
+
+
+def test_the_image_of_somebody_who_has_left_is_asked_about_again(tmp_path: Path) -> None:
+    with served(draw_list(tmp_path, 3), tmp_path / "images", class_names=["hat"]) as page:
+        assert page.get("state", person="one").json["start"] == 0
+        assert page.get("state", person="other").json["start"] == 1
+        page.post("leave", person="one")
+        state = page.get("state", person="third").json
+        assert (state["start"], state["people"]) == (0, 2)
 
 
 def test_pace_and_time_left(tmp_path: Path) -> None:
@@ -127,6 +146,16 @@ def test_a_list_without_rows_and_a_list_that_is_not_there(in_tmp: Path) -> None:
     assert (done.code, "has no rows" in done.stderr) == (3, True)
     done = dfal("label", "--queries", "none.csv", "--images", "images", "--no-browser")
     assert (done.code, "none.csv: no such file" in done.stderr) == (2, True)
+
+
+def test_a_list_for_another_image_root(in_tmp: Path) -> None:
+    draw_list(in_tmp, 3)
+    (in_tmp / "images").rename(in_tmp / "photos")
+    (in_tmp / "elsewhere/photos").mkdir(parents=True)
+    done = dfal("label", "--queries", "queries.csv", "--images", "elsewhere", "--no-browser")
+    assert (done.code, "its images are not under elsewhere" in done.stderr) == (3, True)
+    done = dfal("label", "--queries", "queries.csv", "--images", ".", "--no-browser")
+    assert (done.code, "photos/000.png exists" in done.stderr) == (3, True)
 
 
 def test_a_port_that_is_taken(in_tmp: Path) -> None:

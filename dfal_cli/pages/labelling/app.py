@@ -55,6 +55,7 @@ def application(session: Session, photos: Photos, merge: str) -> Bottle:
     ))  # fmt: skip
     route("/photo", lambda: _sent(photos.picture(_image(session), _number("side"))))
     route("/original", lambda: _sent(photos.original(_image(session))))
+    route("/leave", lambda: _leave(session), "POST")
     route("/answers", lambda: _answers(session), "POST")
     route("/undo", lambda: _undo(session), "POST")
     route("/classes", lambda: _new_class(session), "POST")
@@ -115,6 +116,14 @@ def _new_class(session: Session) -> dict[str, Any]:
             session.add_class(name.strip())
             return session.progress(person)
     raise _refused(400, "not a class")
+
+
+def _leave(session: Session) -> dict[str, Any]:
+    match _body():
+        case {"person": str(person)}:
+            session.leave(person)
+            return {}
+    raise _refused(400, "not a person")
 
 
 def _finish(session: Session) -> dict[str, Any]:

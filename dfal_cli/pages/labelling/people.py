@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from dfal_cli.pages.labelling.board import Change
 
-AWAY_SECONDS = 20.0
+AWAY_SECONDS = 8.0
 """A person whose page has not called for so long is not here any more."""
 
 MAX_SECONDS = 60.0
@@ -46,6 +46,10 @@ class People:
         if image is not None:
             found.image = image
         return found
+
+    def leave(self, person: str) -> None:
+        """Note that a person has closed the page."""
+        self.here(person).seen = 0.0
 
     def count(self) -> int:
         """Return how many people are here."""

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from dfal_cli.tables import ImageNames
 SIDES = (256, 512, 1024, 1600, 2400, 3600)
 """Sides, in pixels, at which pictures are made; few, so that they can be kept."""
 
-KEPT = 200
+KEPT = 100
 """Number of pictures that are kept in memory."""
 
 NICENESS = 4
@@ -76,5 +77,5 @@ class Photos:
 
 def _give_way() -> None:
     """Lower the priority of this thread: pictures are made in advance, but a person waits for an answer to be saved."""
-    with contextlib.suppress(OSError):  # systems other than Linux have priorities of processes only
+    if sys.platform == "linux":  # elsewhere, only processes have priorities
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -82,6 +82,11 @@ class Session:
                 "recent": self._recent(person),
             }  # fmt: skip
 
+    def leave(self, person: str) -> None:
+        """Note that a person has closed the page, so that others are asked about the image."""
+        with self._lock:
+            self.people.leave(person)
+
     def rows(self, first: int, count: int) -> list[dict[str, Any]]:
         """Return rows of the list."""
         with self._lock:

@@ -68,12 +68,20 @@ def _introduce(options: LabelOptions, session: Session, port: int, token: str, r
     reporter.note(f"{options.queries}: {total} {plural(total, 'query', 'queries')}, {left} unanswered")
     reporter.note(f"label in the browser: {address}")
     if is_local:
-        tunnel = f"ssh -L {port}:{name}:{port} {getpass.getuser()}@{platform.node()}"
+        tunnel = f"ssh -L {port}:{name}:{port} {_user()}@{platform.node()}"
         reporter.note(f"from another machine: {tunnel}, then open the same link there")
     else:
         reporter.warn("everybody who has the link can label, and the connection is not encrypted")
     reporter.note("Ctrl-C ends; every answer is saved at once")
     return address
+
+
+def _user() -> str:
+    """Return the name of the user; containers may run as one without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "user"
 
 
 def _has_screen() -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from dfal_cli.errors import DataError
+from dfal_cli.errors import DataError, shown
 from dfal_cli.images import list_images
 from dfal_cli.pages.labelling.board import Board
 from dfal_cli.pages.labelling.photos import Photos
@@ -17,6 +17,9 @@ from dfal_cli.tables.conflicts import Conflicts
 from dfal_cli.tables.guesses import read_guesses
 from dfal_cli.tables.query_answers import QueryAnswers
 
+FIRST_IMAGES = 100
+"""Number of images that are looked for before the page is shown."""
+
 LOCK_SECONDS = 10.0
 """Minimum time to wait for locks: other people's pages hold them only for moments."""
 
@@ -27,6 +30,7 @@ def open_session(options: LabelOptions) -> Session:
     queries = QueryAnswers(options.queries, wait)
     if not queries.images:
         raise DataError(f"{options.queries}: has no rows; there is nothing to answer")
+    _check_images(options, queries.images)
     board = Board(queries, read_guesses(options.predictions) if options.predictions else {})
     keys = ClassKeys(options.keys_file, wait)
     keys.add(dict.fromkeys([*(options.class_names or ()), *sorted({*_labelled(options), *board.answers})]))
@@ -35,12 +39,24 @@ def open_session(options: LabelOptions) -> Session:
 
 def open_photos(options: LabelOptions, images: Sequence[str]) -> Photos:
     """Return the images of the list as pictures."""
-    names = ImageNames(
+    return Photos(_names(options), options.white, images, follow_links=options.follow_links)
+
+
+def _names(options: LabelOptions) -> ImageNames:
+    """The images under the image root by their names on disk."""
+    return ImageNames(
         options.images,
         lambda image: is_file(options.images / image),
         lambda: list_images(options.images, follow_links=options.follow_links).images,
     )
-    return Photos(names, options.white, images, follow_links=options.follow_links)
+
+
+def _check_images(options: LabelOptions, images: Sequence[str]) -> None:
+    """Raise DataError if none of the first images exists: the list is probably for another image root."""
+    names = _names(options)
+    if not any(names.is_there(names.on_disk(image)) for image in images[:FIRST_IMAGES]):
+        example = f"{shown(images[0])} is not there{names.hint(images[0])}"
+        raise DataError(f"{options.queries}: its images are not under {options.images} (--images); {example}")
 
 
 def _labelled(options: LabelOptions) -> set[str]:

@@ -35,6 +35,11 @@ export async function post(path, values = {}) {
   return (await call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
 }
 
+// The page is being closed: nobody waits for a reply.
+export function leave() {
+  navigator.sendBeacon("leave", new Blob([JSON.stringify({ person })], { type: "application/json" }));
+}
+
 export const photoPath = (image, side) => `photo?${new URLSearchParams({ image, side })}`;
 
 export async function picture(path) {

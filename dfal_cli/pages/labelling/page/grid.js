@@ -10,6 +10,7 @@ const chosen = document.getElementById("grid-class");
 const probable = document.getElementById("grid-probable");
 const left = document.getElementById("grid-left");
 const save = document.getElementById("grid-save");
+const behind = document.querySelectorAll("body > .bar, body > main");
 const GAP = 10; // between tiles, in pixels
 
 let rows = [];
@@ -43,6 +44,7 @@ export async function open(guesses) {
   probable.checked = guesses;
   passed = new Set();
   grid.hidden = false;
+  for (const each of behind) each.inert = true;
   const { predicted } = await get("grid", { predicted: "", count: 0 });
   const before = chosen.value;
   const options = classes.names().map(name => new Option(predicted[name] ? `${name} (${predicted[name]})` : name, name));
@@ -54,6 +56,7 @@ export async function open(guesses) {
 
 export function close() {
   grid.hidden = true;
+  for (const each of behind) each.inert = false;
   tiles.replaceChildren();
   closed();
 }

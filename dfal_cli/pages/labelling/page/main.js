@@ -2,7 +2,7 @@
 //
 // The next image shows when the server has said that the answer is on disk.
 
-import { Refused, get, photoPath, post } from "./api.js";
+import { Refused, get, leave, post } from "./api.js";
 import * as classes from "./classes.js";
 import * as dialogs from "./dialogs.js";
 import * as end from "./end.js";
@@ -101,6 +101,7 @@ async function show(row) {
   }
   isReady = true;
   shownAt = performance.now();
+  element("spoken").textContent = `Image ${row.row + 1} of ${list.total}${row.label ? `, answered ${row.label}` : ""}`;
 }
 
 // Show the answer of the image, and what the model predicts if the person wants to know.
@@ -280,7 +281,7 @@ function recentTile(row) {
   const tile = document.createElement("button");
   tile.dataset.image = row.image;
   const thumb = Object.assign(document.createElement("span"), { className: "thumb" });
-  thumb.append(Object.assign(new Image(), { src: photoPath(row.image, 256), alt: "", draggable: false }));
+  thumb.append(Object.assign(new Image(), { src: photos.thumbnail(row.image), alt: "", draggable: false }));
   tile.append(thumb, Object.assign(document.createElement("span"), { className: "label" }));
   return tile;
 }
@@ -337,14 +338,21 @@ const KEYS = {
 const IN_EMPTY_FIELD = new Set([" ", "Backspace", "ArrowLeft", "ArrowRight", "?"]);
 const MAY_REPEAT = new Set(["ArrowLeft", "ArrowRight"]);
 
+// What a key may stand for: its sign, the same with Caps Lock, or, on keyboards whose digits need Shift or whose letters
+// are not Latin, what is at its place.
+function candidates(event) {
+  const place = /^(?:Key|Digit|Numpad)([A-Z0-9])$/.exec(event.code);
+  const isLatin = /^[a-z0-9]$/i.test(event.key);
+  return [event.key, event.key.toLowerCase(), ...(place && !isLatin ? [place[1].toLowerCase()] : [])];
+}
+
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || dialogs.isOpen()) return;
   if (grid.isOpen()) return grid.key(event);
   if (classes.isFiltering()) return pressedInField(event);
   const isOnControl = event.target.closest("button, input, select") && event.target.matches(":focus-visible");
   if (isOnControl && (event.key === " " || event.key === "Enter")) return; // the control's own keys
-  const name = classes.byKey(event.key);
-  const act = KEYS[event.key] || (name !== undefined && (() => answer(name)));
+  const act = candidates(event).map(key => KEYS[key] || (classes.byKey(key) !== undefined && (() => answer(classes.byKey(key))))).find(Boolean);
   if (!act) return;
   event.preventDefault();
   if (!event.repeat || MAY_REPEAT.has(event.key)) act();
@@ -397,6 +405,7 @@ function listen() {
     if (row && !isBusy) go(row);
   });
   setInterval(poll, POLL);
+  addEventListener("pagehide", () => leave());
   document.addEventListener("visibilitychange", poll);
 }
 

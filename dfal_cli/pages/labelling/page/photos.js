@@ -33,6 +33,9 @@ export function photo(image) {
 
 export const isReady = image => Boolean(loaded.get(image)?.img);
 
+// A picture for a thumbnail: the one that was just shown, if it is still there.
+export const thumbnail = image => loaded.get(image)?.img?.src || photoPath(image, 256);
+
 export function again(image) {
   loaded.delete(image);
 }

@@ -75,8 +75,8 @@ async function loadOriginal() {
   const wanted = image;
   try {
     const full = await picture(`original?${new URLSearchParams({ image: wanted })}`);
+    URL.revokeObjectURL(full.src); // it is loaded, and nothing else refers to it
     if (image !== wanted || !img) return;
-    full.style.cssText = "";
     full.style.width = img.style.width;
     full.style.height = img.style.height;
     full.className = img.className;
