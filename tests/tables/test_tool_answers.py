@@ -59,6 +59,34 @@ def test_exports_of_a_real_label_studio_server(name: str) -> None:
     }  # fmt: skip
 
 
+REAL = sorted((Path(__file__).parents[1] / "data/tools").glob("[!R]*.*"))
+
+
+@pytest.mark.parametrize("file", REAL, ids=lambda path: path.name)
+def test_exports_of_real_tools(file: Path) -> None:
+    """See tests/data/tools/README.md for what they say."""
+    there = ("a/0.png", "a/1.png", "b/0.png", "test/2.png", "ä b+c.png", "d/5.png")
+    expected = {"a/0.png": "circle", "a/1.png": "square, big", "b/0.png": "NA", "ä b+c.png": "circle"}
+    if file.name in ("labelstudio.json", "cvat-datumaro.xml"):
+        expected |= {"test/2.png": "__skip__"}
+    if file.name == "labelstudio-uploaded.json":
+        expected = {"ä b+c.png": "circle", "d/5.png": "NA"}
+    assert labels_in(file, there) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"classes": ["a"], "labels": {"a/0": {"label": 0, "confidence": 0.9}}},
+        {"samples": [{"filepath": "a/0.png", "p": {"_cls": "Classification", "label": "a", "confidence": 0.9}}]},
+    ],
+    ids=["labels", "samples"],
+)
+def test_predictions_are_never_taken_for_answers(value: dict[str, Any], in_tmp: Path) -> None:
+    with pytest.raises(DataError, match="predictions of a model, not answers"):
+        labels_in(write_json(in_tmp / "f.json", value))
+
+
 @pytest.mark.parametrize(
     "lines",
     [

@@ -12,6 +12,7 @@ from dfal_cli.errors import listed
 from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
 
 DATA, LABELS = "data", "labels.json"
+PREDICTIONS = "its labels have a confidence, so they are predictions of a model, not answers"
 LABEL_FIELDS = ("ground_truth", "label", "classification")
 
 
@@ -53,8 +54,10 @@ def _of_classification(value: Mapping[str, Any]) -> Iterator[Answer]:
 
 
 def _class_of(target: Any, classes: Sequence[str], place: str) -> str:
-    """Return the class of a target: an index, a name, or either with a confidence or attributes."""
+    """Return the class of a target: an index, a name, or either with attributes. Raises FormError if it is a guess."""
     if isinstance(target, dict):
+        if target.get("confidence") is not None:
+            raise FormError(f"{place}: {PREDICTIONS}")
         target = target.get("label")
     if not isinstance(target, int):
         return "" if target is None else str(target)
@@ -77,7 +80,10 @@ def _of_samples(value: Mapping[str, Any]) -> Iterator[Answer]:
 
 
 def _label_field(samples: Sequence[Mapping[str, Any]]) -> str:
-    found = {name for each in samples for name, value in each.items() if _is_label(value)}
+    labels = [(name, value) for each in samples for name, value in each.items() if _is_label(value)]
+    found = {name for name, value in labels if value.get("confidence") is None}
+    if labels and not found:
+        raise FormError(PREDICTIONS)
     known = [name for name in LABEL_FIELDS if name in found]
     if not known and len(found) > 1:
         raise FormError(f"several fields hold labels ({listed(sorted(found))}); call one of them {LABEL_FIELDS[0]}")
