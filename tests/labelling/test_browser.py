@@ -179,6 +179,20 @@ def test_two_people_see_each_others_answers_and_conflicts(browser: Any, here: Se
     assert one.problems == other.problems == []
 
 
+def test_two_people_answer_a_list_together(browser: Any, here: Served) -> None:
+    people = {"1": opened(browser, here), "2": opened(browser, here)}
+    given: list[str] = []
+    while len(given) < 12:
+        for key, tab in people.items():
+            before = tab.locator("#photo img").get_attribute("alt") if len(given) < 12 else None
+            if before:
+                tab.keyboard.press(key)
+                given.append(CLASSES[int(key) - 1])
+                tab.wait_for_selector(f"#photo img:not([alt='{before}']), #end:not([hidden]), dialog[open]")
+    assert sorted(answers(here)) == sorted(given)
+    assert here.session.conflicts == {}
+
+
 def test_everything_works_while_the_server_is_away(browser: Any, tmp_path: Path) -> None:
     queries = draw_list(tmp_path)
     with served(queries, tmp_path / "images", class_names=CLASSES) as page:

@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import * as classes from "./classes.js";
-import { duration, say } from "./messages.js";
+import { say } from "./messages.js";
 
 const end = document.getElementById("end");
 

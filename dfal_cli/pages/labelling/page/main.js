@@ -7,6 +7,7 @@ import * as classes from "./classes.js";
 import * as dialogs from "./dialogs.js";
 import * as end from "./end.js";
 import * as grid from "./grid.js";
+import * as keyboard from "./keyboard.js";
 import { duration, say, warn } from "./messages.js";
 import * as photos from "./photos.js";
 import * as stage from "./stage.js";
@@ -335,51 +336,9 @@ const KEYS = {
   z: () => stage.toggleZoom(),
   Enter: () => end.isShown() && end.pressFinish(),
 };
-const IN_EMPTY_FIELD = new Set([" ", "Backspace", "ArrowLeft", "ArrowRight", "?"]);
-const MAY_REPEAT = new Set(["ArrowLeft", "ArrowRight"]);
-
-// What a key may stand for: its sign, the same with Caps Lock, or, on keyboards whose digits need Shift or whose letters
-// are not Latin, what is at its place.
-function candidates(event) {
-  const place = /^(?:Key|Digit|Numpad)([A-Z0-9])$/.exec(event.code);
-  const isLatin = /^[a-z0-9]$/i.test(event.key);
-  return [event.key, event.key.toLowerCase(), ...(place && !isLatin ? [place[1].toLowerCase()] : [])];
-}
-
-function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || dialogs.isOpen()) return;
-  if (grid.isOpen()) return grid.key(event);
-  if (classes.isFiltering()) return pressedInField(event);
-  const isOnControl = event.target.closest("button, input, select") && event.target.matches(":focus-visible");
-  if (isOnControl && (event.key === " " || event.key === "Enter")) return; // the control's own keys
-  const act = candidates(event).map(key => KEYS[key] || (classes.byKey(key) !== undefined && (() => answer(classes.byKey(key))))).find(Boolean);
-  if (!act) return;
-  event.preventDefault();
-  if (!event.repeat || MAY_REPEAT.has(event.key)) act();
-}
-
-function pressedInField(event) {
-  const isEmpty = !classes.typed();
-  const isKey = isEmpty && /^[0-9]$/.test(event.key) && !classes.names().some(each => /^[0-9]/.test(each));
-  const name = isKey ? classes.byKey(event.key) : undefined;
-  if (event.key === "Escape") {
-    classes.clearFilter();
-    document.activeElement.blur();
-  } else if (event.key === "Enter" && !isEmpty) {
-    const found = classes.first();
-    if (found === undefined) newClass(classes.typed());
-    else {
-      classes.clearFilter();
-      answer(found);
-    }
-  } else if (name !== undefined) answer(name);
-  else if (isEmpty && IN_EMPTY_FIELD.has(event.key)) KEYS[event.key]();
-  else return;
-  event.preventDefault();
-}
 
 function listen() {
-  document.addEventListener("keydown", pressed);
+  keyboard.listen({ actions: KEYS, onAnswer: answer, onNew: newClass });
   // A clicked button would take the next Space or Enter for itself.
   document.addEventListener("click", event => event.detail && event.target.closest?.("button")?.blur());
   document.addEventListener("finished", () => (isOver = true));
