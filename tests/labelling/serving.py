@@ -22,7 +22,7 @@ from dfal_cli.steps.label.options import LabelOptions
 from dfal_cli.steps.label.session import open_photos, open_session
 from dfal_cli.tables import read_queries, write_rows
 
-TOKEN = "a-token"
+TOKEN, ONCE = "a-token", "once"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def served(queries: Path, images: Path, *, port: int = 0, merge: str = "", **opt
     """Serve the page of a query list."""
     given = LabelOptions(queries=queries, images=images, **options)
     session = open_session(given)
-    app = guarded(application(session, open_photos(given, session.board.images), merge), TOKEN, "127.0.0.1")
+    app = guarded(application(session, open_photos(given, session.board.images), merge), TOKEN, "127.0.0.1", ONCE)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))

@@ -40,7 +40,7 @@ def opened(browser: Any, page: Served | str, **context: Any) -> Any:
     tab.problems = []
     tab.on("pageerror", lambda error: tab.problems.append(str(error)))
     tab.on("dialog", lambda dialog: (tab.problems.append(dialog.message), dialog.dismiss()))
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(30_000)
     tab.goto(page if isinstance(page, str) else page.address)
     tab.wait_for_selector("#photo img, #end:not([hidden])")
     return tab

@@ -176,6 +176,12 @@ def test_other_methods_are_refused(page: Served, method: str) -> None:
     assert page.request(method, f"/{TOKEN}/answers", b"", Origin=f"http://{page.host}").status in (404, 405)
 
 
+def test_the_link_that_a_browser_is_started_with_works_once(page: Served) -> None:
+    first = page.request("GET", "/once/")
+    assert (first.status, first.headers["location"]) == (303, f"/{TOKEN}/")
+    assert page.request("GET", "/once/").status == 403
+
+
 def test_a_label_that_is_no_class_is_refused(page: Served) -> None:
     assert posted(page, ANSWER.replace(b"hat", b"cat")) == 422
 

@@ -30,8 +30,13 @@ HEADERS = [
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def guarded(application: Application, token: str, host: str) -> Application:
-    """Return the application behind the path `/TOKEN/`, for requests to `host` from its own page only."""
+def guarded(application: Application, token: str, host: str, once: str = "") -> Application:
+    """Return the application behind the path `/TOKEN/`, for requests to `host` from its own page only.
+
+    once: leads to that path one single time, for the browser that is started here: the addresses that programs are
+    started with can be seen by all users of a machine.
+    """
+    unused = {once} - {""}
 
     def guarding(environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
         def start_with_headers(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
@@ -39,6 +44,10 @@ def guarded(application: Application, token: str, host: str) -> Application:
 
         given, slash, rest = environment["PATH_INFO"].removeprefix("/").partition("/")
         problem = _problem(environment, host)
+        if problem is None and given in unused:
+            unused.discard(given)
+            start_with_headers("303 See Other", [("Location", f"/{token}/"), ("Cache-Control", "no-store")])
+            return []
         if problem is None and not (slash and secrets.compare_digest(given.encode(), token.encode())):
             problem = "403 Forbidden", "Open the link that `dfal label` printed when it started."
         if problem is None:

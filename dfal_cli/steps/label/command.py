@@ -35,12 +35,12 @@ def label(options: LabelOptions, reporter: Reporter) -> Result:
     check(options)
     session = open_session(options)
     photos = open_photos(options, session.board.images)
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    app = guarded(application(session, photos, str(options.merge or "")), token, options.host)
+    token, once = secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES)
+    app = guarded(application(session, photos, str(options.merge or "")), token, options.host, once)
     with listening(options.host, options.port) as listener, serving(app, listener):
         address = _introduce(options, session, listener.getsockname()[1], token, reporter)
         if options.browser and _has_screen():
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(f"{address}{once}/",), daemon=True).start()
         _wait(session)
     counts = _counts(session)
     status = "unfinished" if counts["left"] or counts["conflicts"] else "done"
@@ -59,14 +59,14 @@ def _wait(session: Session) -> None:
 
 
 def _introduce(options: LabelOptions, session: Session, port: int, token: str, reporter: Reporter) -> str:
-    """Say where the page is, and return its address."""
+    """Say where the page is, and return the address of the server."""
     is_local = options.host in LOOPBACK_NAMES
     name = f"[{options.host}]" if ":" in options.host else options.host
     name = name if is_local or name.strip("0.[]:") else platform.node()
     total, left = len(session.board.images), session.board.left
-    address = f"http://{name}:{port}/{token}/"
+    address = f"http://{name}:{port}/"
     reporter.note(f"{options.queries}: {total} {plural(total, 'query', 'queries')}, {left} unanswered")
-    reporter.note(f"label in the browser: {address}")
+    reporter.note(f"label in the browser: {address}{token}/")
     if is_local:
         tunnel = f"ssh -L {port}:{name}:{port} {_user()}@{platform.node()}"
         reporter.note(f"from another machine: {tunnel}, then open the same link there")
