@@ -92,7 +92,7 @@ function draw() {
   const wanted = plain(field.value.trim());
   const rank = each => (plain(each.name).startsWith(wanted) ? 0 : 1);
   shown = wanted ? classes.filter(each => plain(each.name).includes(wanted)).sort((a, b) => rank(a) - rank(b)) : classes;
-  box.classList.toggle("many", shown.length > MANY);
+  box.classList.toggle("many", classes.length > MANY);
   const scrolled = box.scrollTop;
   box.replaceChildren(...shown.slice(0, MOST_SHOWN).map(button));
   box.scrollTop = scrolled;
