@@ -1,5 +1,7 @@
 """Answers are written into the query list, whatever program wrote it, and change nothing else in it."""
 
+import errno
+import os
 import threading
 from pathlib import Path
 
@@ -140,3 +142,23 @@ def test_two_pages_of_different_commands_may_share_a_list(tmp_path: Path) -> Non
         other.answer("001.png", "shoe")
         assert [row["image"] for row in one.get("changes", image="", epoch=0, revision=1).json["rows"]] == ["001.png"]
     assert labels_in(path) == ["hat", "shoe", "", ""]
+
+
+def test_an_answer_that_a_full_disk_refuses_can_be_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = draw_list(tmp_path, 2)
+    answers = [{"image": "000.png", "label": "hat", "before": ""}]
+    with served(path, tmp_path / "images", class_names=["hat"]) as page:
+        with monkeypatch.context() as disk:
+            disk.setattr("dfal_cli.system.files._fsync", lambda place: fail(errno.ENOSPC))
+            reply = page.post("answers", answers=answers, after=0, count=1)
+            assert (reply.status, "No space left" in reply.text) == (503, True)
+        assert labels_in(path) == ["", ""]
+        assert page.get("state").json["left"] == 2
+        assert page.post("answers", answers=answers, after=0, count=1).status == 200
+    assert labels_in(path) == ["hat", ""]
+    assert {each.name for each in tmp_path.iterdir()} == {"images", "queries.csv", "queries.csv.keys.csv"}
+
+
+def fail(number: int) -> None:
+    """Fail as the operating system does."""
+    raise OSError(number, os.strerror(number))
