@@ -36,7 +36,7 @@ def _instructions(root: Path, folder: Path) -> Sequence[str]:
     )
 
 
-EXPORT = Export("FiftyOne", _write, _instructions)
+EXPORT = Export("FiftyOne", _write, _instructions, holds_images=False)
 
 
 def _is_classification(value: Any) -> bool:

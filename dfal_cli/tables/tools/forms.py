@@ -83,3 +83,5 @@ class Export(NamedTuple):
     instructions: Callable[[Path, Path], Sequence[str]]
     """Returns what to do next, a line each, given the image root and the folder."""
     needs_classes: bool = False
+    holds_images: bool = True
+    """Whether the images are in the folder, as links or copies."""

@@ -77,7 +77,7 @@ def _instructions(root: Path, folder: Path) -> Sequence[str]:
     )
 
 
-EXPORT = Export("Label Studio", _write, _instructions, needs_classes=True)
+EXPORT = Export("Label Studio", _write, _instructions, needs_classes=True, holds_images=False)
 
 
 def _is_task(value: Any) -> bool:
