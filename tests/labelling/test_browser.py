@@ -100,7 +100,7 @@ def test_skipping_unusable_and_undo(browser: Any, here: Served) -> None:
         shows(tab, number)
     assert set(answers(here)) == {""}
     tab.keyboard.press("Backspace")
-    tab.wait_for_selector("text=nothing to undo")
+    tab.wait_for_selector("text=nothing of yours to undo")
 
 
 def test_going_back_and_correcting(browser: Any, here: Served) -> None:

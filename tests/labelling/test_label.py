@@ -130,6 +130,26 @@ def test_undo_takes_back_what_the_person_did_and_nothing_else(tmp_path: Path) ->
         assert labels_in(queries) == ["shoe", "shoe", ""]
 
 
+def test_undo_never_takes_back_what_others_or_earlier_sessions_answered(tmp_path: Path) -> None:
+    queries = draw_list(tmp_path, 6)
+    with served(queries, tmp_path / "images", class_names=["hat", "shoe"]) as page:
+        page.answer("000.png", "hat", person="one")  # in the list when the next session begins
+    with served(queries, tmp_path / "images") as page:
+        page.answer("001.png", "hat", person="other")
+        for image in ("002.png", "003.png"):
+            page.answer(image, "shoe", person="one")
+        text = queries.read_text()
+        write(queries, text.replace("002.png,shoe", "002.png,"))  # a spreadsheet empties the cell ...
+        page.get("changes", person="one", image="", epoch=0, revision=0)
+        write(queries, text)  # ... and gives the same answer
+        undone = [page.post("undo", person="one").json for _ in range(4)]
+        assert [[row["image"] for row in each["rows"]] for each in undone] == [["003.png"], ["002.png"], [], []]
+        assert [len(each["refused"]) for each in undone] == [0, 1, 0, 0]
+        assert page.post("undo", person="newcomer").json["rows"] == []
+        assert page.get("state").json["conflicts"] == []
+    assert labels_in(queries) == ["hat", "hat", "shoe", "", "", ""]
+
+
 def test_what_a_person_takes_back_does_not_settle_a_conflict(tmp_path: Path) -> None:
     with served(draw_list(tmp_path, 3), tmp_path / "images", class_names=["hat", "shoe"]) as page:
         page.answer("000.png", "hat", person="one")

@@ -45,6 +45,8 @@ class Board:
         """Changes when the images of the list or their order do."""
         self.changed: list[str] = []
         """Images in the order of the changes of their answers."""
+        self.author: dict[str, str] = {}
+        """Image -> the person who changed its answer last, unless another program did."""
         self._count()
 
     @property
@@ -116,8 +118,10 @@ class Board:
         guesses = (self.guesses.get(self.images[row]) for row in self.unanswered(0))
         return Counter(guess.predicted for guess in guesses if guess)
 
-    def write(self, answers: Sequence[Answer]) -> tuple[list[Change], list[Refusal]]:
-        """Write the answers that fit what the list says; when this returns, they are on disk. The others are refused.
+    def write(self, answers: Sequence[Answer], person: str) -> tuple[list[Change], list[Refusal]]:
+        """Write the answers of a person that fit what the list says, and refuse the others.
+
+        When this returns, the answers are on disk.
 
         Raises TryAgainError, DataError, UsageError or OSError; nothing is written then.
         """
@@ -138,6 +142,7 @@ class Board:
             self.counts.update([change.after])
             self._answered[row] = bool(change.after)
             self.changed.append(change.image)
+            self.author[change.image] = person
         return list(changes.values()), refused
 
     def refresh(self) -> None:
@@ -160,7 +165,10 @@ class Board:
             self.epoch += 1
         before = dict(zip(images, labels, strict=True))
         now = zip(self._queries.images, self._queries.labels, strict=True)
-        self.changed += [image for image, label in now if before.get(image, "") != label]
+        changed = [image for image, label in now if before.get(image, "") != label]
+        self.changed += changed
+        for image in changed:
+            self.author.pop(image, None)
         self._count()
 
     def _count(self) -> None:

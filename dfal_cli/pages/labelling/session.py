@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from dfal_cli.pages.labelling.board import Answer, Board, Change, Refusal
+from dfal_cli.pages.labelling.board import Answer, Board, Refusal
 from dfal_cli.pages.labelling.people import RECENT, People
 from dfal_cli.schemas import SKIP
 from dfal_cli.tables.class_keys import ClassKeys
@@ -117,20 +117,23 @@ class Session:
     def answer(self, person: str, answers: Sequence[Answer], seconds: float | None) -> dict[str, Any]:
         """Write answers. Return the rows, and the answers that were refused because others gave different ones."""
         with self._lock:
-            changes, refused = self.board.write(answers)
+            changes, refused = self.board.write(answers, person)
             self.people.note(person, changes, seconds)
-            return self._settled(answers, refused)
+            self._settle(answers, refused)
+            return self._told(answers, refused)
 
     def undo(self, person: str) -> dict[str, Any]:
-        """Take back what a person did last, or else the last answer in the list. Returns the same as `answer`."""
+        """Take back what a person did last; what was changed since by others stays. Returns the same as `answer`."""
         with self._lock:
             done = self.people.here(person).done
-            last = done[-1] if done else self._last_in_list()
-            answers = [Answer(each.image, each.before, each.after) for each in last]
-            _, refused = self.board.write(answers)
+            answers = [Answer(each.image, each.before, each.after) for each in done[-1]] if done else []
+            self.board.refresh()
+            own = [answer for answer in answers if self.board.author.get(answer.image) == person]
+            others = [Refusal(answer, self.board.label_of(answer.image)) for answer in answers if answer not in own]
+            _, refused = self.board.write(own, person)
             if done:
                 done.pop()
-            return self._settled(answers, refused)
+            return self._told(answers, [*refused, *others])
 
     def add_class(self, name: str) -> None:
         """Add a class. Raises RefusedClassError if the name cannot be used, or looks like a typing error."""
@@ -160,7 +163,7 @@ class Session:
         yield from (row for row in self.board.unanswered(start) if row not in looked_at)
         yield from (row for row in self.board.unanswered(start) if row in looked_at)
 
-    def _settled(self, answers: Sequence[Answer], refused: Sequence[Refusal]) -> dict[str, Any]:
+    def _settle(self, answers: Sequence[Answer], refused: Sequence[Refusal]) -> None:
         """Store new conflicts, and remove those that a person has settled, who saw the answer in the list."""
         for answer, now in refused:
             if answer.label and now:
@@ -169,15 +172,12 @@ class Session:
         for answer in answers:
             if answer.image not in conflicting and answer.label and answer.before:
                 self._conflicts.settle(answer.image)
+
+    def _told(self, answers: Sequence[Answer], refused: Sequence[Refusal]) -> dict[str, Any]:
         return {
             "rows": self.board.rows([answer.image for answer in answers]),
             "refused": [{**refusal.answer._asdict(), "now": refusal.now} for refusal in refused],
         }
-
-    def _last_in_list(self) -> list[Change]:
-        """Return the last answer above the first unanswered row."""
-        rows = islice(self.board.answered_above(self.board.first_unanswered()), 1)
-        return [Change(row["image"], "", row["label"]) for row in map(self.board.row, rows)]
 
     def _recent(self, person: str) -> list[dict[str, Any]]:
         """Return the last answers, newest first: those of this session, then those in the list."""

@@ -209,10 +209,9 @@ async function undo() {
   if (!reply) return;
   remember(reply.rows);
   update(reply);
-  if (reply.refused.length) say("Somebody has changed this answer since; it stays");
-  else if (!reply.rows.length) say("There is nothing to undo");
-  if (!reply.rows.length) return;
-  say(reply.rows.length > 1 ? `${reply.rows.length} answers undone` : "Undone");
+  if (!reply.rows.length) return say("There is nothing of yours to undo");
+  if (reply.refused.length) say("This answer has been changed since you gave it; it stays");
+  else say(reply.rows.length > 1 ? `${reply.rows.length} answers undone` : "Undone");
   await go(reply.rows[0]);
 }
 
