@@ -44,10 +44,9 @@ def read_answers(
     """
     location: Location
     found = read_tool_answers(options.queries)
+    under_root = images_under(options.images, follow_links=options.follow_links)
     if found is not None and not _is_sorted_root(options):
-        queries, location = read_tool_list(
-            options, found, images_under(options.images, follow_links=options.follow_links), reporter
-        )
+        queries, location = read_tool_list(options, found, under_root, reporter)
         return _stripped(queries, known, location, reporter), location
     root = image_root(options)
     if root is not None and options.queries.is_dir():
@@ -59,7 +58,7 @@ def read_answers(
     queries = queries.assign(**{IMAGE: _with_known_names(queries[IMAGE], labels, options)})
     queries = one_row_per_image(options.queries, queries)
     if options.answers:
-        queries, location = fill_in(options, queries, location, reporter)
+        queries, location = fill_in(options, queries, location, under_root, reporter)
     return _stripped(queries, known, location, reporter), location
 
 

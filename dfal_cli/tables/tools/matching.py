@@ -51,7 +51,7 @@ class ToolImages:
             if len(found) > 1:
                 raise DataError(
                     f"{answer.place}: {shown(answer.image)} may be {' or '.join(map(shown, found[:2]))}; "
-                    "hand images over with `dfal export`, whose tasks name them, or rename one of them"
+                    "hand images over with `dfal export`, which names their paths, or rename one of them"
                 )
             if found:
                 return Match(found[0], rule)
@@ -65,6 +65,11 @@ class ToolImages:
             return ()
         found = self._is_there(plain)
         return () if found is None else (found,)
+
+    def below_root(self, name: str) -> Sequence[str]:
+        """Return the image at a path that begins with the name of the image root, as in URLs of local files."""
+        top, _, below = name.partition("/")
+        return self.at(below) if top == PurePosixPath(self._root).name else ()
 
     def ending(self, name: str) -> Sequence[str]:
         """Return the images whose path is the end of `name`, or ends with it."""
@@ -123,7 +128,7 @@ def _by_url(images: ToolImages, answer: Answer) -> Sequence[str]:
     if answer.bare_name:
         return ()
     path = path_in(answer.image)
-    return images.at(path) or images.ending(path)
+    return [*images.at(path), *images.below_root(path)] or images.ending(path)
 
 
 def _by_original_name(images: ToolImages, answer: Answer) -> Sequence[str]:
@@ -131,6 +136,8 @@ def _by_original_name(images: ToolImages, answer: Answer) -> Sequence[str]:
     plain = RENAMED.sub(r".\1", UPLOAD_PREFIX.sub("", name))
     if plain == name and not answer.bare_name:
         return ()
+    if UPLOAD_PREFIX.match(name):  # my_photo.png may have been "my photo.png", too
+        return [*images.ending(plain), *images.uploaded_as(plain)]
     return images.ending(plain) or images.uploaded_as(plain)
 
 
