@@ -157,6 +157,61 @@ def test_with_more_classes_than_keys_typing_finds_a_class(browser: Any, tmp_path
         assert answers(page)[:3] == ["kind-047", "kind-010", ""]
 
 
+def test_what_is_typed_in_the_field_is_never_an_answer_or_a_command(browser: Any, tmp_path: Path) -> None:
+    names = ["size 1", "size 12", *(f"kind-{number:03d}" for number in range(40))]
+    with served(draw_list(tmp_path), tmp_path / "images", class_names=names) as page:
+        tab = opened(browser, page)
+        shows(tab, 1)
+        for typed in ("12", "u", "z", "n", "?"):
+            tab.keyboard.type(typed)
+            assert tab.locator("#filter").input_value() == typed
+            tab.locator("#filter").fill("")
+        tab.keyboard.type("12")
+        assert tab.locator(".class.first").inner_text().split() == ["2", "size", "12"]
+        tab.keyboard.press("Enter")
+        shows(tab, 2)
+        assert answers(page)[:2] == ["size 12", ""]
+        tab.keyboard.type("zz")  # the page has put the focus here, so it does not offer a new class
+        tab.wait_for_selector("text=No class is called “zz”")
+        tab.keyboard.press("Enter")
+        tab.keyboard.press("Escape")
+        tab.keyboard.press("1")  # outside the field, keys answer
+        shows(tab, 3)
+        tab.keyboard.type("zz")  # in the field again
+        tab.locator("#filter").click()
+        tab.keyboard.type("z")
+        tab.wait_for_selector("text=New class “zzz”")
+        assert answers(page)[:3] == ["size 12", "size 1", ""]
+
+
+def test_with_a_key_for_every_class_the_keys_answer_again_after_the_field(browser: Any, tmp_path: Path) -> None:
+    names = [f"kind-{number:03d}" for number in range(20)]
+    with served(draw_list(tmp_path), tmp_path / "images", class_names=names) as page:
+        tab = opened(browser, page)
+        shows(tab, 1)
+        tab.keyboard.type("/012")
+        tab.keyboard.press("Enter")
+        shows(tab, 2)
+        tab.keyboard.press("z")
+        assert tab.locator("#scale").inner_text() != "Zoom"
+        tab.keyboard.press("2")
+        shows(tab, 3)
+        assert answers(page)[:3] == ["kind-012", "kind-001", ""]
+
+
+def test_a_key_that_is_pressed_before_the_next_image_shows_answers_nothing(browser: Any, here: Served) -> None:
+    tab = opened(browser, here)
+    shows(tab, 1)
+    with here.session._lock:  # saving takes its time
+        tab.keyboard.press("1")
+        tab.keyboard.press("2")
+        tab.wait_for_selector("text=not counted")
+        tab.keyboard.press("Backspace")
+    tab.wait_for_selector("text=Undone")
+    shows(tab, 1)
+    assert set(answers(here)) == {""}
+
+
 def test_two_people_see_each_others_answers_and_conflicts(browser: Any, here: Served) -> None:
     one, other = opened(browser, here), opened(browser, here)
     shows(one, 1)

@@ -13,6 +13,7 @@ let classes = []; // {name, key, count}
 let shown = [];
 let pressed = "";
 let guessed = "";
+let isOwnFocus = false; // whether the person went to the field; with more classes than keys, the page goes there itself
 
 export const byKey = key => classes.find(each => each.key === key)?.name;
 export const names = () => classes.map(each => each.name);
@@ -30,6 +31,7 @@ export function listen({ onAnswer, onNew }) {
     else if (button) onNew(field.value.trim());
   });
   field.addEventListener("input", draw);
+  for (const event of ["focus", "pointerdown"]) field.addEventListener(event, () => (isOwnFocus = true));
   row.querySelector("kbd").addEventListener("click", () => field.focus());
 }
 
@@ -48,9 +50,8 @@ export function update(list) {
 function count() {
   const counts = new Map(classes.map(each => [each.name, each.count]));
   const most = Math.max(1, ...counts.values());
-  for (const button of box.children) {
+  for (const button of buttons()) {
     const output = button.querySelector("output");
-    if (!output) continue;
     const answers = counts.get(button.dataset.name);
     output.textContent = answers || "";
     output.ariaLabel = `${answers} answers`;
@@ -61,14 +62,14 @@ function count() {
 export function mark(label, guess) {
   pressed = label;
   guessed = guess || "";
-  for (const button of box.children) {
+  for (const button of buttons()) {
     button.setAttribute("aria-pressed", String(button.dataset.name === pressed));
     button.classList.toggle("guessed", Boolean(guessed) && button.dataset.name === guessed);
   }
 }
 
 export function flash(name) {
-  const button = [...box.children].find(each => each.dataset.name === name);
+  const button = buttons().find(each => each.dataset.name === name);
   if (!button) return;
   button.classList.remove("chosen");
   void button.offsetWidth; // starts the animation again
@@ -77,14 +78,27 @@ export function flash(name) {
 
 export const hasMoreThanKeys = () => classes.some(each => !each.key);
 export const isFiltering = () => document.activeElement === field;
-export const focusFilter = () => { if (!row.hidden) field.focus(); };
+export const hasField = () => !row.hidden;
+export const focusFilter = () => field.focus();
 export const first = () => shown[0]?.name;
+export const offersNew = () => isOwnFocus && !shown.length;
 export const typed = () => field.value.trim();
 
 export function clearFilter() {
   field.value = "";
   draw();
 }
+
+// After an answer: the next class is typed at once if there are more classes than keys; else the keys answer.
+export function restFilter() {
+  clearFilter();
+  const isNext = hasMoreThanKeys() && matchMedia("(pointer: fine)").matches;
+  if (isNext) field.focus();
+  else field.blur();
+  isOwnFocus = false;
+}
+
+const buttons = () => [...box.children].filter(each => each.dataset.name !== undefined);
 
 const plain = text => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 
@@ -96,14 +110,17 @@ function draw() {
   const scrolled = box.scrollTop;
   box.replaceChildren(...shown.slice(0, MOST_SHOWN).map(button));
   box.scrollTop = scrolled;
-  if (wanted && !shown.length) {
-    const add = document.createElement("button");
-    add.className = "class";
-    add.append(Object.assign(document.createElement("span"), { className: "what", textContent: `New class “${field.value.trim()}”` }));
-    box.replaceChildren(add);
-  }
+  if (wanted) box.firstElementChild?.classList.add("first");
+  if (wanted && !shown.length) box.replaceChildren(noMatch(field.value.trim()));
   count();
   mark(pressed, guessed);
+}
+
+function noMatch(wanted) {
+  if (!isOwnFocus) return Object.assign(document.createElement("p"), { className: "hint", textContent: `No class is called “${wanted}”. Esc leaves the field.` });
+  const add = Object.assign(document.createElement("button"), { className: "class" });
+  add.append(Object.assign(document.createElement("span"), { className: "what", textContent: `New class “${wanted}”` }));
+  return add;
 }
 
 function button({ name, key }) {

@@ -11,8 +11,9 @@ const conflict = document.getElementById("conflict");
 
 export const isOpen = () => help.open || naming.open || conflict.open;
 
-export function showHelp(hasGuesses) {
+export function showHelp(hasGuesses, hasField) {
   document.getElementById("help-guess").hidden = !hasGuesses;
+  document.getElementById("help-find").hidden = !hasField;
   help.showModal();
 }
 
@@ -47,7 +48,7 @@ export function newClass(typed = "") {
 
 // Ask which of two answers is right, and return it; null if the person decides later.
 export function settle({ image, first, second }, firstIs, secondIs) {
-  document.getElementById("conflict-text").textContent = "Two people answered this image at the same time. Which answer is right?";
+  document.getElementById("conflict-text").textContent = "This image was given two answers. Which one is right?";
   const img = new Image();
   img.alt = "The image with two answers";
   img.src = photoPath(image, 1024);

@@ -4,7 +4,7 @@ import * as classes from "./classes.js";
 import * as dialogs from "./dialogs.js";
 import * as grid from "./grid.js";
 
-const IN_EMPTY_FIELD = new Set([" ", "Backspace", "ArrowLeft", "ArrowRight", "?"]);
+const IN_EMPTY_FIELD = new Set([" ", "Backspace", "ArrowLeft", "ArrowRight"]);
 const MAY_REPEAT = new Set(["ArrowLeft", "ArrowRight"]);
 
 let actions = {}; // key -> what it does, but for the keys of classes
@@ -41,22 +41,18 @@ function pressed(event) {
   if (!event.repeat || MAY_REPEAT.has(event.key)) act();
 }
 
+// Whatever is typed belongs to the field. Keys that do nothing in an empty field keep their meaning there.
 function pressedInField(event) {
   const isEmpty = !classes.typed();
-  const isKey = isEmpty && /^[0-9]$/.test(event.key) && !classes.names().some(each => /^[0-9]/.test(each));
-  const name = isKey ? classes.byKey(event.key) : undefined;
   if (event.key === "Escape") {
     classes.clearFilter();
     document.activeElement.blur();
   } else if (event.key === "Enter" && !isEmpty) {
     const found = classes.first();
-    if (found === undefined) onNew(classes.typed());
-    else {
-      classes.clearFilter();
-      onAnswer(found);
-    }
-  } else if (name !== undefined) onAnswer(name);
-  else if (isEmpty && IN_EMPTY_FIELD.has(event.key)) actions[event.key]();
-  else return;
+    if (found !== undefined && !event.repeat) onAnswer(found);
+    else if (classes.offersNew()) onNew(classes.typed());
+  } else if (isEmpty && IN_EMPTY_FIELD.has(event.key)) {
+    if (!event.repeat || MAY_REPEAT.has(event.key)) actions[event.key]();
+  } else return;
   event.preventDefault();
 }

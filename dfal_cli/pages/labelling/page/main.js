@@ -29,6 +29,7 @@ let now = null; // the row being shown, with its answer as the person sees it
 let queue = []; // unanswered rows that come next
 let isReady = false; // whether the person can see the image
 let isBusy = false; // whether an answer is on its way
+let waiting = null; // what to do when it is saved
 let isOver = false;
 let shownAt = 0;
 const known = new Map(); // row number -> row
@@ -41,7 +42,7 @@ async function begin() {
   known.clear();
   if (list.left === 0) return showEnd();
   await go(await rowAt(start));
-  if (classes.hasMoreThanKeys() && matchMedia("(pointer: fine)").matches) classes.focusFilter();
+  classes.restFilter();
 }
 
 function remember(rows) {
@@ -141,9 +142,11 @@ function showEnd() {
 }
 
 async function answer(label) {
-  if (isBusy || !isReady || !now || isOver) return;
+  if (!now || isOver) return;
+  if (isBusy || !isReady) return say("Too fast: that answer was not counted, the image was not there yet");
   const row = now;
   const seconds = (performance.now() - shownAt) / 1000;
+  classes.restFilter();
   classes.flash(label);
   const reply = await saved("answers", {
     answers: [{ image: row.image, label, before: row.label }], seconds, after: row.row, count: AHEAD + 1,
@@ -157,8 +160,8 @@ async function answer(label) {
   if (refused) {
     update(reply);
     const pair = { image: row.image, first: refused.now, second: refused.label };
-    if (refused.now) await settle(pair, "somebody else's answer, in the list", "your answer");
-    else say("Somebody has just changed the answer of this image");
+    if (refused.now) await settle(pair, "the answer in the list", "your answer");
+    else say("The answer of this image has just been changed");
   }
   if (!next() && list.left) await go(row);
   afterPaint(() => {
@@ -190,21 +193,36 @@ async function saved(path, values) {
   } finally {
     clearTimeout(slow);
     isBusy = false;
+    setTimeout(doWaiting);
   }
+}
+
+// While something is being saved, the last command but an answer waits: nobody can judge an image that is not shown yet.
+function waits(act) {
+  if (isBusy) waiting = act;
+  return isBusy;
+}
+
+function doWaiting() {
+  const act = waiting;
+  waiting = null;
+  if (act && !dialogs.isOpen()) act();
 }
 
 // The next image is painted first, and everything else after it.
 const afterPaint = work => requestAnimationFrame(() => setTimeout(work));
 
 async function skip() {
-  if (isBusy || !now) return;
+  if (waits(skip) || !now) return;
+  if (!classes.isFiltering()) classes.restFilter(); // a button was clicked
   const row = now;
   if (!next()) return say(list.left === 1 && !row.label ? "This is the only one left" : "No other image is left");
   await refill();
 }
 
 async function undo() {
-  if (isBusy || isOver || !list) return;
+  if (waits(undo) || isOver || !list) return;
+  if (!classes.isFiltering()) classes.restFilter(); // a button was clicked
   const reply = await saved("undo");
   if (!reply) return;
   remember(reply.rows);
@@ -216,7 +234,7 @@ async function undo() {
 }
 
 async function step(by) {
-  if (isBusy || !list) return;
+  if (waits(() => step(by)) || !list) return;
   const from = now ? now.row : list.total;
   if (from + by < 0 || from + by >= list.total) return;
   await go(await rowAt(from + by));
@@ -226,7 +244,6 @@ async function newClass(typed) {
   const added = await dialogs.newClass(typed);
   if (!added) return;
   update(added.reply);
-  classes.clearFilter();
   await answer(added.name);
 }
 
@@ -326,8 +343,8 @@ const KEYS = {
   Backspace: undo,
   ArrowLeft: () => step(-1),
   ArrowRight: () => step(1),
-  "?": () => dialogs.showHelp(hasGuesses),
-  "/": classes.focusFilter,
+  "?": () => dialogs.showHelp(hasGuesses, classes.hasField()),
+  "/": () => classes.hasField() && classes.focusFilter(),
   g: openGrid,
   n: () => newClass(""),
   p: togglePrediction,
@@ -353,7 +370,7 @@ function listen() {
   });
   const clicks = {
     skip, undo, unusable: () => answer(SKIP), "new-class": () => newClass(""), back: () => step(-1), forth: () => step(1),
-    zoom: () => stage.toggleZoom(), "open-grid": openGrid, "open-help": () => dialogs.showHelp(hasGuesses),
+    zoom: () => stage.toggleZoom(), "open-grid": openGrid, "open-help": () => KEYS["?"](),
     "open-conflicts": () => settle(list.conflicts[0]),
   };
   for (const [id, act] of Object.entries(clicks)) element(id).addEventListener("click", act);
