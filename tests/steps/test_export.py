@@ -60,6 +60,23 @@ def test_what_is_written_reads_back_as_what_the_list_says(to: str, way: str, hou
     assert dict(zip(table["image"], table["label"], strict=True)) == LABELS
 
 
+@pytest.mark.parametrize("leaving", ["file.png", "folder/file.png"])
+@pytest.mark.parametrize("to", HANDED_TO)
+def test_an_image_behind_a_link_out_of_the_root_needs_follow_links(to: str, leaving: str, house: Path) -> None:
+    draw_images(house / "elsewhere", ("file.png",))
+    Path("img/file.png").symlink_to(house / "elsewhere/file.png")
+    Path("img/folder").symlink_to(house / "elsewhere")
+    write(house / "queries.csv", "image,label", "a/0.png,circle", f"{leaving},")
+    for way in ([], ["--copy"]) if EXPORTS[to].holds_images else ([],):
+        ended = export(to, *way)
+        assert (ended.code, OUT.exists()) == (3, False)
+        assert ended.stderr == (
+            f"dfal export: img: image '{leaving}': a link that leaves the image root; "
+            "use --follow-links to allow such links\n"
+        )
+    assert export(to, "--follow-links").code == 0
+
+
 def test_tasks_are_in_rank_order_with_a_url_the_path_and_no_field_named_label(house: Path) -> None:
     assert export("labelstudio", "--labels", "labels.csv").code == 0
     tasks = json.loads((OUT / "tasks-001.json").read_text())

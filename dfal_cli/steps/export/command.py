@@ -1,12 +1,12 @@
 """export: hand a query list over to a labelling tool."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
 
 from dfal_cli.errors import DataError, UsageError, plural, shown
-from dfal_cli.images import ImageError, ImageFolder
+from dfal_cli.images import ImageError, ImageFolder, resolve_image
 from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import IMAGE, LABEL, RANK
 from dfal_cli.steps.export.checks import check
@@ -59,7 +59,18 @@ def _ranked(options: ExportOptions, source: ImageFolder, reporter: Reporter) -> 
     if RANK in table:
         ranks = pd.to_numeric(table[RANK], errors="coerce")
         table = table.loc[ranks.sort_values(kind="stable", na_position="last").index]
-    return table[exists[table.index]], int((~exists).sum())
+    table = table[exists[table.index]]
+    _check_within_root(source, table[IMAGE])
+    return table, int((~exists).sum())
+
+
+def _check_within_root(source: ImageFolder, images: Iterable[str]) -> None:
+    """Raise DataError for the first image that is not under the root: a link may lead to any file of the machine."""
+    for image in images:
+        try:
+            resolve_image(source.root, image, follow_links=source.follow_links)
+        except ImageError as error:
+            raise DataError(f"{source.root}: image {shown(image)}: {error}") from None
 
 
 def _handover(options: ExportOptions, source: ImageFolder, table: pd.DataFrame) -> Handover:
