@@ -1,5 +1,6 @@
 """The experiments: the committed results are those that their README shows, and their scripts run."""
 
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dfal_cli.models import build_network
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.steps.simulate.runs import COLUMNS_ADDED
 from tests.conftest import draw_folder, write
+from tests.experiments import tables
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 SCRIPTS = sorted(EXPERIMENTS.glob("*/run.sh"))
@@ -67,3 +69,17 @@ def test_an_experiment_runs_on_what_prepare_has_made(tmp_path: Path) -> None:
     command = ["bash", copy / "mnist_batch100" / "run.sh", *small]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=600)
     assert len(pd.read_csv(copy / "mnist_batch100" / "results.csv")) == 12 * 2
+
+
+def test_the_share_of_labels_is_where_the_mean_curve_reaches_the_mean_accuracy_of_random() -> None:
+    rows = [
+        (strategy, trial, count, count * slope + 0.001 * trial)
+        for strategy, slope in (("random", 0.005), ("quick", 0.01), ("slow", 0.001))
+        for trial in range(1, 6)
+        for count in (20, 40, 60, 80, 100)
+    ]
+    results = pd.DataFrame(rows, columns=["strategy", "trial", "annotations", "accuracy"])
+    assert tables.share_of_labels(results, "quick", 100) == pytest.approx((0.5, 0.5, 0.5))
+    assert tables.share_of_labels(results, "quick", 60) == pytest.approx((0.5, 0.5, 0.5))
+    assert tables.share_of_labels(results, "slow", 100) == (math.inf, math.inf, math.inf)
+    assert tables.share_of_labels(results, "quick", 20) == pytest.approx((1.0, 1.0, 1.0)), "not extrapolated"

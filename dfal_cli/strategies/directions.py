@@ -1,8 +1,7 @@
 """Embeddings as directions from the mean of the pool.
 
 The features of a network are seldom negative, so that the embeddings of all images share a large component. Without it,
-what remains tells images apart: with it, heads trained on the picks of `coverage` and `typical` became better by up to
-two points of accuracy on two sets of photos, and nowhere worse.
+what remains tells images apart.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,11 @@
 """Tables of the experiments' README, from the results beside it (the README calls these functions through cog)."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, percent
@@ -11,8 +14,15 @@ from dfal_cli.statistics.comparison import as_numbers
 
 HERE = Path(__file__).parent
 
-TEST_IMAGES = {"mnist": 10_000, "quickdraw4": 2_997, "shoebag": 2_073, "clothing10": 372}
+TEST_IMAGES = {
+    "mnist": 10_000, "quickdraw4": 2_997, "shoebag": 2_073, "clothing10": 372, "trashnet": 503, "signs": 410,
+}  # fmt: skip
 """Of each data set; an experiment's name begins with that of its own."""
+
+Numbers = npt.NDArray[np.float64]
+
+RESAMPLES = 2_000
+"""Of the bootstrap over trials."""
 
 MARKS = {"": "", "better": "**", "worse": "*"}
 """Bold is what is clearly better than the baseline, italic what is clearly worse."""
@@ -112,6 +122,135 @@ def points_over_variant(variants: dict[str, str], strategies: Sequence[str], cou
     return markdown(["strategy", *(f"{count:,} labels" for count in counts)], rows)
 
 
+def both_starts(experiment: str, batch: str = "") -> pd.DataFrame:
+    """The results of both starts of an experiment of heads; the strategies after a typical start get its name."""
+    starts = {start: results_of(f"{experiment}/{start}{batch}") for start in ("random", "typical")}
+    typical = starts["typical"]["strategy"].map(after_typical)
+    return pd.concat([starts["random"], starts["typical"].assign(strategy=typical)], ignore_index=True)
+
+
+def after_typical(strategy: str) -> str:
+    """The name of a strategy in `both_starts` after a typical start."""
+    return f"typical start, {strategy}"
+
+
+def on_heads(
+    experiment: str, start: str, counts: Sequence[int], of_random: Sequence[int], batch: str = "",
+    measure: str = "accuracy",
+) -> str:  # fmt: skip
+    """After a start: accuracies in percent, area over random, and labels as a share of random's.
+
+    All is compared to random after a random start. counts: numbers of labels. of_random: numbers of labels of random.
+    measure: the column of the results that is taken for the accuracy.
+    """
+    results = both_starts(experiment, batch)
+    results = results.assign(accuracy=results[measure])
+    step = _step(results)
+    areas = comparison.areas(results)
+    at = [comparison.accuracies_at(results, count) for count in counts]
+    is_random = start == "random"
+    rows = []
+    for name in comparison.ranked_strategies(results):
+        if name.startswith(after_typical("")) == is_random:
+            continue
+        accuracies = [f"{100 * each[name].mean():.1f}" for each in at]
+        if name == comparison.BASELINE:
+            rows.append([name, *accuracies, "", *("" for _ in of_random)])
+            continue
+        area = _text(difference_cell(areas, name, comparison.BASELINE, step))
+        shares = [_share_cell(*share_of_labels(results, name, count)) for count in of_random]
+        rows.append([name.removeprefix(after_typical("")), *accuracies, area, *shares])
+    heads = [*(f"{count} labels" for count in counts), "area, points over random"]
+    return markdown(["strategy", *heads, *(f"labels for random's accuracy with {count}" for count in of_random)], rows)
+
+
+def share_of_labels(results: pd.DataFrame, strategy: str, count: int) -> tuple[float, float, float]:
+    """Labels with which the mean curve reaches the mean accuracy of random with `count`, as a share of these.
+
+    With the 95 % interval of the bootstrap over trials; infinite where the accuracy is not reached. Mean curves are
+    less noisy than those of trials: in some, random has a lucky accuracy that nothing else reaches.
+    """
+    own, other = (
+        results[results["strategy"] == name].pivot(index="trial", columns="annotations", values="accuracy")
+        for name in (strategy, comparison.BASELINE)
+    )
+    trials = np.random.default_rng(0).integers(len(own), size=(RESAMPLES, len(own)))
+    trials[0] = np.arange(len(own))  # all trials, once each: the value itself
+    curves, levels = own.to_numpy()[trials].mean(1), other[count].to_numpy()[trials].mean(1)
+    shares = _first_reached(own.columns.to_numpy("float64"), curves, levels) / count
+    low, high = np.quantile(shares[1:], (0.025, 0.975), method="nearest")
+    return float(shares[0]), float(low), float(high)
+
+
+def _first_reached(counts: Numbers, curves: Numbers, levels: Numbers) -> Numbers:
+    """Where curves, (n, rounds), first reach their levels, (n,), interpolated between rounds; infinite where never."""
+    is_reached = curves >= levels[:, None]
+    here = is_reached.argmax(1)
+    before, every = (here - 1).clip(0), np.arange(len(curves))
+    rise = curves[every, here] - curves[every, before]
+    share = np.divide(levels - curves[every, before], rise, out=np.zeros(len(curves)), where=here > 0)
+    return np.where(is_reached.any(1), counts[before] + share * (counts[here] - counts[before]), np.inf)
+
+
+CLASSES = {"clothing10": 10, "trashnet": 6, "signs": 10, "shoebag": 2}
+
+
+def photos_in_short(data_sets: Sequence[str], strategy: str = "coverage", other: str = "probability-gap") -> str:
+    """What a typical start and a strategy give: a row for each data set of photographs."""
+    rows = []
+    for name in data_sets:
+        results = both_starts(f"{name}_heads")
+        step, classes = _step(results), CLASSES[name]
+        first = comparison.accuracies_at(results, 2 * classes)
+        after = after_typical(strategy)
+        areas = comparison.areas(results)
+        rows.append([
+            name,
+            f"{100 * first[comparison.BASELINE].mean():.1f}",
+            f"{100 * first[after].mean():.1f}",
+            *(_share_cell(*share_of_labels(results, after, each * classes)) for each in (10, 30)),
+            _text(difference_cell(areas, after, comparison.BASELINE, step)),
+            _text(difference_cell(areas, after, after_typical(other), step)),
+        ])  # fmt: skip
+    heads = [
+        "data set", "first list random, %", "first list typical, %", "labels for random's accuracy with 10 per class",
+        "with 30 per class", "area, points over random", f"over {other} after a typical start",
+    ]  # fmt: skip
+    return markdown(heads, rows)
+
+
+def _share_cell(share: float, low: float, high: float) -> str:
+    mark = MARKS["better" if high < 1 else "worse" if low > 1 else ""]
+    if math.isinf(share):
+        return f"{mark}not reached{mark}"
+    ends = f"from {low:.2f}" if math.isinf(high) else f"{low:.2f} to {high:.2f}"
+    return f"{mark}×{share:.2f} ({ends}){mark}"
+
+
+def rare_classes(experiment: str, count: int) -> str:
+    """Labels until every class has one, and the labels of the rarest class after `count` labels, for each start."""
+    results = both_starts(experiment)
+    complete = results[results["fewest_labels"] > 0].groupby(["strategy", "trial"])["annotations"].min().unstack(0)
+    spent = results.groupby(["strategy", "trial"])["annotations"].max().unstack(0)
+    rarest = results[results["annotations"] == count].groupby("strategy")["fewest_labels"].mean()
+
+    def cells(name: str) -> list[str]:
+        missing = int(complete[name].isna().sum())
+        until = f"{complete[name].fillna(spent[name]).mean():.0f}"
+        return [f"> {until} (not in {missing} trials)" if missing else until, f"{rarest[name]:.1f}"]
+
+    strategies = [name for name in comparison.strategies_of(results) if not name.startswith(after_typical(""))]
+    rows = sorted(
+        ([name, *cells(name), *cells(after_typical(name))] for name in strategies), key=lambda row: -float(row[2])
+    )
+    heads = [
+        f"{start} start, {what}"
+        for start in ("random", "typical")
+        for what in ("labels until every class has one", f"of the rarest class among {count}")
+    ]
+    return markdown(["strategy", *heads], rows)
+
+
 def query_seconds(experiments: dict[str, str]) -> str:
     """Mean seconds of a query round, a column for each experiment."""
     columns = {}
@@ -157,12 +296,12 @@ def fine_tuned_beside_head(experiment: str) -> str:
     """Mean test accuracy and loss of both ways, and how many points fine-tuning gains in each trial."""
     table = pd.read_csv(HERE / experiment / "accuracies.csv")
     rows = []
-    for labels, part in table.groupby("labels"):
+    for (chosen, labels), part in table.groupby(["chosen", "labels"], sort=False):
         head, tuned = (part[part["way"] == way].set_index("trial") for way in ("head", "fine-tuned"))
         means = [f"{each[name].mean():.3f}" for name in ("accuracy", "loss") for each in (head, tuned)]
         gains = 100 * (tuned["accuracy"] - head["accuracy"])
         seconds = [f"{each['seconds'].mean():.0f}" for each in (head, tuned)]
-        rows.append([str(labels), *means, ", ".join(f"{gain:+.1f}" for gain in gains), *seconds])
+        rows.append([f"{labels} {chosen}", *means, ", ".join(f"{gain:+.1f}" for gain in gains), *seconds])
     heads = [f"{name}, {way}" for name in ("accuracy", "loss") for way in ("head", "fine-tuned")]
     return markdown(["labels", *heads, "points gained, by trial", "seconds, head", "seconds, fine-tuned"], rows)
 
