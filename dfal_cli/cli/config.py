@@ -55,7 +55,13 @@ def _option_value(location: str, key: Key, value: str | list[str]) -> str | list
     values = value if isinstance(value, list) else [value]
     if "" in values or not (values or key.repeatable):  # an empty path would mean the working directory
         raise UsageError(f"{location}: has no value")
-    return values if key.repeatable else ",".join(values)
+    if key.repeatable:
+        return values
+    if not isinstance(value, list):
+        return value
+    from dfal_cli.tables.csv_files import csv_line  # loads pandas
+
+    return csv_line(values, ",")
 
 
 def _section(path: Path, command: str, commands: Sequence[str]) -> Iterator[tuple[str, str, "yaml.Node"]]:

@@ -1,5 +1,6 @@
 """Typer parameters of the options: those declared by the steps, and those only the command line has."""
 
+import csv
 import dataclasses
 import inspect
 from inspect import Parameter
@@ -10,6 +11,7 @@ import typer
 
 from dfal_cli.cli.callbacks import show_version, use_config
 from dfal_cli.cli.presets import PRESETS
+from dfal_cli.errors import shown
 from dfal_cli.steps.option import MARGIN, OUTPUT, RUNNING, Declared, Option
 
 
@@ -29,8 +31,15 @@ def parameter_of(declared: Declared) -> Parameter:
     return _keyword(name, str | None if option.comma_separated else kind, typed, default)
 
 
-def _split(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",")]
+def _split(line: str | None) -> list[str] | None:
+    """Return the cells of a line of CSV: a name with a comma is quoted."""
+    if line is None:
+        return None
+    try:
+        return [name.strip() for name in next(csv.reader([line], skipinitialspace=True, strict=True), [""])]
+    except csv.Error:
+        remedy = 'put double quotes around a name with a comma, as in cat,"red, big"'
+        raise typer.BadParameter(f"{shown(line)} is not a line of CSV; {remedy}") from None
 
 
 def _keyword(name: str, kind: Any, typed: object, default: Any) -> Parameter:

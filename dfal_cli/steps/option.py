@@ -44,7 +44,7 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     comma_separated: bool = False
-    """Whether the command line takes a list as a,b,c."""
+    """Whether the command line takes a list as a,b,c: a line of CSV."""
     shapes: Shapes = Shapes.BY_VALUE
 
 

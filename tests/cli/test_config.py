@@ -115,6 +115,15 @@ def test_class_names_that_look_like_numbers_or_booleans_stay_text(house: Path, s
     assert ended.json["classes"] == ["no", "007"]
 
 
+def test_class_names_in_a_list_may_have_commas(house: Path) -> None:
+    text = Path("oracle.csv").read_text()
+    Path("oracle.csv").write_text(text.replace("dark", '"dark, big"'))
+    config("train:", '  class-names: ["dark, big", light]')
+    ended = train("--json")
+    assert ended.code == 0, ended.stderr
+    assert ended.json["classes"] == ["dark, big", "light"]
+
+
 def test_a_file_named_like_a_number_or_a_word_is_that_file(house: Path) -> None:
     for name in ("007.csv", "no.csv"):
         config(*BASE[:3], "  count: 2", f"  out: {name}")

@@ -81,6 +81,23 @@ def test_a_class_that_no_label_can_have_is_a_wrong_option(in_tmp: Path) -> None:
     assert merge("--class-names", "cat,__skip__").code == 2
 
 
+@pytest.mark.parametrize("names", ['cat,"red, big",5" disk', 'cat, "red, big", 5" disk'])
+def test_class_names_are_a_line_of_csv(in_tmp: Path, names: str) -> None:
+    write(in_tmp / "labels.csv", "image,label", "x.png,cat")
+    write(in_tmp / "q.csv", "image,label", 'a.png,"red, big"', 'b.png,"5"" disk"')
+    ended = merge("--class-names", names)
+    assert ended.code == 0, ended.stderr
+    assert Path("labels.csv").read_text().splitlines()[2:] == ['a.png,"red, big",', 'b.png,"5"" disk",']
+
+
+@pytest.mark.parametrize("names", ['cat,"red, big', '"red" big'])
+def test_class_names_with_a_stray_quote_are_refused(in_tmp: Path, names: str) -> None:
+    write(in_tmp / "q.csv", "image,label", "a.png,cat")
+    ended = merge("--class-names", names)
+    assert (ended.code, Path("labels.csv").exists()) == (2, False)
+    assert "is not a line of CSV; put double quotes around a name with a comma" in ended.stderr
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["known", "first list"])
 def test_whitespace_around_answers_is_removed_with_a_warning(in_tmp: Path, known: bool) -> None:
     if known:
