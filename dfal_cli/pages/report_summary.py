@@ -41,7 +41,7 @@ class Summary(NamedTuple):
     rest: list[str]
     """Sentences about all strategies."""
     compared: list[Compared]
-    """All strategies but the baseline, the best first."""
+    """All strategies but the baseline, the best over the whole range of labels first."""
 
 
 def summary_of(results: pd.DataFrame, step: float) -> Summary:
@@ -55,7 +55,9 @@ def summary_of(results: pd.DataFrame, step: float) -> Summary:
     else:
         start, lines = _summary_of_end(results, baseline, step)
     rest = _rest(lines, baseline, results["trial"].nunique())
-    return Summary(start, lines[:BEST_SHOWN], rest, [line.compared for line in lines])
+    areas = comparison.areas(results).mean()
+    compared = sorted((line.compared for line in lines), key=lambda each: -areas[each.strategy])
+    return Summary(start, lines[:BEST_SHOWN], rest, compared)
 
 
 def _summary_of_needed(reached: Reached, level: float, baseline: str) -> tuple[str, list[Line]]:

@@ -28,6 +28,17 @@ def test_a_strategy_that_needs_clearly_fewer_labels_is_recommended(tmp_path: Pat
     assert said.endswith(f"({ratio.low:.2f} to {ratio.high:.2f}).")
 
 
+def test_of_two_better_strategies_the_one_that_is_better_over_the_whole_range_is_recommended(tmp_path: Path) -> None:
+    """dfal-diverse is quick to 85 % and stays there; dfal needs a few labels more and goes on."""
+    results = simulated()
+    dfal = results[results["strategy"] == "dfal"]
+    early = dfal["accuracy"].where(dfal["accuracy"] < 0.8, 0.86)
+    both = pd.concat([results, dfal.assign(strategy="dfal-diverse", accuracy=early)], ignore_index=True)
+    needed = annotations.annotations_needed(both, 0.85).mean()
+    assert needed["dfal-diverse"] < needed["dfal"] < needed["random"]
+    assert advised(report(tmp_path, both)).startswith("Use dfal: ")
+
+
 def test_the_baseline_is_recommended_if_all_others_are_clearly_worse(tmp_path: Path) -> None:
     assert advised(report(tmp_path, simulated(strategies=("random", "weak")))).startswith("Use random: it is clearly")
 
