@@ -90,11 +90,13 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(queries: Path, images: Path, *, port: int = 0, merge: str = "", **options: Any) -> Iterator[Served]:
+def served(
+    queries: Path, images: Path, *, port: int = 0, merge: str = "", token: str = TOKEN, **options: Any
+) -> Iterator[Served]:
     """Serve the page of a query list."""
     given = LabelOptions(queries=queries, images=images, **options)
     session = open_session(given)
-    app = guarded(application(session, open_photos(given, session.board.images), merge), TOKEN, "127.0.0.1", ONCE)
+    app = guarded(application(session, open_photos(given, session.board.images), merge), token, "127.0.0.1", ONCE)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))

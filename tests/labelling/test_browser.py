@@ -263,6 +263,43 @@ def test_everything_works_while_the_server_is_away(browser: Any, tmp_path: Path)
         assert labels_in(queries)[:3] == ["boot", "hat", ""]
 
 
+def test_after_a_kill_the_page_says_which_answer_may_not_be_saved(browser: Any, tmp_path: Path) -> None:
+    queries = draw_list(tmp_path)
+    with served(queries, tmp_path / "images", class_names=CLASSES) as page:
+        tab = opened(browser, page)
+        press(tab, "1")
+        tab.wait_for_load_state("networkidle")
+    tab.keyboard.press("2")
+    tab.wait_for_selector("#trouble:has-text('Not saved yet')")
+    with served(queries, tmp_path / "images", port=page.port, token="another") as page:
+        tab.wait_for_selector("#trouble:has-text('started again')")
+        with tab.expect_response("**/changes?*"):
+            asks_the_server(tab)
+        assert "The last answer, to 001.png, may not be saved" in tab.locator("#trouble").inner_text()
+    assert labels_in(queries)[:2] == ["boot", ""]
+
+
+def test_an_image_that_cannot_be_shown_gets_no_class(browser: Any, tmp_path: Path) -> None:
+    queries = draw_list(tmp_path, 3)
+    write(tmp_path / "images/000.png", "not an image")
+    with served(queries, tmp_path / "images", class_names=CLASSES) as page:
+        tab = browser.new_page()
+        tab.goto(page.address)
+        tab.wait_for_selector("#unreadable:has-text('Press u')")
+        tab.keyboard.press("1")
+        tab.locator("#classes").get_by_role("button", name="hat").click()
+        tab.wait_for_selector("#toast.shown:has-text('Press u')")
+        tab.keyboard.press("g")
+        tab.wait_for_selector(".tile[disabled]")
+        tab.keyboard.press("Enter")
+        tab.wait_for_selector("text=None left")
+        with tab.expect_response("**/queue?*"):
+            tab.keyboard.press("Escape")
+        tab.keyboard.press("u")
+        tab.wait_for_selector("text=All 3 answered")
+        assert answers(page) == ["__skip__", "boot", "boot"]
+
+
 def test_many_of_one_class_at_once(browser: Any, tmp_path: Path) -> None:
     queries = draw_list(tmp_path)
     guesses = [f"{n:03d}.png,{'hat' if n % 2 else 'shoe'},0.{90 - n}" for n in range(12)]

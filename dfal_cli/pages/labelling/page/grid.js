@@ -93,6 +93,11 @@ function tile(row) {
   img.alt = "";
   img.src = photoPath(row.image, 512);
   img.draggable = false;
+  img.addEventListener("error", () => { // nobody can judge it
+    made.setAttribute("aria-pressed", "true");
+    made.disabled = true;
+    describe();
+  });
   made.append(img);
   return made;
 }

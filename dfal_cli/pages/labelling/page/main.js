@@ -13,12 +13,14 @@ import * as photos from "./photos.js";
 import * as stage from "./stage.js";
 
 const SKIP = "__skip__";
+const ONLY_UNUSABLE = "Press u to mark it as unusable, or Space to skip it.";
 const AHEAD = 10;
 const BEHIND = 3;
 const POLL = 2000; // milliseconds
 const RETRY = 1000;
 const SPINNER_AFTER = 150;
 
+const fileName = image => image.split("/").pop();
 const element = id => document.getElementById(id);
 
 let list = null; // what the server last said about the list as a whole
@@ -27,22 +29,36 @@ let hasGuesses = false;
 let showsGuess = false;
 let now = null; // the row being shown, with its answer as the person sees it
 let queue = []; // unanswered rows that come next
-let isReady = false; // whether the person can see the image
+let isReady = false; // whether the person can see the image, or why there is none
+let isUnreadable = false;
 let isBusy = false; // whether an answer is on its way
 let waiting = null; // what to do when it is saved
+let lost = ""; // what the person has to know of an answer that may not be saved
 let isOver = false;
 let shownAt = 0;
 const known = new Map(); // row number -> row
 
 async function begin() {
-  const { start, name, guesses, merge: labels, ...progress } = await get("state");
+  const { row, name, guesses, merge: labels, ...progress } = await beginning();
   [merge, hasGuesses] = [labels, guesses];
   element("list-name").textContent = element("list-name").title = name;
   update({ ...progress, name });
-  known.clear();
   if (list.left === 0) return showEnd();
-  await go(await rowAt(start));
+  await go(row);
   classes.restFilter();
+}
+
+// What the server says about the list, and the first row to show. The image that is shown till then takes no answer.
+async function beginning() {
+  isReady = false;
+  try {
+    const { start, ...state } = await get("state");
+    known.clear();
+    return { ...state, row: await rowAt(start) };
+  } catch (error) {
+    isReady = now !== null;
+    throw error;
+  }
 }
 
 function remember(rows) {
@@ -78,10 +94,10 @@ function prepare() {
 
 async function show(row) {
   now = { ...row };
-  isReady = false;
+  isReady = isUnreadable = false;
   end.hide();
   element("unreadable").hidden = true;
-  element("name").textContent = row.image.split("/").pop();
+  element("name").textContent = fileName(row.image);
   element("name").title = row.image;
   describe();
   if (!photos.isReady(row.image)) stage.clear();
@@ -94,7 +110,8 @@ async function show(row) {
   } catch (error) {
     if (now.image !== row.image) return;
     stage.clear();
-    element("unreadable").textContent = `This image cannot be shown: ${error.message}`;
+    isUnreadable = true;
+    element("unreadable").textContent = `This image cannot be shown: ${error.message}. ${ONLY_UNUSABLE}`;
     element("unreadable").hidden = false;
     if (error.status !== 422) photos.again(row.image);
   } finally {
@@ -144,6 +161,7 @@ function showEnd() {
 async function answer(label) {
   if (!now || isOver) return;
   if (isBusy || !isReady) return say("Too fast: that answer was not counted, the image was not there yet");
+  if (isUnreadable && label !== SKIP) return say(ONLY_UNUSABLE);
   const row = now;
   const seconds = (performance.now() - shownAt) / 1000;
   classes.restFilter();
@@ -172,7 +190,8 @@ async function answer(label) {
 }
 
 // Send something that is to be saved, and try until it is. Nothing else is sent meanwhile. Null: it was refused.
-async function saved(path, values) {
+async function saved(path, values = {}) {
+  const images = (values.answers || []).map(each => each.image);
   isBusy = true;
   const slow = setTimeout(() => warn("Saving …"), 500);
   try {
@@ -183,8 +202,10 @@ async function saved(path, values) {
         return reply;
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        if (error.status === 403) warn("The server was started again. Open the link that it printed last; your answers are saved.");
-        else if (error.status && error.status !== 503) say(error.message);
+        if (error.status === 403) {
+          lost = images.length ? `The last answer, to ${images.map(fileName)}, may not be saved: check it there.` : "The last undo may not be saved.";
+          warnOfNewServer();
+        } else if (error.status && error.status !== 503) say(error.message);
         if (error.status && error.status !== 503) return null;
         warn(`Not saved yet: ${error.message}`);
         await new Promise(resolve => setTimeout(resolve, RETRY));
@@ -196,6 +217,9 @@ async function saved(path, values) {
     setTimeout(doWaiting);
   }
 }
+
+// The new server has another link. What the old one was sent last, it may have been killed before saving.
+const warnOfNewServer = () => warn(`The server was started again. Open the link that it printed last. ${lost || "Your answers are saved."}`);
 
 // While something is being saved, the last command but an answer waits: nobody can judge an image that is not shown yet.
 function waits(act) {
@@ -322,7 +346,7 @@ async function poll() {
     if (afresh && now) await refill();
     if (end.isShown()) list.left === 0 ? rows.length && showEnd() : await begin();
   } catch (error) {
-    if (error.status === 403) warn("The server was started again. Open the link that it printed last; your answers are saved.");
+    if (error.status === 403) warnOfNewServer();
     else warn(`${error.message} ${error.status ? "" : "Your answers so far are saved."}`);
   }
 }
