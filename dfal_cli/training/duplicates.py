@@ -54,8 +54,8 @@ def _warn_of_contradictions(labelled: Sequence[HashedImage], reporter: Reporter)
         one, other = next(iter(contradicting.values()))
         several = f"{len(contradicting)} {plural(len(contradicting), 'image is', 'images are')}"
         reporter.warn(
-            f"{several} in --labels under several names with different labels, such as "
-            f"{listed([one.image])} ({shown(one.label)}) and {listed([other.image])} ({shown(other.label)})"
+            f"{several} in --labels under several names with different labels: "
+            f"{listed([one.image])} ({shown(one.label)}) and {listed([other.image])} ({shown(other.label)}) are identical"
         )
 
 

@@ -1,7 +1,7 @@
 """Labelled embeddings in memory, for training and evaluation of heads."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -49,9 +49,12 @@ class EmbeddingsOnDisk:
         self._path = path
         self._loaded: dict[str, Values] = {}
 
-    def load(self, images: Collection[str]) -> None:
-        """Read the embeddings of these images. Raises DataError, with the image, if one cannot be used."""
-        file = read_embeddings(self._path, names=images)
+    def load(self, images: Collection[str], warn: Callable[[str], None]) -> None:
+        """Read the embeddings of these images. Raises DataError, with the image, if one cannot be used.
+
+        warn: called about zero vectors.
+        """
+        file = read_embeddings(self._path, names=images, warn=warn)
         self._loaded = dict(zip(file.images, unit_length(file.vectors), strict=True))
 
     def content_hash(self, image: str) -> str:

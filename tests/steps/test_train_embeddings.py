@@ -275,6 +275,14 @@ def test_copies_of_an_embedding_under_several_names_are_warned_of(house: Path) -
     assert any("under several names with different labels" in warning for warning in warnings)
 
 
+def test_zero_vectors_are_warned_of_if_they_are_trained_on(house: Path) -> None:
+    vectors = VECTORS.copy()
+    vectors[[2, 80]] = 0
+    store(vectors)
+    (warning,) = (text for text in train().json["warnings"] if "zero vector" in text)
+    assert f"1 of 60 embedding is a zero vector, the first that of '{name_of(2)}'" in warning
+
+
 @pytest.mark.parametrize(
     "option",
     ["--epochs 5", "--image-size 64", "--arch resnet18", "--lr 0.1", "--validation-fraction 0.1", "--device cpu",
@@ -297,13 +305,13 @@ def test_either_images_or_embeddings_must_be_given(house: Path) -> None:
 def test_the_checkpoint_holds_the_backbone_that_stands_beside_the_embeddings(house: Path) -> None:
     store(metadata=BACKBONE)
     ended = train()
-    assert "m.safetensors takes embeddings only" in ended.stderr
+    assert "m.safetensors classifies embeddings, not images" in ended.stderr
     assert load_head(Path("m.safetensors")).metadata["embeddings"] == BACKBONE
     weights = {"conv": np.ones(2, np.float32), "batches": np.array(7)}
     content = save(weights, metadata={"dfal": canonical_json({"contract": 1, **BACKBONE})})
     Path("e.parquet.backbone.safetensors").write_bytes(content)
     ended = train("--force")
-    assert "takes embeddings only" not in ended.stderr
+    assert "not images" not in ended.stderr
     metadata = load_head(Path("m.safetensors")).metadata
     assert metadata["backbone"] == metadata["embeddings"] == BACKBONE
     assert metadata["input_shape"] == [3, 224, 224]

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from dfal_cli.errors import UsageError
+from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.images import check_white
 from dfal_cli.steps.option import given_options, options_in
 from dfal_cli.steps.option_groups import (
@@ -80,7 +80,7 @@ def check_training(augment: str | None, monitor: str | None, lr: float | None) -
 
         for name, value, table in (("augment", augment, AUGMENTATIONS), ("monitor", monitor, MONITORS)):
             if value is not None and value not in table:
-                raise UsageError(f"--{name} {value}: use one of {', '.join(table)}")
+                raise unknown_name(f"--{name}", value, table)
     if lr is not None and not 0 < lr < math.inf:
         raise UsageError(f"--lr {lr:g}: must be a number above 0")
 

@@ -55,7 +55,7 @@ def train_on_embeddings(
     )  # fmt: skip
     check_images_exist(source.names, (sets.validation, sets.test), f"no embedding in {path}", "embed")
     with reporter.busy("reading embeddings"):
-        source.load(frozenset[str]().union(*(table[IMAGE] for table in sets.tables.values())))
+        source.load(frozenset[str]().union(*(table[IMAGE] for table in sets.tables.values())), reporter.warn)
     return train_head(options, source, sets, hashes, "embeddings", reporter, warn_if_not_learnt=warn_if_not_learnt)
 
 
@@ -97,7 +97,8 @@ def train_head(
         extra_metadata=extra_metadata(options, sets, metrics, counts, hashes, inputs),
     )  # fmt: skip
     if weights is None:
-        reporter.note(f"{options.out} takes embeddings only: the weights of the backbone are not beside them")
+        missing = "the weights of their backbone are not beside them"
+        reporter.note(f"{options.out} classifies embeddings, not images: {missing}")
     show_metrics(metrics, sets.classes, reporter)
     if warn_if_not_learnt:
         warn_unless_learnt(metrics, WHAT_TO_TRY, reporter)
