@@ -53,10 +53,8 @@ def _warn_of_contradictions(labelled: Sequence[HashedImage], reporter: Reporter)
     if contradicting:
         one, other = next(iter(contradicting.values()))
         several = f"{len(contradicting)} {plural(len(contradicting), 'image is', 'images are')}"
-        reporter.warn(
-            f"{several} in --labels under several names with different labels: "
-            f"{listed([one.image])} ({shown(one.label)}) and {listed([other.image])} ({shown(other.label)}) are identical"
-        )
+        pair = f"{listed([one.image])} ({shown(one.label)}) and {listed([other.image])} ({shown(other.label)})"
+        reporter.warn(f"{several} in --labels under several names with different labels: {pair} are identical")
 
 
 def _hashed(table: pd.DataFrame, content_hashes: Sequence[str]) -> list[HashedImage]:
