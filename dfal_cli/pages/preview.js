@@ -156,7 +156,7 @@ function save() {
   unsaved = false;
   const left = cards.length - answers.size;
   const rest = left ? ` ${left} ${left === 1 ? "image is" : "images are"} not answered yet; you can save again.` : "";
-  say(`Saved as ${list.file} in your downloads. Merge that file, or put it in the place of the list.${rest}`);
+  say(`Saved as ${list.file} in your downloads. Merge that file.${rest}`);
 }
 
 function viewOne(one) {

@@ -5,9 +5,10 @@ import csv
 import hashlib
 import io
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -39,6 +40,8 @@ class Card(NamedTuple):
 
     rank: str
     image: str
+    name: str
+    """The file name: the names of folders may give the answer away."""
     picture: str
     """data: URI, or "" if the image cannot be read."""
     tiny: bool
@@ -86,6 +89,7 @@ def write_preview(
     script = resources.files("dfal_cli.pages").joinpath("preview.js").read_text(encoding="utf-8")
     write_page(
         page, "preview.html.jinja", GENERATOR, check, cards=cards, strategy=strategy, file=queries_file.name,
+        answers_file=shlex.quote(_answers_file(queries_file)),
         asked=chosen.help, note=chosen.note, order=order(strategy), by_margin=chosen.measure == MARGIN,
         norm=metadata.get("norm", "") if chosen.measure and queries[MARGIN].any() else "",
         margins_are=MARGINS_ARE[metadata.get("space", PIXEL_SPACE)], pictures=str(pictures),
@@ -108,13 +112,18 @@ def _pictures_in(page: Path) -> int:
     return int(found[1]) if found else 0
 
 
+def _answers_file(queries_file: Path) -> str:
+    """Return the name under which the page saves answers: not that of the list, which has none and may lie beside."""
+    return f"{queries_file.stem}.answers.csv"
+
+
 def _list(queries_file: Path, queries: pd.DataFrame, keys: Mapping[str, str]) -> dict[str, Any]:
     """Return what the page's script needs: the cells of the query list, as in the file, and the classes."""
     columns, *rows = csv.reader(io.StringIO(to_csv(queries), newline=""))
     return {
-        "identity": f"dfal {fingerprint(list(queries[IMAGE]))}", "file": queries_file.name, "columns": columns,
-        "rows": rows, "rank": columns.index(RANK), "label": columns.index(LABEL), "classes": list(keys.items()),
-        "keys": KEYS,
+        "identity": f"dfal {fingerprint(list(queries[IMAGE]))}", "file": _answers_file(queries_file),
+        "columns": columns, "rows": rows, "rank": columns.index(RANK), "label": columns.index(LABEL),
+        "classes": list(keys.items()), "keys": KEYS,
     }  # fmt: skip
 
 
@@ -132,6 +141,7 @@ def _card(
     if has_twin and shape and not problem:
         twin, difference, amplified = images.twin_pictures(row[IMAGE], folder / row[TWIN], shape)
     return Card(
-        row[RANK], row[IMAGE], picture.source, picture.is_tiny, problem, said, reason(strategy.measure, row),
-        numbers(strategy.measure, row), twin.source, difference.source, twin.is_tiny, amplified,
+        row[RANK], row[IMAGE], PurePosixPath(row[IMAGE]).name, picture.source, picture.is_tiny, problem, said,
+        reason(strategy.measure, row), numbers(strategy.measure, row), twin.source, difference.source, twin.is_tiny,
+        amplified,
     )  # fmt: skip

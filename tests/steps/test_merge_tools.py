@@ -93,6 +93,25 @@ def test_what_stands_in_the_list_already_counts_as_an_answer(house: Path) -> Non
     assert "queries.csv, line 3: image 'a/1.png' is 'square' here and 'circle' in other.json, task 1" in ended.stderr
 
 
+def test_answers_in_a_copy_of_the_list_are_filled_in(house: Path) -> None:
+    np.save(house / "t.npy", np.zeros((1, 16, 16), np.float32))
+    write(house / "queries.csv", "image,label,twin", "a/0.png,,t.npy", "a/1.png,,", "b/2.png,,")
+    columns = "image,label,twin"
+    copies = (
+        write(house / "anna.answers.csv", columns, "a/0.png,circle,t.npy", "a/1.png,,"),
+        write(house / "ben.answers.csv", columns, "a/0.png,circle,", "b/2.png,__skip__,", "old/7.png,circle,"),
+    )
+    ended = merge(*(part for copy in copies for part in ("--answers", copy)), "--json")
+    assert ended.code == 0, ended.stderr
+    assert LABELS.read_text() == "image,label,twin\na/0.png,circle,t.npy\nb/2.png,__skip__,\n"
+    assert "1 answer is not about an image in queries.csv" in ended.json["warnings"][0]
+    write(house / "ben.answers.csv", "image,label", "a/1.png,square", "a/0.png,square")
+    refused = merge("--answers", copies[0], "--answers", copies[1])
+    assert refused.code == 3
+    said = "anna.answers.csv, line 2: image 'a/0.png' is 'circle' here and 'square' in"
+    assert said in refused.stderr and "ben.answers.csv, line 3" in refused.stderr
+
+
 DIFFERING: dict[str, tuple[list[tuple[str, ...]], dict[str, str]]] = {
     "newest": ([("a/0.png", "circle", "square"), ("a/1.png", "square")], {"a/0.png": "square", "a/1.png": "square"}),
     "majority": ([("a/0.png", "circle", "square", "circle")], {"a/0.png": "circle"}),
@@ -156,7 +175,9 @@ def test_rules_that_exclude_each_other_are_refused(rules: str, house: Path) -> N
 
 def test_answers_need_a_list(house: Path) -> None:
     file = answers("ls.json", ("a/0.png", "circle"))
-    for queries, given in ((file, file), ("img", file), ("queries.csv", "queries.csv"), ("queries.csv", "none.json")):
+    write(house / "other.csv", "name,class", "a/0.png,circle")
+    no_answers = ("queries.csv", "none.json", "other.csv")
+    for queries, given in ((file, file), ("img", file), *(("queries.csv", name) for name in no_answers)):
         ended = merge("--answers", given, queries=queries)
         assert ended.code == 2, (queries, given)
         assert "--answers" in ended.stderr

@@ -68,6 +68,16 @@ def test_names_are_shown_and_not_run(page: Page) -> None:
     assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
 
 
+def test_the_names_of_folders_are_not_shown_as_they_may_be_the_answers(in_tmp: Path) -> None:
+    (in_tmp / "skirt").mkdir()
+    Image.new("L", (16, 16)).save("skirt/0e9d.png")
+    queries = pd.DataFrame([{"rank": "1", "image": "skirt/0e9d.png", "label": "", "margin": "", "twin": ""}])
+    write_preview(Path("p.html"), Path("q.csv"), queries, None, in_tmp, {}, "random", keys={}, keep_better=False)
+    shown, *_ = Path("p.html").read_text().split("<script")
+    assert '<p class="name" title="skirt/0e9d.png">0e9d.png</p>' in shown
+    assert shown.count("skirt") == 1, "on demand"
+
+
 def test_ranks_margins_and_reasons_are_shown(page: Page) -> None:
     for part in ("1", "4", "0.125", "0.25", "not an image", "leaves the image root"):
         assert part in page.text
@@ -124,8 +134,11 @@ def filled_in(page: Page, labels: dict[str, str]) -> pd.DataFrame:
 
 def test_merge_takes_the_answers_that_the_page_saves_with_their_twins(page: Page) -> None:
     assert Path("q.csv").read_text(encoding="utf-8").splitlines()[0] == ",".join(listed(page)["columns"])
-    filled_in(page, {"000.png": "dark", EVIL: "light", "002.png": "__skip__"}).to_csv("saved.csv", index=False)
-    ended = dfal("merge", "--queries", "saved.csv", "--labels", "mine.csv")
+    assert listed(page)["file"] == "q.answers.csv"
+    assert "dfal merge --queries q.answers.csv --labels labels.csv" in page.text
+    answers = {"000.png": "dark", EVIL: "light", "002.png": "__skip__"}
+    filled_in(page, answers).to_csv("q.answers.csv", index=False)
+    ended = dfal("merge", "--queries", "q.answers.csv", "--labels", "mine.csv")
     assert ended.code == 0, ended.stderr
     merged = pd.read_csv("mine.csv", keep_default_na=False).set_index("image")
     assert merged["label"].to_dict() == {"000.png": "dark", EVIL: "light", "002.png": "__skip__"}

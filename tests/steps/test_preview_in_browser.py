@@ -47,7 +47,7 @@ def saved(tab: Any) -> dict[str, str]:
     """The answers in the file that the page saves, as `merge` takes them."""
     with tab.expect_download() as download:
         tab.click("#save")
-    assert download.value.suggested_filename == "q.csv"
+    assert download.value.suggested_filename == "q.answers.csv"
     download.value.save_as("downloaded.csv")
     Path("merged.csv").unlink(missing_ok=True)
     ended = dfal("merge", "--queries", "downloaded.csv", "--labels", "merged.csv")

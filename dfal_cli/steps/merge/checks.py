@@ -21,6 +21,8 @@ def check(options: MergeOptions) -> None:
     check_paths(inputs, {target_option: [options.target]}, folders, lambda option, folder: True)
     if options.answers and (options.queries.is_dir() or read_tool_answers(options.queries)):
         raise UsageError("--answers: needs a query list as --queries; name answers without their list as --queries")
+    if options.queries.resolve() in {path.resolve() for path in options.answers}:
+        raise UsageError(f"--answers {options.queries}: is the list itself (--queries); name another file of answers")
     _check_rules(options)
     if options.on_missing not in ON_MISSING:
         raise unknown_name("--on-missing", options.on_missing, ON_MISSING)

@@ -26,7 +26,8 @@ class MergeOptions(CommonOptions):
     answers: Annotated[
         list[Path],
         Option(
-            "Answers of a labelling tool to the images of --queries; may be repeated.", INPUT, metavar="FILE"
+            "Answers to the images of --queries: of a labelling tool, or a copy of the list; may be repeated.",
+            INPUT, metavar="FILE",
         ),
     ] = field(default_factory=list)  # fmt: skip
     out: Annotated[Path | None, Option("Write the merged labels to this file instead.", OUTPUT, metavar="CSV")] = None

@@ -18,9 +18,11 @@ from dfal_cli.tables import (
     answers_of_tool,
     is_blank,
     location_of,
+    read_queries,
     read_tool_answers,
 )
 from dfal_cli.tables.csv_files import invalid_image
+from dfal_cli.tables.csv_rows import rows_of
 from dfal_cli.tables.tools.reading import known_forms
 from dfal_cli.tables.tools.settling import PLACE, TIME, settled
 
@@ -77,7 +79,7 @@ def fill_in(
     own = queries.loc[~is_blank(queries[LABEL]), [IMAGE, LABEL]]
     own = own.assign(**{PLACE: [location(row) for row in own.index], TIME: ""})
     matching = NameMatcher(_with_list(options.queries, images, names), tell=reporter.note)
-    tables = [answers_of_tool(_tool_file(path), matching) for path in options.answers]
+    tables = [_answers_in(path, matching) for path in options.answers]
     answers = pd.concat([own, *tables], ignore_index=True)
     others = answers[~answers[IMAGE].isin(images)]
     if len(others):
@@ -121,8 +123,21 @@ def _settled(answers: pd.DataFrame, options: MergeOptions, reporter: Reporter) -
     return counting
 
 
-def _tool_file(path: Path) -> ToolAnswers:
+def _answers_in(path: Path, matching: NameMatcher) -> pd.DataFrame:
+    """Return the answers of a tool, or of another copy of the query list, as `answers_of_tool` does.
+
+    Raises UsageError if the file is neither.
+    """
     found = read_tool_answers(path)
-    if found is None:
-        raise UsageError(f"{path}: not answers of a labelling tool (--answers); known are {listed(known_forms(), 20)}")
-    return found
+    if found is not None:
+        return answers_of_tool(found, matching)
+    if path.is_dir() or not {IMAGE, LABEL} <= set(next(rows_of(path), (0, []))[1]):
+        raise UsageError(
+            f"{path}: neither a query list nor answers of a labelling tool (--answers); known are "
+            f"{listed(known_forms(), 20)}"
+        )
+    table = read_queries(path)
+    table = table[~is_blank(table[LABEL])]
+    matching.tell(f"{path}: a query list, {len(table)} {plural(len(table), 'answer')}")
+    places = [location_of(path, row) for row in table.index]
+    return pd.DataFrame({IMAGE: matching(path, table[IMAGE]), LABEL: table[LABEL], PLACE: places, TIME: ""}, dtype=str)
