@@ -447,3 +447,39 @@ def test_at_the_end_the_answers_are_merged(browser: Any, in_tmp: Path) -> None:
     assert list(read_labels(Path("labels.csv"))["label"]) == ["boot", "hat", "__skip__"]
     assert results[0].status == "done"
     assert results[0].counts == {"queries": 3, "answered": 3, "now": 3, "skipped": 1, "left": 0, "conflicts": 0}
+
+
+def test_long_names_and_the_end_fit_on_a_small_screen(browser: Any, tmp_path: Path) -> None:
+    names = [f"longsleeve-with-{word}-{number}" for number in range(7) for word in ("hood", "long zip", "stripes")]
+    queries = draw_list(tmp_path, 16)
+    write(queries, "image,label", *(f"{n:03d}.png,{names[n]}" for n in range(14)), "014.png,", "015.png,")
+    with served(queries, tmp_path / "images", class_names=names) as page:
+        tab = opened(browser, page)
+        tab.set_viewport_size({"width": 900, "height": 560})
+        is_cut = "each => each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight"
+        for part in (".class", ".class .what"):
+            assert tab.locator(part).count() == 21
+            assert not any(each.evaluate(is_cut) for each in tab.locator(part).all())
+        strip = tab.locator("#recent")
+        assert strip.locator("button").count() == 10
+        assert strip.evaluate("each => each.scrollWidth <= each.clientWidth")
+        press(tab, "1", 15)
+        tab.keyboard.press("1")
+        tab.wait_for_selector("text=All 16 answered")
+        for part in ("#end .tick", "#end button.primary"):
+            tab.locator(part).scroll_into_view_if_needed()
+            top = tab.locator(part).bounding_box()["y"]
+            assert tab.locator("#stage").bounding_box()["y"] <= top < 560
+
+
+def test_the_first_zoom_of_a_panorama_fills_the_stage(browser: Any, tmp_path: Path) -> None:
+    queries = draw_list(tmp_path, 2)
+    Image.new("RGB", (2000, 100)).save(tmp_path / "images/000.png")
+    with served(queries, tmp_path / "images", class_names=CLASSES) as page:
+        tab = opened(browser, page)
+        heights = "['#photo img', '#stage'].map(each => document.querySelector(each).getBoundingClientRect().height)"
+        image, stage = tab.evaluate(heights)
+        assert image < stage / 5
+        tab.keyboard.press("z")
+        image, stage = tab.evaluate(heights)
+        assert image == pytest.approx(stage, abs=2)

@@ -5,7 +5,7 @@ import { picture } from "./api.js";
 const stage = document.getElementById("stage");
 const place = document.getElementById("photo");
 const scaleText = document.getElementById("scale");
-const CLOSER = 3; // what `z` and a click zoom to, as a multiple of the fitted size
+const CLOSER = 3; // what `z` and a click zoom to, as a multiple of the fitted size; at least so that it fills the stage
 const CLOSEST = 40;
 const SMALL = 256; // images up to this side show their single pixels
 
@@ -43,7 +43,8 @@ export const isZoomed = () => zoom > 1;
 const fitted = () => Math.min(stage.clientWidth / size[0], stage.clientHeight / size[1]);
 
 export function toggleZoom(at) {
-  zoomTo(zoom > 1 ? 1 : CLOSER, at);
+  const filling = Math.max(stage.clientWidth / size[0], stage.clientHeight / size[1]) / fitted();
+  zoomTo(zoom > 1 ? 1 : Math.max(CLOSER, filling), at);
 }
 
 function zoomTo(next, [px, py] = [stage.clientWidth / 2, stage.clientHeight / 2]) {
