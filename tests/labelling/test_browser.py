@@ -177,6 +177,11 @@ def test_what_is_typed_in_the_field_is_never_an_answer_or_a_command(browser: Any
         tab.keyboard.press("Escape")
         tab.keyboard.press("1")  # outside the field, keys answer
         shows(tab, 3)
+        tab.locator("#undo").click()
+        shows(tab, 2)
+        tab.keyboard.type("size 1")
+        tab.keyboard.press("Enter")
+        shows(tab, 3)
         tab.keyboard.type("zz")  # in the field again
         tab.locator("#filter").click()
         tab.keyboard.type("z")
@@ -202,6 +207,9 @@ def test_with_a_key_for_every_class_the_keys_answer_again_after_the_field(browse
 def test_a_key_that_is_pressed_before_the_next_image_shows_answers_nothing(browser: Any, here: Served) -> None:
     tab = opened(browser, here)
     shows(tab, 1)
+    tab.keyboard.press("?")
+    assert not tab.locator("#help-find").is_visible()  # there is no such field
+    tab.keyboard.press("Escape")
     with here.session._lock:  # saving takes its time
         tab.keyboard.press("1")
         tab.keyboard.press("2")
@@ -373,6 +381,7 @@ def test_without_a_mouse_everything_has_a_name_and_a_place(browser: Any, here: S
     assert outline == "solid"
     tab.keyboard.press("Enter")
     shows(tab, 2)
+    assert tab.evaluate("document.activeElement.dataset.name") == "shoe"
     tab.keyboard.press("?")
     assert tab.get_by_role("dialog").get_attribute("aria-labelledby") == "help-title"
     tab.keyboard.press("Escape")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -119,6 +120,22 @@ def test_an_image_of_the_list_that_leaves_the_root_or_is_gone_is_not_sent(page: 
     reply = page.get("photo", image=image, side=64)
     assert reply.status == 422
     assert "link" in reply.text or "no such file" in reply.text
+
+
+def test_links_out_of_the_image_root_are_followed_only_if_asked_to(tmp_path: Path) -> None:
+    queries = draw_list(tmp_path, 1)
+    (tmp_path / "elsewhere").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "elsewhere/a.png")
+    (tmp_path / "images/file.png").symlink_to(tmp_path / "elsewhere/a.png")
+    (tmp_path / "images/folder").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "images/within.png").symlink_to("000.png")
+    write(queries, "image,label", "000.png,", "file.png,", "folder/a.png,", "within.png,")
+    for follow_links, status in ((False, 422), (True, 200)):
+        with served(queries, tmp_path / "images", follow_links=follow_links) as page:
+            for what in ("photo", "original"):
+                assert page.get(what, image="within.png", side=64).status == 200
+                for image in ("file.png", "folder/a.png"):
+                    assert page.get(what, image=image, side=64).status == status
 
 
 @pytest.mark.parametrize(

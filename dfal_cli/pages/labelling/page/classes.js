@@ -85,6 +85,7 @@ export const offersNew = () => isOwnFocus && !shown.length;
 export const typed = () => field.value.trim();
 
 export function clearFilter() {
+  if (!field.value) return; // a button that has the focus stays
   field.value = "";
   draw();
 }

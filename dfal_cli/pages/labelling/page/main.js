@@ -238,7 +238,6 @@ const afterPaint = work => requestAnimationFrame(() => setTimeout(work));
 
 async function skip() {
   if (waits(skip) || !now) return;
-  if (!classes.isFiltering()) classes.restFilter(); // a button was clicked
   const row = now;
   if (!next()) return say(list.left === 1 && !row.label ? "This is the only one left" : "No other image is left");
   await refill();
@@ -246,7 +245,6 @@ async function skip() {
 
 async function undo() {
   if (waits(undo) || isOver || !list) return;
-  if (!classes.isFiltering()) classes.restFilter(); // a button was clicked
   const reply = await saved("undo");
   if (!reply) return;
   remember(reply.rows);
@@ -342,7 +340,7 @@ async function poll() {
     remember(rows);
     update(progress);
     const other = rows.find(row => row.image === now?.image && row.label && row.label !== now.label);
-    if (other) say(`Somebody has just answered this image: ${other.label}`);
+    if (other) say(`This image has just been answered: ${other.label}`);
     if (afresh && now) await refill();
     if (end.isShown()) list.left === 0 ? rows.length && showEnd() : await begin();
   } catch (error) {
@@ -388,7 +386,7 @@ function listen() {
     onChange: reply => {
       remember(reply.rows);
       update(reply);
-      if (reply.refused.length) say(`${reply.refused.length} were answered by somebody else meanwhile`);
+      if (reply.refused.length) say(`${reply.refused.length} were answered otherwise meanwhile`);
     },
     onClose: () => begin(),
   });
@@ -398,6 +396,7 @@ function listen() {
     "open-conflicts": () => settle(list.conflicts[0]),
   };
   for (const [id, act] of Object.entries(clicks)) element(id).addEventListener("click", act);
+  element("actions").addEventListener("click", event => event.detail && classes.restFilter());
   element("recent").addEventListener("click", event => {
     const tile = event.target.closest("button");
     const row = tile && list.recent.find(each => each.image === tile.dataset.image);
