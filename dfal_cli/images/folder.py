@@ -10,12 +10,10 @@ from typing import NamedTuple
 
 from dfal_cli.images.formats import readable_suffixes, suffix_of, suffixes_not_read
 from dfal_cli.images.opening import ImageError, kind_of
+from dfal_cli.system.folders import is_hidden
 
 OUTSIDE_LINK = "a link that leaves the image root; use --follow-links to allow such links"
 OUTSIDE_PATH = "leaves the image root; use paths without .."
-
-HIDDEN_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
-"""Folders in which archives and network disks store thumbnails; they count as hidden, like names with a leading dot."""
 
 
 @dataclass
@@ -94,11 +92,6 @@ def resolve_image(root: Path, image: str, *, follow_links: bool = False) -> Path
 @functools.lru_cache(10_000)
 def _folder_leaves(folder: Path, root: Path) -> bool:
     return _leaves(os.path.realpath(folder), os.path.realpath(root))
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether files and folders with this name are ignored."""
-    return name.startswith(".") or name in HIDDEN_FOLDERS
 
 
 def _search(folder: _Folder, within: str, found: Listing) -> Iterator[_Folder]:

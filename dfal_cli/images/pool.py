@@ -68,7 +68,7 @@ def read_known_images(
     exist: whether the names are those of all images that exist, so that others can be said to be missing.
     Raises UsageError if a file does not exist, DataError if it is invalid or none of its images exists.
     """
-    matching = names.matched(reporter.warn, reporter.note, reporter.note) if exist else names.renamed
+    matching = names.matched(reporter.warn, reporter.note, reporter.note, reporter.warn) if exist else names.renamed
     table = read_labels_files(labels, matching)
     answered = answered_images(table)
     excluded = read_excluded(exclude, matching)

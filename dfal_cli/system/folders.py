@@ -45,9 +45,16 @@ def _replace(path: Path, new: Path, before: Path) -> None:
 
 
 def listing_digest(folder: Path, *, without: Iterable[str] = ()) -> str:
-    """Return a digest of the names, sizes and times of all files in a folder; links are not followed."""
+    """Return a digest of the names, sizes and times of all files in a folder; links are not followed.
+
+    Files that systems put into every folder that somebody looks at are left out.
+    """
     left_out = set(without)
-    states = [(path.relative_to(folder).as_posix(), path.lstat()) for path in folder.rglob("*") if not _is_dir(path)]
+    states = [
+        (path.relative_to(folder).as_posix(), path.lstat())
+        for path in folder.rglob("*")
+        if not _is_dir(path) and path.name not in PUT_BY_SYSTEMS
+    ]
     return digest_of_many(
         sorted((name, state.st_size, state.st_mtime_ns) for name, state in states if name not in left_out)
     )
@@ -86,6 +93,18 @@ def _sync_one(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+PUT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that macOS and Windows put into folders that somebody looks at."""
+
+HIDDEN = PUT_BY_SYSTEMS | {"__MACOSX", "@eaDir"}
+"""What systems, archives and network disks put into folders; it counts as hidden, like names with a leading dot."""
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether files and folders with this name are ignored: nobody put them there to be read."""
+    return name.startswith(".") or name in HIDDEN
 
 
 Put = Callable[[Path, Path], None]

@@ -67,9 +67,10 @@ class ImageNames:
         warn: Callable[[str], None],
         note: Callable[[str], None] | None = None,
         tell: Callable[[str], None] = _ignore,
+        doubt: Callable[[str], None] = _ignore,
     ) -> "NameMatcher":
         """Return a `NameMatcher` that warns of missing images, and raises DataError if all of a file are missing."""
-        return NameMatcher(self, warn, note, tell)
+        return NameMatcher(self, warn, note, tell, doubt)
 
     @functools.cached_property
     def of_tools(self) -> ToolImages:
@@ -149,6 +150,8 @@ class NameMatcher:
     """Is told instead if no missing image exists under a similar name: they are not misspelt but deleted."""
     tell: Callable[[str], None] = _ignore
     """Is told what the file of a labelling tool was taken for, and how its images were found."""
+    doubt: Callable[[str], None] = _ignore
+    """Is told which answers of a labelling tool may be misread, or are none."""
 
     def __call__(
         self, file: Path, images: "pd.Series[str]", unused: "pd.Series[bool] | None" = None
@@ -164,8 +167,10 @@ class NameMatcher:
         matches = [self._match(found.path, found.answers[row]) for row in rows]
         rules = Counter(match.rule for match in matches)
         by_rule = ", ".join(f"{rule} ({count})" for rule, count in rules.most_common())
-        by_rule = f"; images by {by_rule}" if by_rule else ""
+        by_rule = f"; images by {by_rule}" if by_rule and self.names else ""
         self.tell(f"{found.path}: {found.form}, {len(rows)} {plural(len(rows), 'answer')}{by_rule}")
+        for doubt in found.doubts():
+            self.doubt(doubt)
         images = pd.Series([match.image for match in matches], list(rows), dtype=str)
         unused = pd.Series([found.answers[row].label == SKIP for row in rows], list(rows), dtype=bool)
         return self._checked(found.path, images, unused)

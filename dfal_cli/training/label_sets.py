@@ -83,8 +83,10 @@ def read_label_sets(
     Raises UsageError if a file does not exist. Raises DataError if a file is invalid or has no label.
     """
     files = {"labels": labels, "validation": validation, "test": test}
-    matched = names.matched(lambda missing: reporter.warn(f"{missing}; training leaves them out"), tell=reporter.note)
-    measured = NameMatcher(names, tell=reporter.note)
+    matched = names.matched(
+        lambda missing: reporter.warn(f"{missing}; training leaves them out"), tell=reporter.note, doubt=reporter.warn
+    )
+    measured = NameMatcher(names, tell=reporter.note, doubt=reporter.warn)
     read = {name: read_labels_files(paths, matched if name == "labels" else measured) for name, paths in files.items()}
     if from_folders is not None:
         read["labels"] = _without_measured(from_folders, read, reporter)

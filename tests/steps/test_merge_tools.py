@@ -1,10 +1,13 @@
 """merge: the answers of labelling tools, in place of a query list or for the images of one."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Ended, dfal, write
@@ -139,8 +142,9 @@ def test_people_who_differ_are_a_conflict_that_a_rule_settles(rule: str, house: 
 def test_a_rule_that_does_not_settle_it_is_told(rule: str, file: str, house: Path) -> None:
     path = answers("ls.json", ("a/0.png", "circle", "square"), ("a/1.png", "circle", "square"))
     if file == "CVAT":
-        image = '<image id="0" name="a/0.png"><tag label="circle"/><tag label="square"/></image>'
-        path = write(house / "cvat.xml", f"<annotations>{image}{image.replace('0.png', '1.png')}</annotations>")
+        jobs = [f'<image id="{n}" name="a/{n}.png"><tag label="{label}"/></image>'
+                for label in ("circle", "square") for n in (0, 1)]  # fmt: skip
+        path = write(house / "cvat.xml", f"<annotations>{''.join(jobs)}</annotations>")
     ended = merge("--answers", path, "--on-conflict", rule)
     assert (ended.code, LABELS.exists()) == (3, False)
     assert f"(1 more image like this); {rule} does not settle it" in ended.stderr
@@ -283,6 +287,61 @@ def test_an_upload_that_may_have_had_a_blank_in_its_name_is_refused(house: Path)
     ended = merge("--answers", file, "--images", "img")
     assert (ended.code, LABELS.exists()) == (3, False)
     assert "may be 'c/my photo.png' or 'c/my_photo.png'" in ended.stderr
+
+
+def warned(file: Path) -> list[str]:
+    ended = merge("--answers", file, "--dry-run", "--json")
+    assert ended.code == 0, ended.stderr
+    return list(ended.json["warnings"])
+
+
+def test_an_image_of_cvat_that_has_only_a_box_is_counted_in_a_warning(house: Path) -> None:
+    boxed = '<box label="circle" xtl="0" ytl="0" xbr="9" ybr="9"/>'
+    images = [f'<image id="{n}" name="a/{n}.png">{boxed}</image>' for n in (0, 1)]
+    tagged = f'<image id="2" name="b/2.png">{boxed}<tag label="square"/></image>'
+    file = write(Path("cvat.xml"), f"<annotations>{''.join(images)}{tagged}</annotations>")
+    assert warned(file) == [
+        "cvat.xml, image 0: the image has shapes but no tag, so it has no answer (1 more image like this)"
+    ]
+    assert merge("--answers", file).code == 0
+    assert labels() == {"b/2.png": "square"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "json lines", "parquet"])
+def test_labels_of_hugging_face_that_are_numbers_without_names_are_doubted(kind: str, house: Path) -> None:
+    rows = [{"file_name": "a/0.png", "label": 1}, {"file_name": "a/1.png", "label": 0}]
+    file = house / "metadata"
+    if kind == "csv":
+        write(file, "file_name,label", *(f"{row['file_name']},{row['label']}" for row in rows))
+    elif kind == "json lines":
+        write(file, *map(json.dumps, rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    place = "row 1" if kind == "parquet" else "line 1" if kind == "json lines" else "line 2"
+    (said,) = warned(file)
+    assert said.endswith(
+        f"metadata, {place}: the label is a number without the name of its class, and is taken for the name; "
+        'if it is an index, write the names into the file (features["label"].int2str) (1 more image like this)'
+    )
+    assert merge("--answers", file).code == 0
+    assert labels() == {"a/0.png": "1", "a/1.png": "0"}
+
+
+def test_numbers_that_are_names_of_classes_are_not_doubted(house: Path) -> None:
+    handed = write(house / "handed.csv", "file_name,label,dfal_image", "images/a/0.png,7,a/0.png")
+    assert warned(handed) == []
+    assert warned(write(house / "mixed.csv", "file_name,label", "a/0.png,7", "a/1.png,circle")) == []
+
+
+def test_in_folders_what_systems_put_there_is_no_answer_and_a_loose_image_is_told(house: Path) -> None:
+    draw_images(house / "sorted", ("circle/0.png", "1.png"))
+    for name in ("circle/Thumbs.db", "circle/.DS_Store", "circle/desktop.ini", "Thumbs.db", "model.safetensors"):
+        write(house / "sorted" / name, "")
+    draw_images(house / "sorted", ("__MACOSX/2.png", "@eaDir/2.png"))
+    (said,) = warned(house / "sorted")
+    assert said.endswith("sorted, 1.png: the image is in no folder of a class, so it has no answer")
+    assert merge("--answers", "sorted").code == 0
+    assert labels() == {"a/0.png": "circle"}
 
 
 def test_an_empty_export_merges_nothing(house: Path) -> None:

@@ -157,6 +157,16 @@ def test_several_choices_for_one_image_are_refused(in_tmp: Path) -> None:
         read_labels_files([write_json(in_tmp / "ls.json", [task(3, "a/0.png", two)])])
 
 
+def test_several_tags_of_one_image_are_refused_and_one_tag_twice_is_one_answer(in_tmp: Path) -> None:
+    def tagged(*tags: str) -> Path:
+        image = "".join(f'<tag label="{tag}"/>' for tag in tags)
+        return write(in_tmp / "cvat.xml", f'<annotations><image id="4" name="a/0.png">{image}</image></annotations>')
+
+    with pytest.raises(DataError, match=r"cvat.xml: image 4: 2 tags \(circle, square\); an image has one label"):
+        labels_in(tagged("circle", "square"))
+    assert labels_in(tagged("circle", "circle")) == {"a/0.png": "circle"}
+
+
 def test_an_archive_is_to_be_unpacked(in_tmp: Path) -> None:
     (in_tmp / "cvat.zip").write_bytes(b"PK\x03\x04")
     with pytest.raises(UsageError, match="is an archive; unpack it"):

@@ -37,7 +37,7 @@ def read_tool_list(
     named by URLs and the image root is not known.
     """
     table = _without_unknown_skips(
-        found, answers_of_tool(found, NameMatcher(names, tell=reporter.note)), names, reporter
+        found, answers_of_tool(found, NameMatcher(names, tell=reporter.note, doubt=reporter.warn)), names, reporter
     )
     if names is None and (wrong := invalid_image(table[IMAGE].reset_index(drop=True))):
         raise DataError(
@@ -78,7 +78,7 @@ def fill_in(
     images = list(queries[IMAGE])
     own = queries.loc[~is_blank(queries[LABEL]), [IMAGE, LABEL]]
     own = own.assign(**{PLACE: [location(row) for row in own.index], TIME: ""})
-    matching = NameMatcher(_with_list(options.queries, images, names), tell=reporter.note)
+    matching = NameMatcher(_with_list(options.queries, images, names), tell=reporter.note, doubt=reporter.warn)
     tables = [_answers_in(path, matching) for path in options.answers]
     answers = pd.concat([own, *tables], ignore_index=True)
     others = answers[~answers[IMAGE].isin(images)]

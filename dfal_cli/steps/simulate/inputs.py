@@ -93,9 +93,9 @@ def read_inputs(options: SimulateOptions, available: Available, note: Callable[[
     """Read and check the oracle and the test set. Raises UsageError or DataError if they are invalid."""
     names = available.names
     left_out: list[str] = []
-    oracle = labelled_rows(read_labels_files(options.labels, names.matched(left_out.append, tell=note)))
+    oracle = labelled_rows(read_labels_files(options.labels, names.matched(left_out.append, tell=note, doubt=note)))
     oracle = oracle[oracle[IMAGE].map(names.is_there).astype(bool)].reset_index(drop=True)
-    test = labelled_rows(read_labels_files(options.test, NameMatcher(names, tell=note)))
+    test = labelled_rows(read_labels_files(options.test, NameMatcher(names, tell=note, doubt=note)))
     if options.labels_from_folders:
         folder_labels, without_class = labels_from_folders(available.root, available.images)
         unread = f"{available.root}: {unreadable_in_words(available.unreadable)}" if available.unreadable else ""

@@ -8,10 +8,12 @@ from pathlib import Path, PurePosixPath
 
 from dfal_cli.errors import DataError, shown
 from dfal_cli.schemas import SKIP
+from dfal_cli.system.folders import is_hidden
 from dfal_cli.system.state_files import read_json
 from dfal_cli.tables.tools.documents import MARKED
 from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
 
+LOOSE = "the image is in no folder of a class, so it has no answer"
 UNANSWERED = "__unanswered__"
 """Folder of the images that have no label yet."""
 
@@ -53,7 +55,7 @@ EXPORT = Export("a folder per class", _write, _instructions)
 
 
 def _has_classes(folder: Path) -> bool:
-    return any(True for _ in _images_in(folder))
+    return any(label for _, label in _images_in(folder))
 
 
 def _answers(folder: Path) -> Iterator[Answer]:
@@ -61,21 +63,25 @@ def _answers(folder: Path) -> Iterator[Answer]:
     image_of = record.get("images", {}) if isinstance(record, dict) else {}
     for name, label in _images_in(folder):
         bare_name, answer = PurePosixPath(name).name, "" if label == UNANSWERED else label
-        yield Answer(name, answer, name, str(image_of.get(bare_name, "")), bare_name)
+        doubt = "" if "/" in name else LOOSE
+        yield Answer(name, answer, name, str(image_of.get(bare_name, "")), bare_name, doubt=doubt)
 
 
 def _images_in(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield path and class of each image, sorted by path; files that are certainly no images are left out.
 
+    An image that lies in no subfolder has the class "".
+
     Raises FormError if a file in a subfolder holds answers: the name of that folder is no class.
     """
     for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         below = Path(place).relative_to(folder)
         if marked := sorted({*names} & {*MARKED}):
             raise FormError(f"{below / marked[0]} holds the answers, not the names of folders; name this file instead")
-        for name in sorted(names) if below.parts else ():
-            if not name.startswith(".") and (guess_type(name)[0] or "image/").startswith("image/"):
+        unknown = "image/" if below.parts else ""  # anything may lie beside the folders
+        for name in sorted(names):
+            if not is_hidden(name) and (guess_type(name)[0] or unknown).startswith("image/"):
                 yield (below / name).as_posix(), below.name
 
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
+from dfal_cli.errors import listed
 from dfal_cli.schemas import IMAGE, SKIP
 from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
 
+ONLY_SHAPES = "the image has shapes but no tag, so it has no answer"
 ANNOTATIONS, LABELS, IMAGES = "annotations.xml", "cvat-labels.json", "images"
 
 
@@ -60,9 +62,10 @@ def _answers(root: Element) -> Iterator[Answer]:
         place = f"image {image.get('id', number)}"
         if not name:
             raise FormError(f"{place}: no name")
-        labels = [tag.get("label", "") for tag in image.iter("tag")]
-        for label in labels or [""]:
-            yield Answer(name, label, place)
+        labels = {tag.get("label", ""): None for tag in image.iter("tag")}
+        if len(labels) > 1:
+            raise FormError(f"{place}: {len(labels)} tags ({listed(labels)}); an image has one label")
+        yield Answer(name, next(iter(labels), ""), place, doubt=ONLY_SHAPES if len(image) and not labels else "")
 
 
 def _is_for_images(root: Element) -> bool:

@@ -22,6 +22,8 @@ class Answer(NamedTuple):
     """The name of the image without folders, if the folders in `image` are not those of the image root."""
     time: str = ""
     """When the answer was given, in a form that sorts by time; "" if the tool does not say."""
+    doubt: str = ""
+    """Why the answer may be misread or was left out, for a warning; "" if it is clear."""
 
 
 class Form(NamedTuple):

@@ -5,7 +5,7 @@ https://huggingface.co/docs/datasets/image_dataset#imagefolder
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from dfal_cli.tables.tools.forms import Answer, Export, Form, Handover, Written
 from dfal_cli.tables.tools.labelstudio import DFAL_IMAGE
 
 FILE_NAME = "file_name"
+NUMBERS = (
+    "the label is a number without the name of its class, and is taken for the name; if it is an index, "
+    'write the names into the file (features["label"].int2str)'
+)
 CSV, JSONL = "metadata.csv", "metadata.jsonl"
 README = """---
 configs:
@@ -73,13 +77,20 @@ def _is_metadata(table: Table) -> bool:
 
 
 def _of_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[Answer]:
-    for number, row in enumerate(rows, 1):
-        yield _answer(row, f"line {number}")
+    return _with_doubts(_answer(row, f"line {number}") for number, row in enumerate(rows, 1))
 
 
 def _of_table(table: Table) -> Iterator[Answer]:
-    for place, row in table.rows():
-        yield _answer(row, place)
+    return _with_doubts(_answer(row, place) for place, row in table.rows())
+
+
+def _with_doubts(answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield the answers; with a doubt if all labels are numbers, and not of classes that dfal handed over."""
+    answers = list(answers)
+    labelled = [each for each in answers if each.label.strip()]
+    doubtful = all(each.label.isdecimal() and not each.dfal_image for each in labelled)
+    for each in answers:
+        yield each._replace(doubt=NUMBERS) if doubtful and each.label.strip() else each
 
 
 def _is_parquet(path: Path) -> bool:
@@ -89,15 +100,18 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _of_parquet(path: Path) -> Iterator[Answer]:
-    """Yield the answers; a class label stored as a number has its name in the metadata of `datasets`."""
+    """Return the answers; a class label stored as a number has its name in the metadata of `datasets`."""
     from dfal_cli.tables.parquet import read_rows
 
     rows, metadata = read_rows(path, (FILE_NAME, LABEL, DFAL_IMAGE))
     names = _class_names(metadata)
-    for number, row in enumerate(rows, 1):
-        label = row[LABEL]
-        named = {**row, LABEL: names[label]} if isinstance(label, int) and 0 <= label < len(names) else row
-        yield _answer(named, f"row {number}")
+    answers = [_answer(_named(row, names), f"row {number}") for number, row in enumerate(rows, 1)]
+    return iter(answers) if names else _with_doubts(answers)
+
+
+def _named(row: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    label = row[LABEL]
+    return {**row, LABEL: names[label]} if isinstance(label, int) and 0 <= label < len(names) else row
 
 
 def _class_names(metadata: Mapping[bytes, bytes]) -> Sequence[str]:

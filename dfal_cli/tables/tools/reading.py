@@ -1,11 +1,12 @@
 """Reads the answers of labelling tools: which form a file has, what it says, and where."""
 
 import functools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dfal_cli.errors import DataError, listed, shown
+from dfal_cli.errors import DataError, listed, plural, shown
 from dfal_cli.system.fingerprints import file_state
 from dfal_cli.system.reporting import printable
 from dfal_cli.tables.tools import FORMS
@@ -20,6 +21,14 @@ class ToolAnswers(NamedTuple):
     """The file, also if its folder was named."""
     form: str
     answers: Sequence[Answer]
+
+    def doubts(self) -> Iterator[str]:
+        """Yield a sentence for each kind of doubt, with the first answer of which it is said."""
+        first = {each.doubt: each.place for each in reversed(self.answers) if each.doubt}
+        counts = Counter(each.doubt for each in self.answers)
+        for doubt, place in first.items():
+            more = counts[doubt] - 1
+            yield f"{self.path}, {place}: {doubt}" + f" ({more} more {plural(more, 'image')} like this)" * bool(more)
 
 
 def read_tool_answers(path: Path) -> ToolAnswers | None:
