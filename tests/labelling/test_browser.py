@@ -159,7 +159,9 @@ def test_with_more_classes_than_keys_typing_finds_a_class(browser: Any, tmp_path
 
 def test_what_is_typed_in_the_field_is_never_an_answer_or_a_command(browser: Any, tmp_path: Path) -> None:
     names = ["size 1", "size 12", *(f"kind-{number:03d}" for number in range(40))]
-    with served(draw_list(tmp_path), tmp_path / "images", class_names=names) as page:
+    queries = draw_list(tmp_path)
+    write(tmp_path / "images/003.png", "not an image")
+    with served(queries, tmp_path / "images", class_names=names) as page:
         tab = opened(browser, page)
         shows(tab, 1)
         for typed in ("12", "u", "z", "n", "?"):
@@ -186,6 +188,9 @@ def test_what_is_typed_in_the_field_is_never_an_answer_or_a_command(browser: Any
         tab.locator("#filter").click()
         tab.keyboard.type("z")
         tab.wait_for_selector("text=New class “zzz”")
+        tab.locator("#filter").fill("")
+        tab.keyboard.press(" ")  # to the image that cannot be shown
+        tab.wait_for_selector("#unreadable:has-text('Press Esc and u')")
         assert answers(page)[:3] == ["size 12", "size 1", ""]
 
 

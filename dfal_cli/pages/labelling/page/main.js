@@ -13,7 +13,6 @@ import * as photos from "./photos.js";
 import * as stage from "./stage.js";
 
 const SKIP = "__skip__";
-const ONLY_UNUSABLE = "Press u to mark it as unusable, or Space to skip it.";
 const AHEAD = 10;
 const BEHIND = 3;
 const POLL = 2000; // milliseconds
@@ -111,7 +110,7 @@ async function show(row) {
     if (now.image !== row.image) return;
     stage.clear();
     isUnreadable = true;
-    element("unreadable").textContent = `This image cannot be shown: ${error.message}. ${ONLY_UNUSABLE}`;
+    element("unreadable").textContent = `This image cannot be shown: ${error.message}. ${onlyUnusable()}`;
     element("unreadable").hidden = false;
     if (error.status !== 422) photos.again(row.image);
   } finally {
@@ -122,6 +121,8 @@ async function show(row) {
   shownAt = performance.now();
   element("spoken").textContent = `Image ${row.row + 1} of ${list.total}${row.label ? `, answered ${row.label}` : ""}`;
 }
+
+const onlyUnusable = () => `Press ${classes.isFiltering() ? "Esc and " : ""}u to mark it as unusable, or Space to skip it.`;
 
 // Show the answer of the image, and what the model predicts if the person wants to know.
 function describe() {
@@ -161,7 +162,7 @@ function showEnd() {
 async function answer(label) {
   if (!now || isOver) return;
   if (isBusy || !isReady) return say("Too fast: that answer was not counted, the image was not there yet");
-  if (isUnreadable && label !== SKIP) return say(ONLY_UNUSABLE);
+  if (isUnreadable && label !== SKIP) return say(onlyUnusable());
   const row = now;
   const seconds = (performance.now() - shownAt) / 1000;
   classes.restFilter();
