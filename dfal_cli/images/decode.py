@@ -63,6 +63,8 @@ class Probe(NamedTuple):
     width: int
     over_8_bits: bool = False
     """Whether a channel has more than 8 bits."""
+    floats: bool = False
+    """Whether the pixels are floats, whose scale is another one than that of integers."""
 
 
 def probe_image(path: Path) -> Probe:
@@ -98,7 +100,7 @@ def _probed(image: Image.Image) -> Probe:
         image.load()  # Pillow rotates TIFF images itself
     rotated = image.format != "TIFF" and orientation_of(image) in SIDEWAYS
     width, height = reversed(image.size) if rotated else image.size
-    return Probe(image.mode in GREY_MODES, height, width, image.mode in MODES_OVER_8_BITS)
+    return Probe(image.mode in GREY_MODES, height, width, image.mode in MODES_OVER_8_BITS, image.mode == "F")
 
 
 def _decoded(image: Image.Image, input_format: InputFormat) -> DecodedImage:

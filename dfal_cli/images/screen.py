@@ -1,13 +1,26 @@
 """Images as a person looks at them: upright, at the size of a screen, in a format that every browser shows."""
 
+import contextlib
 import io
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image, ImageOps
 
-from dfal_cli.images.decode import MODES_OVER_8_BITS, SCALED_BY_DECODER, on_background, orientation_of, scaled_to_8_bits
-from dfal_cli.images.opening import opened_image
+from dfal_cli.images.decode import (
+    MODES_OVER_8_BITS,
+    SCALED_BY_DECODER,
+    InputFormat,
+    on_background,
+    orientation_of,
+    probe_image,
+    read_image,
+    scaled_to_8_bits,
+)
+from dfal_cli.images.opening import ImageError, opened_image
+from dfal_cli.images.white import common_white
 
 QUALITY = 88
 """JPEG quality of pictures for the screen."""
@@ -18,6 +31,9 @@ EXACT_SIDE = 512
 SHOWN_BY_BROWSERS = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 """Formats that every browser shows, turned as EXIF says -> their media types."""
 
+MOST_RELATIVE = 2.0
+"""Maximum white of floats that are fractions of white, not counts as integers are."""
+
 MOST_ORIGINAL_BYTES = 100_000_000
 """Maximum size of a file that is sent to a browser as it is."""
 
@@ -27,6 +43,37 @@ class Picture(NamedTuple):
 
     content: bytes
     media_type: str
+
+
+class Whites(NamedTuple):
+    """The white of each kind of image of more than 8 bits; None: the full scale of its mode."""
+
+    integers: float | None = None
+    floats: float | None = None
+
+    def of(self, path: Path) -> float | None:
+        """Return the white of an image. Raises ImageError."""
+        return self.floats if probe_image(path).floats else self.integers
+
+
+def whites_of(images: Iterable[str], path_of: Callable[[str], Path]) -> Whites:
+    """Return the whites that fit these images: one for all, unless floats from 0 to 1 would be black beside integers.
+
+    path_of: returns the path of an image. Images for which it raises ImageError, or that cannot be read, do not count.
+    """
+    largest: dict[bool, list[float]] = {False: [], True: []}
+    for image in images:
+        with contextlib.suppress(ImageError):
+            path = path_of(image)
+            probe = probe_image(path)
+            if probe.over_8_bits:
+                largest[probe.floats].append(read_image(path, InputFormat((1, 1, 1))).max_value or 0.0)
+    of_floats = common_white(np.array(largest[True])) if largest[True] else None
+    if of_floats is not None and of_floats <= MOST_RELATIVE:
+        return Whites(common_white(np.array(largest[False])) if largest[False] else None, of_floats)
+    together = largest[False] + largest[True]
+    white = common_white(np.array(together)) if together else None
+    return Whites(white, white)
 
 
 def for_screen(path: Path, side: int, white: float | None) -> Picture:

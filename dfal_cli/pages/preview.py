@@ -75,7 +75,7 @@ def write_preview(
     resize = resize_of(metadata.get("resize")) or STRETCH
     images = Images(root, metadata.get("follow_links", False), metadata.get("white"), resize, limit_of(len(queries)))
     if "white" not in metadata:  # a first list, without a scores file
-        images = images.with_white_of(queries[IMAGE])
+        images = images.with_whites_of(queries[IMAGE])
     guesses = [""] * len(queries) if scores is None else [guess(row) for row in scores.to_dict("records")]
     shape = metadata.get("input_shape") if chosen.trains_on_twins else None
     folder = folder_of(queries_file)

@@ -1,7 +1,6 @@
 """The pictures of a preview page: images, twins and their differences, each as a data: URI of limited size."""
 
 import base64
-import contextlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dfal_cli.images import ImageError, InputFormat, Resize, common_white, probe_image, resolve_image
+from dfal_cli.images import ImageError, InputFormat, Resize, resolve_image
 from dfal_cli.images.decode import read_image
-from dfal_cli.images.screen import upright_image
+from dfal_cli.images.screen import Whites, upright_image, whites_of
 from dfal_cli.tables.twins import TwinError, read_twin
 
 PAGE_BYTES = 4_200_000
@@ -65,26 +64,24 @@ class Images(NamedTuple):
     """How images are brought to the input shape."""
     limit: int
     """Maximum number of bytes of one query's pictures, if they are not tiny."""
+    whites: Whites | None = None
+    """Take the place of `white`, which is that of a network, before there is one."""
 
     def path(self, image: str) -> Path:
         """Return the path of an image. Raises ImageError if it is not under the root."""
         return resolve_image(self.root, image, follow_links=self.follow_links)
 
-    def with_white_of(self, images: Iterable[str]) -> Self:
-        """Return a copy with the value of white that training on these images would determine."""
-        largest = []
-        for image in images:
-            with contextlib.suppress(ImageError):
-                path = self.path(image)
-                if probe_image(path).over_8_bits:
-                    largest.append(read_image(path, InputFormat((1, 1, 1))).max_value or 0.0)
-        return self._replace(white=common_white(np.array(largest)) if largest else None)
+    def with_whites_of(self, images: Iterable[str]) -> Self:
+        """Return a copy with the whites that fit these images."""
+        return self._replace(whites=whites_of(images, self.path))
 
     def picture(self, image: str, *, beside_twin: bool) -> Picture:
         """Return an image, in its own proportions and not enlarged. Raises ImageError."""
         largest, _ = SIDES_AND_QUALITIES[0]
         share = 1 - 2 * TWIN_SHARE if beside_twin else 1.0
-        return _encoded(upright_image(self.path(image), largest, self.white), int(share * self.limit))
+        path = self.path(image)
+        white = self.whites.of(path) if self.whites else self.white
+        return _encoded(upright_image(path, largest, white), int(share * self.limit))
 
     def twin_pictures(self, image: str, twin_file: Path, input_shape: list[int]) -> TwinPictures:
         """Return the twin, and its amplified difference to the image; nothing if one of them cannot be read."""

@@ -1,5 +1,6 @@
 """Pictures for the screen: size, EXIF, more than 8 bits, and the list's own scale."""
 
+import base64
 import io
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfal_cli.images.screen import for_screen, original
+from dfal_cli.images import STRETCH
+from dfal_cli.images.screen import for_screen, original, whites_of
+from dfal_cli.pages.preview_pictures import Images, limit_of
 from tests.conftest import write
 from tests.labelling.serving import served
 
@@ -73,6 +76,28 @@ def test_images_of_more_than_8_bits_share_the_scale_of_the_list(tmp_path: Path) 
             assert pixels.max() == round(value / 4095 * 255)
     with served(queries, tmp_path / "images", white=1000.0) as page:
         assert shown(page.get("photo", image="1.png", side=100).body).max() == 255
+
+
+def draw_mixed(folder: Path) -> list[str]:
+    """Two images of 16 bits and two of floats from 0 to 1, each kind with one that is half as bright."""
+    folder.mkdir()
+    for share in (1, 2):
+        Image.fromarray(np.full((8, 8), 65_000 // share, np.uint16)).save(folder / f"i{share}.tif")
+        Image.fromarray(np.full((8, 8), 1 / share, np.float32)).save(folder / f"f{share}.tif")
+    return ["i1.tif", "i2.tif", "f1.tif", "f2.tif"]
+
+
+def test_floats_from_0_to_1_are_not_black_beside_integers(tmp_path: Path) -> None:
+    images = draw_mixed(tmp_path / "images")
+    queries = write(tmp_path / "queries.csv", "image,label", *(f"{image}," for image in images))
+    with served(queries, tmp_path / "images") as page:
+        brightest = [int(shown(page.get("photo", image=image, side=100).body).max()) for image in images]
+    assert brightest == [253, 126, 255, 128]
+    whites = whites_of(images, (tmp_path / "images").joinpath)
+    assert whites == (65_535, 1)
+    preview = Images(tmp_path / "images", False, None, STRETCH, limit_of(4)).with_whites_of(images)
+    sources = [preview.picture(image, beside_twin=False).source for image in images]
+    assert [shown(base64.b64decode(source.split(",")[1])).max() for source in sources] == brightest
 
 
 def test_a_file_that_is_no_image_is_refused_with_a_reason(tmp_path: Path) -> None:

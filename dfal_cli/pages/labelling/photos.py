@@ -1,6 +1,5 @@
 """The images of a query list as pictures for browsers."""
 
-import contextlib
 import functools
 import os
 import sys
@@ -9,11 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
-from dfal_cli.images import ImageError, InputFormat, common_white, probe_image, resolve_image
-from dfal_cli.images.decode import read_image
-from dfal_cli.images.screen import Picture, for_screen, original
+from dfal_cli.images import probe_image, resolve_image
+from dfal_cli.images.screen import Picture, Whites, for_screen, original, whites_of
 from dfal_cli.system.fingerprints import FileState, file_state
 from dfal_cli.tables import ImageNames
 
@@ -37,6 +33,7 @@ class Photos:
         self._names, self._white, self._follow_links = names, white, follow_links
         self._decoders = ThreadPoolExecutor(os.cpu_count(), "decoder", _give_way)
         self._finding_white = threading.Lock()
+        self._whites: Whites | None = None
         self._kept = functools.lru_cache(KEPT)(self._made)
         self._images = images
 
@@ -57,22 +54,13 @@ class Photos:
         return self._decoders.submit(lambda: for_screen(path, side, self._white_for(path))).result()
 
     def _white_for(self, path: Path) -> float | None:
-        """Return the white of the set for an image of more than 8 bits."""
-        if self._white is None and probe_image(path).over_8_bits:
-            with self._finding_white:
-                self._white = self._white or self._found_white()
-        return self._white
-
-    def _found_white(self) -> float:
-        """Return the white that fits images of more than 8 bits, taken evenly from the list."""
-        step = max(1, len(self._images) // LOOKED_AT)
-        largest = []
-        for image in self._images[::step]:
-            with contextlib.suppress(ImageError):
-                path = self._path(image)
-                if probe_image(path).over_8_bits:
-                    largest.append(read_image(path, InputFormat((1, 1, 1))).max_value or 0.0)
-        return common_white(np.array(largest))
+        """Return the white for an image of more than 8 bits: that of its kind in images taken evenly from the list."""
+        if self._white is not None or not probe_image(path).over_8_bits:
+            return self._white
+        with self._finding_white:
+            step = max(1, len(self._images) // LOOKED_AT)
+            self._whites = self._whites or whites_of(self._images[::step], self._path)
+        return self._whites.of(path)
 
 
 def _give_way() -> None:
