@@ -150,6 +150,18 @@ def test_undo_never_takes_back_what_others_or_earlier_sessions_answered(tmp_path
     assert labels_in(queries) == ["hat", "hat", "shoe", "", "", ""]
 
 
+def test_undo_leaves_an_answer_that_somebody_else_gave_too(tmp_path: Path) -> None:
+    queries = draw_list(tmp_path, 3)
+    with served(queries, tmp_path / "images", class_names=["hat"]) as page:
+        page.answer("000.png", "hat", person="one")
+        page.answer("000.png", "hat", person="other")
+        page.answer("001.png", "hat", person="one")
+        page.answer("001.png", "hat", person="one")  # sent again: the page did not get the reply
+        undone = [page.post("undo", person="one").json for _ in range(2)]
+        assert [len(each["refused"]) for each in undone] == [0, 1]
+    assert labels_in(queries) == ["hat", "", ""]
+
+
 def test_what_a_person_takes_back_does_not_settle_a_conflict(tmp_path: Path) -> None:
     with served(draw_list(tmp_path, 3), tmp_path / "images", class_names=["hat", "shoe"]) as page:
         page.answer("000.png", "hat", person="one")

@@ -46,7 +46,7 @@ class Board:
         self.changed: list[str] = []
         """Images in the order of the changes of their answers."""
         self.author: dict[str, str] = {}
-        """Image -> the person who changed its answer last, unless another program did."""
+        """Image -> the only person who gave the answer in the list; nobody if others or a program agreed."""
         self._count()
 
     @property
@@ -135,6 +135,8 @@ class Board:
                     refused.append(Refusal(each, now))
                 elif now != each.label:
                     changes[row] = Change(each.image, now, each.label)
+                elif self.author.get(each.image) != person:
+                    self.author.pop(each.image, None)
             if changes:
                 self._queries.write({row: change.after for row, change in changes.items()})
         for row, change in changes.items():

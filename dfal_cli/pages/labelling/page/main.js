@@ -251,7 +251,7 @@ async function undo() {
   remember(reply.rows);
   update(reply);
   if (!reply.rows.length) return say("There is nothing of yours to undo");
-  if (reply.refused.length) say("This answer has been changed since you gave it; it stays");
+  if (reply.refused.length) say("This answer was changed or confirmed since you gave it; it stays");
   else say(reply.rows.length > 1 ? `${reply.rows.length} answers undone` : "Undone");
   await go(reply.rows[0]);
 }
