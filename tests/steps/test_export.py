@@ -77,6 +77,15 @@ def test_an_image_behind_a_link_out_of_the_root_needs_follow_links(to: str, leav
     assert export(to, "--follow-links").code == 0
 
 
+def test_what_a_file_manager_leaves_in_the_folder_is_no_change(house: Path) -> None:
+    assert export("folder").code == 0
+    write(OUT / "square, big" / ".DS_Store", "")
+    write(OUT / "Thumbs.db", "")
+    assert export("folder", "--class-names", "circle", "--force").code == 0
+    write(OUT / "circle" / "new.png", "")
+    assert "files have been added" in export("folder", "--class-names", "star", "--force").stderr
+
+
 def test_tasks_are_in_rank_order_with_a_url_the_path_and_no_field_named_label(house: Path) -> None:
     assert export("labelstudio", "--labels", "labels.csv").code == 0
     tasks = json.loads((OUT / "tasks-001.json").read_text())
