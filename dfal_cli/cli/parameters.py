@@ -35,6 +35,8 @@ def _split(line: str | None) -> list[str] | None:
     """Return the cells of a line of CSV: a name with a comma is quoted."""
     if line is None:
         return None
+    if '"' not in line:  # names may then be anything without a comma, such as two lines of text
+        return [name.strip() for name in line.split(",")]
     try:
         return [name.strip() for name in next(csv.reader([line], skipinitialspace=True, strict=True), [""])]
     except csv.Error:

@@ -120,8 +120,10 @@ def test_each_has_a_twin_of_its_own_which_training_finds(chain: Chain) -> None:
 
 def test_the_page_shows_every_name_and_runs_none(chain: Chain) -> None:
     page = Page(chain.root / "p.html")
+    paths = {attributes.get("title") for tag, attributes in page.tags if attributes.get("class") == "name"}
+    assert set(map(printable, NAMES)) <= paths
     shown = {attributes.get("alt") for tag, attributes in page.tags if tag == "img"}
-    assert set(map(printable, NAMES)) <= shown
+    assert {printable(name).rpartition("/")[2] for name in NAMES} <= shown
     assert "<b>" not in page.source
 
 

@@ -31,7 +31,7 @@ class Photos:
     def __init__(self, names: ImageNames, white: float | None, images: Sequence[str], *, follow_links: bool) -> None:
         """`white`: pixel value of white in images of more than 8 bits; None: found from `images`."""
         self._names, self._white, self._follow_links = names, white, follow_links
-        self._decoders = ThreadPoolExecutor(os.cpu_count(), "decoder", _give_way)
+        self._decoders = ThreadPoolExecutor(os.cpu_count(), "picture", _give_way)
         self._finding_white = threading.Lock()
         self._whites: Whites | None = None
         self._kept = functools.lru_cache(KEPT)(self._made)
