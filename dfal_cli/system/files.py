@@ -52,11 +52,11 @@ def atomic_output(path: Path, check: Callable[[], None] = lambda: None) -> Itera
             if path.exists():
                 _copy_owner(path, temporary)
                 shutil.copymode(path, temporary)
-            _fsync(temporary)
+            sync(temporary)
             _check_lock(path)
             check()
             temporary.replace(path)
-            _fsync(path.parent)
+            sync(path.parent)
     except OSError as error:
         if error.filename in (None, str(temporary)):
             error.filename = str(path)
@@ -219,7 +219,8 @@ def _is_temporary(name: str, belongs: Callable[[str], bool]) -> bool:
     return match is not None and belongs(match["name"])
 
 
-def _fsync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

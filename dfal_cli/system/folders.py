@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from dfal_cli.system.files import sync
 from dfal_cli.system.fingerprints import digest_of_many
 
 
@@ -26,7 +27,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         _replace(path, temporary, before)
-        _sync_one(path.parent)
+        sync(path.parent)
     finally:
         _remove(temporary)
         _remove(before)
@@ -79,20 +80,12 @@ def _sync(folder: Path) -> None:
     for place, _, names in os.walk(folder):
         for name in names:
             _sync_unless_link(Path(place, name))
-        _sync_one(Path(place))
+        sync(Path(place))
 
 
 def _sync_unless_link(path: Path) -> None:
     if not path.is_symlink():
-        _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)
 
 
 PUT_BY_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
