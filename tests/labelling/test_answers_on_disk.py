@@ -149,7 +149,7 @@ def test_an_answer_that_a_full_disk_refuses_can_be_sent_again(tmp_path: Path, mo
     answers = [{"image": "000.png", "label": "hat", "before": ""}]
     with served(path, tmp_path / "images", class_names=["hat"]) as page:
         with monkeypatch.context() as disk:
-            disk.setattr("dfal_cli.system.files._fsync", lambda place: fail(errno.ENOSPC))
+            disk.setattr("dfal_cli.system.files.sync", lambda place: fail(errno.ENOSPC))
             reply = page.post("answers", answers=answers, after=0, count=1)
             assert (reply.status, "No space left" in reply.text) == (503, True)
         assert labels_in(path) == ["", ""]
