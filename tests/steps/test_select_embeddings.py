@@ -165,6 +165,12 @@ def test_later_lists_find_the_embeddings_by_the_scores(project: Path, strategy: 
     assert [text for text in ended.json["warnings"] if "where its images" not in text] == []
 
 
+def test_later_lists_are_by_coverage_unless_a_strategy_is_named(project: Path) -> None:
+    score()
+    assert later("--count", 2, "--json").json["strategy"] == "coverage"
+    assert later("--count", 2, "--strategy", "dfal", "--force", "--json").json["strategy"] == "dfal"
+
+
 def test_badge_needs_the_probabilities_only(project: Path) -> None:
     score()
     ended = later("--count", 2, "--strategy", "badge")

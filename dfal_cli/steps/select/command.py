@@ -10,7 +10,7 @@ import pandas as pd
 from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import pool_in_words
-from dfal_cli.schemas import CROSSED, IMAGE, KEYS_SUFFIX, PREDICTED, PSEUDO_SUFFIX, TWIN
+from dfal_cli.schemas import CROSSED, IMAGE, KEYS_SUFFIX, PIXEL_SPACE, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.select.candidates import Candidates, images_exist, pick
 from dfal_cli.steps.select.checks import check
@@ -23,7 +23,14 @@ from dfal_cli.system.files import beside, locked
 from dfal_cli.system.fingerprints import file_state
 from dfal_cli.system.paths import folder_of, relative_to_file
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.tables import number_texts, pseudo_labels_table, queries_table, to_csv, write_csv
+from dfal_cli.tables import (
+    number_texts,
+    pseudo_labels_table,
+    queries_table,
+    read_scores_metadata,
+    to_csv,
+    write_csv,
+)
 from dfal_cli.tables.class_keys import in_order, read_keys, with_keys
 
 
@@ -33,12 +40,12 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
-    options = options.with_strategy()
     with contextlib.ExitStack() as locks:  # taken before anything is read
         for output in filter(None, (options.out, options.preview)):
             # A page is always written again.
             may_be_complete = options.preview is None
             locks.enter_context(locked(output, options.wait, reporter.note, may_be_complete=may_be_complete))
+        options = options.with_strategy(_space(options))
         with reporter.busy("selecting"):
             candidates = _find_candidates(options, images, reporter)
             pool, picked = pick(options, candidates)
@@ -75,6 +82,14 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     if not has_changed:
         return up_to_date(outputs, counts, details)
     return Result(outputs, _summary(options, queries, picked, counts), counts, details)
+
+
+def _space(options: SelectOptions) -> str | None:
+    """The space of the margins; None without scores. Raises UsageError or DataError if the scores cannot be read."""
+    if options.scores is None:
+        return None
+    space: str = read_scores_metadata(options.scores).get("space", PIXEL_SPACE)
+    return space
 
 
 def _find_candidates(options: SelectOptions, images: ImageSource | None, reporter: Reporter) -> Candidates:

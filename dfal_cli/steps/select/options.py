@@ -4,9 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Self
 
+from dfal_cli.schemas import EMBEDDING_SPACE, PIXEL_SPACE
 from dfal_cli.steps.option import INPUT, OUTPUT, Option, Shapes
 from dfal_cli.steps.option_groups import CommonOptions, PoolOptions, SeedOption
 from dfal_cli.strategies import STRATEGIES
+
+DEFAULT_STRATEGY = {None: "typical", PIXEL_SPACE: "dfal", EMBEDDING_SPACE: "coverage"}
+"""The strategy if none is named, by the space of the margins; None for a first list on embeddings, without scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +40,11 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
     ] = None  # fmt: skip
     strategy: Annotated[
         str,
-        Option(f"Strategy: {', '.join(STRATEGIES)}.", INPUT, metavar="NAME", default="dfal; typical without --scores"),
-    ] = ""
+        Option(
+            f"Strategy: {', '.join(STRATEGIES)}.",
+            INPUT, metavar="NAME", default="dfal; with embeddings coverage, or typical for a first list",
+        ),
+    ] = ""  # fmt: skip
     round: Annotated[
         int,
         Option(
@@ -53,7 +60,6 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
         bool, Option("Include the predictions of the network, which may bias the annotator.", OUTPUT)
     ] = False
 
-    def with_strategy(self) -> Self:
-        """The same options with the default strategy, if none is given."""
-        is_first = self.scores is None and self.embeddings is not None
-        return replace(self, strategy=self.strategy or ("typical" if is_first else "dfal"))
+    def with_strategy(self, space: str | None = None) -> Self:
+        """The same options with the default strategy, if none is given. space: of the margins; None without scores."""
+        return replace(self, strategy=self.strategy or DEFAULT_STRATEGY[space])

@@ -54,9 +54,9 @@ def _check_kind(options: SimulateOptions) -> None:
     for given in given_options(options):
         if given.name in without_effect:
             raise no_effect(given.spelling, way)
-    if options.start not in STARTS:
+    if options.start_name not in STARTS:
         raise unknown_name("--start", options.start, STARTS)
-    if STRATEGIES[options.start].needs and not options.trains_heads:
+    if STRATEGIES[options.start_name].needs and not options.trains_heads:
         raise UsageError(f"--start {options.start}: requires --embeddings or --freeze; use --start random")
 
 

@@ -52,6 +52,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
     Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
+    options = replace(options, start=options.start_name)
     kind = _kind_of(options)
     inputs = read_inputs(options, kind.available(options), reporter.note)
     options = replace(

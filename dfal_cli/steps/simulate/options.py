@@ -71,9 +71,9 @@ class SimulateOptions(
         str,
         Option(
             "Initial labels: random, or with embeddings also typical (of a random half of the pool).",
-            ROUNDS, metavar="NAME",
+            ROUNDS, metavar="NAME", default="random; typical with embeddings",
         ),
-    ] = RANDOM  # fmt: skip
+    ] = ""  # fmt: skip
     initial: Annotated[
         int | None,
         Option("Number of initial labels.", ROUNDS, minimum=1, default="100; 2 per class with embeddings"),
@@ -130,6 +130,11 @@ class SimulateOptions(
     def trains_heads(self) -> bool:
         """Whether heads are trained on embeddings, instead of networks on images."""
         return self.embeddings is not None or self.freeze
+
+    @property
+    def start_name(self) -> str:
+        """How the initial labels are chosen."""
+        return self.start or (TYPICAL if self.trains_heads else RANDOM)
 
     @property
     def strategy_names(self) -> list[str]:
