@@ -45,6 +45,8 @@ STATE_COLUMNS = SIZE, MODIFIED = "size", "modified"
 RANK = "rank"
 QUERIES_COLUMNS = (RANK, IMAGE, LABEL, "margin", TWIN)
 PREDICTED = "predicted"
+CONTROL, IN_CONTROL = "control", "1"
+"""The column that marks the queries drawn at random (select --control), in labels.csv as well, and its mark."""
 
 # <labels>.keys.csv: the key of each class on the labelling page, which stays the same from round to round
 KEYS_SUFFIX = ".keys.csv"

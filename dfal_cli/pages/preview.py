@@ -16,10 +16,10 @@ import pandas as pd
 from dfal_cli.images import STRETCH, ImageError
 from dfal_cli.images.resize import resize_of
 from dfal_cli.pages.preview_pictures import Images, Picture, TwinPictures, limit_of
-from dfal_cli.pages.preview_words import MARGIN, guess, numbers, order, reason
+from dfal_cli.pages.preview_words import MARGIN, class_guess, guess, numbers, order, reason
 from dfal_cli.pages.template import HEAD_BYTES, is_made_by, write_page
-from dfal_cli.schemas import EMBEDDING_SPACE, IMAGE, LABEL, PIXEL_SPACE, RANK, TWIN
-from dfal_cli.strategies import STRATEGIES, Strategy
+from dfal_cli.schemas import CONTROL, EMBEDDING_SPACE, IMAGE, LABEL, PIXEL_SPACE, RANK, TWIN
+from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.fingerprints import fingerprint
 from dfal_cli.system.paths import folder_of
 from dfal_cli.tables import to_csv
@@ -72,15 +72,17 @@ def write_preview(
     Returns the number of images that could not be read, and whether an existing page was kept.
     """
     chosen = STRATEGIES[strategy]
+    has_control = CONTROL in queries  # then the page says nothing of a single query that would betray it
     resize = resize_of(metadata.get("resize")) or STRETCH
     images = Images(root, metadata.get("follow_links", False), metadata.get("white"), resize, limit_of(len(queries)))
     if "white" not in metadata:  # a first list, without a scores file
         images = images.with_whites_of(queries[IMAGE])
-    guesses = [""] * len(queries) if scores is None else [guess(row) for row in scores.to_dict("records")]
-    shape = metadata.get("input_shape") if chosen.trains_on_twins else None
+    rows = [] if scores is None else scores.to_dict("records")
+    guesses = [class_guess(row) if has_control else guess(row) for row in rows] or [""] * len(queries)
+    shape = metadata.get("input_shape") if chosen.trains_on_twins and not has_control else None
     folder = folder_of(queries_file)
     cards = [
-        _card(row, said, chosen, images, folder, shape)
+        _card(row, said, None if has_control else chosen.measure, images, folder, shape)
         for row, said in zip(queries.to_dict("records"), guesses, strict=True)
     ]
     pictures = sum(bool(card.picture) for card in cards)
@@ -90,8 +92,9 @@ def write_preview(
     write_page(
         page, "preview.html.jinja", GENERATOR, check, cards=cards, strategy=strategy, file=queries_file.name,
         answers_file=shlex.quote(_answers_file(queries_file)),
-        asked=chosen.help, note=chosen.note, order=order(strategy), by_margin=chosen.measure == MARGIN,
-        norm=metadata.get("norm", "") if chosen.measure and queries[MARGIN].any() else "",
+        asked=chosen.help, note=chosen.note, order=order(strategy), has_control=has_control,
+        by_margin=chosen.measure == MARGIN,
+        norm=metadata.get("norm", "") if chosen.measure and queries[MARGIN].any() and not has_control else "",
         margins_are=MARGINS_ARE[metadata.get("space", PIXEL_SPACE)], pictures=str(pictures),
         small=pictures > 0 and all(card.tiny for card in cards if card.picture),
         list=_list(queries_file, queries, keys), script=script,
@@ -128,9 +131,9 @@ def _list(queries_file: Path, queries: pd.DataFrame, keys: Mapping[str, str]) ->
 
 
 def _card(
-    row: dict[Any, str], said: str, strategy: Strategy, images: Images, folder: Path, shape: list[int] | None
+    row: dict[Any, str], said: str, measure: str | None, images: Images, folder: Path, shape: list[int] | None
 ) -> Card:
-    """Return the card of a query. shape: that of twins; None if the page shows none."""
+    """Return the card of a query. measure: the reason why. shape: that of twins. None if the page shows none."""
     has_twin = bool(row[TWIN] and shape)
     picture, problem = Picture(), ""
     try:
@@ -142,6 +145,6 @@ def _card(
         twin, difference, amplified = images.twin_pictures(row[IMAGE], folder / row[TWIN], shape)
     return Card(
         row[RANK], row[IMAGE], PurePosixPath(row[IMAGE]).name, picture.source, picture.is_tiny, problem, said,
-        reason(strategy.measure, row), numbers(strategy.measure, row), twin.source, difference.source, twin.is_tiny,
+        reason(measure, row), numbers(measure, row), twin.source, difference.source, twin.is_tiny,
         amplified,
     )  # fmt: skip

@@ -49,6 +49,12 @@ def guess(scores: Mapping[Any, Any]) -> str:
     return f"probably {predicted} ({100 * confidence:.0f} %)"
 
 
+def class_guess(scores: Mapping[Any, Any]) -> str:
+    """Return the guess without what tells how sure it is, which differs between random queries and the others."""
+    predicted = scores.get(PREDICTED)
+    return f"probably {predicted}" if isinstance(predicted, str) and predicted else ""
+
+
 def order(strategy: str) -> str:
     """Describe the order of the ranks."""
     if strategy == BASELINE:

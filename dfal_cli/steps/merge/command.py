@@ -13,7 +13,7 @@ from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, SKIP, TWIN
 from dfal_cli.steps.merge.answers import image_problems, image_root, images_under, read_answers
 from dfal_cli.steps.merge.checks import check
 from dfal_cli.steps.merge.classes import class_problems, known_classes, new_classes, warn_of_similar_classes
-from dfal_cli.steps.merge.labels_table import filled_in, rebased, twins_of
+from dfal_cli.steps.merge.labels_table import check_control_column, filled_in, rebased, twins_of
 from dfal_cli.steps.merge.missing import LEAVE_OUT, without_missing_images
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Problem, raise_first
@@ -58,6 +58,7 @@ def merge(options: MergeOptions, reporter: Reporter) -> Result:
         listed, location = read_answers(options, labels, known, reporter)
         names = images_under(image_root(options), follow_links=options.follow_links)
         queries = without_missing_images(options, listed, labels, names, reporter)
+        check_control_column(labels, options.labels, queries)
         comparison = _compare(queries[~is_blank(queries[LABEL])], labels)
         classes = new_classes(comparison.answers, known)
         problems = itertools.chain(

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from dfal_cli.errors import plural
-from dfal_cli.schemas import IMAGE, LABEL, LABELS_COLUMNS, TWIN
+from dfal_cli.errors import DataError, plural
+from dfal_cli.schemas import CONTROL, IMAGE, IN_CONTROL, LABEL, LABELS_COLUMNS, TWIN
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.system.files import is_file
 from dfal_cli.system.paths import folder_of, relative_to_file
 from dfal_cli.system.reporting import Reporter
+from dfal_cli.tables.control import has_foreign_column, is_control
 
 
 def twins_of(options: MergeOptions, answers: pd.DataFrame, reporter: Reporter) -> "pd.Series[str]":
@@ -36,8 +38,20 @@ def rebased(labels: pd.DataFrame, file: Path, target: Path) -> pd.DataFrame:
     return labels.assign(**{TWIN: pd.Series(twins, labels.index, dtype=str)})
 
 
+def check_control_column(labels: pd.DataFrame, file: Path, answers: pd.DataFrame) -> None:
+    """Raise DataError if the answers have marks of random queries, and the labels a column of that name for others."""
+    if is_control(answers).any() and has_foreign_column(labels):
+        raise DataError(
+            f"{file}: its column {CONTROL} is your own, but a column of that name is for marks of random queries "
+            "(select --control); rename yours"
+        )
+
+
 def filled_in(labels: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """`labels` with the new answers: existing rows are updated in place, other images are appended."""
+    """`labels` with the new answers: existing rows are updated in place, other images are appended.
+
+    A mark of a random query goes into the column `control`, which is added if it is needed.
+    """
     positions = pd.Index(labels[IMAGE]).get_indexer(pd.Index(new[IMAGE]))  # -1: the image has no row yet
     has_row = positions >= 0
     filled = labels.copy()
@@ -45,5 +59,10 @@ def filled_in(labels: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     with_twin = has_row & (new[TWIN] != "").to_numpy()  # an answer without a twin keeps the existing twin
     filled.loc[positions[with_twin], TWIN] = new.loc[with_twin, TWIN].to_numpy()
     appended = new.loc[~has_row, list(LABELS_COLUMNS)]
+    marked = is_control(new).to_numpy()
+    if marked.any():
+        filled[CONTROL] = filled.get(CONTROL, "")
+        filled.loc[positions[has_row & marked], CONTROL] = IN_CONTROL
+        appended[CONTROL] = np.where(marked[~has_row], IN_CONTROL, "")
     merged: pd.DataFrame = pd.concat([filled, appended], ignore_index=True).fillna("")
     return merged

@@ -12,6 +12,7 @@ from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import EMBEDDING, EMBEDDING_SPACE, IMAGE, LABEL
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool, pick_queries
+from dfal_cli.strategies.control import control_size, pick_with_control
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labelled_rows
 
@@ -46,13 +47,19 @@ def pick(options: SelectOptions, candidates: Candidates) -> tuple[pd.DataFrame, 
     """
     pool = candidates.pool
     while len(pool.scores):
-        picked = pick_queries(pool, options.strategy, options.count, options.seed)
+        picked = _pick(options, pool)
         if (found := images_exist(candidates, picked)).all():
             _check_certain(options, candidates, pool.scores)
             return pool.scores, picked
         missing = picked[~found] if found.any() else pool.scores[~images_exist(candidates, pool.scores)]
         pool = pool._replace(scores=pool.scores[~pool.scores[IMAGE].isin(missing[IMAGE])].reset_index(drop=True))
     raise _none_exist(candidates, options.scores or options.embeddings)
+
+
+def _pick(options: SelectOptions, pool: Pool) -> pd.DataFrame:
+    if options.control:
+        return pick_with_control(pool, options.strategy, options.count, options.seed, options.control)
+    return pick_queries(pool, options.strategy, options.count, options.seed)
 
 
 def _none_exist(candidates: Candidates, named_by: Path | None) -> DataError:
@@ -109,7 +116,7 @@ def _check_certain(options: SelectOptions, candidates: Candidates, left: pd.Data
     if candidates.certain is None or not strategy.nearest:
         return
     remaining = int(left[IMAGE].isin(candidates.certain).sum())
-    if strategy.nearest * options.count > remaining:
+    if strategy.nearest * (options.count - control_size(options.count, options.control)) > remaining:
         raise UsageError(
             f"--count {options.count}: {options.scores} guarantees only the {remaining} smallest margins; "
             f"score with {score_options(options, candidates.metadata['space'])}, or without --nearest"

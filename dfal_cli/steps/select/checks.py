@@ -54,5 +54,7 @@ def _check_first_list(options: SelectOptions) -> None:
         needed = "--scores" if STRATEGIES[name].needs_network else "--embeddings or --scores"
         others = f"one of {', '.join(possible)}" if len(possible) > 1 else f"--strategy {possible[0]}"
         raise UsageError(f"--strategy {name}: requires {needed}; otherwise use {others}")
+    if options.control:
+        raise UsageError("--control: requires --scores; before anything is trained, there is nothing to measure")
     if options.with_predictions:
         raise UsageError("--with-predictions: requires --scores, which hold the predictions")

@@ -10,7 +10,7 @@ import pandas as pd
 from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import pool_in_words
-from dfal_cli.schemas import CROSSED, IMAGE, KEYS_SUFFIX, PIXEL_SPACE, PREDICTED, PSEUDO_SUFFIX, TWIN
+from dfal_cli.schemas import CONTROL, CROSSED, IMAGE, KEYS_SUFFIX, PIXEL_SPACE, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.select.candidates import Candidates, images_exist, pick
 from dfal_cli.steps.select.checks import check
@@ -32,6 +32,7 @@ from dfal_cli.tables import (
     write_csv,
 )
 from dfal_cli.tables.class_keys import in_order, read_keys, with_keys
+from dfal_cli.tables.control import control_in_words, is_control
 
 
 def select(options: SelectOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
@@ -73,8 +74,10 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
     outputs = [options.out, *([options.preview] if options.preview else [])]
     counts = {
         "pool": len(pool), **candidates.counts, "queries": len(queries),
-        "without_twin": int((queries[TWIN] == "").sum()), "gone": len(candidates.pool.scores) - len(pool),
+        "without_twin": _without_twin(queries), "gone": len(candidates.pool.scores) - len(pool),
     }  # fmt: skip
+    if options.control:
+        counts["control"] = int(is_control(queries).sum())
     if pseudo_labels is not None:
         outputs.append(pseudo_path)
         counts["pseudo_labels"] = len(pseudo_labels)
@@ -107,6 +110,8 @@ def _as_queries(options: SelectOptions, picked: pd.DataFrame) -> pd.DataFrame:
     extra_columns = [strategy.measure] if strategy.measure else []
     if options.with_predictions and PREDICTED in picked:
         extra_columns.append(PREDICTED)
+    if options.control:
+        extra_columns.append(CONTROL)
     numbers = [name for name in ("margin", strategy.measure) if name is not None and name in picked]
     texts: dict[str, list[str]] = {name: number_texts(picked[name]) for name in numbers}
     if options.scores is not None:
@@ -188,14 +193,21 @@ def _class_keys(options: SelectOptions, candidates: Candidates) -> dict[str, str
     return in_order(with_keys(stored, candidates.classes))
 
 
+def _without_twin(queries: pd.DataFrame) -> int:
+    """The number of queries that lack a twin; random ones need none."""
+    return int(((queries[TWIN] == "") & ~is_control(queries)).sum())
+
+
 def _summary(options: SelectOptions, queries: pd.DataFrame, picked: pd.DataFrame, counts: dict[str, int]) -> str:
     queried = f"{counts['queries']} {plural(counts['queries'], 'query', 'queries')}"
     pool = pool_in_words(counts, options.labels, options.exclude)
     parts = [f"{queried} from {pool}, strategy {options.strategy}"]
+    if options.control:
+        parts.append(control_in_words(counts["control"]))
     if options.scores is not None and (queries[TWIN] != "").any():
         parts.append(f"{counts['without_twin']} without a twin")
     if STRATEGIES[options.strategy].nearest:
-        unknown = int((picked["outcome"] != CROSSED).sum())
+        unknown = int(((picked["outcome"] != CROSSED) & ~is_control(picked)).sum())
         if unknown:
             parts.append(f"{unknown} without a known margin, listed last")
     if counts["gone"]:

@@ -45,6 +45,14 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
             INPUT, metavar="NAME", default="dfal; with embeddings coverage, or typical for a first list",
         ),
     ] = ""  # fmt: skip
+    control: Annotated[
+        float,
+        Option(
+            "Share of the list to draw at random, mixed in and marked, which measures the accuracy on the pool: 0.1. "
+            "See `dfal docs status`.",
+            INPUT, metavar="SHARE", minimum=0, maximum=1, default="none",
+        ),
+    ] = 0.0  # fmt: skip
     round: Annotated[
         int,
         Option(
