@@ -74,6 +74,7 @@ else
 fi
 measured=(${TEST:+--test "$TEST"})
 outside=(${TEST:+--exclude "$TEST"})
+keyed=(--keys "$ROUNDS/keys.csv" ${CLASSES:+--class-names "$CLASSES"}) # on the pages on which people answer
 spelt=(${CLASSES:+--class-names "$CLASSES"} ${NEW_CLASSES:+--allow-new-classes})
 
 # What each strategy needs from `score`: certain margins and twins for the images that it considers, or more measures.
@@ -164,7 +165,8 @@ ask() {
     asking produce "$now/scores.parquet" $DFAL score "${source[@]}" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
         --checkpoint "$now/model.safetensors" --out "$now/scores.parquet"
     asking $DFAL select --scores "$now/scores.parquet" --labels "$now/labels.csv" --count "$COUNT" --strategy "$STRATEGY" \
-        ${EMBED:+--images "$IMAGES"} --round "$1" --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
+        ${EMBED:+--images "$IMAGES"} --round "$1" --out "$now/queries.csv" --preview "$now/preview.html" "${keyed[@]}" \
+        "${options[@]}"
 }
 
 # Report a round in one line: labels so far, accuracy, change since the last round, and the most frequent mistakes.
@@ -292,7 +294,7 @@ while true; do
         if [ -n "$few" ]; then echo "round $round: the labels name fewer than two classes; asking for more"; fi
         embed
         asking $DFAL select "${first[@]}" "${known[@]}" "${outside[@]}" --count "$COUNT" \
-            --out "$now/queries.csv" --preview "$now/preview.html" "${options[@]}"
+            --out "$now/queries.csv" --preview "$now/preview.html" "${keyed[@]}" "${options[@]}"
     else
         embed
         train "$round"
@@ -315,8 +317,7 @@ while true; do
     if [ "$left" -gt 0 ]; then
         answers=answers
         if [ "$left" -eq 1 ]; then answers=answer; fi
-        page=($DFAL label --queries "$now/queries.csv" --images "$IMAGES" "${known[@]}" --keys "$ROUNDS/keys.csv"
-            ${CLASSES:+--class-names "$CLASSES"})
+        page=($DFAL label --queries "$now/queries.csv" --images "$IMAGES" "${known[@]}" "${keyed[@]}")
         echo "answer in the browser: $(printf '%q ' "${page[@]}" | sed 's/ $//')"
         echo "waiting for $left $answers in $now/queries.csv (look at $now/preview.html)"
         exit 0

@@ -11,8 +11,11 @@ from typing import TypeVar
 import pandas as pd
 import pytest
 
+from dfal_cli.tables.class_keys import ClassKeys
 from tests.conftest import dfal, write
 from tests.nights import Nights, files_of, labels_of
+from tests.page import Page
+from tests.steps.test_preview import listed
 from tests.steps.test_select_again import EDITS, as_csv
 
 Case = TypeVar("Case")
@@ -334,6 +337,17 @@ def test_with_named_classes_a_typing_error_in_the_first_list_stops_the_night(nig
     assert (ended.code, "'lihgt'" in ended.stderr) == (3, True), ended.stderr
     nights.answer(0, as_csv)
     assert nights(CLASSES="dark,light").code == 0
+
+
+def test_keys_of_classes_stay_from_night_to_night_on_the_preview_and_the_labelling_page(nights: Nights) -> None:
+    first = nights(CLASSES="light,dark")
+    assert r"--keys rounds/keys.csv --class-names light\,dark" in first.stdout
+    assert listed(Page(Path("rounds/000/preview.html")))["classes"] == [["light", "1"], ["dark", "2"]]
+    ClassKeys(Path("rounds/keys.csv")).add(["a further one"])  # as a person on the labelling page
+    nights.answer(0, as_csv)
+    assert nights().code == 0
+    keys = [["light", "1"], ["dark", "2"], ["a further one", "3"]]
+    assert listed(Page(Path("rounds/001/preview.html")))["classes"] == keys
 
 
 def test_every_night_reports_the_accuracy_and_its_change(nights: Nights) -> None:

@@ -1,10 +1,10 @@
-"""<labels>.keys.csv: the key of each class on the labelling page.
+"""<labels>.keys.csv: the key of each class on the labelling page and on preview pages.
 
 Keys are stored because they must not move: a person's fingers know them from the rounds before. A new class gets the
 next free key, and keys that people write into the file themselves are kept.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dfal_cli.errors import DataError, shown
@@ -18,47 +18,36 @@ COMMAND_KEYS = "gnpuz"
 KEYS = "1234567890" + "".join(letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter not in COMMAND_KEYS)
 """Keys of classes, in the order in which classes get them."""
 
+LOCK_SECONDS = 10.0
+"""Time to wait for the lock of the file: other commands hold it only for moments."""
+
 
 class ClassKeys:
     """The classes and their keys, stored in a file."""
 
-    def __init__(self, path: Path, wait: float = 0.0) -> None:
+    def __init__(self, path: Path, wait: float = LOCK_SECONDS) -> None:
         """Read the file if it exists. Raises DataError if a key in it is not valid."""
         self.path = path
         self._wait = wait
-        self._keys = read_keys(path)
+        self._keys = _read(path)
 
     @property
-    def classes(self) -> Sequence[str]:
-        """The classes in the order of their keys; those without a key come last."""
-        return list(in_order(self._keys))
-
-    def key_of(self, name: str) -> str:
-        """Return the key of a class, "" if there were more classes than keys."""
-        return self._keys[name]
+    def in_order(self) -> Mapping[str, str]:
+        """Class -> key, "" if there were more classes than keys; in the order of the keys, those without one last."""
+        return dict(sorted(self._keys.items(), key=lambda item: (*KEYS, "").index(item[1])))
 
     def add(self, classes: Iterable[str]) -> None:
         """Give keys to the classes that are new, and store them, atomically."""
         if set(classes) <= self._keys.keys():
             return
         with locked(self.path, self._wait):
-            stored = read_keys(self.path)  # another page may have added a class
-            keys = with_keys(stored | {name: key for name, key in self._keys.items() if name not in stored}, classes)
+            stored = _read(self.path)  # another page may have added a class
+            keys = _with_keys(stored | {name: key for name, key in self._keys.items() if name not in stored}, classes)
             write_rows(self.path, KEYS_COLUMNS, [(escaped_label(name), key) for name, key in keys.items()])
         self._keys = keys
 
 
-def read_keys(path: Path) -> dict[str, str]:
-    """Return class -> key in a file, {} if it does not exist. Raises DataError if a key in it is not valid."""
-    return _read(path) if path.exists() else {}
-
-
-def in_order(keys: Mapping[str, str]) -> dict[str, str]:
-    """Return the classes in the order of their keys; those without a key come last."""
-    return dict(sorted(keys.items(), key=lambda item: (*KEYS, "").index(item[1])))
-
-
-def with_keys(keys: Mapping[str, str], classes: Iterable[str]) -> dict[str, str]:
+def _with_keys(keys: Mapping[str, str], classes: Iterable[str]) -> dict[str, str]:
     """Return the keys of classes with the next free key for each class that has none; "" if all are taken."""
     given = dict(keys)
     for name in classes:
@@ -68,8 +57,10 @@ def with_keys(keys: Mapping[str, str], classes: Iterable[str]) -> dict[str, str]
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Return class -> key. Raises DataError, with the line."""
+    """Return class -> key in a file, {} if it does not exist. Raises DataError, with the line."""
     keys: dict[str, str] = {}
+    if not path.exists():
+        return keys
     table = read_csv(path, required=KEYS_COLUMNS)
     for row, (name, key) in enumerate(zip(map(plain_label, table[CLASS]), table[KEY], strict=True)):
         problem = ""

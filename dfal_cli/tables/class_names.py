@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from dfal_cli.errors import MAX_LISTED, shown
+from dfal_cli.errors import MAX_LISTED, UsageError, shown
 from dfal_cli.schemas import SKIP
 
 SIMILAR, VERY_SIMILAR = 0.6, 0.85
@@ -41,6 +41,13 @@ def class_name_error(classes: Sequence[str]) -> str | None:
     if len(set(classes)) < len(classes):
         return f"two classes are called {shown(next(name for name in classes if classes.count(name) > 1))}"
     return None
+
+
+def check_class_names(given: Sequence[str] | None) -> None:
+    """Raise UsageError if the names in --class-names cannot be the classes. A name may be given twice."""
+    problem = class_name_error(tuple(dict.fromkeys(given or ())))
+    if problem is not None:
+        raise UsageError(f"--class-names: {problem}")
 
 
 def normalised(label: str) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfal_cli.errors import DataError, UsageError, listed, plural, shown
+from dfal_cli.errors import DataError, listed, plural, shown
 from dfal_cli.schemas import LABEL
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import location_of
-from dfal_cli.tables.class_names import class_name_error, likely_typos
+from dfal_cli.tables.class_names import check_class_names, likely_typos
 
 
 def choose_classes(table: pd.DataFrame, class_names: Sequence[str] | None) -> tuple[str, ...]:
@@ -22,9 +22,7 @@ def choose_classes(table: pd.DataFrame, class_names: Sequence[str] | None) -> tu
         classes = tuple(sorted(set(table[LABEL])))
     else:
         classes = tuple(dict.fromkeys(class_names))
-        problem = class_name_error(classes)
-        if problem is not None:
-            raise UsageError(f"--class-names: {problem}")
+        check_class_names(classes)
         check_labels(table, classes)
     if len(classes) < 2:
         only = f"only {shown(classes[0])}" if classes else "none"

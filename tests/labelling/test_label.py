@@ -48,7 +48,7 @@ def test_a_keys_file_that_cannot_be_right_is_refused_with_its_line(tmp_path: Pat
 def test_classes_beyond_the_keys_have_none(tmp_path: Path) -> None:
     keys = ClassKeys(tmp_path / "k.csv")
     keys.add([f"c{number:02d}" for number in range(len(KEYS) + 3)])
-    assert [keys.key_of(name) for name in keys.classes] == [*KEYS, "", "", ""]
+    assert list(keys.in_order.values()) == [*KEYS, "", "", ""]
     assert len(set(KEYS)) == len(KEYS) == 31
 
 

@@ -18,6 +18,7 @@ from dfal_cli.pages.preview import write_preview
 from dfal_cli.pages.preview_pictures import Images, limit_of
 from dfal_cli.strategies import STRATEGIES
 from tests.conftest import dfal, draw_folder, write, write_margins
+from tests.labelling.serving import served
 from tests.page import Page
 from tests.steps.test_select_strategies import add, vectors
 
@@ -160,6 +161,7 @@ def test_the_classes_of_the_labels_are_offered_and_those_of_the_network_first(in
     first = ("select", "--images", "images", "--labels", "l.csv", "--strategy", "random", "--count", 1)
     assert dfal(*first, "--out", "q.csv", "--preview", "p.html").code == 0
     assert listed(Page(Path("p.html")))["classes"] == [["ant", "1"], ["zebra", "2"]]
+    Path("l.csv.keys.csv").unlink()
     write_margins(Path("s.csv"), Path("images"), {"003.png": 0.5})
     metadata = Path("s.csv.meta.json")
     stored = json.loads(metadata.read_text()) | {"classes": ["light", "dark", "zebra"]}
@@ -171,6 +173,23 @@ def test_the_classes_of_the_labels_are_offered_and_those_of_the_network_first(in
     assert dfal(*scored, "--out", "r.csv", "--preview", "r.html", "--force").code == 0
     found = listed(Page(Path("r.html")))["classes"]
     assert found == [["light", "1"], ["ant", "2"], ["zebra", "7"], ["dark", "d"]], "as on the labelling page"
+
+
+def test_the_keys_of_a_page_are_those_of_later_pages_and_of_the_labelling_page(in_tmp: Path) -> None:
+    draw_folder(in_tmp, each=4)
+    first = ("select", "--images", "images", "--strategy", "random", "--count", 1, "--keys", "k.csv")
+    assert dfal(*first, "--class-names", "shoe,hat", "--out", "q.csv", "--preview", "p.html").code == 0
+    keys = [["shoe", "1"], ["hat", "2"]]
+    assert listed(Page(Path("p.html")))["classes"] == keys
+    write(Path("l.csv"), "image,label", "000.png,apron", "001.png,hat")
+    assert dfal(*first, "--labels", "l.csv", "--out", "r.csv", "--preview", "r.html").code == 0
+    assert listed(Page(Path("r.html")))["classes"] == [*keys, ["apron", "3"]]
+    with served(Path("r.csv"), Path("images"), keys=Path("k.csv"), class_names=["boot", "hat"]) as page:
+        found = [[each["name"], each["key"]] for each in page.get("state").json["classes"]]
+    assert found == [*keys, ["apron", "3"], ["boot", "4"]]
+    ended = dfal(*first, "--out", "s.csv")
+    assert ended.code == 2
+    assert "--keys: no effect without --preview" in ended.stderr
 
 
 @pytest.mark.parametrize(("strategy", "pictures"), [("dfal", 6), ("coverage", 2), ("random", 2), ("entropy", 2)])

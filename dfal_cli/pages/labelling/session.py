@@ -41,7 +41,7 @@ class Session:
     @property
     def classes(self) -> Sequence[str]:
         """The names of the classes, in the order of their keys."""
-        return self._keys.classes
+        return list(self._keys.in_order)
 
     @property
     def conflicts(self) -> dict[str, Pair]:
@@ -69,7 +69,7 @@ class Session:
                 "total": len(self.board.images),
                 "left": left,
                 "classes": [
-                    {"name": name, "key": self._keys.key_of(name), "count": counts[name]} for name in self.classes
+                    {"name": name, "key": key, "count": counts[name]} for name, key in self._keys.in_order.items()
                 ],
                 "unusable": counts[SKIP],
                 "seconds": seconds,

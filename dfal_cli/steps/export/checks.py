@@ -1,11 +1,11 @@
 """Checks of the options of `dfal export`."""
 
-from dfal_cli.errors import UsageError, unknown_name
+from dfal_cli.errors import unknown_name
 from dfal_cli.steps.export.options import ExportOptions
 from dfal_cli.steps.option import no_effect
 from dfal_cli.steps.option_groups import may_be_folder
 from dfal_cli.system.paths import check_paths, must_be_outside
-from dfal_cli.tables.class_names import class_name_error
+from dfal_cli.tables.class_names import check_class_names
 from dfal_cli.tables.tools import EXPORTS
 
 
@@ -18,6 +18,4 @@ def check(options: ExportOptions) -> None:
     inputs = {"--queries": [options.queries], "--labels": options.labels}
     check_paths(inputs, {"--out": [options.out]}, {"--images": options.images}, may_be_folder)
     must_be_outside(options.out, options.images, "--out")
-    problem = class_name_error(tuple(options.class_names or ()))
-    if problem is not None:
-        raise UsageError(f"--class-names: {problem}")
+    check_class_names(options.class_names)

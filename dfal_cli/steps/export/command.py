@@ -76,7 +76,7 @@ def _check_within_root(source: ImageFolder, images: Iterable[str]) -> None:
 def _handover(options: ExportOptions, source: ImageFolder, table: pd.DataFrame) -> Handover:
     labels = table[LABEL].mask(is_blank(table[LABEL]), "")
     known = {*labelled_rows(read_labels_files(options.labels))[LABEL], *labelled_rows(table)[LABEL]}
-    classes = list(options.class_names or ())
+    classes = list(dict.fromkeys(options.class_names or ()))
     return Handover(
         options.images.resolve(), list(table[IMAGE]), list(labels), [*classes, *sorted(known - {*classes})],
         copy if options.copy else link, _size_of(source),

@@ -4,7 +4,7 @@ from dfal_cli.errors import UsageError
 from dfal_cli.images import check_white
 from dfal_cli.steps.label.options import LabelOptions
 from dfal_cli.system.paths import check_paths, must_be_regular, must_end_with
-from dfal_cli.tables.class_names import class_name_error
+from dfal_cli.tables.class_names import check_class_names
 
 
 def check(options: LabelOptions) -> None:
@@ -22,6 +22,4 @@ def check(options: LabelOptions) -> None:
     if not options.host.strip():
         raise UsageError("--host: name an address to listen on, such as 127.0.0.1")
     check_white(options.white)
-    problem = class_name_error(tuple(dict.fromkeys(options.class_names or ())))
-    if problem is not None:
-        raise UsageError(f"--class-names: {problem}")
+    check_class_names(options.class_names)

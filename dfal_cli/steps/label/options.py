@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from dfal_cli.schemas import CONFLICTS_SUFFIX, KEYS_SUFFIX
+from dfal_cli.schemas import CONFLICTS_SUFFIX
+from dfal_cli.steps.keys_file import KeysFile, keys_beside
 from dfal_cli.steps.option import INPUT, OUTPUT, RUNNING, Option
 from dfal_cli.steps.option_groups import CommonOptions, Images, LabelsFile
 from dfal_cli.system.files import beside
@@ -25,13 +26,7 @@ class LabelOptions(CommonOptions):
             comma_separated=True,
         ),
     ] = None  # fmt: skip
-    keys: Annotated[
-        Path | None,
-        Option(
-            "File (class,key) that keeps the key of each class; new classes are added to it.",
-            INPUT, metavar="CSV", default="`<labels>.keys.csv`, or `<queries>.keys.csv` without --labels",
-        ),
-    ] = None  # fmt: skip
+    keys: KeysFile = None
     predictions: Annotated[
         Path | None,
         Option(
@@ -61,7 +56,7 @@ class LabelOptions(CommonOptions):
     @property
     def keys_file(self) -> Path:
         """The file that keeps the keys of the classes."""
-        return self.keys or beside(self.labels[0] if self.labels else self.merge or self.queries, KEYS_SUFFIX)
+        return self.keys or keys_beside(*self.labels[:1], self.merge, self.queries)
 
     @property
     def conflicts_file(self) -> Path:

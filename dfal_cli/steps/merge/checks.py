@@ -5,7 +5,7 @@ from dfal_cli.steps.merge.missing import LEAVE_OUT, ON_MISSING
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.system.paths import check_paths, must_end_with
 from dfal_cli.tables import read_tool_answers
-from dfal_cli.tables.class_names import class_name_error
+from dfal_cli.tables.class_names import check_class_names
 
 ON_CONFLICT = ("error", "keep", "replace", "newest", "majority")
 EITHER = (frozenset({"keep", "replace"}), frozenset({"newest", "majority"}))
@@ -28,9 +28,7 @@ def check(options: MergeOptions) -> None:
         raise unknown_name("--on-missing", options.on_missing, ON_MISSING)
     if options.on_missing == LEAVE_OUT and options.images is None:
         raise UsageError("--on-missing leave-out: has no effect without --images")
-    problem = class_name_error(tuple(dict.fromkeys(options.class_names or ())))
-    if problem is not None:
-        raise UsageError(f"--class-names: {problem}")
+    check_class_names(options.class_names)
 
 
 def _check_rules(options: MergeOptions) -> None:

@@ -2,12 +2,14 @@
 
 from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.schemas import META_SUFFIX, PSEUDO_SUFFIX
+from dfal_cli.steps.option import no_effect
 from dfal_cli.steps.option_groups import may_be_folder
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside
 from dfal_cli.system.paths import check_paths, must_end_with
 from dfal_cli.tables import refuse_foreign_files
+from dfal_cli.tables.class_names import check_class_names
 
 COMPANIONS = (META_SUFFIX, PSEUDO_SUFFIX)
 """Suffixes of the files beside a query list."""
@@ -16,15 +18,17 @@ COMPANIONS = (META_SUFFIX, PSEUDO_SUFFIX)
 def check(options: SelectOptions) -> None:
     """Raise UsageError if an option is invalid, an input is missing, or an output would overwrite a foreign file."""
     must_end_with(options.out, (".csv",), "--out")
-    if options.preview:
-        must_end_with(options.preview, (".html", ".htm"), "--preview")
+    _check_preview(options)
     companions = [beside(options.out, suffix) for suffix in COMPANIONS]
     check_paths(
         {
             "--scores": [options.scores], "--embeddings": [options.embeddings],
             "--labels": options.labels, "--exclude": options.exclude,
         },
-        {"--out": [options.out, *companions], "--preview": [options.preview]},
+        {
+            "--out": [options.out, *companions], "--preview": [options.preview],
+            "--keys": [options.keys_file if options.preview else None],
+        },
         {"--images": options.images},
         may_be_folder,
     )  # fmt: skip
@@ -36,6 +40,16 @@ def check(options: SelectOptions) -> None:
         raise UsageError(f"--count {options.count}: must be at least 1")
     if options.scores is None:
         _check_first_list(options)
+
+
+def _check_preview(options: SelectOptions) -> None:
+    """Raise UsageError if the options of the preview page are invalid, or have no page."""
+    if options.preview:
+        must_end_with(options.preview, (".html", ".htm"), "--preview")
+        must_end_with(options.keys_file, (".csv",), "--keys")
+    elif options.keys or options.class_names:
+        raise no_effect("--keys" if options.keys else "--class-names", "without --preview FILE.html")
+    check_class_names(options.class_names)
 
 
 def _check_first_list(options: SelectOptions) -> None:

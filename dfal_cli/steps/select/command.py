@@ -1,7 +1,7 @@
 """select: choose the images to label next, from a scores file and without a network."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pandas as pd
 from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import pool_in_words
-from dfal_cli.schemas import CONTROL, CROSSED, IMAGE, KEYS_SUFFIX, PIXEL_SPACE, PREDICTED, PSEUDO_SUFFIX, TWIN
+from dfal_cli.schemas import CONTROL, CROSSED, IMAGE, PIXEL_SPACE, PREDICTED, PSEUDO_SUFFIX, TWIN
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.select.candidates import Candidates, images_exist, pick
 from dfal_cli.steps.select.checks import check
@@ -31,7 +31,7 @@ from dfal_cli.tables import (
     to_csv,
     write_csv,
 )
-from dfal_cli.tables.class_keys import in_order, read_keys, with_keys
+from dfal_cli.tables.class_keys import ClassKeys
 from dfal_cli.tables.control import control_in_words, is_control
 
 
@@ -187,10 +187,11 @@ def _write_preview(
         )
 
 
-def _class_keys(options: SelectOptions, candidates: Candidates) -> dict[str, str]:
-    """The keys of the classes on the labelling page, and of further classes; read only. Raises DataError."""
-    stored = read_keys(beside(options.labels[0], KEYS_SUFFIX)) if options.labels else {}
-    return in_order(with_keys(stored, candidates.classes))
+def _class_keys(options: SelectOptions, candidates: Candidates) -> Mapping[str, str]:
+    """Store the keys of the classes, so that the labelling page and later rounds have the same, and return them."""
+    keys = ClassKeys(options.keys_file)
+    keys.add([*(options.class_names or ()), *candidates.classes])
+    return keys.in_order
 
 
 def _without_twin(queries: pd.DataFrame) -> int:

@@ -1,10 +1,12 @@
 """The options of `dfal select`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Self
 
 from dfal_cli.schemas import EMBEDDING_SPACE, PIXEL_SPACE
+from dfal_cli.steps.keys_file import KeysFile, keys_beside
 from dfal_cli.steps.option import INPUT, OUTPUT, Option, Shapes
 from dfal_cli.steps.option_groups import CommonOptions, PoolOptions, SeedOption
 from dfal_cli.strategies import STRATEGIES
@@ -64,9 +66,23 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
         Path | None, Option("Also write an HTML page on which to label the images.", OUTPUT, metavar="HTML",
                             shapes=Shapes.NOTHING),
     ] = None  # fmt: skip
+    class_names: Annotated[
+        Sequence[str] | None,
+        Option(
+            "Names of the classes, for the --preview page.",
+            INPUT, metavar="A,B,C", default="those of the network and in the labels", comma_separated=True,
+            shapes=Shapes.NOTHING,
+        ),
+    ] = None  # fmt: skip
+    keys: KeysFile = None
     with_predictions: Annotated[
         bool, Option("Include the predictions of the network, which may bias the annotator.", OUTPUT)
     ] = False
+
+    @property
+    def keys_file(self) -> Path:
+        """The file that keeps the keys of the classes."""
+        return self.keys or keys_beside(*self.labels[:1], self.out)
 
     def with_strategy(self, space: str | None = None) -> Self:
         """The same options with the default strategy, if none is given. space: of the margins; None without scores."""
