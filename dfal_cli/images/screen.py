@@ -32,7 +32,7 @@ SHOWN_BY_BROWSERS = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif
 """Formats that every browser shows, turned as EXIF says -> their media types."""
 
 MOST_RELATIVE = 2.0
-"""Maximum white of floats that are fractions of white, not counts as integers are."""
+"""Maximum white of floats that are fractions of it, not counts as integers are."""
 
 MOST_ORIGINAL_BYTES = 100_000_000
 """Maximum size of a file that is sent to a browser as it is."""
@@ -56,10 +56,11 @@ class Whites(NamedTuple):
         return self.floats if probe_image(path).floats else self.integers
 
 
-def whites_of(images: Iterable[str], path_of: Callable[[str], Path]) -> Whites:
+def whites_of(images: Iterable[str], path_of: Callable[[str], Path], white: float | None = None) -> Whites:
     """Return the whites that fit these images: one for all, unless floats from 0 to 1 would be black beside integers.
 
     path_of: returns the path of an image. Images for which it raises ImageError, or that cannot be read, do not count.
+    white: that of counts, or, if it is at most MOST_RELATIVE, of fractions; None: both are found from the images.
     """
     largest: dict[bool, list[float]] = {False: [], True: []}
     for image in images:
@@ -68,12 +69,17 @@ def whites_of(images: Iterable[str], path_of: Callable[[str], Path]) -> Whites:
             probe = probe_image(path)
             if probe.over_8_bits:
                 largest[probe.floats].append(read_image(path, InputFormat((1, 1, 1))).max_value or 0.0)
-    of_floats = common_white(np.array(largest[True])) if largest[True] else None
-    if of_floats is not None and of_floats <= MOST_RELATIVE:
-        return Whites(common_white(np.array(largest[False])) if largest[False] else None, of_floats)
-    together = largest[False] + largest[True]
-    white = common_white(np.array(together)) if together else None
-    return Whites(white, white)
+
+    def common(max_values: list[float], *, are_fractions: bool) -> float | None:
+        if white is not None and (white <= MOST_RELATIVE) == are_fractions:
+            return white
+        return common_white(np.array(max_values)) if max_values else None
+
+    of_floats = common_white(np.array(largest[True]))
+    if largest[True] and of_floats <= MOST_RELATIVE:
+        return Whites(common(largest[False], are_fractions=False), common(largest[True], are_fractions=True))
+    of_counts = common(largest[False] + largest[True], are_fractions=False)
+    return Whites(of_counts, of_counts)
 
 
 def for_screen(path: Path, side: int, white: float | None) -> Picture:

@@ -75,8 +75,7 @@ def write_preview(
     has_control = CONTROL in queries  # then the page says nothing of a single query that would betray it
     resize = resize_of(metadata.get("resize")) or STRETCH
     images = Images(root, metadata.get("follow_links", False), metadata.get("white"), resize, limit_of(len(queries)))
-    if "white" not in metadata:  # a first list, without a scores file
-        images = images.with_whites_of(queries[IMAGE])
+    images = images.with_whites_of(queries[IMAGE])
     rows = [] if scores is None else scores.to_dict("records")
     guesses = [class_guess(row) if has_control else guess(row) for row in rows] or [""] * len(queries)
     shape = metadata.get("input_shape") if chosen.trains_on_twins and not has_control else None

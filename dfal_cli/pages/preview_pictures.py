@@ -60,12 +60,13 @@ class Images(NamedTuple):
     root: Path
     follow_links: bool
     white: float | None
+    """Of the network; None if it saw no images of more than 8 bits, or if there is none yet."""
     resize: Resize
     """How images are brought to the input shape."""
     limit: int
     """Maximum number of bytes of one query's pictures, if they are not tiny."""
-    whites: Whites | None = None
-    """Take the place of `white`, which is that of a network, before there is one."""
+    whites: Whites = Whites()
+    """For people: floats from 0 to 1 have their own scale, on which they are not black beside integers."""
 
     def path(self, image: str) -> Path:
         """Return the path of an image. Raises ImageError if it is not under the root."""
@@ -73,15 +74,14 @@ class Images(NamedTuple):
 
     def with_whites_of(self, images: Iterable[str]) -> Self:
         """Return a copy with the whites that fit these images."""
-        return self._replace(whites=whites_of(images, self.path))
+        return self._replace(whites=whites_of(images, self.path, self.white))
 
     def picture(self, image: str, *, beside_twin: bool) -> Picture:
         """Return an image, in its own proportions and not enlarged. Raises ImageError."""
         largest, _ = SIDES_AND_QUALITIES[0]
         share = 1 - 2 * TWIN_SHARE if beside_twin else 1.0
         path = self.path(image)
-        white = self.whites.of(path) if self.whites else self.white
-        return _encoded(upright_image(path, largest, white), int(share * self.limit))
+        return _encoded(upright_image(path, largest, self.whites.of(path)), int(share * self.limit))
 
     def twin_pictures(self, image: str, twin_file: Path, input_shape: list[int]) -> TwinPictures:
         """Return the twin, and its amplified difference to the image; nothing if one of them cannot be read."""

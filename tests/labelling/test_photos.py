@@ -95,9 +95,19 @@ def test_floats_from_0_to_1_are_not_black_beside_integers(tmp_path: Path) -> Non
     assert brightest == [253, 126, 255, 128]
     whites = whites_of(images, (tmp_path / "images").joinpath)
     assert whites == (65_535, 1)
-    preview = Images(tmp_path / "images", False, None, STRETCH, limit_of(4)).with_whites_of(images)
-    sources = [preview.picture(image, beside_twin=False).source for image in images]
-    assert [shown(base64.b64decode(source.split(",")[1])).max() for source in sources] == brightest
+    for of_network in (None, 65_535.0, 1.0):
+        preview = Images(tmp_path / "images", False, of_network, STRETCH, limit_of(4)).with_whites_of(images)
+        sources = [preview.picture(image, beside_twin=False).source for image in images]
+        assert [shown(base64.b64decode(source.split(",")[1])).max() for source in sources] == brightest
+
+
+@pytest.mark.parametrize("white", [130_000.0, 2.0])
+def test_a_white_that_is_set_is_that_of_integers_or_of_floats(tmp_path: Path, white: float) -> None:
+    images = draw_mixed(tmp_path / "images")
+    queries = write(tmp_path / "queries.csv", "image,label", *(f"{image}," for image in images))
+    with served(queries, tmp_path / "images", white=white) as page:
+        brightest = [int(shown(page.get("photo", image=image, side=100).body).max()) for image in images]
+    assert brightest == ([128, 64, 255, 128] if white > 2 else [253, 126, 128, 64])
 
 
 def test_a_file_that_is_no_image_is_refused_with_a_reason(tmp_path: Path) -> None:

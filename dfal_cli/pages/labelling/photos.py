@@ -55,11 +55,11 @@ class Photos:
 
     def _white_for(self, path: Path) -> float | None:
         """Return the white for an image of more than 8 bits: that of its kind in images taken evenly from the list."""
-        if self._white is not None or not probe_image(path).over_8_bits:
-            return self._white
+        if not probe_image(path).over_8_bits:
+            return None
         with self._finding_white:
             step = max(1, len(self._images) // LOOKED_AT)
-            self._whites = self._whites or whites_of(self._images[::step], self._path)
+            self._whites = self._whites or whites_of(self._images[::step], self._path, self._white)
         return self._whites.of(path)
 
 
