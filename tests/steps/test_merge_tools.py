@@ -252,6 +252,20 @@ def test_a_name_that_another_image_of_the_root_has_is_refused(tool: str, house: 
     assert labels() == {"a/0.png": "circle"}
 
 
+@pytest.mark.parametrize("tool", BY_NAME)
+def test_without_the_root_a_name_that_an_image_of_an_earlier_list_has_is_refused(tool: str, house: Path) -> None:
+    """The export of a tool may hold earlier lists, whose images are in the labels file."""
+    write(house / "queries.csv", "image,label", "a/0.png,")
+    write(LABELS, "image,label", "b/0.png,circle")
+    before, file = LABELS.read_bytes(), BY_NAME[tool](house)
+    ended = merge("--answers", file)
+    assert (ended.code, LABELS.read_bytes()) == (3, before)
+    assert "may be 'a/0.png' or 'b/0.png'; hand images over with `dfal export`" in ended.stderr
+    write(LABELS, "image,label", "b/1.png,circle")
+    assert merge("--answers", file).code == 0
+    assert labels() == {"b/1.png": "circle", "a/0.png": "circle"}
+
+
 def test_a_path_is_no_name_and_stays_clear_beside_other_images_of_the_root(house: Path) -> None:
     draw_images(house / "img", ("0.png", "b/0.png"))
     write(house / "queries.csv", "image,label", "0.png,", "a/0.png,")

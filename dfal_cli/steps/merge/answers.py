@@ -44,8 +44,8 @@ def read_answers(
     """
     location: Location
     found = read_tool_answers(options.queries)
-    under_root = images_under(options.images, follow_links=options.follow_links)
     if found is not None and not _is_sorted_root(options):
+        under_root = images_under(options.images, follow_links=options.follow_links)
         queries, location = read_tool_list(options, found, under_root, reporter)
         return _stripped(queries, known, location, reporter), location
     root = image_root(options)
@@ -55,10 +55,11 @@ def read_answers(
     else:
         queries = read_queries(options.queries)
         location = partial(location_of, options.queries)
-    queries = queries.assign(**{IMAGE: _with_known_names(queries[IMAGE], labels, options)})
+    names = images_under(root, follow_links=options.follow_links) or _labelled_before(options, labels)
+    queries = queries.assign(**{IMAGE: _with_known_names(queries[IMAGE], labels, names)})
     queries = one_row_per_image(options.queries, queries)
     if options.answers:
-        queries, location = fill_in(options, queries, location, under_root, reporter)
+        queries, location = fill_in(options, queries, location, names, reporter)
     return _stripped(queries, known, location, reporter), location
 
 
@@ -158,12 +159,14 @@ def _separator_hint(image: str) -> str:
     return " (use / between folders)" if "\\" in image else ""
 
 
-def _with_known_names(images: "pd.Series[str]", labels: pd.DataFrame, options: MergeOptions) -> "pd.Series[str]":
+def _labelled_before(options: MergeOptions, labels: pd.DataFrame) -> ImageNames:
+    """The images of the labels file, all that is known without an image root."""
+    labelled = set(labels[IMAGE])
+    return ImageNames(options.labels, labelled.__contains__, lambda: labelled)
+
+
+def _with_known_names(images: "pd.Series[str]", labels: pd.DataFrame, names: ImageNames) -> "pd.Series[str]":
     """The images by their names in the labels file, or else on disk, whatever their Unicode normal form."""
-    names = images_under(image_root(options), follow_links=options.follow_links)
-    if names is None:
-        labelled = set(labels[IMAGE])
-        names = ImageNames(options.labels, labelled.__contains__, lambda: labelled)
     name_in_labels = {names.on_disk(image): image for image in labels[IMAGE]}
     renamed = [name_in_labels.get(names.on_disk(image), names.on_disk(image)) for image in images]
     return pd.Series(renamed, images.index, dtype=images.dtype)

@@ -69,16 +69,17 @@ def _without_unknown_skips(
 
 
 def fill_in(
-    options: MergeOptions, queries: pd.DataFrame, location: Location, names: ImageNames | None, reporter: Reporter
+    options: MergeOptions, queries: pd.DataFrame, location: Location, names: ImageNames, reporter: Reporter
 ) -> tuple[pd.DataFrame, Location]:
     """Return the query list with the answers of --answers, and the function that locates the answer of a row.
 
-    names: as in `read_tool_list`. Raises DataError as that, and if the list itself holds another answer.
+    names: the images under the image root, or, if it is not known, those of the labels file.
+    Raises DataError as `read_tool_list`, and if the list itself holds another answer.
     """
     images = list(queries[IMAGE])
     own = queries.loc[~is_blank(queries[LABEL]), [IMAGE, LABEL]]
     own = own.assign(**{PLACE: [location(row) for row in own.index], TIME: ""})
-    matching = NameMatcher(_with_list(options.queries, images, names), tell=reporter.note, doubt=reporter.warn)
+    matching = NameMatcher(_with_list(images, names), tell=reporter.note, doubt=reporter.warn)
     tables = [_answers_in(path, matching) for path in options.answers]
     answers = pd.concat([own, *tables], ignore_index=True)
     others = answers[~answers[IMAGE].isin(images)]
@@ -93,23 +94,21 @@ def fill_in(
     return filled, lambda row: str(places.get(filled[IMAGE][row]) or location(row))
 
 
-def _with_list(queries: Path, images: Sequence[str], under_root: ImageNames | None) -> ImageNames:
-    """The names of the list, and of the other images under the root: an answer by name alone may be about one of them.
+def _with_list(images: Sequence[str], others: ImageNames) -> ImageNames:
+    """The names of the list, and of other images: an answer by name alone may be about one of them.
 
     An image that the list spells in another Unicode normal form has only the name in the list.
     """
     listed = set(images)
-    if under_root is None:
-        return ImageNames(queries, listed.__contains__, lambda: images, "in")
     spelled = {normalize("NFC", image) for image in images}
 
     def is_other(image: str) -> bool:
         return normalize("NFC", image) not in spelled
 
     return ImageNames(
-        under_root.root,
-        lambda image: image in listed or (is_other(image) and under_root.is_there(image)),
-        lambda: [*images, *filter(is_other, under_root.all())],
+        others.root,
+        lambda image: image in listed or (is_other(image) and others.is_there(image)),
+        lambda: [*images, *filter(is_other, others.all())],
     )
 
 
