@@ -8,12 +8,12 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from dfal_cli.steps.label.options import LabelOptions
-from tests.labelling.browser import chromium
 from tests.labelling.commands import Running, running
 from tests.labelling.serving import draw_list, labels_in
 
@@ -89,28 +89,26 @@ def test_no_answer_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_200_images_in_a_browser_with_20_kills(tmp_path: Path) -> None:
-    with chromium() as browser:
+def test_200_images_in_a_browser_with_20_kills(browser: Any, tmp_path: Path) -> None:
+    def in_the_browser(address: str, told: Callable[[int], None]) -> None:
+        tab = browser.new_page()
+        try:
+            tab.goto(address)
+            while True:
+                tab.wait_for_selector("#photo img, #end:not([hidden])", timeout=3000)
+                if tab.locator("#end:not([hidden])").count():
+                    break
+                number = int(str(tab.locator("#photo img").get_attribute("alt")).split()[1]) - 1
+                tab.keyboard.press(str(1 + number % len(CLASSES)))
+                after = f'#photo img:not([alt^="Image {number + 1} of"]), #end:not([hidden])'
+                tab.wait_for_selector(after, timeout=3000)
+                told(number)
+        except Exception as error:
+            if "Timeout" not in str(error) and "ERR_" not in str(error):
+                raise
+        finally:
+            tab.close()
 
-        def in_the_browser(address: str, told: Callable[[int], None]) -> None:
-            tab = browser.new_page()
-            try:
-                tab.goto(address)
-                while True:
-                    tab.wait_for_selector("#photo img, #end:not([hidden])", timeout=3000)
-                    if tab.locator("#end:not([hidden])").count():
-                        break
-                    number = int(str(tab.locator("#photo img").get_attribute("alt")).split()[1]) - 1
-                    tab.keyboard.press(str(1 + number % len(CLASSES)))
-                    after = f'#photo img:not([alt^="Image {number + 1} of"]), #end:not([hidden])'
-                    tab.wait_for_selector(after, timeout=3000)
-                    told(number)
-            except Exception as error:
-                if "Timeout" not in str(error) and "ERR_" not in str(error):
-                    raise
-            finally:
-                tab.close()
-
-        began = time.monotonic()
-        label_with_kills(tmp_path, images=200, kills=20, longest=4.0, work=in_the_browser)
-        print(f"200 images, 20 kills, {time.monotonic() - began:.0f} s")
+    began = time.monotonic()
+    label_with_kills(tmp_path, images=200, kills=20, longest=4.0, work=in_the_browser)
+    print(f"200 images, 20 kills, {time.monotonic() - began:.0f} s")

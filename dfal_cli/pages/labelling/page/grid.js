@@ -93,6 +93,7 @@ function tile(row) {
   img.alt = "";
   img.src = photoPath(row.image, 512);
   img.draggable = false;
+  img.addEventListener("load", describe);
   img.addEventListener("error", () => { // nobody can judge it
     made.setAttribute("aria-pressed", "true");
     made.disabled = true;
@@ -102,17 +103,20 @@ function tile(row) {
   return made;
 }
 
+const isLoading = () => [...tiles.querySelectorAll("img")].some(img => !img.complete);
+
 const marked = () => [...tiles.children].map(each => each.getAttribute("aria-pressed") === "true");
 
 function describe() {
   const count = marked().filter(mark => !mark).length;
-  save.disabled = !rows.length;
+  save.disabled = !rows.length || isLoading();
   const words = rows.length ? (count ? `Answer ${count} with “${chosen.value}”` : "None of them; next") : "None left";
-  save.querySelector("span").textContent = words;
+  save.querySelector("span").textContent = isLoading() ? "Loading images …" : words;
 }
 
 async function answer() {
   if (busy || !rows.length) return;
+  if (isLoading()) return say("Too fast: some images are not there yet");
   busy = true;
   const marks = marked();
   const kept = rows.filter((row, place) => !marks[place]);

@@ -40,6 +40,7 @@ const known = new Map(); // row number -> row
 async function begin() {
   const { row, name, guesses, merge: labels, ...progress } = await beginning();
   [merge, hasGuesses] = [labels, guesses];
+  element("show-guess").hidden = !hasGuesses;
   element("list-name").textContent = element("list-name").title = name;
   update({ ...progress, name });
   if (list.left === 0) return showEnd();
@@ -286,8 +287,8 @@ function update(progress) {
   element("progress").firstElementChild.style.transform = `scaleX(${done / list.total})`;
   element("progress").ariaValueMax = list.total;
   element("progress").ariaValueNow = done;
-  const pace = list.seconds ? ` · ${list.seconds.toFixed(1)} s each` : "";
-  const rest = list.seconds && list.left ? ` · ${duration(list.seconds_left)} left` : "";
+  const pace = list.seconds ? ` · ${list.seconds.toFixed(1)}\u00a0s\u00a0each` : "";
+  const rest = list.seconds && list.left ? ` · ${duration(list.seconds_left)}\u00a0left` : "";
   const numbers = element("numbers");
   numbers.replaceChildren(Object.assign(document.createElement("b"), { textContent: done }), ` of ${list.total}${pace}${rest}`);
   document.title = `${done} of ${list.total} · ${list.name}`;
@@ -353,6 +354,7 @@ async function poll() {
 function togglePrediction() {
   if (!hasGuesses) return say("This list has no predictions");
   showsGuess = !showsGuess;
+  element("show-guess").setAttribute("aria-pressed", String(showsGuess));
   if (now) describe();
   say(showsGuess ? "Predictions are shown; they may bias you" : "Predictions are hidden");
 }
@@ -393,7 +395,7 @@ function listen() {
   });
   const clicks = {
     skip, undo, unusable: () => answer(SKIP), "new-class": () => newClass(""), back: () => step(-1), forth: () => step(1),
-    zoom: () => stage.toggleZoom(), "open-grid": openGrid, "open-help": () => KEYS["?"](),
+    zoom: () => stage.toggleZoom(), "open-grid": openGrid, "show-guess": togglePrediction, "open-help": () => KEYS["?"](),
     "open-conflicts": () => settle(list.conflicts[0]),
   };
   for (const [id, act] of Object.entries(clicks)) element(id).addEventListener("click", act);
