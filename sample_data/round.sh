@@ -318,7 +318,7 @@ while true; do
         answers=answers
         if [ "$left" -eq 1 ]; then answers=answer; fi
         page=($DFAL label --queries "$now/queries.csv" --images "$IMAGES" "${known[@]}" "${keyed[@]}")
-        echo "answer in the browser: $(printf '%q ' "${page[@]}" | sed 's/ $//')"
+        echo "answer in the browser: $(printf '%q ' "${page[@]}" | sed 's/\\,/,/g; s/ $//')"
         echo "waiting for $left $answers in $now/queries.csv (look at $now/preview.html)"
         exit 0
     fi

@@ -341,7 +341,7 @@ def test_with_named_classes_a_typing_error_in_the_first_list_stops_the_night(nig
 
 def test_keys_of_classes_stay_from_night_to_night_on_the_preview_and_the_labelling_page(nights: Nights) -> None:
     first = nights(CLASSES="light,dark")
-    assert r"--keys rounds/keys.csv --class-names light\,dark" in first.stdout
+    assert "--keys rounds/keys.csv --class-names light,dark\n" in first.stdout
     assert listed(Page(Path("rounds/000/preview.html")))["classes"] == [["light", "1"], ["dark", "2"]]
     ClassKeys(Path("rounds/keys.csv")).add(["a further one"])  # as a person on the labelling page
     nights.answer(0, as_csv)

@@ -97,7 +97,8 @@ class Told(Silent):
 def test_at_the_end_the_answers_are_merged(browser: Any, in_tmp: Path) -> None:
     queries = draw_list(in_tmp, 3)
     options = LabelOptions(
-        queries=queries, images=in_tmp / "images", class_names=CLASSES, merge=Path("labels.csv"), browser=False
+        queries=queries, images=in_tmp / "images", class_names=CLASSES, browser=False,
+        labels=[Path("labels.csv")], merge=Path("labels.csv"),
     )  # fmt: skip
     told, results = Told(), []
     command = threading.Thread(target=lambda: results.append(label(options, told)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 
 from dfal_cli.errors import DataError, shown
 from dfal_cli.images import list_images
@@ -60,8 +59,8 @@ def _check_images(options: LabelOptions, images: Sequence[str]) -> None:
 
 
 def _labelled(options: LabelOptions) -> set[str]:
-    """The classes in the labels files."""
-    files: list[Path] = list(options.labels)
+    """The classes in the labels files; that of --merge need not exist yet."""
+    files = [path for path in options.labels if path != options.merge]
     if options.merge and options.merge.exists() and options.merge.stat().st_size:
         files.append(options.merge)
     return set(chain.from_iterable(labelled_rows(read_labels(file))["label"] for file in files))

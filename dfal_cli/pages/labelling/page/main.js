@@ -347,6 +347,7 @@ async function poll() {
     if (end.isShown()) list.left === 0 ? rows.length && showEnd() : await begin();
   } catch (error) {
     if (error.status === 403) warnOfNewServer();
+    else if (!error.status && end.isShown()) warn("`dfal label` has ended. All answers are saved.");
     else warn(`${error.message} ${error.status ? "" : "Your answers so far are saved."}`);
   }
 }
@@ -382,7 +383,7 @@ function listen() {
   keyboard.listen({ actions: KEYS, onAnswer: answer, onNew: newClass });
   // A clicked button would take the next Space or Enter for itself.
   document.addEventListener("click", event => event.detail && event.target.closest?.("button")?.blur());
-  document.addEventListener("finished", () => (isOver = true));
+  document.addEventListener("finished", () => (isOver = element("back").hidden = true));
   classes.listen({ onAnswer: answer, onNew: newClass });
   stage.listen({ onSwipe: step });
   grid.listen({
