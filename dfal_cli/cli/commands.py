@@ -21,6 +21,7 @@ COMMANDS = {
     "simulate": "Simulate rounds with known labels, to compare strategies before paying for labels.",
     "export": "Hand a query list over to a labelling tool.",
     "embed": "Embed the images: compute the vector that a pretrained network makes of each image.",
+    "status": "Report where a project stands: labels, accuracy, forecast, and whether to stop.",
 }
 """Help of each command, in the order of `dfal --help`."""
 

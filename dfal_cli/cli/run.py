@@ -22,7 +22,7 @@ from dfal_cli.errors import (
     underlying_os_error,
 )
 from dfal_cli.steps.result import Result
-from dfal_cli.system.reporting import Silent
+from dfal_cli.system.reporting import Silent, printable
 from dfal_cli.system.signals import received
 
 MAX_COUNT, MAX_SEED = 10**8, 2**64 - 1
@@ -42,11 +42,14 @@ class Run:
         if self._context.params["json"]:
             self.print_json(result)
         else:
+            for line in result.report:
+                print_result(printable(line), self._results)
             for output in result.outputs:
                 print_path(output, self._results)
             for change in result.details.get("changes", ()):
                 print_result(f"{change['image']}: {change['before']!r} -> {change['after']!r}", self._results)
-        self.reporter.note(result.summary)
+        if result.summary:
+            self.reporter.note(result.summary)
 
     def print_json(self, result: Any) -> None:
         """Print the JSON object of `--json` to stdout."""

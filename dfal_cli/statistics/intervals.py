@@ -81,8 +81,11 @@ def at_least(interval: Interval, minimum: Interval) -> Interval:
     return (low, high) if math.isnan(low) or math.isnan(high) else (min(low, minimum_low), max(high, minimum_high))
 
 
-def wilson_interval(accuracy: float, count: int) -> Interval:
-    """Return Wilson's score interval of a share measured on `count` independent examples; 0 to 1 for none."""
+def wilson_interval(accuracy: float, count: float) -> Interval:
+    """Return Wilson's score interval of a share of `count` independent examples; 0 to 1 for none.
+
+    count: need not be whole, as examples that depend on each other may be worth fewer or more.
+    """
     if count == 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)

@@ -1,5 +1,6 @@
 """The result of a step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ class Result:
     details: dict[str, Any] = field(default_factory=dict)
     """Other results, ready for JSON."""
     status: str = "done"
+    report: Sequence[str] = ()
+    """Lines for stdout, where the answer is the result and not a file."""
 
 
 def up_to_date(

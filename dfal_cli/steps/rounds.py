@@ -1,0 +1,145 @@
+"""The numbered folders of rounds, as round.sh writes them: what `status` reports and stopping rules look at."""
+
+import itertools
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+from unicodedata import normalize
+
+import numpy as np
+import pandas as pd
+
+from dfal_cli.errors import UsageError
+from dfal_cli.schemas import IMAGE
+from dfal_cli.statistics.stopping import Accuracy, History, cohens_kappa
+from dfal_cli.system.files import is_file
+from dfal_cli.system.state_files import read_json
+from dfal_cli.tables import read_queries, read_scores
+
+SCORES, QUERIES, TRAINING, LABELS = "scores.parquet", "queries.csv", "train.json", "labels.csv"
+"""Files in the folder of a round."""
+
+TEST, VALIDATION_FILE, CROSS_VALIDATION, HELD_OUT = (
+    "test set", "validation file", "cross-validation", "held-out labels",
+)  # fmt: skip
+"""What an accuracy of a training is measured on. The last two are labelled images, which a strategy chose."""
+
+VALIDATED_BY = {"cross-validation": CROSS_VALIDATION, "file": VALIDATION_FILE}
+"""`validation_from` in the results of a training -> what its validation accuracy is measured on."""
+
+
+class Measured(NamedTuple):
+    """An accuracy that a training reported."""
+
+    kind: str
+    """What it is measured on, in words."""
+    accuracy: Accuracy
+    images: int
+
+
+class Round:
+    """A round, or a scores file by itself. Files are read when they are needed."""
+
+    def __init__(self, number: int, scores: Path, queries: Path, training: Path) -> None:
+        self.number, self.scores_file, self.queries_file = number, scores, queries
+        self.training: dict[str, Any] = read_json(training) or {}
+        """What `train --json` printed; empty if it is not there."""
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the pool was scored."""
+        return is_file(self.scores_file)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The scores, indexed by image. Raises the errors of `read_scores`."""
+        table = read_scores(self.scores_file).table
+        return table.set_index(_keys(table))
+
+    @cached_property
+    def queries(self) -> pd.DataFrame | None:
+        """The list, indexed by image; None if there is none. Raises the errors of `read_queries`."""
+        if not is_file(self.queries_file):
+            return None
+        table = read_queries(self.queries_file)
+        return table.set_index(_keys(table))
+
+    @property
+    def labelled(self) -> int | None:
+        """Number of labels that the network of the round was trained on."""
+        match self.training:
+            case {"counts": {"labelled": int(count)}}:
+                return count
+        return None
+
+    @property
+    def measured(self) -> list[Measured]:
+        """The accuracies that the training reported, the most independent first."""
+        return [found for name in ("test", "validation") if (found := _measured(name, self.training)) is not None]
+
+    @property
+    def asked_margin(self) -> float:
+        """The median margin of the list; nan if it is unknown."""
+        if self.queries is None:
+            return float("nan")
+        known = self.scores["margin"].reindex(self.queries.index).dropna()
+        return float(known.median()) if len(known) else float("nan")
+
+
+def read_rounds(folder: Path | None, newest: Path | None = None) -> list[Round]:
+    """Return the rounds in the numbered folders of `folder`, and `newest`, a scores file, if it is of none of them.
+
+    Raises UsageError if the folder does not exist or has no rounds.
+    """
+    found: list[Round] = []
+    if folder is not None:
+        numbered = sorted((each for each in folder.iterdir() if each.name.isdecimal()), key=lambda each: int(each.name))
+        found = [Round(int(each.name), each / SCORES, each / QUERIES, each / TRAINING) for each in numbered]
+        if not found:
+            raise UsageError(f"{folder}: has no numbered folders of rounds (--rounds)")
+    if newest is not None and not any(each.scores_file.resolve() == newest.resolve() for each in found):
+        number = found[-1].number + 1 if found else 1
+        found.append(Round(number, newest, newest.with_name(QUERIES), newest.with_name(TRAINING)))
+    return found
+
+
+def history_of(rounds: Sequence[Round]) -> History:
+    """Return what the stopping rules look at. Raises the errors of reading scores and lists."""
+    scored = [each for each in rounds if each.is_scored]
+    kappas = [_agreement(one.scores, other.scores) for one, other in itertools.pairwise(scored)]
+    asked = [each.asked_margin for each in scored[:-1]]
+    smallest = float(scored[-1].scores["margin"].min()) if scored else float("nan")
+    curve = measured_curve(rounds)
+    kind = curve[0][1].kind if curve else ""
+    accuracies = [each.accuracy for _, each in curve]
+    return History(kappas, [each for each in asked if not np.isnan(each)], smallest, accuracies, kind)
+
+
+def measured_curve(rounds: Sequence[Round]) -> list[tuple[int, Measured]]:
+    """Return number of labels and accuracy of each round, all of one kind: the most independent that the last has."""
+    last = next((each for each in reversed(rounds) if each.measured), None)
+    if last is None:
+        return []
+    kind = last.measured[0].kind
+    found = ((each.labelled, one) for each in rounds for one in each.measured if one.kind == kind)
+    return [(labelled, one) for labelled, one in found if labelled is not None]
+
+
+def _measured(name: str, training: dict[str, Any]) -> Measured | None:
+    match training.get(name):
+        case {"accuracy": share, "interval": [low, high], "examples": int(images)}:
+            kind = TEST if name == "test" else VALIDATED_BY.get(training.get("validation_from", ""), HELD_OUT)
+            return Measured(kind, Accuracy(float(share), (float(low), float(high))), images)
+    return None
+
+
+def _agreement(one: pd.DataFrame, other: pd.DataFrame) -> float:
+    common = one.index.intersection(other.index)
+    predicted = (each.loc[common, "predicted"].to_numpy(object) for each in (one, other))
+    return cohens_kappa(*predicted)
+
+
+def _keys(table: pd.DataFrame) -> pd.Index:
+    """Return the names of the images in Unicode NFC, because macOS saves é as two characters."""
+    return pd.Index([normalize("NFC", image) for image in table[IMAGE]], name="key")

@@ -1,0 +1,1 @@
+"""status: where a project stands."""

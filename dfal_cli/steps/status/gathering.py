@@ -1,0 +1,137 @@
+"""Reads the files of a project and gathers where it stands."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from dfal_cli.images import ImageFolder
+from dfal_cli.images.pool import image_names
+from dfal_cli.schemas import IMAGE, LABEL, SKIP
+from dfal_cli.statistics.learning_curve import MIN_POINTS, Forecast, forecast
+from dfal_cli.statistics.stopping import RULES, Verdict
+from dfal_cli.steps.rounds import Measured, Round, history_of, measured_curve, read_rounds
+from dfal_cli.steps.status.control import Control, control_of, key_of, marked_images, rare_classes
+from dfal_cli.steps.status.options import StatusOptions
+from dfal_cli.system.reporting import Reporter
+from dfal_cli.tables import (
+    ImageNames,
+    answered_images,
+    keep_names,
+    labelled_rows,
+    read_excluded,
+    read_labels,
+    read_labels_files,
+    read_tool_answers,
+)
+from dfal_cli.tables.embeddings import read_embedded_images
+
+
+class Outlook(NamedTuple):
+    """The forecast of the number of labels for the target."""
+
+    curve: list[tuple[int, Measured]]
+    """Number of labels and accuracy of each round, all measured on the same kind of images."""
+    forecast: Forecast | None
+    """None if the curve does not carry one."""
+    reached: bool
+    """Whether the newest accuracy is at least the target."""
+    problem: str
+    """Why there is no forecast, or none that says much; else ""."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """Where a project stands."""
+
+    counts: dict[str, int]
+    """Class -> number of labels, the most frequent first."""
+    rare: list[str]
+    unusable: int
+    left: int | None
+    """Number of images without a label that are in no test set; None if it is not known which images there are."""
+    rounds: list[Round]
+    control: Control | None
+    outlook: Outlook
+    rules: dict[str, Verdict]
+    """Stopping rule -> whether it holds; empty without rounds."""
+    training_seconds: float | None
+    target: float
+
+    @property
+    def labelled(self) -> int:
+        """Number of labelled images."""
+        return sum(self.counts.values())
+
+
+def gather(options: StatusOptions, reporter: Reporter) -> Status:
+    """Read everything that the options name. Raises UsageError or DataError as `status`."""
+    names = _names(options)
+    matching = names.matched(reporter.warn, reporter.note, reporter.note, reporter.warn) if names else keep_names
+    table = read_labels_files(options.labels, matching)
+    counted = Counter(labelled_rows(table)[LABEL])
+    counts = dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+    rounds = read_rounds(options.rounds, options.scores)
+    labels = {key_of(image): label for image, label in zip(table[IMAGE], table[LABEL], strict=True)}
+    seconds = [float(each.training["seconds"]) for each in rounds if "seconds" in each.training]
+    return Status(
+        counts, rare_classes(counts), int((table[LABEL] == SKIP).sum()), _left(options, names, table, rounds), rounds,
+        control_of(rounds, labels, marked_images(_labels_tables(options.labels))),
+        outlook_of(rounds, options.target, options.seed), _rules(rounds), sum(seconds) if seconds else None,
+        options.target,
+    )  # fmt: skip
+
+
+def outlook_of(rounds: Sequence[Round], target: float, seed: int) -> Outlook:
+    """Return the forecast for the target, or why there is none."""
+    curve = measured_curve(rounds)
+    if not curve:
+        return Outlook(curve, None, False, "no accuracies of rounds are known")
+    newest = curve[-1][1].accuracy.share
+    if newest >= target:
+        return Outlook(curve, None, True, "")
+    if len({labels for labels, _ in curve}) < MIN_POINTS:
+        return Outlook(curve, None, False, f"too few rounds: {len(curve)}, and a forecast needs {MIN_POINTS}")
+    if newest <= curve[0][1].accuracy.interval[1]:
+        return Outlook(curve, None, False, "the curve is flat: the last accuracy is within the interval of the first")
+    shares = [one.accuracy.share for _, one in curve]
+    found = forecast([labels for labels, _ in curve], shares, [one.images for _, one in curve], target, seed)
+    return Outlook(curve, found, False, "")
+
+
+def _names(options: StatusOptions) -> ImageNames | None:
+    """The images that there are; None if it is not known."""
+    if options.images:
+        return image_names(ImageFolder(options.images, follow_links=options.follow_links))
+    if options.embeddings:
+        images = read_embedded_images(options.embeddings)
+        return ImageNames(options.embeddings, frozenset(images).__contains__, lambda: images, "in")
+    return None
+
+
+def _left(options: StatusOptions, names: ImageNames | None, table: pd.DataFrame, rounds: Sequence[Round]) -> int | None:
+    """The number of images that may still be asked about: of all, or else of the newest scores."""
+    images: Sequence[str]
+    if names is not None:
+        images = list(names.all())
+    elif scored := [each for each in rounds if each.is_scored]:
+        images = scored[-1].scores[IMAGE].tolist()
+    else:
+        return None
+    known = {key_of(image) for image in answered_images(table) | read_excluded(options.test).images}
+    return sum(key_of(image) not in known for image in images)
+
+
+def _labels_tables(paths: Sequence[Path]) -> list[pd.DataFrame]:
+    """The labels files that are CSV files of dfal, with all of their columns."""
+    return [read_labels(path) for path in paths if read_tool_answers(path) is None]
+
+
+def _rules(rounds: Sequence[Round]) -> dict[str, Verdict]:
+    if not rounds:
+        return {}
+    history = history_of(rounds)
+    return {name: rule.judge(history) for name, rule in RULES.items()}
