@@ -56,7 +56,7 @@ class Linearisation:
         return cls(leaf, logits, torch.arange(len(points), device=points.device)), head
 
     def narrowed(self, model: nn.Module, wanted: Tensor) -> "Linearisation":
-        """Return the linearisation at the `wanted` points, (A,) bool: from the same graph, or a new one if cheaper."""
+        """Return the linearisation at the points with these indices: from the same graph, or a new one if cheaper."""
         rows = self.rows[wanted]
         if len(rows) < RETRACE_BELOW * len(self.leaf):
             return Linearisation.at(model, self.leaf.detach()[rows])
@@ -100,8 +100,8 @@ class Rivals:
         if head is not None and head.in_features >= min(head.out_features, MIN_HEAD_INPUTS):
             for one in set(predicted.tolist()):
                 difference = (head.weight - head.weight[one])[:, :, None, None]  # (K, features, 1, 1)
-                here = predicted == one
-                contrast[here] = norm.dual(difference).to(logits.dtype)[classes[here]]
+                here = (predicted == one)[:, None]
+                contrast = norm.dual(difference).to(logits.dtype)[classes].where(here, contrast)
         return cls(classes, contrast, torch.zeros_like(contrast))
 
     def __getitem__(self, images: Tensor) -> "Rivals":
@@ -155,8 +155,8 @@ def boundary_step(
     for _ in range(rivals.classes.shape[1]):
         least, k = rivals.least_distance(gap, unexamined).min(1)  # (A,)
         hopeless = nearest.isfinite() & (rivals.likely_distance(gap) > give_up_beyond)
-        needing = ((least < nearest) & ~hopeless)[place]
-        if not needing.any():
+        needing = indices_of(((least < nearest) & ~hopeless)[place])
+        if not len(needing):
             break
         traced, place = traced.narrowed(model, needing), place[needing]
         k = k[place]
@@ -168,10 +168,18 @@ def boundary_step(
         # inf where there is no gradient; nan is not less than anything
         distance = gap[place, k] / rivals.steepness[place, k]
         nearer = distance < nearest[place]
-        nearest[place[nearer]] = distance[nearer]
-        gradient_there[place[nearer]] = w[nearer]
+        nearest[place] = distance.where(nearer, nearest[place])
+        gradient_there[place] = w.where(per_image(nearer), gradient_there[place])
     has_gradient = nearest.isfinite()
     return norm.direction(gradient_there) * per_image(nearest), has_gradient
+
+
+def indices_of(mask: Tensor) -> Tensor:
+    """Return the indices, (n,), where a mask, (A,) bool, is true.
+
+    To index by a mask makes the host wait until a GPU has counted it, each time. These indices are found once.
+    """
+    return mask.nonzero().squeeze(1)
 
 
 def blocked_by_box(points: Tensor, direction: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.boundary import lead_of, rounding_of
+from dfal_cli.margins.boundary import indices_of, lead_of, rounding_of
 from dfal_cli.margins.gradients import logits_of
 from dfal_cli.margins.reasons import CAP_REACHED, NO_GRADIENT, NOT_FINITE
 
@@ -53,7 +53,7 @@ def why_not_crossed(model: nn.Module, crossing: Crossing, max_iterations: int) -
     estimator stops if the logits are not finite, after the last iteration, or if no class has a gradient.
     """
     reasons: list[str | None] = [None] * len(crossing.crossed)
-    uncrossed = (~crossing.crossed).nonzero().squeeze(1)
+    uncrossed = indices_of(~crossing.crossed)
     if not len(uncrossed):
         return reasons
     with torch.no_grad():

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.boundary import Linearisation, Rivals, boundary_step, lead_of, rounding_of
+from dfal_cli.margins.boundary import Linearisation, Rivals, boundary_step, indices_of, lead_of, rounding_of
 from dfal_cli.margins.crossing import Crossing
 from dfal_cli.margins.gradients import pixel_gradients
 from dfal_cli.margins.norms import NORMS, Norm
@@ -75,14 +75,15 @@ class _Walk:
 
     def step(self) -> None:
         """Move the walking images to their nearest linearised boundary, and remove those that are done."""
-        here, rivals = self._here.narrowed(self._model, self._not_done), self._rivals[self.walking]
+        here, rivals = self._here.narrowed(self._model, self._left), self._rivals[self.walking]
         step, has_gradient = boundary_step(
             self._model, here, self._predicted[self.walking], rivals, self._norm,
             clip=self._clip, give_up_beyond=self._limit,
         )  # fmt: skip
         self._rivals.steepness[self.walking] = rivals.steepness
-        walking, step = self.walking[has_gradient], step[has_gradient]
-        self._perturbation[walking] += step
+        moving = indices_of(has_gradient)
+        walking = self.walking[moving]
+        self._perturbation[walking] += step[moving]
         start = self._start[walking]
         points = start + (1 + self._overshoot) * self._perturbation[walking]
         if self._clip:
@@ -90,7 +91,9 @@ class _Walk:
             self._perturbation[walking] = (points - start) / (1 + self._overshoot)
         self._adversarial[walking] = points
         self._iterations[walking] += 1
-        self.walking = walking[self._norm.length(points - start) <= self._limit]
+        self.walking = walking
+        if self._limit < math.inf:
+            self.walking = walking[indices_of(self._norm.length(points - start) <= self._limit)]
         if len(self.walking):
             self._here = Linearisation.at(self._model, self._adversarial[self.walking])
             self._remove_done()
@@ -100,9 +103,9 @@ class _Walk:
         logits = self._here.logits  # (A, K)
         finite = logits.isfinite().all(1)
         crossed = finite & (lead_of(logits, self._predicted[self.walking]) > rounding_of(logits) / 2)
-        self._crossing_class[self.walking[crossed]] = logits[crossed].argmax(1)
-        self._not_done = finite & ~crossed  # (A,): the rows of self._here that are still walking
-        self.walking = self.walking[self._not_done]
+        self._crossing_class[self.walking] = logits.argmax(1).where(crossed, -1)
+        self._left = indices_of(finite & ~crossed)  # the rows of self._here that are still walking
+        self.walking = self.walking[self._left]
 
     def crossing(self) -> Crossing:
         """Return the result for all B images."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.boundary import Linearisation, blocked_by_box, others_of, rounding_of
+from dfal_cli.margins.boundary import Linearisation, blocked_by_box, indices_of, others_of, rounding_of
 from dfal_cli.margins.crossing import Crossing
 from dfal_cli.margins.deepfool_walk import deepfool
 from dfal_cli.margins.gradients import logits_of, pixel_gradients
@@ -64,7 +64,7 @@ def refined(
     """
     measured_in = NORMS[norm]
     first = deepfool(model, images, norm, max_iterations, overshoot, classes, clip, DEEPFOOL_EXCESS * give_up_beyond)
-    chosen = first.crossed.nonzero().squeeze(1)
+    chosen = indices_of(first.crossed)
     if not len(chosen):
         return first
     with pixel_gradients(model), thin_convolutions(model):
@@ -89,7 +89,7 @@ class _OnBoundary(NamedTuple):
     """(B,) bool: whether the point is near enough to the linearised point (within TRUST_FACTOR)."""
 
     def of(self, images: Tensor) -> "_OnBoundary":
-        """Return the rows of some images, by index or mask."""
+        """Return the rows of some images, by index."""
         return _OnBoundary(*(values[images] for values in self))
 
 
@@ -113,7 +113,7 @@ class _Search:
             here = found.of(moving)
             nearest = self._nearest_of(here, moving)
             gain = step[moving] * (1 - self._norm.length(nearest) / here.length)
-            worth = ~here.near | (gain > MIN_GAIN)
+            worth = indices_of(~here.near | (gain > MIN_GAIN))
             moving, here, nearest = moving[worth], here.of(worth), nearest[worth]
             if not len(moving):
                 break
@@ -121,8 +121,9 @@ class _Search:
             there = self._linearise(here.perturbation + stride * (nearest - here.perturbation).nan_to_num(), moving)
             better = ~here.near | (there.near & (there.length < here.length))
             step[moving] = torch.where(better, (GROWTH * step[moving]).clamp(max=1), step[moving] / SHRINKAGE)
+            chosen = indices_of(better)
             for values, new in zip(found, there, strict=True):
-                values[moving[better]] = new[better]
+                values[moving[chosen]] = new[chosen]
         return found
 
     def _nearest_of(self, here: "_OnBoundary", images: Tensor) -> Tensor:
@@ -144,9 +145,9 @@ class _Search:
             secant = (lead_closer - lead) / (closer - share)
             rate = secant.where(secant.isfinite() & (secant > 0), rate)
             share, lead = closer, lead_closer
-        unsure = self._all[lead <= 0]
+        unsure = indices_of(lead <= 0)
         for push in PUSHES:
-            unsure = unsure[self._evaluate(push * per_image(share[unsure]) * ray[unsure], unsure) <= 0]
+            unsure = unsure[indices_of(self._evaluate(push * per_image(share[unsure]) * ray[unsure], unsure) <= 0)]
         unsure, back = self._all, torch.full_like(self.shortest.margin, BACK)
         while len(unsure):  # go further back while that shortens the perturbation
             margin = self.shortest.margin[unsure]
@@ -154,7 +155,7 @@ class _Search:
             shorter = self.shortest.margin[unsure] < margin
             done = ~shorter & (back[unsure] == BACK)
             back[unsure] = torch.where(shorter, back[unsure].square(), BACK)
-            unsure = unsure[~done]
+            unsure = unsure[indices_of(~done)]
 
     def _evaluate(self, perturbation: Tensor, images: Tensor) -> Tensor:
         """Return the clear lead of other classes at the perturbed images, (A,), and record shorter crossings.
@@ -181,7 +182,7 @@ class _Search:
         """Record points (A, C, H, W) that are shorter crossings, given their logits (A, K); return the leads (A,)."""
         length = self._norm.length(points - self._start[images])
         lead = self._lead(logits, images)
-        shorter = (lead > 0) & logits.isfinite().all(1) & (length < self.shortest.margin[images])
+        shorter = indices_of((lead > 0) & logits.isfinite().all(1) & (length < self.shortest.margin[images]))
         known = images[shorter]
         self.shortest.adversarial[known] = points[shorter]
         self.shortest.margin[known] = length[shorter]

@@ -66,9 +66,9 @@ def embed_pixels(model: Network, pixels: Tensor) -> Values:
     """Return the embeddings (B, d) of pixels (B, C, H, W), uint8."""
     images = (pixels.float() / 255).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        with torch.autocast(images.device.type, torch.float16, enabled=images.device.type == "cuda"):
-            vectors = model(images).float()
-        if images.device.type == "cuda" and not vectors.isfinite().all():  # too large for half precision
-            vectors = model(images).float()
-    found: Values = vectors.cpu().numpy()
+        is_mixed = images.device.type == "cuda"
+        with torch.autocast(images.device.type, torch.float16, enabled=is_mixed):
+            found: Values = model(images).float().cpu().numpy()
+        if is_mixed and not np.isfinite(found).all():  # too large for half precision
+            found = model(images).float().cpu().numpy()
     return found

@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -44,14 +44,20 @@ def on_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def full_precision() -> Iterator[None]:
-    """Make GPUs compute convolutions in float32 in the block: TF32, the default, would reorder the smallest margins."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+def tf32(*, allowed: bool) -> Iterator[None]:
+    """Allow GPUs to round the factors of convolutions and matrix products to TF32 in the block, or forbid it.
+
+    That is several times faster and does training no harm, but it would reorder the smallest margins.
+    """
+    switches: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [switch.allow_tf32 for switch in switches]
     try:
+        for switch in switches:
+            switch.allow_tf32 = allowed
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        for switch, was_allowed in zip(switches, before, strict=True):
+            switch.allow_tf32 = was_allowed
 
 
 def first_batch_size(device: torch.device, input_shape: tuple[int, int, int]) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dfal_cli.errors import UsageError
 from dfal_cli.models import seeded
+from dfal_cli.system.device import tf32
 from dfal_cli.training.augment import augmented
 from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import DeviceExamples, Examples
@@ -35,7 +36,7 @@ def fit(
     Raises Diverged if no epoch has a finite loss, or if the best weights or their logits are not finite.
     """
     train_on, check_on = training.on_device(run.device), validation and validation.on_device(run.device)
-    with seeded(seed, run.device):  # dropout and augmentation draw from the global generators
+    with tf32(allowed=True), seeded(seed, run.device):  # dropout and augmentation draw from the global generators
         if snapshot is not None:
             run.restore(snapshot)
         while not run.is_over:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dfal_cli.system.device import full_precision, on_device
+from dfal_cli.system.device import on_device, tf32
 
 
 def test_on_the_cpu_pixels_are_not_copied() -> None:
@@ -11,12 +11,14 @@ def test_on_the_cpu_pixels_are_not_copied() -> None:
     assert on_device(pixels, torch.device("cpu")) is pixels
 
 
-def test_full_precision_ends_with_the_block_that_asked_for_it() -> None:
-    before = torch.backends.cudnn.allow_tf32
-    with pytest.raises(ZeroDivisionError), full_precision():
-        assert not torch.backends.cudnn.allow_tf32
+@pytest.mark.parametrize("allowed", [False, True])
+def test_the_precision_of_gpus_is_what_it_was_after_the_block(allowed: bool) -> None:
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [switch.allow_tf32 for switch in switches]
+    with pytest.raises(ZeroDivisionError), tf32(allowed=allowed):
+        assert [switch.allow_tf32 for switch in switches] == [allowed, allowed]
         raise ZeroDivisionError
-    assert torch.backends.cudnn.allow_tf32 == before
+    assert [switch.allow_tf32 for switch in switches] == before
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: copies through pinned memory")

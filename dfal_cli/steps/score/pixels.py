@@ -35,7 +35,7 @@ from dfal_cli.steps.score.outputs import (
 )
 from dfal_cli.steps.score.preparation import new_measures, new_scorer, report_resuming
 from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
-from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, full_precision
+from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter, Silent
@@ -73,7 +73,7 @@ def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: 
                 )
                 if network.sha256 != inputs["checkpoint"]:
                     raise TryAgainError(f"{options.checkpoint}: has just been replaced; run the same command again")
-                with full_precision(), fast_pooling(network.model):
+                with tf32(allowed=False), fast_pooling(network.model):
                     result = _score_pool(options, network, source, found, inputs, parts, reporter)
         parts.remove()
         return result
