@@ -93,6 +93,16 @@ class EmptyPoolError(DataError):
         self.counts = {"pool": 0, **labelled_and_excluded}
 
 
+class StopError(DfalError):
+    """A stopping rule holds (select --stop-when). `--json` prints the verdicts, so that a script can report them."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, verdicts: Mapping[str, object]) -> None:
+        super().__init__(message)
+        self.verdicts = verdicts
+
+
 class TryAgainError(DfalError):
     """A transient problem: a lock is held, or the disk or the GPU memory is full."""
 

@@ -17,6 +17,7 @@ from dfal_cli.errors import (
     DfalError,
     EmptyPoolError,
     Interrupted,
+    StopError,
     TryAgainError,
     UsageError,
     underlying_os_error,
@@ -90,6 +91,8 @@ def running(context: typer.Context) -> Iterator[Run]:
     except DfalError as error:
         if isinstance(error, EmptyPoolError) and context.params["json"]:
             run.print_json(Result([], str(error), error.counts, status="empty pool"))
+        if isinstance(error, StopError) and context.params["json"]:
+            run.print_json(Result([], str(error), details={"stopping": dict(error.verdicts)}, status="stopped"))
         _exit(context, str(error), error.exit_code)
     except OSError as error:
         _exit(context, *describe_os_error(error))

@@ -1,16 +1,18 @@
 """Stopping rules: whether more labels are still worth their price. They advise; a person decides.
 
-They need neither scipy nor scikit-learn, because `select` checks them, too.
+`select --help` reads the table of rules, so this module does not import numpy at the top level.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from statistics import fmean, median
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-from dfal_cli.statistics.intervals import Interval
+    from dfal_cli.statistics.intervals import Interval
 
 PAIRS, STABLE = 3, 0.99
 """Number of pairs of successive models, and their mean agreement, from which predictions count as stable."""
@@ -23,7 +25,7 @@ class Accuracy(NamedTuple):
     """The accuracy of a round."""
 
     share: float
-    interval: Interval
+    interval: "Interval"
 
 
 class History(NamedTuple):
@@ -56,12 +58,14 @@ class Rule(NamedTuple):
     judge: Callable[[History], Verdict]
 
 
-def cohens_kappa(one: npt.NDArray[np.object_], other: npt.NDArray[np.object_]) -> float:
+def cohens_kappa(one: "npt.NDArray[np.object_]", other: "npt.NDArray[np.object_]") -> float:
     """Return Cohen's kappa of two arrays of n predictions: agreement beyond chance, 1 if they agree everywhere.
 
     kappa = (p_o - p_e) / (1 - p_e), with the observed agreement p_o and that of independent predictions with the same
     frequencies, p_e. nan for n = 0.
     """
+    import numpy as np
+
     if not len(one):
         return math.nan
     names, codes = np.unique(np.concatenate([one, other]), return_inverse=True)
@@ -79,7 +83,7 @@ def stable(history: History) -> Verdict:
     """
     if len(history.kappas) < PAIRS:
         return Verdict(None, f"known from the scores of {PAIRS + 1} rounds on")
-    mean = float(np.mean(history.kappas[-PAIRS:]))
+    mean = fmean(history.kappas[-PAIRS:])
     pairs = f"Cohen's kappa of the last {PAIRS} pairs of models is {mean:.3f} on average"
     return Verdict(mean >= STABLE, f"{pairs}, and predictions are stable from {STABLE} on")
 
@@ -91,7 +95,7 @@ def margins(history: History) -> Verdict:
     """
     if not history.asked_margins or math.isnan(history.smallest_margin):
         return Verdict(None, "no margins of earlier lists are known")
-    usual = float(np.median(history.asked_margins))
+    usual = median(history.asked_margins)
     left = f"the smallest margin left is {history.smallest_margin:.2g}"
     return Verdict(history.smallest_margin >= usual, f"{left}, and that of queries was usually {usual:.2g}")
 

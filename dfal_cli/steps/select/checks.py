@@ -2,6 +2,7 @@
 
 from dfal_cli.errors import UsageError, unknown_name
 from dfal_cli.schemas import META_SUFFIX, PSEUDO_SUFFIX
+from dfal_cli.statistics.stopping import RULES
 from dfal_cli.steps.option import no_effect
 from dfal_cli.steps.option_groups import may_be_folder
 from dfal_cli.steps.select.options import SelectOptions
@@ -29,7 +30,7 @@ def check(options: SelectOptions) -> None:
             "--out": [options.out, *companions], "--preview": [options.preview],
             "--keys": [options.keys_file if options.preview else None],
         },
-        {"--images": options.images},
+        {"--images": options.images, "--rounds": options.rounds},
         may_be_folder,
     )  # fmt: skip
     if not options.force:
@@ -38,6 +39,11 @@ def check(options: SelectOptions) -> None:
         raise unknown_name("--strategy", options.strategy, STRATEGIES)
     if options.count < 1:
         raise UsageError(f"--count {options.count}: must be at least 1")
+    for rule in options.stop_when or ():
+        if rule not in RULES:
+            raise unknown_name("--stop-when", rule, RULES)
+    if options.rounds and not options.stop_when:
+        raise no_effect("--rounds", "without --stop-when")
     if options.scores is None:
         _check_first_list(options)
 
@@ -68,6 +74,8 @@ def _check_first_list(options: SelectOptions) -> None:
         needed = "--scores" if STRATEGIES[name].needs_network else "--embeddings or --scores"
         others = f"one of {', '.join(possible)}" if len(possible) > 1 else f"--strategy {possible[0]}"
         raise UsageError(f"--strategy {name}: requires {needed}; otherwise use {others}")
+    if options.stop_when:
+        raise UsageError("--stop-when: requires --scores; before anything is trained, no rule can hold")
     if options.control:
         raise UsageError("--control: requires --scores; before anything is trained, there is nothing to measure")
     if options.with_predictions:

@@ -18,6 +18,7 @@ from dfal_cli.steps.select.first_list import embedded_candidates, listed_candida
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.steps.select.query_list import check_unchanged, is_up_to_date, list_inputs, write_list, write_metadata
 from dfal_cli.steps.select.scored import scored_candidates
+from dfal_cli.steps.select.stopping import check_stopping
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.files import beside, locked
 from dfal_cli.system.fingerprints import file_state
@@ -49,6 +50,7 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
         options = options.with_strategy(_space(options))
         with reporter.busy("selecting"):
             candidates = _find_candidates(options, images, reporter)
+            check_stopping(options)
             pool, picked = pick(options, candidates)
         if options.count > len(pool):
             reporter.warn(
@@ -63,10 +65,8 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
         # A person may answer the existing list while the page is being written; nothing is overwritten then.
         check_list = partial(check_unchanged, options.out, state) if is_new else None
         _write_preview(options, queries, picked, candidates, reporter, check_list)
-        pseudo_path, pseudo_labels = (
-            beside(options.out, PSEUDO_SUFFIX),
-            _pseudo_labels(options, candidates, pool, picked),
-        )
+        pseudo_path = beside(options.out, PSEUDO_SUFFIX)
+        pseudo_labels = _pseudo_labels(options, candidates, pool, picked)
         has_changed = _write_pseudo_labels(pseudo_path, pseudo_labels) or is_new
         if is_new:  # the list is written last: its existence means that the round is complete
             write_list(options.out, queries, state)

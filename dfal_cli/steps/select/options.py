@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from dfal_cli.schemas import EMBEDDING_SPACE, PIXEL_SPACE
+from dfal_cli.statistics.stopping import RULES
 from dfal_cli.steps.keys_file import KeysFile, keys_beside
 from dfal_cli.steps.option import INPUT, OUTPUT, Option, Shapes
 from dfal_cli.steps.option_groups import CommonOptions, PoolOptions, SeedOption
@@ -55,6 +56,20 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
             INPUT, metavar="SHARE", minimum=0, maximum=1, default="none",
         ),
     ] = 0.0  # fmt: skip
+    stop_when: Annotated[
+        Sequence[str] | None,
+        Option(
+            f"Write no list, and end with exit code 4, if all of these stopping rules hold: {', '.join(RULES)}.",
+            INPUT, metavar="RULE,...", comma_separated=True, shapes=Shapes.NOTHING,
+        ),
+    ] = None  # fmt: skip
+    rounds: Annotated[
+        Path | None,
+        Option(
+            "Folder with the numbered folders of rounds (round.sh), for --stop-when.",
+            INPUT, metavar="DIR", shapes=Shapes.NOTHING,
+        ),
+    ] = None  # fmt: skip
     round: Annotated[
         int,
         Option(
