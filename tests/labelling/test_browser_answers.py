@@ -163,5 +163,5 @@ def test_a_grid_answers_no_image_before_it_shows(browser: Any, here: Served, mon
     assert set(answers(here)) == {""}
     may_go_on.set()
     tab.locator("#grid-save:not([disabled])").click()
-    tab.wait_for_selector("text=2 unanswered")
+    tab.wait_for_selector("text=/^2 unanswered/")
     assert answers(here) == ["boot"] * 10 + ["", ""]

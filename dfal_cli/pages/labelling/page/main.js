@@ -2,23 +2,25 @@
 //
 // The next image shows when the server has said that the answer is on disk.
 
-import { Refused, get, leave, post } from "./api.js";
+import { get, leave } from "./api.js";
 import * as classes from "./classes.js";
 import * as dialogs from "./dialogs.js";
 import * as end from "./end.js";
 import * as grid from "./grid.js";
 import * as keyboard from "./keyboard.js";
-import { duration, say, warn } from "./messages.js";
+import { say, warn } from "./messages.js";
 import * as photos from "./photos.js";
+import * as progress from "./progress.js";
+import { isSaving, saved, waits, warnOfNewServer } from "./saving.js";
 import * as stage from "./stage.js";
 
 const SKIP = "__skip__";
 const AHEAD = 10;
 const BEHIND = 3;
 const POLL = 2000; // milliseconds
-const RETRY = 1000;
 const SPINNER_AFTER = 150;
 
+const isTouched = matchMedia("(pointer: coarse)").matches; // there is probably no keyboard
 const fileName = image => image.split("/").pop();
 const element = id => document.getElementById(id);
 
@@ -30,19 +32,16 @@ let now = null; // the row being shown, with its answer as the person sees it
 let queue = []; // unanswered rows that come next
 let isReady = false; // whether the person can see the image, or why there is none
 let isUnreadable = false;
-let isBusy = false; // whether an answer is on its way
-let waiting = null; // what to do when it is saved
-let lost = ""; // what the person has to know of an answer that may not be saved
 let isOver = false;
 let shownAt = 0;
 const known = new Map(); // row number -> row
 
 async function begin() {
-  const { row, name, guesses, merge: labels, ...progress } = await beginning();
+  const { row, name, guesses, merge: labels, ...rest } = await beginning();
   [merge, hasGuesses] = [labels, guesses];
   element("show-guess").hidden = !hasGuesses;
   element("list-name").textContent = element("list-name").title = name;
-  update({ ...progress, name });
+  update({ ...rest, name });
   if (list.left === 0) return showEnd();
   await go(row);
   classes.restFilter();
@@ -123,7 +122,10 @@ async function show(row) {
   element("spoken").textContent = `Image ${row.row + 1} of ${list.total}${row.label ? `, answered ${row.label}` : ""}`;
 }
 
-const onlyUnusable = () => `Press ${classes.isFiltering() ? "Esc and " : ""}u to mark it as unusable, or Space to skip it.`;
+function onlyUnusable() {
+  if (isTouched) return "Tap “Unusable” if it is, or “Skip for now”.";
+  return `Press ${classes.isFiltering() ? "Esc and " : ""}u to mark it as unusable, or Space to skip it.`;
+}
 
 // Show the answer of the image, and what the model predicts if the person wants to know.
 function describe() {
@@ -162,7 +164,7 @@ function showEnd() {
 
 async function answer(label) {
   if (!now || isOver) return;
-  if (isBusy || !isReady) return say("Too fast: that answer was not counted, the image was not there yet");
+  if (isSaving() || !isReady) return say("Too fast: that answer was not counted, the image was not there yet");
   if (isUnreadable && label !== SKIP) return say(onlyUnusable());
   const row = now;
   const seconds = (performance.now() - shownAt) / 1000;
@@ -189,50 +191,6 @@ async function answer(label) {
     if (now) prepare();
     else if (list.left === 0 && end.isShown()) showEnd();
   });
-}
-
-// Send something that is to be saved, and try until it is. Nothing else is sent meanwhile. Null: it was refused.
-async function saved(path, values = {}) {
-  const images = (values.answers || []).map(each => each.image);
-  isBusy = true;
-  const slow = setTimeout(() => warn("Saving …"), 500);
-  try {
-    for (;;) {
-      try {
-        const reply = await post(path, values);
-        warn("");
-        return reply;
-      } catch (error) {
-        if (!(error instanceof Refused)) throw error;
-        if (error.status === 403) {
-          lost = images.length ? `The last answer, to ${images.map(fileName)}, may not be saved: check it there.` : "The last undo may not be saved.";
-          warnOfNewServer();
-        } else if (error.status && error.status !== 503) say(error.message);
-        if (error.status && error.status !== 503) return null;
-        warn(`Not saved yet: ${error.message}`);
-        await new Promise(resolve => setTimeout(resolve, RETRY));
-      }
-    }
-  } finally {
-    clearTimeout(slow);
-    isBusy = false;
-    setTimeout(doWaiting);
-  }
-}
-
-// The new server has another link. What the old one was sent last, it may have been killed before saving.
-const warnOfNewServer = () => warn(`The server was started again. Open the link that it printed last. ${lost || "Your answers are saved."}`);
-
-// While something is being saved, the last command but an answer waits: nobody can judge an image that is not shown yet.
-function waits(act) {
-  if (isBusy) waiting = act;
-  return isBusy;
-}
-
-function doWaiting() {
-  const act = waiting;
-  waiting = null;
-  if (act && !dialogs.isOpen()) act();
 }
 
 // The next image is painted first, and everything else after it.
@@ -281,66 +239,27 @@ async function settle({ image, first, second }, firstIs = "in the list", secondI
   if (end.isShown()) showEnd();
 }
 
-function update(progress) {
-  list = { ...list, ...progress };
-  const done = list.total - list.left;
-  element("progress").firstElementChild.style.transform = `scaleX(${done / list.total})`;
-  element("progress").ariaValueMax = list.total;
-  element("progress").ariaValueNow = done;
-  const pace = list.seconds ? ` · ${list.seconds.toFixed(1)}\u00a0s\u00a0each` : "";
-  const rest = list.seconds && list.left ? ` · ${duration(list.seconds_left)}\u00a0left` : "";
-  const numbers = element("numbers");
-  numbers.replaceChildren(Object.assign(document.createElement("b"), { textContent: done }), ` of ${list.total}${pace}${rest}`);
-  document.title = `${done} of ${list.total} · ${list.name}`;
-  element("people").hidden = list.people < 2;
-  element("people").title = "People who have this page open";
-  element("people").textContent = `${list.people} here`;
-  element("open-conflicts").hidden = !list.conflicts.length;
-  element("open-conflicts").textContent = list.conflicts.length === 1 ? "1 conflict" : `${list.conflicts.length} conflicts`;
-  element("unusable").querySelector("output").textContent = list.unusable || "";
-  element("no-classes").textContent = "There are no classes yet. Press n to add the first one.";
-  classes.update(list.classes);
-  drawRecent();
-}
-
-function drawRecent() {
-  const strip = element("recent");
-  const before = new Map([...strip.children].map(each => [each.dataset.image, each]));
-  const tiles = list.recent.map(row => {
-    const tile = before.get(row.image) || recentTile(row);
-    tile.querySelector(".label").textContent = row.label === SKIP ? "unusable" : row.label;
-    tile.style.setProperty("--hue", row.label === SKIP ? "var(--bad)" : classes.hue(row.label));
-    tile.ariaLabel = `Correct image ${row.row + 1}: ${row.label}`;
-    tile.classList.toggle("others", row.others);
-    tile.setAttribute("aria-current", String(row.image === now?.image));
-    return tile;
-  });
-  if (tiles.some((tile, place) => strip.children[place] !== tile) || tiles.length !== strip.children.length) strip.replaceChildren(...tiles);
-}
-
-function recentTile(row) {
-  const tile = document.createElement("button");
-  tile.dataset.image = row.image;
-  const thumb = Object.assign(document.createElement("span"), { className: "thumb" });
-  thumb.append(Object.assign(new Image(), { src: photos.thumbnail(row.image), alt: "", draggable: false }));
-  tile.append(thumb, Object.assign(document.createElement("span"), { className: "label" }));
-  return tile;
+function update(given) {
+  list = { ...list, ...given };
+  element("no-classes").textContent = `There are no classes yet. ${isTouched ? "Tap “New class”" : "Press n"} to add the first one.`;
+  classes.update(list.classes); // gives the classes their colours
+  progress.show(list, now?.image);
 }
 
 // Ask what other people, or programs, have changed.
 async function poll() {
-  if (document.hidden || isBusy || isOver || !list) return;
+  if (document.hidden || isSaving() || isOver || !list) return;
   try {
-    const { rows, afresh, ...progress } = await get("changes", {
+    const { rows, afresh, ...rest } = await get("changes", {
       image: now ? now.image : "", epoch: list.epoch, revision: list.revision,
     });
-    if (isBusy) return;
+    if (isSaving()) return;
     warn("");
-    const isOther = progress.epoch !== list.epoch;
+    const isOther = rest.epoch !== list.epoch;
     if (afresh) known.clear();
     if (isOther) return begin();
     remember(rows);
-    update(progress);
+    update(rest);
     const other = rows.find(row => row.image === now?.image && row.label && row.label !== now.label);
     if (other) say(`This image has just been answered: ${other.label}`);
     if (afresh && now) await refill();
@@ -361,7 +280,7 @@ function togglePrediction() {
 }
 
 function openGrid() {
-  if (!isBusy) grid.open(hasGuesses);
+  if (!isSaving()) grid.open(hasGuesses);
 }
 
 const KEYS = {
@@ -404,7 +323,7 @@ function listen() {
   element("recent").addEventListener("click", event => {
     const tile = event.target.closest("button");
     const row = tile && list.recent.find(each => each.image === tile.dataset.image);
-    if (row && !isBusy) go(row);
+    if (row && !isSaving()) go(row);
   });
   setInterval(poll, POLL);
   addEventListener("pagehide", () => leave());
