@@ -6,10 +6,12 @@ from typing import Any
 from torch import nn
 
 from dfal_cli.system.reporting import Reporter
-from dfal_cli.training.evaluation import evaluate
+from dfal_cli.training.evaluation import evaluate, logits_of
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.learnt import evidence_in
+from dfal_cli.training.measured import evaluation_of
 from dfal_cli.training.run import Epoch
+from dfal_cli.training.temperature import HeldOut, calibration_in
 
 
 def metrics_of(
@@ -26,9 +28,14 @@ def metrics_of(
     """
     device = next(model.parameters()).device
     metrics: dict[str, Any] = {"epoch": best.epoch}
+    held_out: dict[str, HeldOut] = {}
     total = sum(len(examples) for examples, _ in measured.values())
     with reporter.progress("evaluating", total, "images") as progress:
         for name, (examples, names) in measured.items():
-            evaluation = evaluate(model, examples.on_device(device), num_classes, progress.advance)
-            metrics[name] = evaluation.summary() if name == "training" else evaluation.report(names)
-    return {**metrics, "learnt": evidence_in(metrics).learnt}
+            if name == "training":
+                evaluation = evaluate(model, examples.on_device(device), num_classes, progress.advance)
+                metrics[name] = evaluation.summary()
+            else:
+                held_out[name] = logits_of(model, examples.on_device(device), progress.advance)
+                metrics[name] = evaluation_of(*held_out[name]).report(names)
+    return {**metrics, "learnt": evidence_in(metrics).learnt, "calibration": calibration_in(held_out)}

@@ -192,7 +192,7 @@ def test_images_of_unknown_classes_count_as_wrong_and_not_in_the_loss() -> None:
 
 def test_the_most_frequent_mistakes_are_listed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     confusion = np.array([[5, 1, 0], [0, 5, 4], [2, 0, 5]])
-    monkeypatch.setattr("dfal_cli.training.metrics.evaluate", lambda *arguments: Evaluation(0.1, confusion))
+    monkeypatch.setattr("dfal_cli.training.metrics.evaluation_of", lambda *arguments: Evaluation(0.1, confusion))
     best, measured = type("Best", (), {"epoch": 1}), {"test": (examples(0), ("a", "b", "c"))}
     from dfal_cli.system.reporting import Silent
 

@@ -21,6 +21,7 @@ from dfal_cli.training.label_sets import LabelSets, check_images_exist, folder_l
 from dfal_cli.training.learnt import CROSS_VALIDATION, FILE, evidence_in
 from dfal_cli.training.measured import evaluation_of
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
+from dfal_cli.training.temperature import HeldOut, calibration_in
 
 SETTINGS = ("class_names", "class_weight", "twins")
 """Options that shape a head by their value. There is no seed: no random numbers are drawn."""
@@ -94,7 +95,7 @@ def train_head(
     counts = _counts(data, sets)
     save_head(
         options.out, head.weight, head.bias, classes=sets.classes, embeddings=source.description, backbone=weights,
-        extra_metadata=extra_metadata(options, sets, metrics, counts, hashes, inputs),
+        extra_metadata=extra_metadata(options, sets, content_hashes, metrics, counts, hashes, inputs),
     )  # fmt: skip
     if weights is None:
         missing = "the weights of their backbone are not beside them"
@@ -126,12 +127,15 @@ def _metrics(head: Head, data: HeadData, sets: LabelSets, balanced: bool, report
     labelled = data.labelled.without_twins()
     metrics: dict[str, Any] = {"strength": head.strength, "strength_how": head.how}
     metrics["training"] = evaluation_of(head.logits(labelled.vectors), labelled.targets).summary()
+    cross_validated: HeldOut | None = None
+    held_out: dict[str, HeldOut] = {}
     if data.validation is None and len(labelled.targets) >= SMALLEST_CROSS_VALIDATION:
         logits = held_out_logits(
             *data.labelled[:2], len(sets.classes), strength=head.strength, balanced=balanced,
             groups=data.labelled.image_of,
         )  # fmt: skip
-        metrics["validation"] = evaluation_of(logits[: len(labelled.targets)], labelled.targets).report(sets.classes)
+        cross_validated = logits[: len(labelled.targets)], labelled.targets
+        metrics["validation"] = evaluation_of(*cross_validated).report(sets.classes)
         metrics["validation_from"] = CROSS_VALIDATION
         reporter.note(
             f"validation: {FOLDS}-fold cross-validation of the labelled images. If query lists chose them, they are "
@@ -139,10 +143,11 @@ def _metrics(head: Head, data: HeadData, sets: LabelSets, balanced: bool, report
         )
     for name, vectors in (("validation", data.validation), ("test", data.test)):
         if vectors is not None:
-            evaluation = evaluation_of(head.logits(vectors.vectors), vectors.targets)
-            metrics[name] = evaluation.report(sets.classes_in(name))
+            held_out[name] = head.logits(vectors.vectors), vectors.targets
+            metrics[name] = evaluation_of(*held_out[name]).report(sets.classes_in(name))
     if data.validation is not None:
         metrics["validation_from"] = FILE
+    metrics["calibration"] = calibration_in(held_out, cross_validated)
     return {**metrics, "learnt": evidence_in(metrics).learnt}
 
 

@@ -64,7 +64,7 @@ def train_network(
     trained = restarts.train(data.training, data.validation)
     metrics = _evaluate(plan, trained, data, sets, reporter)
     counts = _counts(data, sets)
-    metadata = extra_metadata(options, sets, metrics, counts, hashes, inputs)
+    metadata = extra_metadata(options, sets, content_hashes, metrics, counts, hashes, inputs)
     state.make_room_for(lambda: _save(options, plan, sets, trained.model, metadata))
     state.remove()
     show_metrics(metrics, sets.classes, reporter)

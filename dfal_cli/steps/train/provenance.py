@@ -1,6 +1,6 @@
 """Metadata about what a checkpoint was made from, and whether an existing one is up to date."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.training.checkpoint_inputs import CHANGE_TEXTS
 from dfal_cli.training.label_sets import LabelSets
+from dfal_cli.training.trained_images import TRAINED_IMAGES, packed_hashes
 
 
 def existing_result(out: Path, inputs: Mapping[str, Any]) -> Result:
@@ -29,14 +30,19 @@ def existing_result(out: Path, inputs: Mapping[str, Any]) -> Result:
 def extra_metadata(
     options: TrainOptions,
     sets: LabelSets,
+    content_hashes: Mapping[str, Sequence[str]],
     metrics: Mapping[str, Any],
     counts: Mapping[str, int],
     hashes: Mapping[str, Any],
     inputs: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the metadata of a checkpoint that are not about the model. hashes: of the labels files."""
+    """Return the metadata of a checkpoint that are not about the model. hashes: of the labels files.
+
+    content_hashes: of the images, as of `LabelSets.content_hashes`.
+    """
     label_counts = sets.labels[LABEL].value_counts()
     return {
         "seed": options.seed, "label_counts": {name: int(label_counts.get(name, 0)) for name in sets.classes},
-        "dfal": __version__, "metrics": metrics, "counts": counts, **hashes, **provenance(inputs),
+        TRAINED_IMAGES: packed_hashes(content_hashes["labels"]), "dfal": __version__,
+        "metrics": metrics, "counts": counts, **hashes, **provenance(inputs),
     }  # fmt: skip
