@@ -10,15 +10,16 @@ SKIP = "__skip__"
 """Label of an unusable image, which is neither trained on nor queried again."""
 
 # scores.parquet: column -> Arrow type. margin and crossing_class are null unless crossed.
+PREDICTED, CONFIDENCE, CROSSING_CLASS = "predicted", "confidence", "crossing_class"
 SCORES_COLUMNS = {
     IMAGE: "string",
-    "predicted": "string",
-    "confidence": "float32",
+    PREDICTED: "string",
+    CONFIDENCE: "float32",
     "probability_gap": "float32",
     "entropy": "float32",
     "outcome": "string",
     "margin": "float32",
-    "crossing_class": "string",
+    CROSSING_CLASS: "string",
     "iterations": "int32",
     TWIN: "string",
 }
@@ -29,7 +30,14 @@ SPACES = PIXEL_SPACE, EMBEDDING_SPACE = "pixel", "embedding"
 CROSSED, UNCROSSED, SKIPPED = "crossed", "uncrossed", "skipped"
 """Outcomes. A skipped image was not examined because it cannot be among the nearest."""
 
-# <out>.meta.json: the metadata of a scores CSV
+# predictions.csv, .parquet. No column is called label, so that predictions are never mistaken for answers.
+PREDICTIONS_COLUMNS = {IMAGE: "string", PREDICTED: "string", CONFIDENCE: "float32"}
+LOOK = "look"
+"""Optional column, bool: whether the confidence is below --min-confidence."""
+PROBABILITY_PREFIX = "probability_"
+"""Optional columns, float32: the probability of each class."""
+
+# <out>.meta.json: the metadata of scores or predictions as CSV
 META_SUFFIX = ".meta.json"
 
 # <out>.labelled.parquet: the embeddings of the labelled images
@@ -44,7 +52,6 @@ STATE_COLUMNS = SIZE, MODIFIED = "size", "modified"
 # queries.csv
 RANK = "rank"
 QUERIES_COLUMNS = (RANK, IMAGE, LABEL, "margin", TWIN)
-PREDICTED = "predicted"
 CONTROL, IN_CONTROL = "control", "1"
 """The column that marks the queries drawn at random (select --control), in labels.csv as well, and its mark."""
 

@@ -18,6 +18,8 @@ COMMANDS = {
     "select": "Select the images to label next and write them as a list to fill in.",
     "label": "Answer a query list in the browser.",
     "merge": "Merge the answers of a query list into the labels file.",
+    "predict": "Predict the class of every image.",
+    "evaluate": "Evaluate a checkpoint on labelled images: accuracy, confused classes, calibration.",
     "simulate": "Simulate rounds with known labels, to compare strategies before paying for labels.",
     "export": "Hand a query list over to a labelling tool.",
     "embed": "Embed the images: compute the vector that a pretrained network makes of each image.",

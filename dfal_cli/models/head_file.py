@@ -43,6 +43,11 @@ class LoadedHead(NamedTuple):
     sha256: str
     """SHA-256 of the checkpoint file."""
 
+    def logits(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the logits of embeddings of unit length, (n, d) -> (n, K), computed in float64."""
+        logits: npt.NDArray[np.float64] = vectors.astype(np.float64) @ self.weight.T + self.bias
+        return logits
+
 
 def save_head(
     path: Path,
@@ -95,6 +100,43 @@ def load_head(path: Path, option: str = "--checkpoint") -> LoadedHead:
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise DataError(f"{path}: its head is not finite; train again")
     return LoadedHead(weight, bias, classes, metadata, sha256)
+
+
+def check_fit(checkpoint: Path, head: LoadedHead, file: Path, length: int, embeddings: Mapping[str, Any]) -> None:
+    """Raise DataError if the head was trained on embeddings of another length, or of another backbone.
+
+    length: that of the embeddings in the file. embeddings: their metadata; {} if dfal did not make them.
+    """
+    dimension = head.weight.shape[1]
+    if length != dimension:
+        raise DataError(
+            f"{file}: its embeddings have {length} numbers, but {checkpoint} was trained on "
+            f"embeddings of {dimension}; use the embeddings that it was trained on, or train again"
+        )
+    for name in BACKBONE_FIELDS:
+        trained_on, found = head.metadata["embeddings"].get(name), embeddings.get(name)
+        if None not in (trained_on, found) and trained_on != found:
+            raise DataError(
+                f"{file}: was made with {_made_with(name, found)}, but "
+                f"{checkpoint} was trained on embeddings made with {_made_with(name, trained_on)}; "
+                "embed in the same way with the same backbone, or train again"
+            )
+
+
+def _made_with(field: str, value: Any) -> str:
+    """A field of a backbone's description in words: as the option that sets it, if there is one."""
+    match field, value:
+        case "backbone", _:
+            return f"--backbone {value}"
+        case "white", _:
+            return f"--white {value}"
+        case "input_shape", [_, _, side]:
+            return f"--image-size {side}"
+        case "resize", {"how": how, "shorter_side": None, "interpolation": way}:
+            return f"--resize {how} ({way})"
+        case "resize", {"how": how, "shorter_side": side, "interpolation": way}:
+            return f"--resize {how} ({way}, shorter side {side})"
+    return f"{field.replace('_', ' ').removesuffix(' sha256')} {value}"
 
 
 def read_backbone(embeddings: Path, metadata: Mapping[str, Any]) -> Weights | None:

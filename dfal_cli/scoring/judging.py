@@ -18,12 +18,12 @@ ENOUGH_TO_JUDGE = 20
 """Minimum number of images for judging predictions: a few may well have the same class."""
 
 
-def warn_unless_learnt(metadata: Mapping[str, Any], reporter: Reporter) -> None:
-    """Warn if the metadata of the checkpoint say that its training failed."""
+def warn_unless_learnt(metadata: Mapping[str, Any], reporter: Reporter, what: str = "margins") -> None:
+    """Warn if the metadata of the checkpoint say that its training failed, so that `what` it gives means little."""
     match metadata:
         case {"metrics": {"learnt": False}}:
             kind = _kind_of(metadata)
-            reporter.warn(f"the {kind} was no better than guessing at the end of its training: its margins mean little")
+            reporter.warn(f"the {kind} was no better than guessing at the end of its training: its {what} mean little")
 
 
 def judge_scores(
@@ -35,19 +35,30 @@ def judge_scores(
 ) -> None:
     """Warn if the predictions or outcomes of the whole pool look wrong.
 
-    predicted: class of each image, None if its logits are not finite. metadata: those of the checkpoint. outcomes:
-    number of images by outcome. reasons: number of uncrossed images by reason.
+    predicted, metadata: as of `judge_predictions`. outcomes: number of images by outcome. reasons: number of uncrossed
+    images by reason.
     """
-    names = Counter(name for name in predicted if name is not None)
-    total, known = len(predicted), names.total()
-    if known < total:
-        reporter.warn(f"the logits of {total - known} of {total} images are not finite: these images have no measures")
-    if known >= ENOUGH_TO_JUDGE:
-        _warn_of_one_class(*names.most_common(1)[0], known, metadata, reporter)
+    judge_predictions(Counter(predicted), metadata, reporter, "measures")
     uncrossed, tried = outcomes[UNCROSSED], outcomes[CROSSED] + outcomes[UNCROSSED]
     if uncrossed > MANY_UNCROSSED * tried:
         why = reasons_in_words(reasons)
         reporter.warn(f"{uncrossed} of {tried} images have no margin ({why}); the nearest images may be among them")
+
+
+def judge_predictions(
+    counts: Mapping[str | None, int], metadata: Mapping[str, Any], reporter: Reporter, what: str
+) -> None:
+    """Warn if the predictions of the whole pool look wrong.
+
+    counts: number of images by predicted class; None if their logits are not finite, so that they lack `what` is
+    computed. metadata: those of the checkpoint.
+    """
+    names = Counter({name: count for name, count in counts.items() if name is not None})
+    total, known = sum(counts.values()), names.total()
+    if known < total:
+        reporter.warn(f"the logits of {total - known} of {total} images are not finite: these images have no {what}")
+    if known >= ENOUGH_TO_JUDGE:
+        _warn_of_one_class(*names.most_common(1)[0], known, metadata, reporter)
 
 
 def _warn_of_one_class(name: str, count: int, known: int, metadata: Mapping[str, Any], reporter: Reporter) -> None:

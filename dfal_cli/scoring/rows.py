@@ -106,17 +106,17 @@ class Rows:
         measured, margins = self.measured[start:stop], self.margins[start:stop]
         return {
             IMAGE: self.images[start:stop],
-            "predicted": _names(measured["predicted"], classes),
+            "predicted": names_of(measured["predicted"], classes),
             **{name: as_arrow(measured[name]) for name in ("confidence", "probability_gap", "entropy")},
-            "outcome": _names(margins["outcome"], OUTCOMES),
+            "outcome": names_of(margins["outcome"], OUTCOMES),
             "margin": as_arrow(margins["margin"].astype(np.float32)),
-            "crossing_class": _names(margins["crossing_class"], classes),
+            "crossing_class": names_of(margins["crossing_class"], classes),
             "iterations": margins["iterations"],
             TWIN: [self.twins.get(row) for row in range(start, min(stop, len(self)))],
         }
 
 
-def _names(codes: Block, names: Sequence[str]) -> pa.Array:
+def names_of(codes: Block, names: Sequence[str]) -> pa.Array:
     """Return the names with these codes; null for UNKNOWN."""
     indices = pa.array(codes, mask=codes == UNKNOWN)
     return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string())).cast(pa.string())

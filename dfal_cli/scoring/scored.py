@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from dfal_cli.errors import shown
-from dfal_cli.images import NO_MAX_VALUES, MaxValues
 from dfal_cli.measures import MeasureRunner
 from dfal_cli.schemas import EMBEDDING
+from dfal_cli.scoring.reading import REASONS, Reading, go_through, reading_arrays
 from dfal_cli.scoring.rows import MEASURED, ROWS_PER_TABLE, Indices, Rows, no_margins
 from dfal_cli.scoring.scorer import ExtraMeasures, ScoredBatch, Scorer
 from dfal_cli.system.part_files import Arrays, concatenated, read_part
@@ -19,8 +19,7 @@ from dfal_cli.tables import scores_table
 from dfal_cli.tables.vectors import Values
 
 # Names of the arrays of a part; extra measures have their own names.
-ROWS, MARGINS, UNREADABLE, REASONS, PLACES, LOST = "rows", "margins", "unreadable", "reasons", "places", "lost"
-LARGEST, FLAT = "largest", "flat"
+ROWS, MARGINS, PLACES, LOST = "rows", "margins", "places", "lost"
 
 
 def score_all(
@@ -35,28 +34,23 @@ def score_all(
     """Score the images that no part covers yet; return all rows, and (image, reason) for each unreadable image.
 
     extra: measures that are stored in the section only, in the order of the rows. what: name of the progress bar.
-    A resumed run uses the same batch boundaries as an uninterrupted one.
     """
     scoring = _Scoring(images)
     warm = extra is None
+
+    def compute(start: int, end: int) -> Iterator[tuple[int, Arrays]]:
+        nonlocal warm
+        if start > 0 and not warm:
+            next(scorer.batches_of(images, with_margins=False, extra_measures=extra))
+        warm = True  # a measure may choose its method by the first images of the pool
+        at = start
+        for batch in scorer.batches_of(images[start:end], with_margins=with_margins, extra_measures=extra):
+            yield batch.requested, _arrays(images, at, batch)
+            at += batch.requested
+
     with scorer.reporter.progress(what, len(images), "images", section.finished) as progress:
-        at = 0
-        while at < len(images):
-            end, part = section.next_range(at, len(images))
-            if part is not None:
-                scoring.take(at, end, read_part(part))
-                at = end
-                continue
-            if at > 0 and not warm:
-                next(scorer.batches_of(images, with_margins=False, extra_measures=extra))
-            warm = True  # a measure may choose its method by the first images of the pool
-            for batch in scorer.batches_of(images[at:end], with_margins=with_margins, extra_measures=extra):
-                found = _arrays(images, at, batch)
-                scoring.take(at, at + batch.requested, found)
-                section.add(at, at + batch.requested, found)
-                at += batch.requested
-                progress.advance(batch.requested)
-    return scoring.rows(), scoring.unreadable
+        go_through(len(images), section, compute, scoring.take, progress)
+    return scoring.rows(), scoring.reading.unreadable
 
 
 class PoolMargins:
@@ -162,51 +156,28 @@ class _Scoring:
     """The rows of images while they are scored."""
 
     def __init__(self, images: Sequence[str]) -> None:
-        self._images = images
+        self.reading = Reading(images)
         self._measured = np.zeros(len(images), MEASURED)
         self._margins = no_margins(len(images))
-        self.unreadable: list[tuple[str, str]] = []
-        self._missing: list[int] = []
-        self._max_values: list[MaxValues] = []
-        self._flat = 0
 
     def take(self, start: int, end: int, found: Arrays) -> None:
         """Add the results of the images from `start` up to `end`."""
-        missing = found[UNREADABLE].tolist()
-        readable = np.delete(np.arange(start, end), found[UNREADABLE] - start)
+        readable = self.reading.take(start, end, found)
         self._measured[readable], self._margins[readable] = found[ROWS], found[MARGINS]
-        self._missing += missing
-        self._max_values.append(found[LARGEST])
-        self._flat += int(found[FLAT].sum())
-        reasons = found[REASONS].tolist()
-        self.unreadable += zip((self._images[index] for index in missing), reasons, strict=True)
 
     def rows(self) -> Rows:
         """Return the rows of all readable images."""
-        max_values = np.concatenate([NO_MAX_VALUES, *self._max_values])
-        if not self._missing:
-            return Rows(self._images, self._measured, self._margins, max_values, self._flat)
-        readable = np.delete(np.arange(len(self._images)), self._missing)
+        reading = self.reading
         return Rows(
-            [self._images[index] for index in readable.tolist()],
-            self._measured[readable],
-            self._margins[readable],
-            max_values,
-            self._flat,
+            reading.images,
+            reading.of_readable(self._measured),
+            reading.of_readable(self._margins),
+            reading.max_values,
+            reading.flat,
         )
 
 
 def _arrays(images: Sequence[str], start: int, batch: ScoredBatch) -> Arrays:
     """Return a batch, the first image of which has index `start`, as the arrays of a part."""
-    unreadable = dict(batch.unreadable)
-    requested = range(start, start + batch.requested)
-    indices = [index for index in requested if images[index] in unreadable] if unreadable else []
-    return {
-        ROWS: batch.measured,
-        MARGINS: batch.margins,
-        UNREADABLE: np.array(indices, np.int64),
-        REASONS: np.array([unreadable[images[index]] for index in indices], np.str_),
-        LARGEST: batch.max_values,
-        FLAT: batch.flat,
-        **batch.extra_measures,
-    }
+    reading = reading_arrays(images, start, batch.requested, batch.unreadable, batch.max_values, batch.flat)
+    return {ROWS: batch.measured, MARGINS: batch.margins, **reading, **batch.extra_measures}

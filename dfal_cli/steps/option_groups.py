@@ -20,7 +20,7 @@ def may_be_folder(option: str, folder: Path) -> bool:
     """Return whether an option takes this folder for a file of labels: it holds the answers of a labelling tool."""
     from dfal_cli.tables import read_tool_answers
 
-    return option in ("--labels", "--validation", "--test") and read_tool_answers(folder) is not None
+    return option in ("--labels", "--validation", "--test", "--calibrate") and read_tool_answers(folder) is not None
 
 
 LabelsFromFolders = Annotated[

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dfal_cli.errors import TryAgainError
 from dfal_cli.system.files import is_file
 
 
@@ -22,6 +23,12 @@ def sha256_or_empty(path: Path) -> str:
         return sha256_of(path) if is_file(path) else ""
     except OSError:
         return ""
+
+
+def must_be_unchanged(path: Path, found: str, expected: str) -> None:
+    """Raise TryAgainError if a file that has been read is not the one whose hash was taken before."""
+    if found != expected:
+        raise TryAgainError(f"{path}: has just been replaced; run the same command again")
 
 
 class FileState(NamedTuple):

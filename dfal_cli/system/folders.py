@@ -1,6 +1,7 @@
 """Atomic writing of folders."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -100,6 +101,9 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in HIDDEN
 
 
+NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+"""Errors of a file system that has no symbolic links."""
+
 Put = Callable[[Path, Path], None]
 """Makes an image appear at a path: (image, path). The folder of the path is made."""
 
@@ -114,3 +118,13 @@ def copy(image: Path, path: Path) -> None:
     """Copy an image with its time of modification."""
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(image, path)
+
+
+def link_or_copy(image: Path, path: Path) -> None:
+    """Make a symbolic link to an image, or copy it where the file system has no links."""
+    try:
+        link(image, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        copy(image, path)

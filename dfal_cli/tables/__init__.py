@@ -36,12 +36,12 @@ from dfal_cli.tables.queries import count_answers, queries_table, read_queries
 from dfal_cli.tables.scores import (
     ScoresFile,
     metadata_matches_rows,
-    number_texts,
     read_scores,
     read_scores_metadata,
     scores_table,
     write_scores,
 )
+from dfal_cli.tables.streamed import number_texts
 from dfal_cli.tables.tools.reading import ToolAnswers, read_tool_answers
 
 __all__ = [

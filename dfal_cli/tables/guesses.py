@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from dfal_cli.schemas import IMAGE, PREDICTED
+from dfal_cli.schemas import CONFIDENCE, IMAGE, PREDICTED
 from dfal_cli.system.paths import must_exist
 from dfal_cli.tables.csv_files import read_csv
 from dfal_cli.tables.parquet import read_parquet
-
-CONFIDENCE = "confidence"
 
 
 class Guess(NamedTuple):

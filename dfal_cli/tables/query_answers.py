@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.schemas import IMAGE, LABEL, PREDICTED
+from dfal_cli.schemas import CONFIDENCE, IMAGE, LABEL, PREDICTED
 from dfal_cli.system.files import atomic_output, locked
 from dfal_cli.system.fingerprints import FileState, file_state
 from dfal_cli.tables.csv_files import csv_line, csv_table, escaped_label
 from dfal_cli.tables.csv_rows import dialect_of, records_of
-from dfal_cli.tables.guesses import CONFIDENCE, Guess, number
+from dfal_cli.tables.guesses import Guess, number
 from dfal_cli.tables.queries import checked_queries
 
 ROWS_AT_ONCE = 500

@@ -1,29 +1,22 @@
 """scores.parquet (or .csv): one row per pool image, with the inputs and options of the run in the metadata."""
 
-import itertools
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError, shown
-from dfal_cli.schemas import CONTRACT, META_SUFFIX, METADATA_KEY, SCORES_COLUMNS, VECTOR_MEASURES
-from dfal_cli.system.files import atomic_output, beside
-from dfal_cli.system.fingerprints import canonical_json, sha256_of
+from dfal_cli.schemas import SCORES_COLUMNS, VECTOR_MEASURES
 from dfal_cli.system.paths import must_exist
-from dfal_cli.tables.csv_files import line_of, read_csv, to_csv
-from dfal_cli.tables.parquet import is_vector, read_parquet, read_parquet_metadata
+from dfal_cli.tables.csv_files import line_of, read_csv
+from dfal_cli.tables.parquet import is_vector, read_parquet
 from dfal_cli.tables.scores_checks import check_metadata, check_scores
+from dfal_cli.tables.streamed import place_of_metadata, read_metadata, rows_match, write_tables
 from dfal_cli.tables.vectors import Values, as_arrow, cells_of
 
-SUFFIXES = (".parquet", ".csv")
-ROWS_SHA256 = "rows_sha256"
-"""Metadata key of a scores CSV: the SHA-256 of the CSV file that the metadata belong to."""
 FLOATS = [name for name, kind in SCORES_COLUMNS.items() if kind == "float32"]
 INTEGERS = [name for name, kind in SCORES_COLUMNS.items() if kind == "int32"]
 
@@ -50,37 +43,12 @@ def scores_table(columns: Mapping[str, Any], extra_measures: Mapping[str, Values
 
 def write_scores(path: Path, tables: Iterable[pa.Table], metadata: dict[str, Any]) -> None:
     """Write one or more tables of rows with their metadata, in the format given by the suffix of `path`."""
-    metadata = {"contract": CONTRACT, **metadata}
-    if path.suffix.lower() == ".csv":
-        with atomic_output(path) as temporary:
-            _write_csv(temporary, tables)
-            metadata[ROWS_SHA256] = sha256_of(temporary)
-            with atomic_output(beside(path, META_SUFFIX)) as sidecar:  # first, so that rows never lack metadata
-                sidecar.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
-    else:
-        with atomic_output(path) as temporary:
-            _write_parquet(temporary, iter(tables), {METADATA_KEY: canonical_json(metadata)})
+    write_tables(path, tables, metadata)
 
 
 def metadata_matches_rows(path: Path) -> bool:
-    """Return whether a scores file and its metadata are from the same run; a kill may leave one of two files older.
-
-    Raises the errors of `read_scores_metadata`.
-    """
-    return path.suffix.lower() != ".csv" or read_scores_metadata(path).get(ROWS_SHA256) == sha256_of(path)
-
-
-def _write_csv(path: Path, tables: Iterable[pa.Table]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as handle:
-        for number, table in enumerate(tables):
-            handle.write(to_csv(_as_text(table), header=number == 0))
-
-
-def _write_parquet(path: Path, tables: Iterator[pa.Table], metadata: dict[str, str]) -> None:
-    first = next(tables).replace_schema_metadata(metadata)
-    with pq.ParquetWriter(path, first.schema) as writer:
-        for table in itertools.chain([first], tables):
-            writer.write_table(table)
+    """Return whether a scores file and its metadata are from the same run. Raises as `read_scores_metadata`."""
+    return rows_match(path, read_scores_metadata(path))
 
 
 def read_scores(path: Path, extra_measures: Sequence[str] = ()) -> ScoresFile:
@@ -99,23 +67,9 @@ def read_scores(path: Path, extra_measures: Sequence[str] = ()) -> ScoresFile:
 def read_scores_metadata(path: Path) -> dict[str, Any]:
     """Read only the metadata of a scores file. Raises the errors of `read_scores`."""
     must_exist(path, "--scores")
-    is_csv = path.suffix.lower() == ".csv"
-    place = beside(path, META_SUFFIX) if is_csv else path
-    try:
-        stored = place.read_bytes() if is_csv else read_parquet_metadata(path)
-    except FileNotFoundError:
-        raise DataError(f"{place}: no such file; it belongs to {path.name}") from None
-    try:
-        metadata = json.loads(stored or b"")
-    except (ValueError, RecursionError):
-        raise DataError(f"{place}: no valid dfal metadata; write {path.name} again with `dfal score`") from None
-    found = metadata.get("contract") if isinstance(metadata, dict) else None
-    if found != CONTRACT:
-        raise DataError(
-            f"{place}: from another version of dfal (contract {shown(str(found))[1:-1]}, not {CONTRACT}); score again"
-        )
-    check_metadata(place, metadata)
-    return dict(metadata)
+    metadata = read_metadata(path, "dfal score")
+    check_metadata(place_of_metadata(path), metadata)
+    return metadata
 
 
 def _from_parquet(path: Path, extra_measures: Sequence[str]) -> pd.DataFrame:
@@ -130,14 +84,6 @@ def scores_frame(stored: pa.Table) -> pd.DataFrame:
     cells = {name: cells_of(stored[name]) for name in vectors}
     whole: pd.DataFrame = table.assign(**{name: table[name].fillna("") for name in text}, **cells)
     return whole.reindex(columns=stored.column_names)
-
-
-def _as_text(table: pa.Table) -> pd.DataFrame:
-    """Return the table as text; numbers have the fewest digits that read back as the same float32."""
-    frame: pd.DataFrame = table.to_pandas()
-    text = {name: number_texts(frame[name]) for name in table.column_names if frame[name].dtype == "float32"}
-    integers = {name: frame[name].astype("Int32").astype("string") for name in INTEGERS}
-    return frame.assign(**text, **integers).fillna("").astype(str)
 
 
 def _from_csv(path: Path, extra_measures: Sequence[str]) -> pd.DataFrame:
@@ -156,8 +102,3 @@ def _numbers(path: Path, texts: "pd.Series[str]") -> "pd.Series[float]":
         raise DataError(f"{path}, line {line_of(path, row)}: {texts.name}: {shown(texts[row])} is not a number")
     with np.errstate(over="ignore"):  # a number too large becomes infinite, which check_scores refuses
         return numbers.astype("float32")
-
-
-def number_texts(numbers: "pd.Series[float]") -> list[str]:
-    """Return float32 numbers as text, nan as ""."""
-    return ["" if np.isnan(number) else str(number) for number in numbers.to_numpy("float32")]

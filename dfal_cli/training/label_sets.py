@@ -54,15 +54,16 @@ class LabelSets(NamedTuple):
 
     def digests(self, content_hashes: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """Return a SHA-256 per table of its rows, image contents and twin contents; a missing file counts as ""."""
-        return {
-            name: digest_of_many(
-                (image, label, content_hash, sha256_or_empty(Path(twin)) if twin else "")
-                for image, label, twin, content_hash in zip(
-                    table[IMAGE], table[LABEL], table[TWIN], content_hashes[name], strict=True
-                )
-            )
-            for name, table in self.tables.items()
-        }
+        return {name: digest_of_table(table, content_hashes[name]) for name, table in self.tables.items()}
+
+
+def digest_of_table(table: pd.DataFrame, content_hashes: Sequence[str]) -> str:
+    """Return a SHA-256 of the rows of a table, their image contents and twin contents."""
+    rows = zip(table[IMAGE], table[LABEL], content_hashes, table[TWIN], strict=True)
+    return digest_of_many(
+        (image, label, content_hash, sha256_or_empty(Path(twin)) if twin else "")
+        for image, label, content_hash, twin in rows
+    )
 
 
 def read_label_sets(

@@ -61,6 +61,7 @@ def chain(trained: Path, in_tmp: Path) -> list[tuple[str, list[object], list[str
             [*images, *labels, *cpu, "--checkpoint", trained / "model.safetensors", "--out", "s.csv"],
             ["s.csv"],
         ),
+        ("predict", [*images, *labels, *cpu, "--checkpoint", "m.safetensors", "--out", "r.csv"], ["r.csv"]),
         ("select", ["--scores", "s.csv", "--count", 2, "--out", "q.csv", "--preview", "p.html"], ["q.csv", "p.html"]),
         ("merge", ["--queries", "answers.csv", "--labels", "l.csv"], ["l.csv"]),
         (

@@ -20,6 +20,7 @@ SERVER.set_forkserver_preload(
         "dfal_cli.steps.train.command",
         "dfal_cli.steps.train.network",
         "dfal_cli.steps.score.pixels",
+        "dfal_cli.steps.predict.pixels",
         "dfal_cli.steps.select.command",
         "dfal_cli.steps.merge.command",
         "dfal_cli.steps.embed.command",

@@ -31,6 +31,10 @@ def chain(folder: Path) -> Iterator[tuple[str, Step]]:
         *SCORE, "--checkpoint", "1/model.safetensors", "--out", "1/scores.parquet", "--nearest", 8, "--twins", 8,
         "--measure", "embedding",
     )  # fmt: skip
+    yield "predictions", (
+        "predict", *IMAGES, "--checkpoint", "1/model.safetensors", "--out", "1/predictions.csv", "--device", "cpu",
+        "--batch-size", 4, "--probabilities",
+    )  # fmt: skip
     yield "queries", (
         "select", "--scores", "1/scores.parquet", "--count", 8, "--out", "1/queries.csv", "--preview", "1/queries.html",
     )  # fmt: skip

@@ -34,6 +34,7 @@ OUTPUTS = {
         ("score", "--checkpoint", "m.safetensors", "--out", "s.parquet", "--twins", 2, "--twins-dir", "out/twins"),
         "out/twins",
     ),
+    "predict": (("predict", "--checkpoint", "m.safetensors", "--out", "out/p.csv"), "out/p.csv"),
     "select": (("select", "--strategy", "random", "--count", 2, "--out", "out/q.csv"), "out/q.csv"),
     "preview": (
         ("select", "--strategy", "random", "--count", 2, "--out", "q.csv", "--preview", "out/q.html"), "out/q.html",

@@ -11,9 +11,9 @@ from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import IMAGE, LABEL, RANK
 from dfal_cli.steps.export.checks import check
 from dfal_cli.steps.export.options import ExportOptions
-from dfal_cli.steps.export.outputs import outputs_up_to_date, written_into
 from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.result import Result
+from dfal_cli.steps.written_folder import outputs_up_to_date, written_into
 from dfal_cli.system.files import locked
 from dfal_cli.system.fingerprints import digest_of_many
 from dfal_cli.system.folders import copy, link
@@ -37,7 +37,7 @@ def export(options: ExportOptions, reporter: Reporter) -> Result:
         if to.needs_classes and not handed.classes:
             raise UsageError(f"--to {options.to}: no classes are known; name them with --class-names or --labels")
         inputs = _inputs(options, source, handed)
-        done = outputs_up_to_date(options, inputs)
+        done = outputs_up_to_date(options.out, inputs, "export", "--out", force=options.force)
         outputs = done or written_into(options.out, lambda folder: to.write(handed, folder), inputs)
     for line in to.instructions(handed.root, options.out):
         reporter.note(line)

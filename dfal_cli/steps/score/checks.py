@@ -7,7 +7,7 @@ from dfal_cli.schemas import SCORES_COLUMNS, VECTOR_MEASURES
 from dfal_cli.steps.option import given_options, no_effect
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.paths import must_be_regular, must_end_with
-from dfal_cli.tables.scores import SUFFIXES
+from dfal_cli.tables.streamed import SUFFIXES
 
 ONLY_OF_IMAGES = frozenset({
     "max_unreadable", "cache", "cache_limit", "arch", "trust_code", "estimator", "classes", "max_iterations", "clip",

@@ -4,16 +4,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfal_cli.errors import DataError, TryAgainError
 from dfal_cli.images.pool import draw_candidates, find_embedded_pool
 from dfal_cli.margins.linear import LinearBoundaries
-from dfal_cli.models.head_file import BACKBONE_FIELDS, LoadedHead, load_head
+from dfal_cli.models.head_file import LoadedHead, check_fit, load_head
 from dfal_cli.schemas import EMBEDDING_SPACE
 from dfal_cli.scoring.judging import warn_unless_learnt
 from dfal_cli.scoring.linear import score_vectors, tables_of, twins_of
+from dfal_cli.steps.pool_inputs import common_inputs, inputs_metadata, is_up_to_date
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.score.checks import ONLY_OF_IMAGES
-from dfal_cli.steps.score.inputs import common_inputs, inputs_metadata, is_up_to_date
+from dfal_cli.steps.score.inputs import SCORES
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.score.outputs import (
     OPTIONAL_OUTPUTS,
@@ -26,7 +26,7 @@ from dfal_cli.steps.score.outputs import (
     save_twins,
     summary_of,
 )
-from dfal_cli.system.fingerprints import fingerprint
+from dfal_cli.system.fingerprints import fingerprint, must_be_unchanged
 from dfal_cli.system.paths import folder_of, relative_to_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import write_scores
@@ -42,19 +42,16 @@ def score_embeddings(options: ScoreOptions, file: Path, reporter: Reporter) -> R
                 file, read_embedded_images(file), options.labels, options.exclude, reporter
             )
             inputs = _inputs(options, file, pool)
-        if is_up_to_date(options, inputs, reporter):
+        if is_up_to_date(options, SCORES, inputs, reporter):
             return up_to_date([options.out])
         check_outputs_writable(options)
         head = load_head(options.checkpoint)
         candidates = draw_candidates(pool, options.candidates, options.seed)
         with reporter.busy("reading the embeddings"):
             embeddings = read_embeddings(file, names=frozenset(candidates), warn=reporter.warn)
-        for path, found, expected in (
-            (options.checkpoint, head.sha256, inputs["checkpoint"]), (file, embeddings.sha256, inputs["embeddings"]),
-        ):  # fmt: skip
-            if found != expected:
-                raise TryAgainError(f"{path}: has just been replaced; run the same command again")
-        check_fit(options.checkpoint, head, file, embeddings)
+        must_be_unchanged(options.checkpoint, head.sha256, inputs["checkpoint"])
+        must_be_unchanged(file, embeddings.sha256, inputs["embeddings"])
+        check_fit(options.checkpoint, head, file, embeddings.vectors.shape[1], embeddings.metadata)
         reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images")
         counts = {"pool": len(pool), **left_out}
         return _score_pool(options, head, file, embeddings, counts, inputs, reporter)
@@ -66,40 +63,6 @@ def _inputs(options: ScoreOptions, file: Path, pool: list[str]) -> dict[str, Any
     without_effect = ONLY_OF_IMAGES | {"nearest"}
     settings = {name: value for name, value in inputs["settings"].items() if name not in without_effect}
     return inputs | {"settings": settings, "embeddings": embeddings_sha256(file), "images": fingerprint(pool)}
-
-
-def check_fit(checkpoint: Path, head: LoadedHead, file: Path, embeddings: EmbeddingsFile) -> None:
-    """Raise DataError if the head was trained on embeddings of another length, or of another backbone."""
-    dimension = head.weight.shape[1]
-    if embeddings.vectors.shape[1] != dimension:
-        raise DataError(
-            f"{file}: its embeddings have {embeddings.vectors.shape[1]} numbers, but {checkpoint} was trained on "
-            f"embeddings of {dimension}; use the embeddings that it was trained on, or train again"
-        )
-    for name in BACKBONE_FIELDS:
-        trained_on, found = head.metadata["embeddings"].get(name), embeddings.metadata.get(name)
-        if None not in (trained_on, found) and trained_on != found:
-            raise DataError(
-                f"{file}: was made with {_made_with(name, found)}, but "
-                f"{checkpoint} was trained on embeddings made with {_made_with(name, trained_on)}; "
-                "embed in the same way with the same backbone, or train again"
-            )
-
-
-def _made_with(field: str, value: Any) -> str:
-    """A field of a backbone's description in words: as the option that sets it, if there is one."""
-    match field, value:
-        case "backbone", _:
-            return f"--backbone {value}"
-        case "white", _:
-            return f"--white {value}"
-        case "input_shape", [_, _, side]:
-            return f"--image-size {side}"
-        case "resize", {"how": how, "shorter_side": None, "interpolation": way}:
-            return f"--resize {how} ({way})"
-        case "resize", {"how": how, "shorter_side": side, "interpolation": way}:
-            return f"--resize {how} ({way}, shorter side {side})"
-    return f"{field.replace('_', ' ').removesuffix(' sha256')} {value}"
 
 
 def _score_pool(

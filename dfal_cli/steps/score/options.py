@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from dfal_cli.steps.option import INPUT, MARGIN, MEASURES, NETWORK, OUTPUT, Option, Shapes
+from dfal_cli.steps.checkpoint_options import CheckpointOptions
+from dfal_cli.steps.option import MARGIN, MEASURES, OUTPUT, Option, Shapes
 from dfal_cli.steps.option_groups import (
     CommonOptions,
     ImagesOrEmbeddings,
@@ -16,10 +17,11 @@ from dfal_cli.steps.option_groups import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(CommonOptions, InferenceOptions, SeedOption, MarginOptions, PoolOptions, ImagesOrEmbeddings):
+class ScoreOptions(
+    CommonOptions, InferenceOptions, SeedOption, MarginOptions, PoolOptions, ImagesOrEmbeddings, CheckpointOptions
+):
     """The options of `dfal score`."""
 
-    checkpoint: Annotated[Path, Option("Checkpoint from dfal train.", INPUT, metavar="FILE", shapes=Shapes.BY_CONTENTS)]
     out: Annotated[
         Path, Option("Scores file to write (.parquet or .csv).", OUTPUT, metavar="FILE", shapes=Shapes.NOTHING)
     ]
@@ -38,13 +40,3 @@ class ScoreOptions(CommonOptions, InferenceOptions, SeedOption, MarginOptions, P
     twins_dir: Annotated[
         Path | None, Option("Folder for the adversarial images.", OUTPUT, metavar="DIR", default="<out>.twins")
     ] = None
-    arch: Annotated[
-        str | None,
-        Option(
-            "The checkpoint's network (package.module:function), as an alternative to --trust-code.",
-            NETWORK, metavar="NAME", default="that of the checkpoint",
-        ),
-    ] = None  # fmt: skip
-    trust_code: Annotated[
-        bool, Option("Allow the checkpoint to import the code of its network.", NETWORK, shapes=Shapes.NOTHING)
-    ] = False

@@ -1,6 +1,5 @@
 """score --images: margins of images in pixel space, estimated through the whole network."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -8,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, trusted_architecture
-from dfal_cli.errors import TryAgainError, plural
-from dfal_cli.images import DecodedBatch, ImageSource, flat_in_words, open_images, scale_warnings
+from dfal_cli.errors import plural
+from dfal_cli.images import DecodedBatch, ImageSource, open_images
 from dfal_cli.images.pool import Pool, draw_candidates, find_pool, report_skipped
 from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import EMBEDDING, PIXEL_SPACE
 from dfal_cli.scoring.judging import warn_unless_learnt
 from dfal_cli.scoring.nearest import Audit, resolve_ties, walk_nearest
+from dfal_cli.scoring.reading import warn_of_pixels
 from dfal_cli.scoring.rows import Indices, Rows
 from dfal_cli.scoring.sanity import PROBED, probe_network
 from dfal_cli.scoring.scored import PoolMargins, embed_labelled, score_all, tables_of
 from dfal_cli.scoring.scorer import Scorer
+from dfal_cli.steps.pool_inputs import common_inputs, images_digests, inputs_metadata, is_up_to_date
 from dfal_cli.steps.result import Result, up_to_date
-from dfal_cli.steps.score.inputs import EXACT, LASTING, common_inputs, inputs_metadata, is_up_to_date
+from dfal_cli.steps.score.inputs import SCORES
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.score.outputs import (
     OPTIONAL_OUTPUTS,
@@ -36,6 +37,7 @@ from dfal_cli.steps.score.outputs import (
 from dfal_cli.steps.score.preparation import new_measures, new_scorer, report_resuming
 from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
 from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
+from dfal_cli.system.fingerprints import must_be_unchanged
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter, Silent
@@ -62,7 +64,7 @@ def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: 
                 found = found._replace(labelled=[])
             inputs = scores_inputs(options, source, found.listing.images, found.labelled)
         with Parts(options.out, inputs) as parts:
-            if is_up_to_date(options, inputs, reporter):
+            if is_up_to_date(options, SCORES, inputs, reporter):
                 result = up_to_date([options.out, *filter(Path.exists, companions(options.out, OPTIONAL_OUTPUTS))])
             else:
                 check_outputs_writable(options)
@@ -71,8 +73,7 @@ def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: 
                 network = load_checkpoint(
                     options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
                 )
-                if network.sha256 != inputs["checkpoint"]:
-                    raise TryAgainError(f"{options.checkpoint}: has just been replaced; run the same command again")
+                must_be_unchanged(options.checkpoint, network.sha256, inputs["checkpoint"])
                 with tf32(allowed=False), fast_pooling(network.model):
                     result = _score_pool(options, network, source, found, inputs, parts, reporter)
         parts.remove()
@@ -92,18 +93,9 @@ def scores_inputs(
     return {
         **common_inputs(options, PIXEL_SPACE),
         "code": code_sha256(network),
-        "images": _digests(images, pool),
-        "labelled": _digests(images, labelled),
+        "images": images_digests(images, pool),
+        "labelled": images_digests(images, labelled),
     }
-
-
-def _digests(images: ImageSource, names: Sequence[str]) -> dict[str, str]:
-    lasting, exact = hashlib.sha256(), hashlib.sha256()
-    for name in names:
-        state = images.file_state(name) or ()
-        lasting.update(f"{(name, *state[:2])!r}\n".encode())
-        exact.update(f"{state[2:]!r}\n".encode())
-    return {LASTING: lasting.hexdigest(), EXACT: exact.hexdigest()}
 
 
 def _score_pool(
@@ -131,7 +123,7 @@ def _score_pool(
     section = parts.section("pool")
     rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, extra=measures)
     stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
-    _warn_of_pixels(rows, network, reporter)
+    warn_of_pixels(rows.max_values, network.input_format.white, rows.flat, len(rows), reporter)
     audit = _complete_margins(options, scorer, rows, parts)
     save_twins(options, rows, partial(_twins_of, scorer, rows), reporter)
     unreadable = [*unlisted, *failed, *scorer.lost.items()]
@@ -163,14 +155,6 @@ def _check_network(
     warn_unless_learnt(network.metadata, reporter)
     for batch in images:
         probe_network(network, batch.pixels, batches, reporter)
-
-
-def _warn_of_pixels(rows: Rows, network: LoadedNetwork, reporter: Reporter) -> None:
-    """Warn of images whose values exceed the white of the training, and of images that are a single flat colour."""
-    for warning in scale_warnings(rows.max_values, network.input_format.white):
-        reporter.warn(warning)
-    if rows.flat:
-        reporter.warn(flat_in_words(rows.flat, len(rows)))
 
 
 def _complete_margins(options: ScoreOptions, scorer: Scorer, rows: Rows, parts: Parts) -> Audit | None:

@@ -7,17 +7,11 @@ from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.images import DecodedBatch, ImageSource
 from dfal_cli.measures import MEASURES, MeasureRunner, Settings
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
-from dfal_cli.steps.score.inputs import CHANGE_TEXTS, TOUCHED
+from dfal_cli.steps.pool_inputs import UNFINISHED_CHANGE_TEXTS
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.system.device import FittingBatches
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.reporting import Reporter
-
-UNFINISHED_CHANGE_TEXTS = CHANGE_TEXTS | {
-    "images": f"{CHANGE_TEXTS['images']} or were {TOUCHED}",
-    "labelled": f"{CHANGE_TEXTS['labelled']} or were {TOUCHED}",
-}
-"""Descriptions for unfinished calls, which are compared by the exact digests."""
 
 
 def new_scorer(

@@ -1,6 +1,8 @@
 """A folder per class: the class of an image is the name of the folder that directly contains it."""
 
+import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from mimetypes import guess_type
@@ -17,6 +19,12 @@ LOOSE = "the image is in no folder of a class, so it has no answer"
 UNANSWERED = "__unanswered__"
 """Folder of the images that have no label yet."""
 
+UNSAFE = re.compile(r'[\x00-\x1f\x7f%/\\:*?"<>|]|^[. _]|[. ]$')
+"""What a folder's name cannot hold on every system, begin with (hidden, or one of dfal's own), or end in."""
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names of devices, which Windows keeps for itself."""
+MAX_BYTES = 200
+
 RECORD = ".dfal.json"
 """Describes an exported folder: how it was made, and which image each file is."""
 
@@ -27,10 +35,36 @@ def _write(handed: Handover, folder: Path) -> Written:
             raise DataError(f"class {shown(name)} cannot be the name of a folder; use another --to")
         (folder / name).mkdir(exist_ok=True)
     (folder / UNANSWERED).mkdir(exist_ok=True)
+    return Written([], _put_all(handed, folder, [label or UNANSWERED for label in handed.labels]))
+
+
+def write_guesses(handed: Handover, folder: Path) -> Written:
+    """Write a folder per class of images by their predicted classes, the labels of `handed`."""
+    places = [folder_name(label) for label in handed.labels]
+    image_of = _put_all(handed, folder, places)
+    return Written([], image_of, dict(zip(image_of, places, strict=True)))
+
+
+def folder_name(label: str) -> str:
+    """Return a name for the folder of a class that every system can have: other characters as %XX.
+
+    Different classes have different names, and that of a usual class is its own.
+    """
+    name = re.sub(UNSAFE, lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), label)
+    if RESERVED.fullmatch(name):
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    if len(name.encode()) > MAX_BYTES:
+        digest = hashlib.sha256(label.encode()).hexdigest()[:16]
+        name = f"{name.encode()[: MAX_BYTES - 20].decode(errors='ignore')}%.{digest}"
+    return name
+
+
+def _put_all(handed: Handover, folder: Path, places: Sequence[str]) -> dict[str, str]:
+    """Put each image into its subfolder, and return file name -> image."""
     image_of = _file_names(handed.images)
-    for (name, image), label in zip(image_of.items(), handed.labels, strict=True):
-        handed.put(handed.path_of(image), folder / (label or UNANSWERED) / name)
-    return Written([], image_of)
+    for (name, image), place in zip(image_of.items(), places, strict=True):
+        handed.put(handed.path_of(image), folder / place / name)
+    return image_of
 
 
 def _file_names(images: Sequence[str]) -> dict[str, str]:
@@ -60,9 +94,10 @@ def _has_classes(folder: Path) -> bool:
 
 def _answers(folder: Path) -> Iterator[Answer]:
     record = read_json(folder / RECORD)
-    image_of = record.get("images", {}) if isinstance(record, dict) else {}
+    image_of, guesses = (record.get(name, {}) if isinstance(record, dict) else {} for name in ("images", "guesses"))
     for name, label in _images_in(folder):
-        bare_name, answer = PurePosixPath(name).name, "" if label == UNANSWERED else label
+        bare_name = PurePosixPath(name).name
+        answer = "" if label in (UNANSWERED, guesses.get(bare_name)) else label
         doubt = "" if "/" in name else LOOSE
         yield Answer(name, answer, name, str(image_of.get(bare_name, "")), bare_name, doubt=doubt)
 

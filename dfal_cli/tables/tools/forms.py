@@ -74,6 +74,8 @@ class Written(NamedTuple):
     """The files to import into the tool, relative to the folder; empty if it is the folder itself."""
     image_of: dict[str, str] = {}  # noqa: RUF012 - never changed
     """File name -> image, if the images have other names in the folder."""
+    guesses: dict[str, str] = {}  # noqa: RUF012 - never changed
+    """File name -> name of the folder into which a prediction put it: no answer until somebody moves it."""
 
 
 class Export(NamedTuple):

@@ -1,4 +1,4 @@
-"""The folder that export writes: whether it is up to date, and whether it may be replaced."""
+"""A folder of images that a command writes: whether it is up to date, and whether it may be replaced."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,7 +8,6 @@ from typing import Any
 from dfal_cli import __version__
 from dfal_cli.errors import UsageError
 from dfal_cli.schemas import CONTRACT
-from dfal_cli.steps.export.options import ExportOptions
 from dfal_cli.system.differences import describe_changes, provenance
 from dfal_cli.system.folders import atomic_folder, listing_digest
 from dfal_cli.system.state_files import read_json
@@ -19,33 +18,37 @@ CHANGE_TEXTS = {
     "root": "from the images in {0}",
     "list": "from a list of other images or answers",
     "classes": "with other classes",
+    "predictions": "from other predictions",
 }
 """Descriptions of changed inputs, for messages."""
 
 
-def outputs_up_to_date(options: ExportOptions, inputs: Mapping[str, Any]) -> list[Path]:
+def outputs_up_to_date(
+    folder: Path, inputs: Mapping[str, Any], command: str, option: str, *, force: bool
+) -> list[Path]:
     """Return the outputs if the folder was made from these inputs, also if it has been labelled in since; else [].
 
     Raises UsageError if the folder must not be replaced: dfal did not write it, it may hold answers, or it was made
     from other inputs and there is no --force.
+
+    command, option: what writes the folder, and the option that names it, for messages.
     """
-    folder = options.out
     if not folder.exists() or not any(folder.iterdir()):
         return []
     record = read_json(folder / RECORD)
     if not isinstance(record, dict) or "made_from" not in record:
-        raise UsageError(f"{folder}: exists and was not written by `dfal export`; choose another --out")
+        raise UsageError(f"{folder}: exists and was not written by `dfal {command}`; choose another {option}")
     if record["made_from"] == provenance(inputs)["made_from"]:
         return [folder / str(name) for name in record.get("outputs", ())] or [folder]
-    if not options.force:
+    if not force:
         change = describe_changes(record, inputs, CHANGE_TEXTS)
         raise UsageError(
-            f"{folder}: exists, and was made {change}; choose another --out, or use --force to overwrite it"
+            f"{folder}: exists, and was made {change}; choose another {option}, or use --force to overwrite it"
         )
     if record.get("listing") != listing_digest(folder, without=[RECORD]):
         raise UsageError(
-            f"{folder}: files have been added, moved or changed since the export, and may be answers; "
-            "choose another --out, or remove the folder"
+            f"{folder}: files have been added, moved or changed since the {command}, and may be answers; "
+            f"choose another {option}, or remove the folder"
         )
     return []
 
@@ -56,7 +59,7 @@ def written_into(folder: Path, write: Callable[[Path], Written], inputs: Mapping
         written = write(temporary)
         record = {
             **provenance(inputs), "contract": CONTRACT, "dfal": __version__, "outputs": list(written.outputs),
-            "images": written.image_of, "listing": listing_digest(temporary),
+            "images": written.image_of, "guesses": written.guesses, "listing": listing_digest(temporary),
         }  # fmt: skip
         (temporary / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return [folder / name for name in written.outputs] or [folder]

@@ -1,0 +1,1 @@
+"""evaluate: the accuracy of any checkpoint on any labelled set."""

@@ -1,0 +1,1 @@
+"""predict: the predicted class of every image."""
