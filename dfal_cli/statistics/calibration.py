@@ -18,8 +18,8 @@ BINS = 15
 """Number of bins of equal width of the expected calibration error, as in the paper."""
 
 FOLDS = 5
-LOG_LIMIT = np.log(100.0)
-"""Temperatures are between 1 / 100 and 100."""
+LOWEST, HIGHEST = 0.01, 100.0
+"""Limits of a temperature."""
 
 Targets = npt.NDArray[np.intp]
 Numbers = npt.NDArray[np.float64]
@@ -44,9 +44,10 @@ class Calibration(NamedTuple):
 def calibrate(logits: Numbers, targets: Targets) -> Calibration | None:
     """Find the temperature of held-out examples with logits (n, K) and classes (n,); None if they are too few.
 
-    Examples of classes without an output, whose index is K or larger, are left out.
+    Examples of classes without an output, whose index is K or larger, and those with logits that are not finite are
+    left out.
     """
-    known = targets < logits.shape[1]
+    known = (targets < logits.shape[1]) & np.isfinite(logits).all(1)
     logits, targets = logits[known], targets[known]
     if len(targets) < MIN_EXAMPLES:
         return None
@@ -74,7 +75,9 @@ def fitted_temperature(logits: Numbers, targets: Targets) -> float:
     def objective(log_temperature: float) -> float:
         return len(targets) * loss(logits / np.exp(log_temperature), targets) + log_temperature**2 / 2
 
-    found = minimize_scalar(objective, bounds=(-LOG_LIMIT, LOG_LIMIT), method="bounded", options={"xatol": 1e-6})
+    found = minimize_scalar(
+        objective, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6}
+    )
     return float(np.exp(found.x))
 
 
@@ -91,11 +94,13 @@ def error_of_logits(logits: Numbers, targets: Targets) -> float:
 
 
 def confidence_of(logits: Numbers, temperature: float = 1.0) -> Numbers:
-    """Return the probability of each predicted class: logits (n, K) -> (n,)."""
+    """Return the probability of each predicted class: logits (n, K) -> (n,); 0 if the logits are not finite."""
     from scipy.special import logsumexp
 
-    scaled = logits / temperature
-    confidence: Numbers = np.exp(scaled.max(1) - logsumexp(scaled, axis=1))
+    finite = np.isfinite(logits).all(1)
+    scaled = logits[finite] / temperature
+    confidence = np.zeros(len(logits))
+    confidence[finite] = np.exp(scaled.max(1) - logsumexp(scaled, axis=1))
     return confidence
 
 

@@ -1,6 +1,5 @@
 """Labelled images that a checkpoint classifies: their table, and their logits."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from dfal_cli.images import DecodedBatch, ImageSource
 from dfal_cli.images.pool import image_names
 from dfal_cli.models.head_file import LoadedHead, check_fit
 from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.statistics.calibration import HIGHEST, LOWEST
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import ImageNames, NameMatcher, labelled_rows, read_excluded, read_labels_files
 from dfal_cli.training.classes import unknown_classes
@@ -125,6 +125,8 @@ def warn_of_trained(images: Sequence[str], total: int, option: str, consequence:
 def recorded_calibration(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what the training recorded of the temperature, as far as it is valid."""
     match metadata.get("metrics"):
-        case {"calibration": {"temperature": float(value), "measured_on": str()} as found} if 0 < value < math.inf:
+        case {"calibration": {"temperature": float(value), "measured_on": str()} as found} if (
+            LOWEST <= value <= HIGHEST
+        ):
             return {name: each for name, each in found.items() if isinstance(each, float | int | str)}
     return None

@@ -82,6 +82,16 @@ def test_too_few_examples_give_no_temperature_and_those_of_unknown_classes_do_no
     assert calibrate(logits, targets) is None
 
 
+def test_logits_that_are_not_finite_have_no_confidence_and_do_not_count() -> None:
+    logits, targets = drawn(MIN_EXAMPLES + 1)
+    logits[0, 1] = np.nan
+    assert confidence_of(logits)[0] == 0
+    assert error_of_logits(logits, targets) < 1
+    found = calibrate(logits, targets)
+    assert found is not None
+    assert found.examples == MIN_EXAMPLES
+
+
 def test_the_expected_calibration_error_is_the_mean_gap_of_the_bins() -> None:
     """Two bins of ten: 0.95 with 7 right, and 0.55 with 5 right."""
     confidence = np.repeat([0.95, 0.55], 10)

@@ -16,6 +16,7 @@ from dfal_cli.steps.option import options_of
 from dfal_cli.tables.embeddings import write_embeddings
 from tests.conftest import Ended, dfal, write
 from tests.page import Page
+from tests.steps.embedding import draw_photos, embedded, paint
 from tests.steps.heads import CLASSES, DIMENSION, logits, make_head, make_project, names, vectors
 
 COUNT = 40
@@ -230,3 +231,20 @@ def test_somebody_elses_page_is_not_overwritten(project: Path) -> None:
     assert "was not written by `dfal evaluate`" in ended.stderr
     assert Path("page.html").read_text() == "<p>mine</p>\n"
     assert evaluate("--out", "page.html", "--force").code == 0
+
+
+def test_images_whose_logits_are_not_finite_are_counted_in_a_warning(in_tmp: Path) -> None:
+    draw_photos(in_tmp)
+    images = embedded().images
+    write(in_tmp / "labels.csv", "image,label", *(f"{image},{'xy'[place % 2]}" for place, image in enumerate(images)))
+    train = ("train", "--embeddings", "e.parquet", "--labels", "labels.csv", "--out", "head.safetensors")
+    assert dfal(*train).code == 0
+    paint(in_tmp / "photos/a/00.png", np.full((2, 2, 3), 255))  # the backbone gives nan for white
+    ended = dfal(
+        "evaluate", "--images", "photos", "--checkpoint", "head.safetensors", "--test", "labels.csv", "--trust-code",
+        "--device", "cpu", "--out", "page.html",
+    )  # fmt: skip
+    assert ended.code == 0, ended.stderr
+    text = Page(Path("page.html")).text
+    assert "the logits of 1 of 12 images are not finite: their predictions mean nothing" in text
+    assert "nan" not in text

@@ -81,7 +81,7 @@ def test_scores_keep_the_confidence_of_the_head_itself(project: Path) -> None:
     np.testing.assert_allclose(confidence, softmax(logits(COUNT), axis=1).max(1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("stored", [None, {"temperature": "2"}, {"temperature": -1.0, "measured_on": "test"}, 5])
+@pytest.mark.parametrize("stored", [None, {"temperature": "2"}, {"temperature": 1e-300, "measured_on": "test"}, 5])
 def test_without_a_usable_temperature_confidences_stay_and_it_is_said(project: Path, stored: object) -> None:
     make_head(project / "head.safetensors", metrics={"calibration": stored})
     ended = predict()

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dfal_cli.errors import UsageError, listed, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.pages.evaluation import GENERATOR, write_evaluation
@@ -71,6 +73,9 @@ def _doubts(measured: Measured, reporter: Reporter) -> list[str]:
             f"does not know ({listed(unknown)}) and {plural(count, 'counts', 'count')} as wrong"
         )
         doubts += [f"{TEST}: {typo}" for typo in likely_typos(unknown, labelled.classes)]
+    infinite = int((~np.isfinite(measured.logits).all(1)).sum())
+    if infinite:
+        doubts.append(f"the logits of {infinite} of {total} images are not finite: their predictions mean nothing")
     for doubt in doubts:
         reporter.warn(doubt)
     consequence = "the accuracy overstates performance on new images; leave them out with --exclude"
