@@ -55,6 +55,10 @@ QUERIES_COLUMNS = (RANK, IMAGE, LABEL, "margin", TWIN)
 CONTROL, IN_CONTROL = "control", "1"
 """The column that marks the queries drawn at random (select --control), in labels.csv as well, and its mark."""
 
+# review.csv: a query list about labelled images. `labelled` is the label now; `label` is for the answer.
+LABELLED, WHY = "labelled", "why"
+REVIEW_COLUMNS = (RANK, IMAGE, LABEL, LABELLED, PREDICTED, "confidence", WHY)
+
 # <labels>.keys.csv: the key of each class on the labelling page, which stays the same from round to round
 KEYS_SUFFIX = ".keys.csv"
 KEYS_COLUMNS = CLASS, KEY = "class", "key"

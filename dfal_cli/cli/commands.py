@@ -20,6 +20,7 @@ COMMANDS = {
     "merge": "Merge the answers of a query list into the labels file.",
     "predict": "Predict the class of every image.",
     "evaluate": "Evaluate a checkpoint on labelled images: accuracy, confused classes, calibration.",
+    "review": "List the labels that are probably wrong, to be answered anew.",
     "simulate": "Simulate rounds with known labels, to compare strategies before paying for labels.",
     "export": "Hand a query list over to a labelling tool.",
     "embed": "Embed the images: compute the vector that a pretrained network makes of each image.",

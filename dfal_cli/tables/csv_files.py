@@ -12,12 +12,12 @@ from typing import Any
 import pandas as pd
 
 from dfal_cli.errors import DataError, listed, shown
-from dfal_cli.schemas import CROSSING_CLASS, IMAGE, LABEL, PREDICTED, PSEUDO_LABEL, TWIN
+from dfal_cli.schemas import CROSSING_CLASS, IMAGE, LABEL, LABELLED, PREDICTED, PSEUDO_LABEL, TWIN
 from dfal_cli.system.files import atomic_output
 from dfal_cli.tables.csv_rows import Dialect, rows_of
 
 PATH_COLUMNS = (IMAGE, TWIN)
-CLASS_COLUMNS = (LABEL, PSEUDO_LABEL, PREDICTED, CROSSING_CLASS)
+CLASS_COLUMNS = (LABEL, LABELLED, PSEUDO_LABEL, PREDICTED, CROSSING_CLASS)
 FORMULA = r"[=+\-@]"
 """First characters of a cell that a spreadsheet runs as a formula. Paths get a leading `./`, labels a leading `'`."""
 

@@ -90,14 +90,17 @@ def fit_head(
 
 def held_out_logits(
     vectors: Values, targets: Targets, num_classes: int, *, strength: float, balanced: bool = False,
-    groups: Targets | None = None,
+    groups: Targets | None = None, learnt: npt.NDArray[np.bool_] | None = None,
 ) -> Numbers:  # fmt: skip
-    """Return the logits of each example, (n, K), from a head fitted to the other folds. Arguments as of `fit_head`."""
+    """Return the logits of each example, (n, K), from a head fitted to the other folds. Arguments as of `fit_head`.
+
+    learnt: (n,) the examples that heads are fitted to; None = all.
+    """
     logits = np.empty((len(targets), num_classes))
     with one_thread():
         problem, folds = _Problem.of(vectors, targets, num_classes, balanced, QUICK), folds_of(targets, groups)
         for fold in np.unique(folds):
-            (head,) = problem.heads(folds != fold, [strength])
+            (head,) = problem.heads((folds != fold) & (True if learnt is None else learnt), [strength])
             logits[folds == fold] = head.logits(vectors[folds == fold])
     return logits
 
@@ -109,6 +112,13 @@ def folds_of(targets: Targets, groups: Targets | None = None) -> Targets:
     folds = np.empty(len(first), np.intp)
     folds[np.lexsort((first, targets[first]))] = np.arange(len(first)) % FOLDS
     return folds[group]
+
+
+def softmax(logits: Numbers) -> Numbers:
+    """Return probabilities: logits (n, K) -> (n, K)."""
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities: Numbers = exponentials / exponentials.sum(1, keepdims=True)
+    return probabilities
 
 
 def cross_entropy(logits: Numbers, targets: Targets) -> Numbers:

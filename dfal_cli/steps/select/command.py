@@ -11,12 +11,13 @@ from dfal_cli.errors import UsageError, plural
 from dfal_cli.images import ImageSource
 from dfal_cli.images.pool import pool_in_words
 from dfal_cli.schemas import CONTROL, CROSSED, IMAGE, PIXEL_SPACE, PREDICTED, PSEUDO_SUFFIX, TWIN
+from dfal_cli.steps.query_files import check_unchanged, write_list
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.select.candidates import Candidates, images_exist, pick
 from dfal_cli.steps.select.checks import check
 from dfal_cli.steps.select.first_list import embedded_candidates, listed_candidates
 from dfal_cli.steps.select.options import SelectOptions
-from dfal_cli.steps.select.query_list import check_unchanged, is_up_to_date, list_inputs, write_list, write_metadata
+from dfal_cli.steps.select.query_list import is_up_to_date, list_inputs, write_metadata
 from dfal_cli.steps.select.scored import scored_candidates
 from dfal_cli.steps.select.stopping import check_stopping
 from dfal_cli.strategies import STRATEGIES

@@ -14,16 +14,17 @@ from unicodedata import normalize
 import pandas as pd
 
 from dfal_cli import __version__
-from dfal_cli.errors import DataError, TryAgainError, UsageError, listed, plural
-from dfal_cli.schemas import CONTRACT, IMAGE, LABEL, META_SUFFIX
+from dfal_cli.errors import UsageError, plural
+from dfal_cli.schemas import CONTRACT, IMAGE, META_SUFFIX
 from dfal_cli.steps.option import settings_of
+from dfal_cli.steps.query_files import read_existing, remedy
 from dfal_cli.steps.select.candidates import Candidates
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.system.differences import UNKNOWN, describe_changes, provenance
 from dfal_cli.system.files import atomic_output, beside
-from dfal_cli.system.fingerprints import FileState, canonical_json, file_state
+from dfal_cli.system.fingerprints import canonical_json
 from dfal_cli.system.state_files import read_json
-from dfal_cli.tables import count_answers, is_blank, read_labels_files, read_queries, to_csv, write_csv
+from dfal_cli.tables import count_answers, read_queries, to_csv
 
 CHANGE_TEXTS = {"scores": "from other --scores", "embeddings": "from other --embeddings"}
 """Descriptions of changed inputs, for messages."""
@@ -46,7 +47,7 @@ def is_up_to_date(options: SelectOptions, queries: pd.DataFrame, inputs: Mapping
     """
     if not options.out.exists():
         return False
-    existing = _read_existing(options.out)
+    existing = read_existing(options.out)
     metadata, answers = _metadata_of(options, existing), count_answers(existing)
     if _is_same_list(existing, metadata, answers, queries, inputs):
         return bool(answers) or not options.force or to_csv(existing) == to_csv(queries)
@@ -54,29 +55,13 @@ def is_up_to_date(options: SelectOptions, queries: pd.DataFrame, inputs: Mapping
     if answers:
         raise UsageError(
             f"{options.out}: holds {answers} {plural(answers, 'answer')}, and {difference}; it is not overwritten: "
-            f"{_remedy(options, existing, answers)}"
+            f"{remedy(options.labels, existing)}"
         )
     if not options.force:
         raise UsageError(
             f"{options.out}: exists, and {difference}; choose another --out, or use --force to overwrite it"
         )
     return False
-
-
-def write_list(out: Path, queries: pd.DataFrame, state: FileState | None) -> None:
-    """Write a new list, and remove the metadata of the previous one first. Raises as `check_unchanged`."""
-
-    def remove_metadata() -> None:
-        check_unchanged(out, state)
-        beside(out, META_SUFFIX).unlink(missing_ok=True)
-
-    write_csv(out, queries, remove_metadata)
-
-
-def check_unchanged(out: Path, state: FileState | None) -> None:
-    """Raise TryAgainError if the file has changed since `state`: a person may have saved answers in it."""
-    if file_state(str(out)) != state:
-        raise TryAgainError(f"{out}: another program changed the file; it is not overwritten, run the command again")
 
 
 def write_metadata(out: Path, inputs: Mapping[str, Any]) -> None:
@@ -86,13 +71,6 @@ def write_metadata(out: Path, inputs: Mapping[str, Any]) -> None:
         with atomic_output(path) as temporary:
             metadata = {"contract": CONTRACT, "dfal": __version__, **provenance(inputs)}
             temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
-
-
-def _read_existing(out: Path) -> pd.DataFrame:
-    try:
-        return read_queries(out)
-    except DataError as error:  # it may hold answers, so --force does not overwrite it
-        raise DataError(f"{error}; repair the file, or delete it if it is not needed") from None
 
 
 def _is_same_list(
@@ -132,19 +110,3 @@ def _metadata_of(options: SelectOptions, queries: pd.DataFrame) -> dict[str, Any
 
 def _comparable(images: Iterable[str]) -> set[str]:
     return {normalize("NFC", image) for image in images}
-
-
-def _remedy(options: SelectOptions, existing: pd.DataFrame, answers: int) -> str:
-    """What to do about an existing list with answers."""
-    answered = existing[~is_blank(existing[LABEL])]
-    if _labels(answered) <= _labels(read_labels_files(options.labels)):
-        files = listed(map(str, options.labels))
-        return (
-            f"its {answers} {plural(answers, 'answer is', 'answers are')} already in {files}; "
-            "choose another --out, or delete it"
-        )
-    return "merge it, or choose another --out"
-
-
-def _labels(table: pd.DataFrame) -> set[tuple[str, str]]:
-    return {(normalize("NFC", image), label.strip()) for image, label in zip(table[IMAGE], table[LABEL], strict=True)}

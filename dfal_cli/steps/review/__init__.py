@@ -1,0 +1,1 @@
+"""review: list the labels that are probably wrong."""
