@@ -10,12 +10,18 @@ import numpy.typing as npt
 Probabilities = npt.NDArray[np.float64]
 Targets = npt.NDArray[np.intp]
 
+HIGHEST_THRESHOLD = 0.95
+"""Where nearly every label is certain, examples would miss the mean by a trifle, and wrong ones with them."""
+
 
 def class_thresholds(probabilities: Probabilities, targets: Targets) -> Probabilities:
-    """Return the mean probability of each class among the examples that are labelled so, (K,) (equation 2)."""
+    """Return the mean probability of each class among the examples that are labelled so, (K,) (equation 2).
+
+    No threshold is above HIGHEST_THRESHOLD, unlike in the paper.
+    """
     own = own_probabilities(probabilities, targets)
     count = np.bincount(targets, minlength=probabilities.shape[1])
-    thresholds: Probabilities = np.bincount(targets, own, len(count)) / count
+    thresholds: Probabilities = np.minimum(np.bincount(targets, own, len(count)) / count, HIGHEST_THRESHOLD)
     return thresholds
 
 
@@ -33,16 +39,26 @@ def confident_joint(probabilities: Probabilities, targets: Targets) -> npt.NDArr
     return joint
 
 
+def number_wrong(probabilities: Probabilities, targets: Targets) -> int:
+    """Estimate the number of wrong labels: the confident joint, calibrated to the number of labels of each class.
+
+    Calibration (equation 3) also accounts for the examples that are confidently of no class, right or wrong.
+    """
+    joint = confident_joint(probabilities, targets)
+    wrong = joint.sum(1) - joint.diagonal()
+    count = np.bincount(targets, minlength=len(joint))
+    return round(float((wrong / joint.sum(1).clip(1) * count).sum()))
+
+
 def probably_wrong(probabilities: Probabilities, targets: Targets) -> Targets:
     """Return the positions of the labels that are probably wrong, the most doubtful first.
 
-    As many labels are wrong as the confident joint has examples outside its diagonal. Those are taken whose labels have
-    the smallest probabilities, unless they are predicted: in tests/experiments/review this order finds more errors than
-    the one by the margin to the most probable class.
+    Those labels are taken that have the smallest probabilities, as many as are estimated to be wrong, unless they are
+    predicted: in tests/experiments/review this order finds more errors than that by the margin to the most probable
+    class.
     """
-    joint = confident_joint(probabilities, targets)
     order = np.argsort(own_probabilities(probabilities, targets), kind="stable")
-    doubtful = order[: joint.sum() - np.trace(joint)]
+    doubtful = order[: number_wrong(probabilities, targets)]
     wrong: Targets = doubtful[probabilities[doubtful].argmax(1) != targets[doubtful]]
     return wrong
 

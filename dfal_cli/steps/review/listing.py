@@ -48,6 +48,7 @@ def listing_of(labelled: Labelled, probabilities: Probabilities, most: int | Non
             WHY: words,
         },
         columns=list(REVIEW_COLUMNS),
+        dtype=str,
     )
     right = predicted[judged] == targets[judged]
     counts = {
