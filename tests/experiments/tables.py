@@ -11,6 +11,7 @@ import pandas as pd
 from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, percent
 from dfal_cli.statistics import annotations, comparison
 from dfal_cli.statistics.comparison import as_numbers
+from dfal_cli.statistics.intervals import student_interval
 
 HERE = Path(__file__).parent
 
@@ -304,6 +305,31 @@ def fine_tuned_beside_head(experiment: str) -> str:
         rows.append([f"{labels} {chosen}", *means, ", ".join(f"{gain:+.1f}" for gain in gains), *seconds])
     heads = [f"{name}, {way}" for name in ("accuracy", "loss") for way in ("head", "fine-tuned")]
     return markdown(["labels", *heads, "points gained, by trial", "seconds, head", "seconds, fine-tuned"], rows)
+
+
+def wrong_labels(experiment: str) -> str:
+    """The share of flipped labels that each method finds, and of those it lists that are flipped, with intervals."""
+    found = pd.read_csv(HERE / experiment / "found.csv")
+    shares = pd.DataFrame(
+        {
+            "at": found["found_at_flipped"] / found["flipped"],
+            "precision": found["found"] / found["listed"],
+            "recall": found["found"] / found["flipped"],
+        }
+    ).join(found[["data", "method", "trial", "listed"]])
+    rows = [
+        [data, method, *(_mean_share(group[name].to_numpy()) for name in ("at", "precision", "recall")),
+         f"{group['listed'].mean():.0f}", str(len(group))]
+        for (data, method), group in shares.groupby(["data", "method"], sort=False)
+    ]  # fmt: skip
+    heads = ("data", "method", "precision and recall at the number flipped", "precision of the list",
+             "recall of the list", "listed", "trials")  # fmt: skip
+    return markdown(heads, rows)
+
+
+def _mean_share(shares: Numbers) -> str:
+    low, high = student_interval(shares)
+    return f"{100 * shares.mean():.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
