@@ -11,8 +11,7 @@ from dfal_cli.strategies.pool import Positions
 NEAR = 0.3
 """Largest distance of near copies, as a share of the median distance of an image to the one nearest to it.
 
-Photos that are saved again with less quality or with 10 % more brightness are within it, and no different photos of
-the test sets are (tests/experiments/README.md#review).
+Photos that are saved again, in less quality or a little brighter, are within it (tests/experiments/README.md#review).
 """
 SAMPLE = 1024
 """Number of images by which the median distance is found, and of rows that are compared at a time."""
