@@ -57,7 +57,7 @@ CONTROL, IN_CONTROL = "control", "1"
 
 # review.csv: a query list about labelled images. `labelled` is the label now; `label` is for the answer.
 LABELLED, WHY = "labelled", "why"
-REVIEW_COLUMNS = (RANK, IMAGE, LABEL, LABELLED, PREDICTED, "confidence", WHY)
+REVIEW_COLUMNS = (RANK, IMAGE, LABEL, LABELLED, PREDICTED, CONFIDENCE, WHY)
 
 # <labels>.keys.csv: the key of each class on the labelling page, which stays the same from round to round
 KEYS_SUFFIX = ".keys.csv"

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli.errors import listed
-from dfal_cli.schemas import IMAGE, LABEL, LABELLED, PREDICTED, RANK, REVIEW_COLUMNS, WHY
+from dfal_cli.schemas import CONFIDENCE, IMAGE, LABEL, LABELLED, PREDICTED, RANK, REVIEW_COLUMNS, WHY
 from dfal_cli.statistics.label_errors import Probabilities
 from dfal_cli.steps.review.folds import doubtful, has_others
 from dfal_cli.steps.review.labelled import Labelled
-from dfal_cli.tables.guesses import CONFIDENCE
 from dfal_cli.training.head import folds_of
 
 
