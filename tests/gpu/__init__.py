@@ -1,0 +1,1 @@
+"""Checks and measurements on a real GPU: python -m tests.gpu [--out DIR]"""
