@@ -122,10 +122,10 @@ def test_too_few_images_to_calibrate_leave_the_confidences_with_a_warning(projec
     write_labels("few.csv", COUNT)
     ended = predict("--calibrate", "few.csv", "--json")
     assert ended.json["temperature"] == 1.0
-    assert "--calibrate has 40 images" in ended.json["warnings"][0]
+    assert "--calibrate has 40 usable images" in ended.json["warnings"][0]
 
 
-def test_images_to_calibrate_that_were_trained_on_are_named(in_tmp: Path) -> None:
+def test_images_to_calibrate_that_were_trained_on_are_named_and_left_out(in_tmp: Path) -> None:
     from dfal_cli.training.embedded import EmbeddingsOnDisk
 
     make_project(in_tmp, 120)

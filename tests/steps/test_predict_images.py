@@ -9,6 +9,7 @@ import pytest
 
 from dfal_cli.errors import Interrupted
 from dfal_cli.scoring.classifying import Classifier
+from dfal_cli.statistics import calibration
 from dfal_cli.system import parts
 from dfal_cli.tables import read_csv
 from tests.conftest import Ended, dfal, write
@@ -180,3 +181,19 @@ def test_a_head_predicts_images_through_its_backbone_as_it_does_their_embeddings
     assert list(one["predicted"]) == list(other["predicted"])
     np.testing.assert_allclose(one["confidence"], other["confidence"], atol=1e-5)
     assert dfal("predict", "--images", "photos", *code[:-1], "--out", "new.csv").code == 2, "its code is not trusted"
+
+
+def test_images_that_were_trained_on_calibrate_nothing_and_the_others_do(
+    in_tmp: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "MIN_EXAMPLES", 10)
+    ended = predict(trained, "--calibrate", trained / "oracle.csv", "--json")
+    assert ended.json["calibration"]["examples"] == 40 - 24
+    assert "24 of 40 images in --calibrate are images that the checkpoint was trained on" in ended.json["warnings"][0]
+    plain = predicted(trained, out="plain.parquet")
+    table = pq.read_table("p.parquet").to_pandas()
+    assert list(table["predicted"]) == list(plain["predicted"])
+    odds, plain_odds = (np.log(one["confidence"] / (1 - one["confidence"])) for one in (table, plain))
+    inner = (plain["confidence"] < 0.999) & (table["confidence"] < 0.999)
+    assert inner.any()
+    np.testing.assert_allclose(odds[inner], plain_odds[inner] / ended.json["temperature"], rtol=0.01)

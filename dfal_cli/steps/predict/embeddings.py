@@ -19,7 +19,6 @@ from dfal_cli.steps.labelled_set import (
     logits_of_embeddings,
     read_labelled_set,
     trained_images,
-    warn_of_trained,
 )
 from dfal_cli.steps.pool_inputs import common_inputs, is_up_to_date
 from dfal_cli.steps.predict.checks import ONLY_OF_IMAGES
@@ -94,8 +93,7 @@ def _temperature(
     logits = logits_of_embeddings(file, options.checkpoint, head, labelled, source, reporter)
     hashes = [source.content_hash(image) for image in labelled.images]
     trained = trained_images(labelled, hashes, "embeddings", head.metadata)
-    warn_of_trained(trained, len(labelled.images), CALIBRATE, "the confidences will be too high", reporter)
-    return measured_temperature(labelled, logits, reporter)
+    return measured_temperature(labelled, logits, trained, reporter)
 
 
 def _predicted(head: LoadedHead, embeddings: EmbeddingsFile, temperature: float, reporter: Reporter) -> Predictions:

@@ -17,7 +17,6 @@ from dfal_cli.steps.labelled_set import (
     logits_of_images,
     read_labelled_set,
     trained_images,
-    warn_of_trained,
 )
 from dfal_cli.steps.pool_inputs import UNFINISHED_CHANGE_TEXTS, common_inputs, images_digests, is_up_to_date
 from dfal_cli.steps.predict.options import PredictOptions
@@ -139,8 +138,8 @@ def _temperature(
         return recorded_temperature(network.metadata, reporter)
     hashes = [source.content_hash(image) for image in labelled.images]
     trained = trained_images(labelled, hashes, "images", network.metadata)
-    warn_of_trained(trained, len(labelled.images), CALIBRATE, "the confidences will be too high", reporter)
-    return measured_temperature(labelled, logits_of_images(classifier.batches_of, source, labelled, reporter), reporter)
+    logits = logits_of_images(classifier.batches_of, source, labelled, reporter)
+    return measured_temperature(labelled, logits, trained, reporter)
 
 
 def _metadata(options: PredictOptions, network: LoadedNetwork, source: ImageSource) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The temperature of the confidences: that of --calibrate, or the one that the training recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from dfal_cli.schemas import IMAGE
 from dfal_cli.statistics.calibration import MIN_EXAMPLES, calibrate
-from dfal_cli.steps.labelled_set import LabelledSet, recorded_calibration
+from dfal_cli.steps.labelled_set import LabelledSet, recorded_calibration, warn_of_trained
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.head import LABELS_PER_CLASS, Numbers
 from dfal_cli.training.learnt import CROSS_VALIDATION
@@ -39,13 +40,20 @@ def recorded_temperature(metadata: Mapping[str, Any], reporter: Reporter) -> Tem
     return Temperature(NONE)
 
 
-def measured_temperature(labelled: LabelledSet, logits: Numbers, reporter: Reporter) -> Temperature:
-    """Return the temperature of the images of --calibrate, with logits (n, K), and say what it is."""
-    found = calibrate(logits, labelled.targets)
+def measured_temperature(
+    labelled: LabelledSet, logits: Numbers, trained_on: Sequence[str], reporter: Reporter
+) -> Temperature:
+    """Return the temperature of the images of --calibrate, with logits (n, K), and say what it is.
+
+    trained_on: those of the images that the checkpoint was trained on, which are left out.
+    """
+    warn_of_trained(trained_on, len(labelled.images), CALIBRATE, "they are left out", reporter)
+    usable = ~labelled.table[IMAGE].isin(trained_on).to_numpy() & (labelled.targets < logits.shape[1])
+    found = calibrate(logits[usable], labelled.targets[usable])
     if found is None:
         reporter.warn(
-            f"confidences are not calibrated: {CALIBRATE} has {int((labelled.targets < logits.shape[1]).sum())} images "
-            f"of classes that the checkpoint knows, and at least {MIN_EXAMPLES} are needed"
+            f"confidences are not calibrated: {CALIBRATE} has {int(usable.sum())} usable images of classes that the "
+            f"checkpoint knows, and at least {MIN_EXAMPLES} are needed"
         )
         return Temperature(NONE)
     measured = {MEASURED_ON: CALIBRATE, **found._asdict()}
