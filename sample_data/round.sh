@@ -40,6 +40,9 @@ CONFIG=${CONFIG-}                 # a dfal.yaml with any other options, a sectio
 
 COUNT=${COUNT-40}                 # number of queries per round
 STRATEGY=${STRATEGY-}             # see `dfal docs strategies`; empty: dfal, or coverage with EMBED
+CONTROL=${CONTROL-auto}           # share of each list drawn at random, to measure the accuracy on the pool; empty: none;
+                                  # auto: 0.1 if a person answers and there is no TEST, else none (`dfal docs status`)
+STOP_WHEN=${STOP_WHEN-}           # ask no more when these rules hold, such as stable or stable,flat; empty: never
 LAST=${LAST-${ORACLE:+3}}         # stop after training in this round; empty: never
 CACHE=${CACHE-}                   # a folder that keeps decoded images from night to night; empty: none
 DFAL=${DFAL-dfal}                 # or: python3 -m dfal_cli
@@ -57,6 +60,10 @@ elif [ -z "$EMBED" ] && [ -n "$BACKBONE" ]; then
     refuse "BACKBONE has no effect without EMBED; name the file of embeddings, too: EMBED=embeddings.parquet"
 fi
 
+if [ "$CONTROL" = auto ]; then
+    CONTROL=
+    if [ -z "$TEST$ORACLE" ]; then CONTROL=0.1; fi
+fi
 configured=(${CONFIG:+--config "$CONFIG"})
 options=("${configured[@]}" "$@")
 cached=(${CACHE:+--cache "$CACHE"})
@@ -75,6 +82,7 @@ fi
 measured=(${TEST:+--test "$TEST"})
 outside=(${TEST:+--exclude "$TEST"})
 keyed=(--keys "$ROUNDS/keys.csv" ${CLASSES:+--class-names "$CLASSES"}) # on the pages on which people answer
+stopping=(${STOP_WHEN:+--stop-when "$STOP_WHEN" --rounds "$ROUNDS"})
 spelt=(${CLASSES:+--class-names "$CLASSES"} ${NEW_CLASSES:+--allow-new-classes})
 
 # What each strategy needs from `score`: certain margins and twins for the images that it considers, or more measures.
@@ -122,10 +130,15 @@ produce() {
 }
 
 # Run a command that looks for images to ask about. If none are left, it fails with a pool of 0 in its JSON, and all the
-# work is done.
+# work is done. It ends with exit code 4 if the rules of STOP_WHEN hold.
 asking() {
     local json code=0
     json=$("$@" --json) || code=$?
+    if [ "$code" -eq 4 ]; then
+        outlook "$round"
+        echo "stopping, because $STOP_WHEN holds; to go on, run again with STOP_WHEN= or other rules"
+        exit 0
+    fi
     if [ "$code" -eq 3 ] && [ -n "$json" ] && [ "$(number counts.pool <<<"$json")" -eq 0 ]; then
         echo "nothing is left to ask about: all images are labelled or excluded"
         exit 0
@@ -165,7 +178,8 @@ ask() {
     asking produce "$now/scores.parquet" $DFAL score "${source[@]}" --labels "$now/labels.csv" "${outside[@]}" "${needs[@]}" \
         --checkpoint "$now/model.safetensors" --out "$now/scores.parquet"
     asking $DFAL select --scores "$now/scores.parquet" --labels "$now/labels.csv" --count "$COUNT" --strategy "$STRATEGY" \
-        ${EMBED:+--images "$IMAGES"} --round "$1" --out "$now/queries.csv" --preview "$now/preview.html" "${keyed[@]}" \
+        ${EMBED:+--images "$IMAGES"} ${CONTROL:+--control "$CONTROL"} "${stopping[@]}" --round "$1" \
+        --out "$now/queries.csv" --preview "$now/preview.html" "${keyed[@]}" \
         "${options[@]}"
 }
 
@@ -198,6 +212,20 @@ line += f"; without images since round {int(number) - 1}: {', '.join(lost)}" if 
 sys.stdout.reconfigure(errors="backslashreplace")  # a class may have any name, but a log may not show it
 print("".join(sign if sign.isprintable() else "?" for sign in line))
 PYTHON
+}
+
+# Say in one line what the rounds so far tell together, if they do: the accuracy on the pool by random control images, how
+# many more labels are needed, and whether to stop. The page has the rest.
+outlook() {
+    local json
+    if [ -z "$CONTROL" ] && [ "$1" -lt 4 ]; then return; fi
+    json=$($DFAL status --labels "$(folder "$1")/labels.csv" --rounds "$ROUNDS" "${measured[@]}" "${configured[@]}" \
+        --page "$ROUNDS/status.html" --json --quiet) || return 0
+    python3 -c '
+import json, sys
+sys.stdout.reconfigure(errors="backslashreplace")
+if news := json.load(sys.stdin)["news"]:
+    print(f"so far: {news} (more in {sys.argv[1]})")' "$ROUNDS/status.html" <<<"$json"
 }
 
 # Say how to measure the accuracy on images like the rest, once, if the training had neither test nor validation images.
@@ -303,6 +331,7 @@ while true; do
         fi
         report "$round"
         ask "$round"
+        outlook "$round"
         propose_test "$round"
     fi
 

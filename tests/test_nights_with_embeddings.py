@@ -130,3 +130,42 @@ def test_every_strategy_but_bald_can_follow_a_head(nights: Nights, name: str) ->
     ended = nights(STRATEGY=name)
     assert ended.code == 0, ended.stderr
     assert len(pd.read_csv("rounds/001/queries.csv")) == 3
+
+
+def test_without_a_test_set_a_part_of_each_list_is_random_and_measures_the_pool(nights: Nights) -> None:
+    settings = {"TEST": "", "COUNT": 10}
+    nights(**settings)
+    nights.answer(0, as_csv)
+    nights("--quiet", **settings)
+    marks = pd.read_csv("rounds/001/queries.csv", dtype=str, keep_default_na=False)["control"]
+    assert sorted(marks) == [""] * 9 + ["1"]
+    nights.answer(1, as_csv)
+    ended = nights("--quiet", **settings)
+    said = r"^so far: control slice: \d+\.\d % \(\d+ to \d+\) of the pool right.* \(more in rounds/status.html\)$"
+    assert re.search(said, ended.stdout, re.MULTILINE), ended.stdout
+    labels = pd.read_csv("rounds/002/labels.csv", dtype=str, keep_default_na=False)
+    assert (labels["control"] == "1").sum() == 1
+    assert Path("rounds/status.html").exists()
+
+
+def test_with_a_test_set_lists_are_the_strategys_alone_unless_control_says_otherwise(nights: Nights) -> None:
+    nights()
+    nights.answer(0, of_two_classes)
+    nights("--quiet")
+    assert "control" not in pd.read_csv("rounds/001/queries.csv")
+    Path("rounds/001/queries.csv").unlink()
+    nights("--quiet", CONTROL=0.5)
+    assert "control" in pd.read_csv("rounds/001/queries.csv")
+
+
+def test_the_script_stops_when_a_rule_holds_and_goes_on_without_it(nights: Nights) -> None:
+    nights(COUNT=4)
+    for number in range(4):
+        nights.answer(number, as_csv)
+        ended = nights("--quiet", COUNT=4, STOP_WHEN="flat")
+        assert ended.code == 0, ended.stderr
+    assert "stopping, because flat holds; to go on, run again with STOP_WHEN= or other rules" in ended.stdout
+    assert "(--stop-when): flat: test set: " in ended.stderr
+    assert not Path("rounds/004/queries.csv").exists()
+    ended = nights("--quiet", COUNT=4)
+    assert "waiting for 4 answers in rounds/004/queries.csv" in ended.stdout

@@ -6,14 +6,15 @@ from dfal_cli.statistics.control import Estimate, Found
 from dfal_cli.steps.rounds import Round
 from dfal_cli.steps.status.control import Control
 from dfal_cli.steps.status.gathering import Outlook, Status
-from dfal_cli.steps.status.words import line
+from dfal_cli.steps.status.words import line, news
 
 
 def details_of(status: Status) -> dict[str, Any]:
-    """Return all numbers by name, and `line`, the sentence for a nightly log."""
+    """Return all numbers by name, and what they tell in one line."""
     control = status.control
     return {
         "line": line(status),
+        "news": news(status),
         "classes": status.counts,
         "rare": status.rare,
         "rounds": [_round(each, control) for each in status.rounds],

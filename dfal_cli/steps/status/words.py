@@ -36,13 +36,19 @@ def screen(status: Status) -> list[str]:
 
 
 def line(status: Status) -> str:
-    """Return one line for the log of a night."""
-    said = [f"{status.labelled:,} {plural(status.labelled, 'label')}"]
+    """Return where the project stands in one line."""
+    said = f"{status.labelled:,} {plural(status.labelled, 'label')}"
     if status.left is not None:
-        said[0] += f", {status.left:,} {plural(status.left, 'image')} left"
+        said += f", {status.left:,} {plural(status.left, 'image')} left"
     if status.outlook.curve:
         _, newest = status.outlook.curve[-1]
-        said.append(f"{newest.kind} {percent_with(newest.accuracy.share, newest.accuracy.interval)}")
+        said += f"; {newest.kind} {percent_with(newest.accuracy.share, newest.accuracy.interval)}"
+    return "; ".join(filter(None, (said, news(status))))
+
+
+def news(status: Status) -> str:
+    """Return what the rounds together tell: the accuracy on the pool, the forecast and the stopping rules that hold."""
+    said = []
     if status.control and (estimate := status.control.together or status.control.newest):
         mean = f", mean of {estimate.rounds} rounds" if estimate.rounds > 1 else ""
         said.append(f"{CONTROL}{mean}: {percent_with(estimate.share, estimate.interval)} of the pool right")
