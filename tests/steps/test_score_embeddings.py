@@ -321,7 +321,8 @@ def test_twins_are_vectors_across_the_boundary_and_carried_into_the_labels(proje
         assert (twin.shape, twin.dtype) == ((DIMENSION,), np.float32)
         assert CLASSES[linear_margins(twin[None], head.weight, head.bias).predicted[0]] == row.crossing_class
         assert np.linalg.norm(twin - image) == pytest.approx(1.02 * row.margin, abs=1e-4)
-    assert dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "night/q.csv").code == 0
+    select = ("select", "--scores", "s.parquet", "--strategy", "dfal", "--count", 4)
+    assert dfal(*select, "--out", "night/q.csv").code == 0
     queries = pd.read_csv("night/q.csv", dtype=str).assign(label="ant")
     queries.to_csv("night/q.csv", index=False)
     assert dfal("merge", "--queries", "night/q.csv", "--labels", "labels.csv").code == 0
@@ -377,7 +378,8 @@ def test_a_page_shows_the_images_and_the_space_of_their_margins_and_no_twins(in_
     write_embeddings(in_tmp / "e.parquet", [(names(), vectors())], {**BACKBONE, "image_root": "images"})
     make_head(in_tmp / "head.safetensors")
     assert score("--twins", 4).code == 0
-    assert dfal("select", "--scores", "s.parquet", "--count", 4, "--out", "q.csv", "--preview", "p.html").code == 0
+    select = ("select", "--scores", "s.parquet", "--strategy", "dfal", "--count", 4)
+    assert dfal(*select, "--out", "q.csv", "--preview", "p.html").code == 0
     page = Page(in_tmp / "p.html")
     assert len(page.pictures()) == 4
     assert (
