@@ -63,6 +63,8 @@ def _needs(strategy) -> str:
 
 
 def _spelling(parameter) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.metavar}`"
     spelt = ", ".join(f"`{spelling}`" for spelling in (*parameter.opts, *parameter.secondary_opts))
     if parameter.is_flag or parameter.secondary_opts:
         return spelt

@@ -23,6 +23,7 @@ COMMANDS = {
     "review": "List the labels that are probably wrong, to be answered anew.",
     "simulate": "Simulate rounds with known labels, to compare strategies before paying for labels.",
     "export": "Hand a query list over to a labelling tool.",
+    "explain": "Say why an image was asked about, or why it was not.",
     "embed": "Embed the images: compute the vector that a pretrained network makes of each image.",
     "status": "Report where a project stands: labels, accuracy, forecast, and whether to stop.",
 }

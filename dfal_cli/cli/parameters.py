@@ -18,6 +18,9 @@ from dfal_cli.steps.option import MARGIN, OUTPUT, RUNNING, Declared, Option
 def parameter_of(declared: Declared) -> Parameter:
     """The parameter from which typer builds an option of a step."""
     name, kind, option, default = declared
+    if not declared.spelling.startswith("-"):
+        argument = typer.Argument(help=option.help, metavar=declared.spelling, rich_help_panel=option.heading)
+        return _keyword(name, kind, argument, default)
     typed = typer.Option(
         *declared.spelling.split(" "),
         help=option.help,

@@ -36,7 +36,10 @@ class Option:
     help: str
     heading: str
     spelling: str = ""
-    """Spelling on the command line; "" for --name-of-the-field. A pair of flags has two: --gray/--color."""
+    """Spelling on the command line; "" for --name-of-the-field. A pair of flags has two: --gray/--color.
+
+    A positional argument is spelled without hyphens: IMAGE.
+    """
     metavar: str = ""
     """Placeholder for the value in the help; "" for N if there is a minimum, else the default of typer."""
     default: str = ""

@@ -71,7 +71,7 @@ def select(options: SelectOptions, reporter: Reporter, images: ImageSource | Non
         has_changed = _write_pseudo_labels(pseudo_path, pseudo_labels) or is_new
         if is_new:  # the list is written last: its existence means that the round is complete
             write_list(options.out, queries, state)
-        write_metadata(options.out, inputs)
+        write_metadata(options, inputs)
     outputs = [options.out, *([options.preview] if options.preview else [])]
     counts = {
         "pool": len(pool), **candidates.counts, "queries": len(queries),

@@ -7,7 +7,6 @@ because macOS saves é as two characters.
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
@@ -23,6 +22,7 @@ from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.system.differences import UNKNOWN, describe_changes, provenance
 from dfal_cli.system.files import atomic_output, beside
 from dfal_cli.system.fingerprints import canonical_json
+from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.state_files import read_json
 from dfal_cli.tables import count_answers, read_queries, to_csv
 
@@ -64,13 +64,26 @@ def is_up_to_date(options: SelectOptions, queries: pd.DataFrame, inputs: Mapping
     return False
 
 
-def write_metadata(out: Path, inputs: Mapping[str, Any]) -> None:
-    """Write the metadata beside the list, unless they exist or the file holds only part of the list."""
-    path = beside(out, META_SUFFIX)
-    if not path.exists() and _comparable(read_queries(out)[IMAGE]) == _comparable(inputs["images"]):
+def write_metadata(options: SelectOptions, inputs: Mapping[str, Any]) -> None:
+    """Write the metadata beside the list, unless they exist or the file holds only part of the list.
+
+    They also name the files that the list was made from, for `explain`.
+    """
+    path = beside(options.out, META_SUFFIX)
+    if not path.exists() and _comparable(read_queries(options.out)[IMAGE]) == _comparable(inputs["images"]):
         with atomic_output(path) as temporary:
-            metadata = {"contract": CONTRACT, "dfal": __version__, **provenance(inputs)}
+            metadata = {"contract": CONTRACT, "dfal": __version__, **provenance(inputs), "files": _files(options)}
             temporary.write_text(canonical_json(metadata) + "\n", encoding="utf-8")
+
+
+def _files(options: SelectOptions) -> dict[str, list[str]]:
+    """The files that the list was made from, relative to its folder, by option."""
+    files = {
+        "scores": [options.scores] if options.scores else [],
+        "embeddings": [options.embeddings] if options.embeddings else [],
+        "labels": options.labels, "exclude": options.exclude,
+    }  # fmt: skip
+    return {name: [relative_to_file(path, options.out) for path in paths] for name, paths in files.items()}
 
 
 def _is_same_list(

@@ -1,0 +1,1 @@
+"""explain: say why an image was asked about, or why it was not."""
