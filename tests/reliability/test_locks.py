@@ -43,6 +43,7 @@ OUTPUTS = {
     "merge to another file": (
         ("merge", "--queries", "in/pool.csv", "--labels", "in/test.csv", "--out", "out/l.csv"), "out/l.csv",
     ),
+    "status": (("status", "--labels", "in/pool.csv", "--page", "out/status.html"), "out/status.html"),
     "simulate": (
         ("simulate", "--labels", "in/pool.csv", "--test", "in/test.csv", "--out", "out", "--initial", 4, "--budget", 5),
         "out/results.csv",
