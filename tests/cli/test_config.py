@@ -66,7 +66,7 @@ def test_each_command_reads_only_its_own_section(house: Path) -> None:
         (["docs:", "  topic: cron"], "dfal.yaml, line 1: no command docs"),
         (
             ["- 1"],
-            "dfal.yaml: has no sections; put the options under train:, score:, select:, label:, merge:, predict:, evaluate:",
+            "dfal.yaml: has no sections; put the options under train:, score:, select:, label:, merge:, predict:",
         ),
         ([""], "dfal.yaml: has no sections; put the options under train:, score:"),
         (["select: 3"], "dfal.yaml: section select must hold one option per line"),

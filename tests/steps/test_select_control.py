@@ -67,7 +67,7 @@ def test_without_control_a_list_has_no_such_column_and_the_queries_of_before(hou
 
 
 def test_every_image_of_the_pool_is_equally_probable_to_be_drawn() -> None:
-    trials = 2000
+    trials = 600
     drawn = pd.concat([table.loc[table["control"] == "1", "image"] for table in slices(8, 0.25, trials)])
     counts = drawn.value_counts().reindex([f"{number:03d}.png" for number in range(20)], fill_value=0)
     expected = trials * 2 / 20
@@ -75,7 +75,7 @@ def test_every_image_of_the_pool_is_equally_probable_to_be_drawn() -> None:
 
 
 def test_the_ranks_of_the_slice_are_random() -> None:
-    trials = 2000
+    trials = 600
     ranks = np.concatenate([np.flatnonzero(table["control"] == "1") for table in slices(8, 0.25, trials)])
     counts = np.bincount(ranks, minlength=8)
     assert ((counts - trials * 2 / 8) ** 2 / (trials * 2 / 8)).sum() < 24.3  # 7 degrees of freedom, p = 0.001
