@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.schemas import CONFIDENCE, IMAGE, LABEL, PREDICTED
+from dfal_cli.schemas import CONFIDENCE, IMAGE, LABEL, LABELLED, PREDICTED
 from dfal_cli.system.files import atomic_output, locked
 from dfal_cli.system.fingerprints import FileState, file_state
 from dfal_cli.tables.csv_files import csv_line, csv_table, escaped_label
@@ -33,6 +33,8 @@ class QueryAnswers:
     """The answer of each row, "" if it is blank."""
     guesses: dict[str, Guess]
     """Image -> its prediction, if the list has a column of them; else empty."""
+    labelled: dict[str, str]
+    """Image -> its label now, in a list of `dfal review`; else empty."""
     row_of: dict[str, int]
     """Image -> its row."""
 
@@ -114,6 +116,7 @@ class QueryAnswers:
         self.images = table[IMAGE].tolist()
         self.labels = [label if label.strip() else "" for label in table[LABEL]]
         self.row_of = {image: row for row, image in enumerate(self.images)}
+        self.labelled = dict(zip(self.images, table[LABELLED], strict=True)) if LABELLED in table else {}
         self.guesses = {}
         if PREDICTED in table:
             confidences = map(number, table[CONFIDENCE] if CONFIDENCE in table else [""] * len(table))

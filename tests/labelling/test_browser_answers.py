@@ -165,3 +165,16 @@ def test_a_grid_answers_no_image_before_it_shows(browser: Any, here: Served, mon
     tab.locator("#grid-save:not([disabled])").click()
     tab.wait_for_selector("text=/^2 unanswered/")
     assert answers(here) == ["boot"] * 10 + ["", ""]
+
+
+def test_a_list_of_labels_to_review_shows_the_label_so_far(browser: Any, tmp_path: Path) -> None:
+    queries = draw_list(tmp_path, 2)
+    write(queries, "rank,image,label,labelled,why", "1,000.png,,boot,probably shoe", "2,001.png,,shoe,")
+    with served(queries, tmp_path / "images", class_names=CLASSES) as page:
+        tab = opened(browser, page)
+        shows(tab, 1)
+        assert tab.locator("#labelled").inner_text() == "labelled boot so far: is that right?"
+        tab.keyboard.press("1")
+        shows(tab, 2)
+        assert tab.locator("#labelled").inner_text() == "labelled shoe so far: is that right?"
+        assert answers(page) == [CLASSES[0], ""]

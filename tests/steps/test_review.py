@@ -74,7 +74,7 @@ def test_wrong_labels_are_listed_with_the_probable_class_and_nothing_is_changed(
     assert list(listed["why"]) == [f"probably {true_class(image)}" for image in listed["image"]]
     assert (listed["label"] == "").all(), "the answer is the person's"
     assert ended.json["counts"] == {
-        "labelled": 60, "listed": 3, "probably_wrong": 3, "copies": 0, "excluded": 0, "not_judged": 0,
+        "labelled": 60, "listed": 3, "doubtful": 3, "copies": 0, "excluded": 0, "not_judged": 0,
     }  # fmt: skip
     assert Path("labels.csv").read_bytes() == before
 

@@ -79,6 +79,7 @@ class Board:
         guess = self.guesses.get(image)
         return {
             "row": row, "image": image, "label": self._queries.labels[row],
+            "labelled": self._queries.labelled.get(image, ""),
             "guess": guess and [guess.predicted, round(guess.confidence, 3)],
         }  # fmt: skip
 

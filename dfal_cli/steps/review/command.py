@@ -63,9 +63,7 @@ def _opened(
 def _summary(listing: Listing) -> str:
     counts = listing.counts
     parts = [f"{counts['listed']} of {counts['labelled']} labels to look at again"]
-    parts.append(
-        f"{counts['probably_wrong']} {plural(counts['probably_wrong'], 'label is', 'labels are')} probably wrong"
-    )
+    parts.append(f"{counts['doubtful']} {plural(counts['doubtful'], 'is', 'are')} doubtful by cross-validation")
     if counts["copies"]:
         parts.append(f"{counts['copies']} images have copies with other labels")
     if counts["excluded"]:
@@ -73,5 +71,5 @@ def _summary(listing: Listing) -> str:
     if counts["not_judged"]:
         parts.append(f"{counts['not_judged']} cannot be judged, because no other image has their class")
     if not math.isnan(listing.accuracy):
-        parts.append(f"{100 * listing.accuracy:.1f} % of the labels are predicted by cross-validation")
+        parts.append(f"{100 * listing.accuracy:.1f} % of all labels are predicted")
     return "; ".join(parts)

@@ -51,7 +51,7 @@ def listing_of(labelled: Labelled, probabilities: Probabilities, most: int | Non
     )
     right = predicted[judged] == targets[judged]
     counts = {
-        "labelled": len(targets), "listed": len(order), "probably_wrong": len(wrong), "copies": len(copies),
+        "labelled": len(targets), "listed": len(order), "doubtful": len(wrong), "copies": len(copies),
         "excluded": int(labelled.is_excluded.sum()), "not_judged": len(targets) - len(judged),
     }  # fmt: skip
     return Listing(rows, counts, float(right.mean()) if len(right) else float("nan"))

@@ -127,12 +127,14 @@ function onlyUnusable() {
   return `Press ${classes.isFiltering() ? "Esc and " : ""}u to mark it as unusable, or Space to skip it.`;
 }
 
-// Show the answer of the image, and what the model predicts if the person wants to know.
+// Show the answer of the image, its label in a list of labels to review, and what the model predicts if wanted.
 function describe() {
   const chip = element("answer");
   chip.hidden = !now.label;
   chip.textContent = now.label === SKIP ? "unusable" : now.label;
   chip.style.setProperty("--hue", now.label === SKIP ? "var(--bad)" : classes.hue(now.label));
+  element("labelled").hidden = !now.labelled;
+  element("labelled").textContent = `labelled ${now.labelled} so far: is that right?`;
   const guess = showsGuess && now.guess;
   element("guess").hidden = !guess;
   if (guess) element("guess").textContent = `predicted: ${now.guess[0]}${now.guess[1] ? ` ${Math.round(100 * now.guess[1])} %` : ""}`;
@@ -156,7 +158,7 @@ function showEnd() {
   now = null;
   isReady = false;
   stage.clear();
-  for (const id of ["answer", "guess", "unreadable", "spinner"]) element(id).hidden = true;
+  for (const id of ["labelled", "answer", "guess", "unreadable", "spinner"]) element(id).hidden = true;
   element("name").textContent = "";
   classes.mark("");
   end.show(list, merge, () => settle(list.conflicts[0]));
