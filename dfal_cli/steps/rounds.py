@@ -25,6 +25,12 @@ TEST, VALIDATION_FILE, CROSS_VALIDATION, HELD_OUT = (
 )  # fmt: skip
 """What an accuracy of a training is measured on. The last two are labelled images, which a strategy chose."""
 
+CONTROL_SLICE = "control slice"
+
+INDEPENDENT = (TEST, VALIDATION_FILE, CONTROL_SLICE)
+"""What shows progress. The images that strategies choose get harder from round to round, so that the accuracy on them
+may fall while the network gets better."""
+
 VALIDATED_BY = {"cross-validation": CROSS_VALIDATION, "file": VALIDATION_FILE}
 """`validation_from` in the results of a training -> what its validation accuracy is measured on."""
 
@@ -35,7 +41,13 @@ class Measured(NamedTuple):
     kind: str
     """What it is measured on, in words."""
     accuracy: Accuracy
-    images: int
+
+
+class Point(NamedTuple):
+    """A point of the learning curve."""
+
+    labels: int
+    measured: Measured
 
 
 class Round:
@@ -104,33 +116,25 @@ def read_rounds(folder: Path | None, newest: Path | None = None) -> list[Round]:
     return found
 
 
-def history_of(rounds: Sequence[Round]) -> History:
-    """Return what the stopping rules look at. Raises the errors of reading scores and lists."""
+def history_of(rounds: Sequence[Round], curve: Sequence[Point]) -> History:
+    """Return what the stopping rules look at. Raises the errors of reading scores and lists.
+
+    curve: the accuracies of the rounds, from `curve_of` in control_slices.py.
+    """
     scored = [each for each in rounds if each.is_scored]
     kappas = [_agreement(one.scores, other.scores) for one, other in itertools.pairwise(scored)]
     asked = [each.asked_margin for each in scored[:-1]]
     smallest = float(scored[-1].scores["margin"].min()) if scored else float("nan")
-    curve = measured_curve(rounds)
-    kind = curve[0][1].kind if curve else ""
-    accuracies = [each.accuracy for _, each in curve]
+    kind = curve[0].measured.kind if curve else ""
+    accuracies = [each.measured.accuracy for each in curve]
     return History(kappas, [each for each in asked if not np.isnan(each)], smallest, accuracies, kind)
-
-
-def measured_curve(rounds: Sequence[Round]) -> list[tuple[int, Measured]]:
-    """Return number of labels and accuracy of each round, all of one kind: the most independent that the last has."""
-    last = next((each for each in reversed(rounds) if each.measured), None)
-    if last is None:
-        return []
-    kind = last.measured[0].kind
-    found = ((each.labelled, one) for each in rounds for one in each.measured if one.kind == kind)
-    return [(labelled, one) for labelled, one in found if labelled is not None]
 
 
 def _measured(name: str, training: dict[str, Any]) -> Measured | None:
     match training.get(name):
         case {"accuracy": share, "interval": [low, high], "examples": int(images)}:
             kind = TEST if name == "test" else VALIDATED_BY.get(training.get("validation_from", ""), HELD_OUT)
-            return Measured(kind, Accuracy(float(share), (float(low), float(high))), images)
+            return Measured(kind, Accuracy(float(share), (float(low), float(high)), images))
     return None
 
 

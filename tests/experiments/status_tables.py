@@ -85,7 +85,7 @@ def _stops(name: str, trial: pd.DataFrame) -> pd.DataFrame:
 
 
 def _holds(rules: str, seen: pd.DataFrame, images: int) -> bool:
-    accuracies = [Accuracy(share, wilson_interval(share, images)) for share in seen["accuracy"]]
+    accuracies = [Accuracy(share, wilson_interval(share, images), images) for share in seen["accuracy"]]
     margins = seen["median_margin"].tolist()[:-1]
     smallest = float(seen["smallest_margin"].iloc[-1])
     history = History(seen["kappa"].tolist()[1:], margins, smallest, accuracies, "test set")

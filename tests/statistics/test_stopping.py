@@ -11,7 +11,7 @@ from dfal_cli.statistics.stopping import RULES, Accuracy, History, cohens_kappa
 
 
 def history(kappas=(), asked=(), smallest=math.nan, accuracies=(), images=100) -> History:
-    measured = [Accuracy(share, wilson_interval(share, images)) for share in accuracies]
+    measured = [Accuracy(share, wilson_interval(share, images), images) for share in accuracies]
     return History(kappas, asked, smallest, measured, "test set")
 
 

@@ -162,7 +162,36 @@ def test_a_curve_that_does_not_carry_a_forecast_says_so(
 
 def test_rounds_without_accuracies_have_no_forecast(house: Path) -> None:
     write(house / "labels.csv", "image,label", "000.png,dark")
-    assert "no accuracies of rounds are known" in status().stdout
+    assert "labels for 95 %: unknown, needs the accuracy on a test set or on a control slice" in status().stdout
+
+
+def test_accuracies_on_labels_that_a_strategy_chose_are_shown_but_decide_nothing(house: Path) -> None:
+    write(house / "labels.csv", "image,label", "039.png,dark")
+    for number in range(1, 7):
+        write_round(number, 40 * number)
+    found = told("--rounds", "rounds")
+    assert found["rounds"][0]["accuracy"]["cross-validation"]["accuracy"] == 0.5
+    assert (found["forecast"]["problem"], found["stopping"]["flat"]["holds"]) == (
+        "needs the accuracy on a test set or on a control slice", None,
+    )  # fmt: skip
+
+
+def test_control_slices_are_the_curve_where_there_is_no_test_set(house: Path) -> None:
+    write(house / "labels.csv", "image,label", "039.png,dark")
+    for number in range(1, 6):
+        right = 2 + number
+        rows = [f"{place:03d}.png,{'dark' if place < right else 'light'},1" for place in range(10)]
+        write_list(write_round(number, 40 * number), *rows)
+    found = told("--rounds", "rounds")
+    assert found["forecast"]["measured_on"] == "control slice"
+    assert found["stopping"]["flat"]["reason"] == "control slice: 10 images in a round are too few; 30 will do"
+
+
+def test_a_target_is_not_reached_on_a_few_images(house: Path) -> None:
+    write(house / "labels.csv", "image,label", "039.png,dark")
+    for number in range(1, 6):
+        write_list(write_round(number, 40 * number), *(f"{place:03d}.png,dark,1" for place in range(4)))
+    assert "unknown, the last round is above it, but on 4 images only" in status("--rounds", "rounds").stdout
 
 
 def test_stopping_rules_are_advice_with_a_reason(house: Path) -> None:
@@ -170,7 +199,9 @@ def test_stopping_rules_are_advice_with_a_reason(house: Path) -> None:
     rules = told("--rounds", "rounds")["stopping"]
     assert {name: rule["holds"] for name, rule in rules.items()} == {"stable": True, "margins": None, "flat": True}
     assert "stopping rule stable: holds: Cohen's kappa" in status("--rounds", "rounds").stdout
-    assert "you may stop: " in told("--rounds", "rounds")["line"]
+    assert told("--rounds", "rounds")["line"].endswith(
+        "you may stop: the predictions of successive models hardly differ any more"
+    )
 
 
 def test_predictions_that_change_are_not_stable(house: Path) -> None:

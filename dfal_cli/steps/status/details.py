@@ -3,8 +3,8 @@
 from typing import Any
 
 from dfal_cli.statistics.control import Estimate, Found
+from dfal_cli.steps.control_slices import Control
 from dfal_cli.steps.rounds import Round
-from dfal_cli.steps.status.control import Control
 from dfal_cli.steps.status.gathering import Outlook, Status
 from dfal_cli.steps.status.words import line, news
 
@@ -28,7 +28,7 @@ def details_of(status: Status) -> dict[str, Any]:
 def _round(one: Round, control: Control | None) -> dict[str, Any]:
     estimate = control.by_round.get(one.number) if control else None
     measured = {
-        each.kind: {"accuracy": each.accuracy.share, "interval": each.accuracy.interval, "images": each.images}
+        each.kind: {"accuracy": each.accuracy.share, "interval": each.accuracy.interval, "images": each.accuracy.images}
         for each in one.measured
     }
     control_slice = estimate and _estimate(estimate)

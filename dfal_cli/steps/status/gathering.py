@@ -12,9 +12,9 @@ from dfal_cli.images import ImageFolder
 from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.statistics.learning_curve import MIN_POINTS, Forecast, forecast
-from dfal_cli.statistics.stopping import RULES, Verdict
-from dfal_cli.steps.rounds import Measured, Round, history_of, measured_curve, read_rounds
-from dfal_cli.steps.status.control import Control, control_of, key_of, marked_images, rare_classes
+from dfal_cli.statistics.stopping import MIN_IMAGES, RULES, Verdict
+from dfal_cli.steps.control_slices import Control, control_of, curve_of, key_of, marked_images, rare_classes
+from dfal_cli.steps.rounds import Point, Round, history_of, read_rounds
 from dfal_cli.steps.status.options import StatusOptions
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
@@ -33,12 +33,12 @@ from dfal_cli.tables.embeddings import read_embedded_images
 class Outlook(NamedTuple):
     """The forecast of the number of labels for the target."""
 
-    curve: list[tuple[int, Measured]]
-    """Number of labels and accuracy of each round, all measured on the same kind of images."""
+    curve: list[Point]
+    """The accuracy of each round by number of labels, all measured on the same kind of images."""
     forecast: Forecast | None
     """None if the curve does not carry one."""
     reached: bool
-    """Whether the newest accuracy is at least the target."""
+    """Whether the newest accuracy is at least the target, on enough images."""
     problem: str
     """Why there is no forecast, or none that says much; else ""."""
 
@@ -76,30 +76,32 @@ def gather(options: StatusOptions, reporter: Reporter) -> Status:
     counts = dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
     rounds = read_rounds(options.rounds, options.scores)
     labels = {key_of(image): label for image, label in zip(table[IMAGE], table[LABEL], strict=True)}
+    control = control_of(rounds, labels, marked_images(_labels_tables(options.labels)))
+    curve = curve_of(rounds, control)
     seconds = [float(each.training["seconds"]) for each in rounds if "seconds" in each.training]
     return Status(
         counts, rare_classes(counts), int((table[LABEL] == SKIP).sum()), _left(options, names, table, rounds), rounds,
-        control_of(rounds, labels, marked_images(_labels_tables(options.labels))),
-        outlook_of(rounds, options.target, options.seed), _rules(rounds), sum(seconds) if seconds else None,
-        options.target,
+        control, outlook_of(curve, options.target, options.seed), _rules(rounds, curve),
+        sum(seconds) if seconds else None, options.target,
     )  # fmt: skip
 
 
-def outlook_of(rounds: Sequence[Round], target: float, seed: int) -> Outlook:
+def outlook_of(curve: list[Point], target: float, seed: int) -> Outlook:
     """Return the forecast for the target, or why there is none."""
-    curve = measured_curve(rounds)
     if not curve:
-        return Outlook(curve, None, False, "no accuracies of rounds are known")
-    newest = curve[-1][1].accuracy.share
+        return Outlook(curve, None, False, "needs the accuracy on a test set or on a control slice")
+    labels, accuracies = [each.labels for each in curve], [each.measured.accuracy for each in curve]
+    newest = accuracies[-1].share
     if newest >= target:
-        return Outlook(curve, None, True, "")
-    if len({labels for labels, _ in curve}) < MIN_POINTS:
+        is_sure = accuracies[-1].images >= MIN_IMAGES
+        problem = f"the last round is above it, but on {accuracies[-1].images} images only"
+        return Outlook(curve, None, is_sure, "" if is_sure else problem)
+    if len(set(labels)) < MIN_POINTS:
         return Outlook(curve, None, False, f"too few rounds: {len(curve)}, and a forecast needs {MIN_POINTS}")
-    if newest <= curve[0][1].accuracy.interval[1]:
+    if newest <= accuracies[0].interval[1]:
         return Outlook(curve, None, False, "the curve is flat: the last accuracy is within the interval of the first")
-    shares = [one.accuracy.share for _, one in curve]
-    found = forecast([labels for labels, _ in curve], shares, [one.images for _, one in curve], target, seed)
-    return Outlook(curve, found, False, "")
+    shares, images = [one.share for one in accuracies], [one.images for one in accuracies]
+    return Outlook(curve, forecast(labels, shares, images, target, seed), False, "")
 
 
 def _names(options: StatusOptions) -> ImageNames | None:
@@ -130,8 +132,8 @@ def _labels_tables(paths: Sequence[Path]) -> list[pd.DataFrame]:
     return [read_labels(path) for path in paths if read_tool_answers(path) is None]
 
 
-def _rules(rounds: Sequence[Round]) -> dict[str, Verdict]:
+def _rules(rounds: Sequence[Round], curve: Sequence[Point]) -> dict[str, Verdict]:
     if not rounds:
         return {}
-    history = history_of(rounds)
+    history = history_of(rounds, curve)
     return {name: rule.judge(history) for name, rule in RULES.items()}

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from dfal_cli.pages.status import Chart, Point, write_status
+from dfal_cli.steps.rounds import CONTROL_SLICE
 from dfal_cli.steps.status.gathering import Status
 from dfal_cli.steps.status.words import (
-    CONTROL,
     RARE_MARK,
     accuracy_rows,
     control_lines,
@@ -40,7 +40,7 @@ def _chart(status: Status) -> Chart | None:
         for each in status.rounds
         if each.number in by_round and each.labelled is not None
     ]
-    series = {curve[-1][1].kind: points, **({CONTROL: slices} if slices else {})}
+    series = {curve[-1].measured.kind: points, **({CONTROL_SLICE: slices} if slices else {})}
     return Chart(
         series, status.target, forecast and forecast.law, forecast.interval if forecast else None,
     )  # fmt: skip

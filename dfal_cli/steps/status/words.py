@@ -7,12 +7,11 @@ from dfal_cli.errors import listed, plural
 from dfal_cli.statistics.control import Estimate, Found
 from dfal_cli.statistics.intervals import Interval
 from dfal_cli.statistics.stopping import RULES
-from dfal_cli.steps.rounds import CROSS_VALIDATION, HELD_OUT, TEST, VALIDATION_FILE
-from dfal_cli.steps.status.control import Control
+from dfal_cli.steps.control_slices import Control
+from dfal_cli.steps.rounds import CONTROL_SLICE, CROSS_VALIDATION, HELD_OUT, TEST, VALIDATION_FILE
 from dfal_cli.steps.status.gathering import Status
 
-CONTROL = "control slice"
-KINDS = (TEST, VALIDATION_FILE, CROSS_VALIDATION, HELD_OUT, CONTROL)
+KINDS = (TEST, VALIDATION_FILE, CROSS_VALIDATION, HELD_OUT, CONTROL_SLICE)
 """What accuracies are measured on, in the order of columns."""
 
 MOST_ROUNDS, MOST_CLASSES = 8, 12
@@ -40,8 +39,7 @@ def line(status: Status) -> str:
     said = f"{status.labelled:,} {plural(status.labelled, 'label')}"
     if status.left is not None:
         said += f", {status.left:,} {plural(status.left, 'image')} left"
-    if status.outlook.curve:
-        _, newest = status.outlook.curve[-1]
+    if status.outlook.curve and (newest := status.outlook.curve[-1].measured).kind != CONTROL_SLICE:
         said += f"; {newest.kind} {percent_with(newest.accuracy.share, newest.accuracy.interval)}"
     return "; ".join(filter(None, (said, news(status))))
 
@@ -51,10 +49,10 @@ def news(status: Status) -> str:
     said = []
     if status.control and (estimate := status.control.together or status.control.newest):
         mean = f", mean of {estimate.rounds} rounds" if estimate.rounds > 1 else ""
-        said.append(f"{CONTROL}{mean}: {percent_with(estimate.share, estimate.interval)} of the pool right")
+        said.append(f"{CONTROL_SLICE}{mean}: {percent_with(estimate.share, estimate.interval)} of the pool right")
     if status.outlook.forecast or status.outlook.reached:
         said.append(outlook_in_words(status))
-    holding = [name for name, verdict in status.rules.items() if verdict.holds]
+    holding = [name for name, verdict in status.rules.items() if verdict.holds and RULES[name].suffices]
     if holding:
         said.append(f"you may stop: {'; '.join(RULES[name].help for name in holding)}")
     return "; ".join(said)
@@ -72,7 +70,7 @@ def outlook_in_words(status: Status) -> str:
         return f"{goal} is reached"
     if outlook.forecast is None:
         return f"labels for {goal}: unknown, {outlook.problem}"
-    present = outlook.curve[-1][0]
+    present = outlook.curve[-1].labels
     labels, (low, high), law = outlook.forecast
     ceiling = f"{goal} lies above the ceiling of the fitted curve, {100 * law.ceiling:.1f} %"
     if math.isinf(low):
@@ -114,14 +112,14 @@ def accuracy_rows(status: Status) -> tuple[list[str], list[list[str]]]:
     """Return the heads and the rows of the table of accuracies by round."""
     found = {one.kind for each in status.rounds for one in each.measured}
     if status.control and status.control.by_round:
-        found.add(CONTROL)
+        found.add(CONTROL_SLICE)
     kinds = [kind for kind in KINDS if kind in found]
     rows = []
     for each in status.rounds:
         cells = {one.kind: percent_with(one.accuracy.share, one.accuracy.interval) for one in each.measured}
         estimate = status.control.by_round.get(each.number) if status.control else None
         if estimate:
-            cells[CONTROL] = f"{percent_with(estimate.share, estimate.interval)}, {estimate.images} images"
+            cells[CONTROL_SLICE] = f"{percent_with(estimate.share, estimate.interval)}, {estimate.images} images"
         if cells:
             rows.append([str(each.number), f"{each.labelled or '?'}", *(cells.get(kind, "") for kind in kinds)])
     return ["round", "labels", *kinds], rows
@@ -182,7 +180,7 @@ def _control(status: Status) -> Iterator[str]:
 
 def _outlook(status: Status) -> Iterator[str]:
     curve, words = status.outlook.curve, outlook_in_words(status)
-    yield f"{words} ({curve[-1][1].kind})" if curve else words
+    yield f"{words} ({curve[-1].measured.kind})" if curve else words
 
 
 def _rules(status: Status) -> Iterator[str]:

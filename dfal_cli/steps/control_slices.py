@@ -9,7 +9,8 @@ import pandas as pd
 
 from dfal_cli.schemas import CONTROL, IMAGE, LABEL, PREDICTED, SKIP
 from dfal_cli.statistics.control import Estimate, Found, Slice, compared_with_random, pool_accuracy
-from dfal_cli.steps.rounds import Round
+from dfal_cli.statistics.stopping import Accuracy
+from dfal_cli.steps.rounds import CONTROL_SLICE, INDEPENDENT, Measured, Point, Round
 from dfal_cli.tables.control import is_control
 
 RARE = 0.5
@@ -53,7 +54,9 @@ class Control(NamedTuple):
     """Images of classes that were rare before the list; None if there were none."""
 
 
-def control_of(rounds: Sequence[Round], labels: Mapping[str, str], marked: frozenset[str]) -> Control | None:
+def control_of(
+    rounds: Sequence[Round], labels: Mapping[str, str], marked: frozenset[str] = frozenset()
+) -> Control | None:
     """Return what the control slices tell; None if no round has one.
 
     labels: image -> its label now, which counts even if the list holds another answer. marked: the control images that
@@ -75,6 +78,24 @@ def control_of(rounds: Sequence[Round], labels: Mapping[str, str], marked: froze
         mistakes=_found([(each, _is_mistake(each.control), _is_mistake(each.chosen)) for each in usable]),
         rare=_found([(one, one.control[LABEL].isin(rare), one.chosen[LABEL].isin(rare)) for one, rare in with_rare]),
     )
+
+
+def curve_of(rounds: Sequence[Round], control: Control | None) -> list[Point]:
+    """Return the accuracy of each round by number of labels, all of one kind, which no strategy has chosen.
+
+    The kind is the first of INDEPENDENT that the last measured round has.
+    """
+    found: dict[str, list[Point]] = {kind: [] for kind in INDEPENDENT}
+    for each in rounds:
+        measured = each.measured
+        if control and (estimate := control.by_round.get(each.number)):
+            accuracy = Accuracy(estimate.share, estimate.interval, estimate.images)
+            measured = [*measured, Measured(CONTROL_SLICE, accuracy)]
+        for one in measured:
+            if one.kind in found and each.labelled is not None:
+                found[one.kind].append(Point(each.labelled, one))
+    newest = max((points[-1].labels for points in found.values() if points), default=None)
+    return next((points for points in found.values() if points and points[-1].labels == newest), [])
 
 
 def rare_classes(counts: Mapping[str, int]) -> list[str]:
