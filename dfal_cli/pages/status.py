@@ -95,7 +95,7 @@ def chart_svg(chart: Chart) -> str:
             reach = np.stack([shares - low, high - shares]).clip(0)
             axes.errorbar(labels, shares, reach, fmt=marker, color=color, capsize=2.5, elinewidth=1, label=name)
         axes.axhline(
-            chart.target, color=INK, linestyle=(0, (1, 2.5)), linewidth=1.2, label=f"target {chart.target:.0%}"
+            chart.target, color=INK, linestyle=(0, (1, 2.5)), linewidth=1.2, label=f"target {100 * chart.target:g} %"
         )
         last = max(point.labels for points in chart.series.values() for point in points)
         if chart.law is not None:

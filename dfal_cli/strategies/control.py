@@ -8,9 +8,10 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from dfal_cli.schemas import CONTROL, IMAGE, IN_CONTROL
+from dfal_cli.schemas import CONTROL, EMBEDDING, IMAGE, IN_CONTROL
 from dfal_cli.strategies import Pool, pick_queries
 
 
@@ -30,7 +31,7 @@ def pick_with_control(pool: Pool, strategy: str, count: int, seed: int, share: f
     size = control_size(min(count, len(by_path)), share)
     generator = _generator(seed, by_path[IMAGE])
     drawn, left = np.split(generator.permutation(len(by_path)), [size])
-    rest = pool._replace(scores=by_path.iloc[np.sort(left)].reset_index(drop=True))
+    rest = Pool(by_path.iloc[np.sort(left)].reset_index(drop=True), _soon_labelled(pool, by_path.iloc[drawn]))
     others = min(count - size, len(rest.scores))
     picked = pick_queries(rest, strategy, others, seed) if others else rest.scores[:0]
     both = pd.concat([by_path.iloc[drawn], picked], ignore_index=True)
@@ -40,6 +41,14 @@ def pick_with_control(pool: Pool, strategy: str, count: int, seed: int, share: f
     places[:size] = slots[:size]
     places[size:] = np.sort(slots[size:])
     return both.assign(**{CONTROL: np.where(is_control, IN_CONTROL, "")}).iloc[places.argsort()].reset_index(drop=True)
+
+
+def _soon_labelled(pool: Pool, drawn: pd.DataFrame) -> "npt.NDArray[np.float32] | None":
+    """Return the embeddings of labelled images, (m, d), with those of the slice: strategies that spread avoid both."""
+    if pool.labelled is None or EMBEDDING not in drawn or not len(drawn):
+        return pool.labelled
+    vectors = np.stack(drawn[EMBEDDING].to_list()).astype(np.float32, copy=False)
+    return np.concatenate([pool.labelled, vectors[np.isfinite(vectors).all(1)]])
 
 
 def _generator(seed: int, images: Iterable[str]) -> np.random.Generator:

@@ -116,6 +116,17 @@ def test_copies_of_an_image_may_be_drawn_though_the_strategy_picks_only_one() ->
     assert len(drawn) == 6
 
 
+def test_strategies_that_spread_keep_away_from_the_slice_as_from_labelled_images() -> None:
+    places = [0.0, 0.01, 10, 10.01, 20, 20.01]  # three pairs
+    vectors = pd.Series([np.array([place, 1], np.float32) for place in places], dtype=object)
+    pool = scored(6)
+    pool = Pool(pool.scores.assign(embedding=vectors), np.array([[0, 1]], np.float32))
+    for seed in range(8):
+        table = pick_with_control(pool, "core-set", 2, seed, 0.5)
+        drawn, picked = (int(table.loc[table["control"] == mark, "image"].item()[:3]) for mark in ("1", ""))
+        assert picked // 2 != drawn // 2, seed
+
+
 def test_margins_that_suffice_for_the_strategys_part_of_the_list_suffice(house: Path) -> None:
     margins = {f"{number:03d}.png": 0.1 if number < 9 else None for number in range(SCORED)}
     write_margins(house / "scores.parquet", house / "images", margins)

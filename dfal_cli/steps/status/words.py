@@ -78,11 +78,12 @@ def outlook_in_words(status: Status) -> str:
     least = f"{_rounded(low - present):,}"
     if math.isinf(labels):
         return f"{ceiling}; at least {least} more labels"
-    is_too_many = status.left is not None and labels - present > status.left
-    more = f"{_rounded(labels - present):,}{' (more than there are images left)' if is_too_many else ''}"
+    more = f"about {_rounded(labels - present):,} more labels for {goal}"
+    if status.left is not None and labels - present > status.left:
+        more += " (more than there are images left)"
     if math.isinf(high):
-        return f"about {more} more labels for {goal}, at least {least}; no upper limit is known yet"
-    return f"about {more} more labels for {goal}, between {least} and {_rounded(high - present):,}"
+        return f"{more}, at least {least}; no upper limit is known yet"
+    return f"{more}, between {least} and {_rounded(high - present):,}"
 
 
 def time_in_words(status: Status) -> str:
