@@ -17,7 +17,7 @@ from dfal_cli.system.files import is_file
 from dfal_cli.system.state_files import read_json
 from dfal_cli.tables import read_queries, read_scores
 
-SCORES, QUERIES, TRAINING, LABELS = "scores.parquet", "queries.csv", "train.json", "labels.csv"
+SCORES, QUERIES, TRAINING, CHECKPOINT = "scores.parquet", "queries.csv", "train.json", "model.safetensors"
 """Files in the folder of a round."""
 
 TEST, VALIDATION_FILE, CROSS_VALIDATION, HELD_OUT = (
@@ -57,6 +57,7 @@ class Round:
         self.number, self.scores_file, self.queries_file = number, scores, queries
         self.training: dict[str, Any] = read_json(training) or {}
         """What `train --json` printed; empty if it is not there."""
+        self.checkpoint = training.with_name(CHECKPOINT)
 
     @property
     def is_scored(self) -> bool:

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from dfal_cli.models.head_file import save_head
 from dfal_cli.statistics.control import Slice, pool_accuracy
 from dfal_cli.statistics.intervals import wilson_interval
 from tests.conftest import Ended, dfal, draw_folder, write, write_margins
@@ -78,6 +80,22 @@ def test_accuracies_are_named_for_what_they_are_measured_on(house: Path) -> None
     assert one["control"]["accuracy"] == 1.0
     assert two["control"] is None
     assert "round  labels           test set   cross-validation" in status("--rounds", "rounds").stdout
+
+
+def test_without_the_output_of_train_its_checkpoint_is_read(house: Path) -> None:
+    write(house / "labels.csv", "image,label", "039.png,dark")
+    folder = write_round(1, 20, 0.8)
+    results = json.loads((folder / "train.json").read_text())
+    before = told("--rounds", "rounds")["rounds"]
+    (folder / "train.json").unlink()
+    metadata = {"counts": results.pop("counts"), "metrics": results}
+    weight, bias = np.zeros((2, 4)), np.zeros(2)
+    classes = ("dark", "light")
+    save_head(
+        folder / "model.safetensors", weight, bias, classes=classes, embeddings={}, backbone=None,
+        extra_metadata=metadata,
+    )  # fmt: skip
+    assert told("--rounds", "rounds")["rounds"] == before
 
 
 def test_the_control_slice_is_the_estimate_of_its_answered_usable_images(house: Path) -> None:

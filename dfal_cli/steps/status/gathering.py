@@ -4,18 +4,20 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from dfal_cli.images import ImageFolder
 from dfal_cli.images.pool import image_names
+from dfal_cli.models.metadata import read_checkpoint_metadata
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.statistics.learning_curve import MIN_POINTS, Forecast, forecast
 from dfal_cli.statistics.stopping import MIN_IMAGES, RULES, Verdict
 from dfal_cli.steps.control_slices import Control, control_of, curve_of, key_of, marked_images, rare_classes
 from dfal_cli.steps.rounds import Point, Round, history_of, read_rounds
 from dfal_cli.steps.status.options import StatusOptions
+from dfal_cli.system.files import is_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
@@ -75,6 +77,8 @@ def gather(options: StatusOptions, reporter: Reporter) -> Status:
     counted = Counter(labelled_rows(table)[LABEL])
     counts = dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
     rounds = read_rounds(options.rounds, options.scores)
+    for each in rounds:
+        each.training = each.training or _results_in(each.checkpoint)
     labels = {key_of(image): label for image, label in zip(table[IMAGE], table[LABEL], strict=True)}
     control = control_of(rounds, labels, marked_images(_labels_tables(options.labels)))
     curve = curve_of(rounds, control)
@@ -112,6 +116,16 @@ def _names(options: StatusOptions) -> ImageNames | None:
         images = read_embedded_images(options.embeddings)
         return ImageNames(options.embeddings, frozenset(images).__contains__, lambda: images, "in")
     return None
+
+
+def _results_in(checkpoint: Path) -> dict[str, Any]:
+    """The results of a training that are in the metadata of its checkpoint; empty if there is none."""
+    if not is_file(checkpoint):
+        return {}
+    match read_checkpoint_metadata(checkpoint):
+        case {"metrics": dict(metrics), "counts": dict(counts)}:
+            return {**metrics, "counts": counts}
+    return {}
 
 
 def _left(options: StatusOptions, names: ImageNames | None, table: pd.DataFrame, rounds: Sequence[Round]) -> int | None:
