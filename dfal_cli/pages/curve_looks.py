@@ -1,5 +1,6 @@
 """The style of learning curves: a look for each strategy, and the colours for dark pages."""
 
+import base64
 import itertools
 from typing import Any, NamedTuple
 
@@ -49,6 +50,15 @@ def looks_of(strategies: list[str]) -> dict[str, Look]:
     lines = itertools.cycle(itertools.product(LINES, COLORS))
     cycle = (Look(color, line, marker) for (line, color), marker in zip(lines, itertools.cycle(MARKERS)))
     return dict(zip(others, cycle, strict=False)) | {BASELINE: BASELINE_LOOK}
+
+
+def pictures_of(svg: str) -> dict[str, str]:
+    """Return the picture for light and for dark pages, as data: URIs."""
+    return {"light": _uri(svg), "dark": _uri(on_dark(svg))}
+
+
+def _uri(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def on_dark(svg: str) -> str:

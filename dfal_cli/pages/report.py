@@ -1,6 +1,5 @@
 """The report of a simulation: a self-contained HTML file that compares the strategies, with confidence intervals."""
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 from dfal_cli import __version__
 from dfal_cli.errors import plural
 from dfal_cli.pages.advice import ENOUGH_TRIALS, Cost, advice
-from dfal_cli.pages.curve_looks import on_dark
+from dfal_cli.pages.curve_looks import pictures_of
 from dfal_cli.pages.curves import curves_svg, shows_single_trials
 from dfal_cli.pages.report_summary import summary_of
 from dfal_cli.pages.report_tables import percent, report_tables
@@ -40,8 +39,7 @@ def write_report(
     problem, summary = _problem(results, measured_on, what_to_try), summary_of(results, step)
     runs = trials * len(comparison.strategies_of(results))
     cost = Cost(trials, comparison.seconds_of_trial(timings), min(jobs, runs))
-    svg = curves_svg(results, measured_on)
-    pictures = {"light": _svg_uri(svg), "dark": _svg_uri(on_dark(svg))}
+    pictures = pictures_of(curves_svg(results, measured_on))
     write_page(
         path, "report.html.jinja", "dfal simulate", version=__version__, facts=_facts(results),
         problem=problem, advice=None if problem else advice(summary.compared, comparison.baseline_of(results), cost),
@@ -51,10 +49,6 @@ def write_report(
         can_be_clear=trials >= MIN_TRIALS_TO_RESAMPLE, grid=_grid(measured_on),
         pictures=pictures, tables=report_tables(results, timings, step), settings=settings,
     )  # fmt: skip
-
-
-def _svg_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def _facts(results: pd.DataFrame) -> str:

@@ -1,6 +1,5 @@
 """The page of `dfal status`: a self-contained HTML file with the learning curve and its continuation."""
 
-import base64
 import io
 import logging
 import math
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dfal_cli import __version__
-from dfal_cli.pages.curve_looks import COLORS, INK, MARKERS, SETTINGS, on_dark
+from dfal_cli.pages.curve_looks import COLORS, INK, MARKERS, SETTINGS, pictures_of
 from dfal_cli.pages.template import is_made_by, write_page
 from dfal_cli.statistics.intervals import Interval
 from dfal_cli.statistics.learning_curve import Law
@@ -61,10 +60,7 @@ def write_status(
     rules: Sequence[tuple[str, str, str]], time: str,
 ) -> None:  # fmt: skip
     """Write the page. counts: labelled, unusable, left. classes, rules: name, what is said of it, and a mark."""
-    pictures = {}
-    if chart is not None:
-        svg = chart_svg(chart)
-        pictures = {"light": _uri(svg), "dark": _uri(on_dark(svg))}
+    pictures = pictures_of(chart_svg(chart)) if chart is not None else {}
     numbers = {name: "unknown" if count is None else f"{count:,}" for name, count in zip(COUNTED, counts, strict=True)}
     write_page(
         page, "status.html.jinja", GENERATOR, version=__version__, line=line, counts=numbers,
@@ -123,7 +119,3 @@ def _add_continuation(axes: "Axes", chart: Chart, last: int) -> None:
     axes.plot(counts, chart.law.at(counts), color=COLORS[0], linewidth=1.4, label="fitted curve")
     if low < end:
         axes.axvspan(low, min(high, end), color=COLORS[1], alpha=0.13, linewidth=0, label="labels for the target")
-
-
-def _uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
