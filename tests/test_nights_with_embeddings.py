@@ -1,6 +1,5 @@
 """The nightly script with EMBED: a backbone embeds the images, and a head on the embeddings is trained each round."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from dfal_cli.schemas import SKIP
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.tables.embeddings import read_embeddings
-from tests.conftest import dfal, write
+from tests.conftest import dfal, write, write_margins
 from tests.nights import Nights, labels_of
 from tests.steps.test_select_again import as_csv
 
@@ -164,14 +163,15 @@ def test_the_script_stops_when_a_rule_holds_and_goes_on_without_it(nights: Night
     for number in range(3):
         nights.answer(number, as_csv)
         assert nights("--quiet", COUNT=4).code == 0
-    results = json.loads(Path("rounds/001/train.json").read_text())
-    results["test"] |= {"accuracy": 1.0, "interval": [0.9, 1.0]}  # no later accuracy is above that
-    Path("rounds/001/train.json").write_text(json.dumps(results))
+        if number:  # no later margin is as small as those that were asked about
+            folder = Path(f"rounds/{number:03d}")
+            asked = pd.read_csv(folder / "queries.csv")["image"]
+            write_margins(folder / "scores.parquet", Path("images"), dict.fromkeys(asked, 1e-9))
     nights.answer(3, as_csv)
-    ended = nights("--quiet", COUNT=4, STOP_WHEN="flat")
+    ended = nights("--quiet", COUNT=4, STOP_WHEN="margins")
     assert ended.code == 0, ended.stderr
-    assert "stopping, because flat holds; to go on, run again with STOP_WHEN= or other rules" in ended.stdout
-    assert "(--stop-when): flat: test set: 100.0 % 3 rounds ago (90 to 100)" in ended.stderr
+    assert "stopping, because margins holds; to go on, run again with STOP_WHEN= or other rules" in ended.stdout
+    assert "(--stop-when): margins: the smallest margin left is " in ended.stderr
     assert not Path("rounds/004/queries.csv").exists()
     ended = nights("--quiet", COUNT=4)
     assert "waiting for 4 answers in rounds/004/queries.csv" in ended.stdout
