@@ -63,6 +63,10 @@ REVIEW_COLUMNS = (RANK, IMAGE, LABEL, LABELLED, PREDICTED, CONFIDENCE, WHY)
 KEYS_SUFFIX = ".keys.csv"
 KEYS_COLUMNS = CLASS, KEY = "class", "key"
 
+# <queries>.times.csv: how long people took for their answers on the labelling page, one row per reply
+TIMES_SUFFIX = ".times.csv"
+TIMES_COLUMNS = ("answers", SECONDS := "seconds")
+
 # <queries>.conflicts.csv: images with two different answers. No column is called label: none of them is settled yet.
 CONFLICTS_SUFFIX = ".conflicts.csv"
 CONFLICTS_COLUMNS = (IMAGE, "first", "second")

@@ -113,6 +113,7 @@ def test_pace_and_time_left(tmp_path: Path) -> None:
         assert state["seconds_left"] == 3.0
         assert state["classes"] == [{"name": "hat", "key": "1", "count": 3}]
         assert [row["image"] for row in state["recent"]] == ["002.png", "001.png", "000.png"]
+    assert (tmp_path / "queries.csv.times.csv").read_text() == "answers,seconds\n1,1.0\n1,60.0\n1,3.0\n"
 
 
 def test_undo_takes_back_what_the_person_did_and_nothing_else(tmp_path: Path) -> None:

@@ -235,7 +235,18 @@ def test_predictions_that_change_are_not_stable(house: Path) -> None:
 def test_the_time_of_trainings_is_added_and_that_of_people_is_said_to_be_unknown(house: Path) -> None:
     curve(0.7, 0.8, 0.9)
     assert told("--rounds", "rounds")["training_seconds"] == 180
-    assert "3 minutes of training; the time of people is not recorded" in status("--rounds", "rounds").stdout
+    assert "3 minutes of training; labelling elsewhere than with" in status("--rounds", "rounds").stdout
+
+
+def test_the_time_of_people_on_the_labelling_page_is_added(house: Path) -> None:
+    curve(0.7, 0.8)
+    for number, rows in ((1, ("1,20.0", "2,35.5")), (2, ("1,100.0",))):
+        write(Path(f"rounds/{number:03d}/queries.csv.times.csv"), "answers,seconds", *rows)
+    assert told("--rounds", "rounds")["people_seconds"] == 155.5
+    assert "2 minutes of training; 3 minutes of labelling with `dfal label`" in status("--rounds", "rounds").stdout
+    write(Path("rounds/002/queries.csv.times.csv"), "answers,seconds", "1,long")
+    ended = dfal("status", "--labels", "labels.csv", "--rounds", "rounds")
+    assert (ended.code, "column seconds has a cell that is no number" in ended.stderr) == (3, True)
 
 
 def test_a_folder_without_rounds_and_an_impossible_target_are_refused(house: Path) -> None:

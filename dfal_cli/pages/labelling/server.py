@@ -55,9 +55,10 @@ def serving(application: Application, listener: socket.socket) -> Iterator[None]
     """Answer requests in the block. Requests that came before its end are finished, and connections are closed."""
     logging.getLogger("waitress").setLevel(logging.CRITICAL)  # what strangers send is nobody's concern
     open_sockets: dict[int, wasyncore.dispatcher] = {}
+    # A thread may close a connection that the server is about to wait for: select would end the server, poll goes on.
     server = create_server(
         application, map=open_sockets, sockets=[listener], threads=THREADS, max_request_body_size=MOST_BODY_BYTES,
-        max_request_header_size=32_768, expose_tracebacks=False, ident=None,
+        max_request_header_size=32_768, expose_tracebacks=False, ident=None, asyncore_use_poll=True,
     )  # fmt: skip
 
     def close() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from dfal_cli.pages.labelling.board import Answer, Board, Refusal
 from dfal_cli.pages.labelling.people import RECENT, People
 from dfal_cli.schemas import SKIP
+from dfal_cli.tables.answer_times import AnswerTimes
 from dfal_cli.tables.class_keys import ClassKeys
 from dfal_cli.tables.class_names import class_name_error, likely_typos, means_no_answer
 from dfal_cli.tables.conflicts import Conflicts, Pair
@@ -31,9 +32,9 @@ class Session:
     is written then. What they return is ready for JSON.
     """
 
-    def __init__(self, name: str, board: Board, keys: ClassKeys, conflicts: Conflicts) -> None:
+    def __init__(self, name: str, board: Board, keys: ClassKeys, conflicts: Conflicts, times: AnswerTimes) -> None:
         self.name, self.board, self.people = name, board, People()
-        self._keys, self._conflicts = keys, conflicts
+        self._keys, self._conflicts, self._times = keys, conflicts, times
         self._lock = threading.RLock()
         self.finished = threading.Event()
         """Set when a person has ended the session."""
@@ -119,6 +120,8 @@ class Session:
         with self._lock:
             changes, refused = self.board.write(answers, person)
             self.people.note(person, changes, seconds)
+            if changes and seconds is not None:
+                self._times.add(len(changes), seconds)
             self._settle(answers, refused)
             return self._told(answers, refused)
 

@@ -1,5 +1,6 @@
 """label: answer a query list in the browser."""
 
+import contextlib
 import getpass
 import os
 import platform
@@ -8,6 +9,7 @@ import signal
 import sys
 import threading
 import webbrowser
+from collections.abc import Iterator
 
 from dfal_cli.errors import Interrupted, plural
 from dfal_cli.pages.labelling.app import application
@@ -37,21 +39,22 @@ def label(options: LabelOptions, reporter: Reporter) -> Result:
     photos = open_photos(options, session.board.images)
     token, once = secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES)
     app = guarded(application(session, photos, str(options.merge or "")), token, options.host, once)
-    with listening(options.host, options.port) as listener, serving(app, listener):
+    with listening(options.host, options.port) as listener, serving(app, listener), _ended_by_ctrl_c(session):
         address = _introduce(options, session, listener.getsockname()[1], token, reporter)
         if options.browser and _has_screen():
             threading.Thread(target=webbrowser.open, args=(f"{address}{once}/",), daemon=True).start()
-        _wait(session)
+        session.finished.wait()
     counts = _counts(session)
     status = "unfinished" if counts["left"] or counts["conflicts"] else "done"
     result = Result([options.queries], _summary(session, counts), counts, status=status)
     return _merged(options, session, result, reporter)
 
 
-def _wait(session: Session) -> None:
-    """Wait until the session ends. Raises Interrupted for SIGTERM."""
+@contextlib.contextmanager
+def _ended_by_ctrl_c(session: Session) -> Iterator[None]:
+    """End the block at Ctrl-C, as if the session had ended. Raises Interrupted for SIGTERM."""
     try:
-        session.finished.wait()
+        yield
     except Interrupted as interrupted:
         if interrupted.exit_code != 128 + signal.SIGINT:
             interrupted.add_note(f"with {session.board.left} queries left; all answers are in the list")

@@ -11,6 +11,7 @@ from dfal_cli.pages.labelling.session import Session
 from dfal_cli.steps.label.options import LabelOptions
 from dfal_cli.system.files import is_file
 from dfal_cli.tables import ImageNames, labelled_rows, read_labels
+from dfal_cli.tables.answer_times import AnswerTimes
 from dfal_cli.tables.class_keys import ClassKeys
 from dfal_cli.tables.conflicts import Conflicts
 from dfal_cli.tables.guesses import read_guesses
@@ -33,7 +34,8 @@ def open_session(options: LabelOptions) -> Session:
     board = Board(queries, read_guesses(options.predictions) if options.predictions else {})
     keys = ClassKeys(options.keys_file, wait)
     keys.add(dict.fromkeys([*(options.class_names or ()), *sorted({*_labelled(options), *board.answers})]))
-    return Session(options.queries.name, board, keys, Conflicts(options.conflicts_file, wait))
+    conflicts, times = Conflicts(options.conflicts_file, wait), AnswerTimes(options.queries)
+    return Session(options.queries.name, board, keys, conflicts, times)
 
 
 def open_photos(options: LabelOptions, images: Sequence[str]) -> Photos:

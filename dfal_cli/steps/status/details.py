@@ -22,6 +22,7 @@ def details_of(status: Status) -> dict[str, Any]:
         "forecast": _outlook(status.outlook, status.target),
         "stopping": {name: verdict._asdict() for name, verdict in status.rules.items()},
         "training_seconds": status.training_seconds,
+        "people_seconds": status.people_seconds,
     }
 
 

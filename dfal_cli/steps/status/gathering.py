@@ -29,6 +29,7 @@ from dfal_cli.tables import (
     read_labels_files,
     read_tool_answers,
 )
+from dfal_cli.tables.answer_times import seconds_spent
 from dfal_cli.tables.embeddings import read_embedded_images
 
 
@@ -61,6 +62,8 @@ class Status:
     rules: dict[str, Verdict]
     """Stopping rule -> whether it holds; empty without rounds."""
     training_seconds: float | None
+    people_seconds: float | None
+    """Time of the people who answered on the labelling page; None if nobody did."""
     target: float
 
     @property
@@ -82,11 +85,12 @@ def gather(options: StatusOptions, reporter: Reporter) -> Status:
     labels = {key_of(image): label for image, label in zip(table[IMAGE], table[LABEL], strict=True)}
     control = control_of(rounds, labels, marked_images(_labels_tables(options.labels)))
     curve = curve_of(rounds, control)
-    seconds = [float(each.training["seconds"]) for each in rounds if "seconds" in each.training]
+    training = [float(each.training["seconds"]) for each in rounds if "seconds" in each.training]
+    people = [spent for each in rounds if (spent := seconds_spent(each.queries_file)) is not None]
     return Status(
         counts, rare_classes(counts), int((table[LABEL] == SKIP).sum()), _left(options, names, table, rounds), rounds,
         control, outlook_of(curve, options.target, options.seed), _rules(rounds, curve),
-        sum(seconds) if seconds else None, options.target,
+        sum(training) if training else None, sum(people) if people else None, options.target,
     )  # fmt: skip
 
 

@@ -87,10 +87,14 @@ def outlook_in_words(status: Status) -> str:
 
 
 def time_in_words(status: Status) -> str:
-    """Return how long was trained; dfal does not record how long people label."""
-    if status.training_seconds is None:
-        return "not recorded"
-    return f"{duration(status.training_seconds)} of training; the time of people is not recorded"
+    """Return how long was trained, and how long people have labelled on the page of `dfal label`."""
+    trained, people = status.training_seconds, status.people_seconds
+    parts = [
+        "no training is recorded" if trained is None else f"{duration(trained)} of training",
+        "labelling elsewhere than with `dfal label` is not recorded" if people is None
+        else f"{duration(people)} of labelling with `dfal label`",
+    ]  # fmt: skip
+    return "; ".join(parts)
 
 
 def duration(seconds: float) -> str:
