@@ -3,6 +3,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../simulate.sh"
 
 backbone=lite2
+strategies=random,probability-gap,badge,core-set,dfal-without-twins,dfal-diverse,coverage,typical
 for start in random typical; do
     simulate_heads trashnet "$start" --start "$start" "$@"
 done
