@@ -2,9 +2,11 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
+from waitress.trigger import trigger
 
 from dfal_cli.errors import DataError
 from dfal_cli.tables.class_keys import KEYS, ClassKeys
@@ -214,3 +216,18 @@ def test_ctrl_c_ends_with_a_summary_and_sigterm_as_any_command(in_tmp: Path) -> 
         stopped = ended(other)
         assert (stopped.code, "Traceback" in stopped.stderr) == (143, False)
     assert not Path("labels.csv").exists()
+
+
+def test_the_server_ends_though_a_reply_wakes_it_at_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wake = trigger._physical_pull
+
+    def wake_twice(self: trigger) -> None:
+        wake(self)
+        time.sleep(0.1)  # the server has done by now what it was woken for
+        wake(self)
+
+    monkeypatch.setattr(trigger, "_physical_pull", wake_twice)
+    with served(draw_list(tmp_path, 4), tmp_path / "images", class_names=["hat"]) as page:
+        assert page.get("state").json["left"] == 4

@@ -55,23 +55,28 @@ def serving(application: Application, listener: socket.socket) -> Iterator[None]
     """Answer requests in the block. Requests that came before its end are finished, and connections are closed."""
     logging.getLogger("waitress").setLevel(logging.CRITICAL)  # what strangers send is nobody's concern
     open_sockets: dict[int, wasyncore.dispatcher] = {}
-    # A thread may close a connection that the server is about to wait for: select would end the server, poll goes on.
     server = create_server(
         application, map=open_sockets, sockets=[listener], threads=THREADS, max_request_body_size=MOST_BODY_BYTES,
-        max_request_header_size=32_768, expose_tracebacks=False, ident=None, asyncore_use_poll=True,
+        max_request_header_size=32_768, expose_tracebacks=False, ident=None,
     )  # fmt: skip
+    ending = threading.Event()
 
-    def close() -> None:
-        for channel in list(server.active_channels.values()):
-            channel.handle_write()  # the last replies
-        wasyncore.close_all(open_sockets, ignore_all=True)  # nothing is left to wait for, so the thread ends
+    def run() -> None:
+        while not ending.is_set():
+            # A thread may close a connection that this one is about to wait for. select would fail, poll goes on.
+            wasyncore.loop(timeout=server.adj.asyncore_loop_timeout, use_poll=True, map=open_sockets, count=1)
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    thread = threading.Thread(target=server.run, name="server", daemon=True)
+    thread = threading.Thread(target=run, name="server", daemon=True)
     thread.start()
     try:
         yield
     finally:
         server.task_dispatcher.shutdown(timeout=SECONDS_TO_END)
-        server.trigger.pull_trigger(close)
+        ending.set()
+        server.trigger.pull_trigger()
         thread.join(SECONDS_TO_END)
+        # Not in the thread: the trigger must stay open until it is pulled.
+        for channel in list(server.active_channels.values()):
+            channel.handle_write()  # the last replies
+        wasyncore.close_all(open_sockets, ignore_all=True)
