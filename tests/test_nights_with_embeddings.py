@@ -141,7 +141,7 @@ def test_without_a_test_set_a_part_of_each_list_is_random_and_measures_the_pool(
     assert sorted(marks) == [""] * 9 + ["1"]
     nights.answer(1, as_csv)
     ended = nights("--quiet", **settings)
-    said = r"^so far: control slice: \d+\.\d % \(\d+ to \d+\) of the pool right.* \(more in rounds/status.html\)$"
+    said = r"^so far: control slice: \d+\.\d % \(\d+ to \d+\) of the pool correct.* \(more in rounds/status.html\)$"
     assert re.search(said, ended.stdout, re.MULTILINE), ended.stdout
     labels = pd.read_csv("rounds/002/labels.csv", dtype=str, keep_default_na=False)
     assert (labels["control"] == "1").sum() == 1

@@ -115,7 +115,9 @@ def flat(history: History) -> Verdict:
         return Verdict(None, f"known from {ROUNDS_FLAT + 1} measured rounds on")
     before, now = history.accuracies[-1 - ROUNDS_FLAT], history.accuracies[-1]
     if (images := min(before.images, now.images)) < MIN_IMAGES:
-        return Verdict(None, f"{history.measured_on}: {images} images in a round are too few; {MIN_IMAGES} will do")
+        return Verdict(
+            None, f"{history.measured_on}: {images} images in a round are too few; at least {MIN_IMAGES} are needed"
+        )
     words = (
         f"{history.measured_on}: {100 * before.share:.1f} % {ROUNDS_FLAT} rounds ago "
         f"({100 * before.interval[0]:.0f} to {100 * before.interval[1]:.0f}), {100 * now.share:.1f} % now"

@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from unicodedata import normalize
 
 import pandas as pd
 
 from dfal_cli.schemas import CONTROL, IMAGE, LABEL, PREDICTED, SKIP
 from dfal_cli.statistics.control import Estimate, Found, Slice, compared_with_random, pool_accuracy
 from dfal_cli.statistics.stopping import Accuracy
-from dfal_cli.steps.rounds import CONTROL_SLICE, INDEPENDENT, Measured, Point, Round
+from dfal_cli.steps.rounds import CONTROL_SLICE, INDEPENDENT, Measured, Point, Round, key_of
 from dfal_cli.tables.control import is_control
 
 RARE = 0.5
@@ -54,14 +53,13 @@ class Control(NamedTuple):
     """Images of classes that were rare before the list; None if there were none."""
 
 
-def control_of(
-    rounds: Sequence[Round], labels: Mapping[str, str], marked: frozenset[str] = frozenset()
-) -> Control | None:
+def control_of(rounds: Sequence[Round], table: pd.DataFrame, marked: frozenset[str] = frozenset()) -> Control | None:
     """Return what the control slices tell; None if no round has one.
 
-    labels: image -> its label now, which counts even if the list holds another answer. marked: the control images that
+    table: the labels now, which count even if a list holds another answer. marked: the control images that
     the labels files name, for scores without a list beside them.
     """
+    labels = {key_of(image): label for image, label in zip(table[IMAGE], table[LABEL], strict=True)}
     answered = [each for one in rounds if one.is_scored and (each := _answered(one, labels, marked)) is not None]
     if not any(each.drawn for each in answered):
         return None
@@ -137,11 +135,6 @@ def _found(rounds: "Sequence[tuple[Answered, pd.Series[bool], pd.Series[bool]]]"
         return None
     chosen = [(int(found.sum()), len(found)) for _, _, found in rounds]
     return compared_with_random(chosen, [each.slice_of(is_counted) for each, is_counted, _ in rounds])
-
-
-def key_of(image: str) -> str:
-    """Return the name of an image in Unicode NFC, by which tables are matched."""
-    return normalize("NFC", image)
 
 
 def marked_images(tables: Sequence[pd.DataFrame]) -> frozenset[str]:

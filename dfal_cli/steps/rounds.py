@@ -146,5 +146,9 @@ def _agreement(one: pd.DataFrame, other: pd.DataFrame) -> float:
 
 
 def _keys(table: pd.DataFrame) -> pd.Index:
-    """Return the names of the images in Unicode NFC, because macOS saves é as two characters."""
-    return pd.Index([normalize("NFC", image) for image in table[IMAGE]], name="key")
+    return pd.Index(map(key_of, table[IMAGE]), name="key")
+
+
+def key_of(image: str) -> str:
+    """Return the name of an image in Unicode NFC, to match tables: macOS saves é as two characters."""
+    return normalize("NFC", image)

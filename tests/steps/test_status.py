@@ -205,7 +205,8 @@ def test_control_slices_are_the_curve_where_there_is_no_test_set(house: Path) ->
         write_list(write_round(number, 40 * number), *rows)
     found = told("--rounds", "rounds")
     assert found["forecast"]["measured_on"] == "control slice"
-    assert found["stopping"]["flat"]["reason"] == "control slice: 10 images in a round are too few; 30 will do"
+    reason = "control slice: 10 images in a round are too few; at least 30 are needed"
+    assert found["stopping"]["flat"]["reason"] == reason
 
 
 def test_a_target_is_not_reached_on_a_few_images(house: Path) -> None:
@@ -235,7 +236,10 @@ def test_predictions_that_change_are_not_stable(house: Path) -> None:
 def test_the_time_of_trainings_is_added_and_that_of_people_is_said_to_be_unknown(house: Path) -> None:
     curve(0.7, 0.8, 0.9)
     assert told("--rounds", "rounds")["training_seconds"] == 180
-    assert "3 minutes of training; labelling elsewhere than with" in status("--rounds", "rounds").stdout
+    assert (
+        "3 minutes of training; the time of labelling is recorded by `dfal label` only"
+        in status("--rounds", "rounds").stdout
+    )
 
 
 def test_the_time_of_people_on_the_labelling_page_is_added(house: Path) -> None:

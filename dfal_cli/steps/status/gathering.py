@@ -14,8 +14,8 @@ from dfal_cli.models.metadata import read_checkpoint_metadata
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.statistics.learning_curve import MIN_POINTS, Forecast, forecast
 from dfal_cli.statistics.stopping import MIN_IMAGES, RULES, Verdict
-from dfal_cli.steps.control_slices import Control, control_of, curve_of, key_of, marked_images, rare_classes
-from dfal_cli.steps.rounds import Point, Round, history_of, read_rounds
+from dfal_cli.steps.control_slices import Control, control_of, curve_of, marked_images, rare_classes
+from dfal_cli.steps.rounds import Point, Round, history_of, key_of, read_rounds
 from dfal_cli.steps.status.options import StatusOptions
 from dfal_cli.system.files import is_file
 from dfal_cli.system.reporting import Reporter
@@ -82,8 +82,7 @@ def gather(options: StatusOptions, reporter: Reporter) -> Status:
     rounds = read_rounds(options.rounds, options.scores)
     for each in rounds:
         each.training = each.training or _results_in(each.checkpoint)
-    labels = {key_of(image): label for image, label in zip(table[IMAGE], table[LABEL], strict=True)}
-    control = control_of(rounds, labels, marked_images(_labels_tables(options.labels)))
+    control = control_of(rounds, table, marked_images(_labels_tables(options.labels)))
     curve = curve_of(rounds, control)
     training = [float(each.training["seconds"]) for each in rounds if "seconds" in each.training]
     people = [spent for each in rounds if (spent := seconds_spent(each.queries_file)) is not None]

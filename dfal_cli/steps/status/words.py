@@ -49,7 +49,7 @@ def news(status: Status) -> str:
     said = []
     if status.control and (estimate := status.control.together or status.control.newest):
         mean = f", mean of {estimate.rounds} rounds" if estimate.rounds > 1 else ""
-        said.append(f"{CONTROL_SLICE}{mean}: {percent_with(estimate.share, estimate.interval)} of the pool right")
+        said.append(f"{CONTROL_SLICE}{mean}: {percent_with(estimate.share, estimate.interval)} of the pool correct")
     if status.outlook.forecast or status.outlook.reached:
         said.append(outlook_in_words(status))
     holding = [name for name, verdict in status.rules.items() if verdict.holds and RULES[name].suffices]
@@ -91,7 +91,7 @@ def time_in_words(status: Status) -> str:
     trained, people = status.training_seconds, status.people_seconds
     parts = [
         "no training is recorded" if trained is None else f"{duration(trained)} of training",
-        "labelling elsewhere than with `dfal label` is not recorded" if people is None
+        "the time of labelling is recorded by `dfal label` only" if people is None
         else f"{duration(people)} of labelling with `dfal label`",
     ]  # fmt: skip
     return "; ".join(parts)
