@@ -10,7 +10,7 @@ from dfal_cli.images.prepared import PreparedImages, prepare
 from dfal_cli.images.resize import STRETCH, Resize
 from dfal_cli.images.shape import common_shape, own_size
 from dfal_cli.images.source import ImageFolder, ImageSource, open_images
-from dfal_cli.images.stream import DecodedBatch, ImageReader, read_batches, read_from_disk, worker_count
+from dfal_cli.images.stream import DecodedBatch, ImageReader, in_batches, read_batches, read_from_disk, worker_count
 from dfal_cli.images.white import NO_MAX_VALUES, MaxValues, check_white, common_white, scale_warnings
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "common_white",
     "decode_image",
     "flat_in_words",
+    "in_batches",
     "list_images",
     "open_images",
     "own_size",

@@ -62,16 +62,16 @@ class PreparedImages:
         return ""
 
     def batches(
-        self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
+        self, batches: Iterable[Sequence[str]], input_format: InputFormat, workers: int | None
     ) -> Iterator[DecodedBatch]:
-        """Yield the images as decoded batches, in order."""
+        """Yield batches of images, decoded."""
         if self.file is None:
             reader = functools.partial(read_from_disk, follow_links=self.follow_links)
-            yield from read_batches(self.root, images, input_format, batch_size, workers, reader)
+            yield from read_batches(self.root, batches, input_format, workers, reader)
             return
-        for start in range(0, len(images), batch_size):
-            batch = list(images[start : start + batch_size])
-            yield DecodedBatch(batch, _mapped(self.file)[[self.rows[image] for image in batch]], [], NO_MAX_VALUES)
+        for batch in batches:
+            pixels = _mapped(self.file)[[self.rows[image] for image in batch]]
+            yield DecodedBatch(list(batch), pixels, [], NO_MAX_VALUES)
 
 
 def prepare(

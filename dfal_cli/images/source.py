@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,9 +41,9 @@ class ImageSource(Protocol):
         """Return a hash of the file's contents; "" if the file is missing."""
 
     def batches(
-        self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
+        self, batches: Iterable[Sequence[str]], input_format: InputFormat, workers: int | None
     ) -> Iterator[DecodedBatch]:
-        """Yield the images as decoded batches, in order; `workers` as in `read_batches`."""
+        """Yield batches of images, decoded; see `read_batches`."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class ImageFolder:
         return sha256_or_empty(self.root / image)
 
     def batches(
-        self, images: Sequence[str], input_format: InputFormat, batch_size: int, workers: int | None
+        self, batches: Iterable[Sequence[str]], input_format: InputFormat, workers: int | None
     ) -> Iterator[DecodedBatch]:
-        """Yield the images as decoded batches, in order."""
-        return read_batches(self.root, images, input_format, batch_size, workers, self.reader)
+        """Yield batches of images, decoded."""
+        return read_batches(self.root, batches, input_format, workers, self.reader)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A stream of decoded batches: decoding runs in parallel with computing, and memory use is independent of pool size."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -47,21 +47,25 @@ def read_from_disk(root: Path, image: str, input_format: InputFormat, *, follow_
     return read_image(resolve_image(root, image, follow_links=follow_links), input_format)
 
 
+def in_batches(images: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Yield the images in batches of `size`; the last one may be smaller."""
+    return (images[start : start + size] for start in range(0, len(images), size))
+
+
 def read_batches(
     root: Path,
-    images: Sequence[str],
+    batches: Iterable[Sequence[str]],
     input_format: InputFormat,
-    batch_size: int,
     workers: int | None = None,
     reader: ImageReader = read_from_disk,
 ) -> Iterator[DecodedBatch]:
-    """Yield the images in batches of `batch_size`, decoded ahead by `workers` threads (`worker_count`).
+    """Yield batches of images, decoded ahead by `workers` threads (`worker_count`).
 
-    workers: 0 decodes in the calling thread. Threads suffice because decoders release the interpreter lock; unlike
-    processes they need no start-up and no pickling.
+    The next batch is taken from `batches` when a thread is free, not before. workers: 0 decodes in the calling thread.
+    Threads suffice because decoders release the interpreter lock; unlike processes they need no start-up and no
+    pickling.
     """
     workers = worker_count(workers)
-    batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
 
     def read(batch: Sequence[str]) -> DecodedBatch:
         return _read_batch(root, batch, input_format, reader)

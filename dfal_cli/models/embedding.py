@@ -1,7 +1,7 @@
 """Embeddings of images by a backbone, computed while the images stream by."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,16 +31,15 @@ class EmbeddedBatch(NamedTuple):
     max_values: MaxValues
     """Of the images of more than 8 bits in this batch."""
 
-    @property
-    def requested(self) -> int:
-        """Number of images requested."""
-        return len(self.images) + len(self.unreadable)
-
 
 def embed_images(
-    backbone: Backbone, source: ImageSource, images: Sequence[str], batches: FittingBatches, workers: int | None
+    backbone: Backbone,
+    source: ImageSource,
+    images: Iterable[Sequence[str]],
+    batches: FittingBatches,
+    workers: int | None,
 ) -> Iterator[EmbeddedBatch]:
-    """Yield the embeddings of the images batch by batch; other threads decode the next batches meanwhile.
+    """Yield the embeddings of batches of images; other threads decode the next batches meanwhile.
 
     An image has the same embedding in every batch, to 1e-5 of the largest value; on a GPU, to half precision.
     workers: number of decoding threads, as in `read_batches`.
@@ -48,7 +47,7 @@ def embed_images(
     device = backbone.model.mean.device
     model = backbone.model.to(memory_format=torch.channels_last)
     compute = functools.partial(embed_pixels, model)
-    for decoded in source.batches(images, backbone.input_format, batches.read, workers):
+    for decoded in source.batches(images, backbone.input_format, workers):
         found = batches.apply(compute, on_device(torch.from_numpy(decoded.pixels), device))
         vectors = np.concatenate([np.empty((0, backbone.dimension), np.float32), *found])
         is_finite = np.isfinite(vectors).all(1)

@@ -9,58 +9,46 @@ import pyarrow as pa
 from dfal_cli.errors import shown
 from dfal_cli.measures import MeasureRunner
 from dfal_cli.schemas import EMBEDDING
-from dfal_cli.scoring.reading import REASONS, Reading, go_through, reading_arrays
+from dfal_cli.scoring.reading import REASONS, Compute, Reading, go_through
 from dfal_cli.scoring.rows import MEASURED, ROWS_PER_TABLE, Indices, Rows, no_margins
-from dfal_cli.scoring.scorer import ExtraMeasures, ScoredBatch, Scorer
+from dfal_cli.scoring.works import MARGINS, MARGINS_OF, ROWS
+from dfal_cli.system.crew import Each, tasks_of
 from dfal_cli.system.part_files import Arrays, concatenated, read_part
 from dfal_cli.system.parts import Section
 from dfal_cli.system.progress import Progress
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import scores_table
 from dfal_cli.tables.vectors import Values
 
-# Names of the arrays of a part; extra measures have their own names.
-ROWS, MARGINS, PLACES, LOST = "rows", "margins", "places", "lost"
+# Names of further arrays of the parts of margins.
+PLACES, LOST = "places", "lost"
 
 
 def score_all(
-    scorer: Scorer,
-    images: Sequence[str],
-    section: Section,
-    *,
-    with_margins: bool,
-    extra: ExtraMeasures | None = None,
-    what: str = "scoring",
+    images: Sequence[str], size: int, section: Section, compute: Compute, reporter: Reporter, what: str = "scoring"
 ) -> tuple[Rows, list[tuple[str, str]]]:
     """Score the images that no part covers yet; return all rows, and (image, reason) for each unreadable image.
 
-    extra: measures that are stored in the section only, in the order of the rows. what: name of the progress bar.
+    size: of a task. compute: yields the arrays of a part for tasks; extra measures are stored in the section only.
+    what: name of the progress bar.
     """
     scoring = _Scoring(images)
-    warm = extra is None
-
-    def compute(start: int, end: int) -> Iterator[tuple[int, Arrays]]:
-        nonlocal warm
-        if start > 0 and not warm:
-            next(scorer.batches_of(images, with_margins=False, extra_measures=extra))
-        warm = True  # a measure may choose its method by the first images of the pool
-        at = start
-        for batch in scorer.batches_of(images[start:end], with_margins=with_margins, extra_measures=extra):
-            yield batch.requested, _arrays(images, at, batch)
-            at += batch.requested
-
-    with scorer.reporter.progress(what, len(images), "images", section.finished) as progress:
-        go_through(len(images), section, compute, scoring.take, progress)
+    with reporter.progress(what, len(images), "images", section.finished) as progress:
+        go_through(images, size, section, compute, scoring.take, progress)
     return scoring.rows(), scoring.reading.unreadable
 
 
 class PoolMargins:
     """Margins of pool images, computed on request, or read from the parts of a run with the same requests."""
 
-    def __init__(self, scorer: Scorer, rows: Rows, section: Section) -> None:
-        """section: stores margins in the order in which they are requested."""
+    def __init__(self, each: Each, size: int, rows: Rows, section: Section, reporter: Reporter) -> None:
+        """size: of a task. section: stores margins in the order in which they are requested."""
         self.rows = rows
-        self.reporter = scorer.reporter
-        self._scorer = scorer
+        self.reporter = reporter
+        self.lost: dict[str, str] = {}
+        """Images that became unreadable after their first reading, with the reasons; their earlier results stay."""
+        self._each = each
+        self._size = size
         self._section = section
         self._requested = 0
 
@@ -86,46 +74,45 @@ class PoolMargins:
             if np.array_equal(stored[PLACES][inside], these):
                 self.rows.margins[these] = stored[MARGINS][inside]
                 lost = [self.rows.images[row] for row in stored[LOST].tolist()]
-                self._scorer.lost |= dict(zip(lost, stored[REASONS].tolist(), strict=True))
+                self.lost |= dict(zip(lost, stored[REASONS].tolist(), strict=True))
                 progress.skip(end - at)
                 at = end
             else:  # the order has changed slightly: another device has recomputed the rows
                 self._section.discard()
 
     def _compute(self, at: int, rows: Indices, progress: Progress, give_up_beyond: float, *, exact: bool) -> None:
-        row_of = {self.rows.images[row]: row for row in rows}
-        computed = self._scorer.margins_of(list(row_of), give_up_beyond=give_up_beyond, exact=exact)
-        for requested, images, margins in computed:
-            self.rows.margins[[row_of[image] for image in images]] = margins  # rows of unreadable images stay unchanged
-            batch, rows = rows[:requested], rows[requested:]
-            lost = [row for row in batch.tolist() if self.rows.images[row] in self._scorer.lost]
+        names = [self.rows.images[row] for row in rows.tolist()]
+        settings = {"give_up_beyond": give_up_beyond, "exact": exact}
+        for task, examined in self._each(MARGINS_OF, tasks_of(names, self._size), **settings):
+            of_task = rows[task.start : task.end]
+            reasons = dict(examined.unreadable)
+            is_lost = np.array([image in reasons for image in task.images], bool)
+            self.lost |= reasons
+            self.rows.margins[of_task[~is_lost]] = examined.margins  # rows of unreadable images stay unchanged
             found = {
-                PLACES: batch,
-                MARGINS: self.rows.margins[batch],
-                LOST: np.array(lost, np.int64),
-                REASONS: np.array([self._scorer.lost[self.rows.images[row]] for row in lost], np.str_),
+                PLACES: of_task,
+                MARGINS: self.rows.margins[of_task],
+                LOST: of_task[is_lost],
+                REASONS: np.array([reasons[self.rows.images[row]] for row in of_task[is_lost].tolist()], np.str_),
             }
-            self._section.add(at, at + requested, found)
-            at += requested
-            progress.advance(requested)
+            self._section.add(at + task.start, at + task.end, found)
+            progress.advance(len(task.images))
 
 
 def embed_labelled(
-    scorer: Scorer, images: Sequence[str], section: Section, embedding: MeasureRunner
+    images: Sequence[str], size: int, section: Section, compute: Compute, empty: Values, reporter: Reporter
 ) -> tuple[Sequence[str], Values]:
     """Return the images with their embeddings, (n, d): strategies that spread their picks keep away from labelled ones.
 
-    Unreadable images are left out and counted in a warning.
+    Arguments as of `score_all`. empty: the embeddings of no images. Unreadable images are left out and counted in a
+    warning.
     """
-    rows, unreadable = score_all(
-        scorer, images, section, with_margins=False, extra=embedding, what="embedding labelled images"
-    )
+    rows, unreadable = score_all(images, size, section, compute, reporter, "embedding labelled images")
     if unreadable:
         image, reason = unreadable[0]
         first = f"the first: {shown(image)}: {reason}"
-        scorer.reporter.warn(f"{len(unreadable)} labelled images cannot be read and have no embedding ({first})")
-    found = concatenated(list(section.blocks())) if len(rows) else embedding.empty()
-    return rows.images, found[EMBEDDING]
+        reporter.warn(f"{len(unreadable)} labelled images cannot be read and have no embedding ({first})")
+    return rows.images, concatenated(list(section.blocks()))[EMBEDDING] if len(rows) else empty
 
 
 def tables_of(rows: Rows, classes: Sequence[str], section: Section, measuring: MeasureRunner) -> Iterator[pa.Table]:
@@ -175,9 +162,3 @@ class _Scoring:
             reading.max_values,
             reading.flat,
         )
-
-
-def _arrays(images: Sequence[str], start: int, batch: ScoredBatch) -> Arrays:
-    """Return a batch, the first image of which has index `start`, as the arrays of a part."""
-    reading = reading_arrays(images, start, batch.requested, batch.unreadable, batch.max_values, batch.flat)
-    return {ROWS: batch.measured, MARGINS: batch.margins, **reading, **batch.extra_measures}

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -25,8 +26,8 @@ from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN,
 from dfal_cli.system.device import FittingBatches, on_device
 from dfal_cli.system.reporting import Reporter
 
-Stream = Callable[[Sequence[str]], Iterator[DecodedBatch]]
-"""Decodes the named images, in order, in batches."""
+Stream = Callable[[Iterable[Sequence[str]]], Iterator[DecodedBatch]]
+"""Decodes batches of images; it may take some batches ahead."""
 
 ExtraMeasures = Callable[[Tensor], dict[str, npt.NDArray[np.float32]]]
 """Computes extra measures of a batch of images (B, C, H, W), B > 0: arrays (B, ...) by name."""
@@ -46,8 +47,6 @@ class MarginSettings(NamedTuple):
 class ScoredBatch(NamedTuple):
     """The results of one batch."""
 
-    requested: int
-    """Number of images requested."""
     images: list[str]
     """The readable ones, in order; all arrays below have one row for each of them."""
     unreadable: list[tuple[str, str]]
@@ -58,6 +57,26 @@ class ScoredBatch(NamedTuple):
     measured: Block
     margins: Block
     extra_measures: dict[str, npt.NDArray[np.float32]]
+
+
+class Examined(NamedTuple):
+    """The margins of one batch."""
+
+    images: list[str]
+    """The readable ones, in order."""
+    margins: Block
+    """One row for each of them."""
+    unreadable: list[tuple[str, str]]
+    """Path and reason of each image that has become unreadable since its first reading."""
+
+
+class TwinsOfBatch(NamedTuple):
+    """The twins of one batch."""
+
+    twins: list[tuple[str, npt.NDArray[np.float32]]]
+    """Path and twin, (C, H, W), of each image whose twin is clearly across the decision boundary."""
+    unreadable: list[tuple[str, str]]
+    """As of `Examined`."""
 
 
 class Scorer:
@@ -75,14 +94,12 @@ class Scorer:
         self._margins = margins
         self._stream = stream
         self._batches = batches
-        self.reporter = reporter
-        self.lost: dict[str, str] = {}
-        """Images that became unreadable after their first reading, with the reasons; their earlier results stay."""
+        self._reporter = reporter
 
     def batches_of(
-        self, images: Sequence[str], *, with_margins: bool, extra_measures: ExtraMeasures | None = None
+        self, images: Iterable[Sequence[str]], *, with_margins: bool, extra_measures: ExtraMeasures | None = None
     ) -> Iterator[ScoredBatch]:
-        """Yield the scores of the images in batches; without margins, the images count as not examined.
+        """Yield the scores of batches of images; without margins, the images count as not examined.
 
         extra_measures: computed from the same decoded images.
         """
@@ -90,7 +107,6 @@ class Scorer:
             floats = self._floats(decoded.pixels)
             measured = self._in_batches(self._measure, floats, MEASURED)
             yield ScoredBatch(
-                len(decoded.images) + len(decoded.unreadable),
                 decoded.images,
                 decoded.unreadable,
                 decoded.max_values,
@@ -101,31 +117,28 @@ class Scorer:
             )
 
     def margins_of(
-        self, images: Sequence[str], *, give_up_beyond: float = math.inf, exact: bool = False
-    ) -> Iterator[tuple[int, list[str], Block]]:
-        """Yield for each batch the number of images requested, the readable ones, and their margins.
+        self, images: Iterable[Sequence[str]], *, give_up_beyond: float = math.inf, exact: bool = False
+    ) -> Iterator[Examined]:
+        """Yield the margins of batches of images.
 
         Images whose perturbation grows longer than `give_up_beyond` are `skipped`. exact: compute in float64.
         """
         for decoded in self._stream(images):
-            self.lost |= dict(decoded.unreadable)
             floats = self._floats(decoded.pixels)
             margins = self._margins_of(floats, give_up_beyond=give_up_beyond, exact=exact)
-            yield len(decoded.images) + len(decoded.unreadable), decoded.images, margins
+            yield Examined(decoded.images, margins, decoded.unreadable)
 
-    def twins_of(self, images: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-        """Yield each image with its twin, (C, H, W), except twins that are not clearly across the decision boundary.
+    def twins_of(self, images: Iterable[Sequence[str]]) -> Iterator[TwinsOfBatch]:
+        """Yield the twins of batches of images.
 
         Twins are computed a second time, because those of a whole pool do not fit in memory.
         """
-        with self.reporter.progress("computing twins", len(images), "images") as progress:
-            for decoded in self._stream(images):
-                self.lost |= dict(decoded.unreadable)
-                names = iter(decoded.images)
-                for twins, across in self._batches.apply(self._twins, self._floats(decoded.pixels)):
-                    # zip must not take a name beyond the last twin of this part: it belongs to the next part
-                    yield from ((name, twin) for twin, is_across, name in zip(twins, across, names) if is_across)  # noqa: B905
-                progress.advance(len(decoded.images) + len(decoded.unreadable))
+        for decoded in self._stream(images):
+            found = self._batches.apply(self._twins, self._floats(decoded.pixels))
+            twins = itertools.chain.from_iterable(zip(*part, strict=True) for part in found)
+            named = zip(decoded.images, twins, strict=True)
+            kept = [(name, twin) for name, (twin, is_across) in named if is_across]
+            yield TwinsOfBatch(kept, decoded.unreadable)
 
     def _floats(self, pixels: Pixels) -> Tensor:
         return on_device(torch.from_numpy(pixels), self._network.device).float() / 255
@@ -146,7 +159,7 @@ class Scorer:
             with torch.no_grad():
                 model(torch.zeros(1, *self._network.input_shape, dtype=torch.float64, device=self._network.device))
         except (RuntimeError, TypeError, NotImplementedError, UsageError):  # it cannot be copied, or needs float32
-            self.reporter.warn("the network does not compute in float64: the order of near-ties is uncertain")
+            self._reporter.warn("the network does not compute in float64: the order of near-ties is uncertain")
             return None
         return model
 

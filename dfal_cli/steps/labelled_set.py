@@ -1,6 +1,6 @@
 """Labelled images that a checkpoint classifies: their table, and their logits."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +22,8 @@ from dfal_cli.training.label_sets import check_images_exist
 from dfal_cli.training.labelled_rows import unusable_row
 from dfal_cli.training.trained_images import trained_among
 
-Classify = Callable[[Sequence[str]], Iterator[tuple[DecodedBatch, Numbers]]]
-"""Yields images in batches, with the logits of the readable ones, (B, K)."""
+Classified = Iterable[tuple[DecodedBatch, Numbers]]
+"""Batches of images, with the logits of the readable ones, (B, K)."""
 
 
 class LabelledSet(NamedTuple):
@@ -82,11 +82,14 @@ def logits_of_embeddings(
     return head.logits(vectors)
 
 
-def logits_of_images(classify: Classify, source: ImageSource, labelled: LabelledSet, reporter: Reporter) -> Numbers:
-    """Return the logits of labelled images, (n, K). Raises DataError, with the line, if one cannot be read."""
+def logits_of_images(classified: Classified, source: ImageSource, labelled: LabelledSet, reporter: Reporter) -> Numbers:
+    """Return the logits of the labelled images, (n, K). Raises DataError, with the line, if one cannot be read.
+
+    classified: all these images, in the order of the rows.
+    """
     parts: list[Numbers] = []
     with reporter.progress("evaluating", len(labelled.table), "images") as progress:
-        for batch, logits in classify(labelled.images):
+        for batch, logits in classified:
             if batch.unreadable:
                 image, reason = batch.unreadable[0]
                 row = labelled.table[labelled.table[IMAGE] == image].iloc[0]

@@ -191,7 +191,7 @@ class Section:
         self.name = name
         self._parts = parts
         self._written: list[Part] = []  # sorted by position; they do not overlap
-        self._unwritten: list[list[_Batch]] = []  # runs of adjacent batches
+        self._unwritten: list[_Batch] = []  # in any order
 
     @property
     def finished(self) -> int:
@@ -207,12 +207,9 @@ class Section:
         return min(end, self._written[index].start) if index < len(self._written) else end, None
 
     def add(self, start: int, end: int, found: Arrays) -> None:
-        """Add the results of a batch."""
+        """Add the results of a batch; batches may be added in any order."""
         batch = _Batch(start, end, found)
-        if self._unwritten and self._unwritten[-1][-1].end == start:
-            self._unwritten[-1].append(batch)
-        else:
-            self._unwritten.append([batch])
+        self._unwritten.append(batch)
         self._parts.batch_finished(batch)
 
     def blocks(self) -> Iterator[Arrays]:
@@ -220,7 +217,7 @@ class Section:
 
         Raises TryAgainError if a part cannot be read any more.
         """
-        pieces: list[Part | _Batch] = [*self._written, *itertools.chain.from_iterable(self._unwritten)]
+        pieces: list[Part | _Batch] = [*self._written, *self._unwritten]
         for piece in sorted(pieces, key=lambda piece: piece.start):
             yield read_part(piece) if isinstance(piece, Part) else piece.found
 
@@ -237,7 +234,19 @@ class Section:
 
     def write(self) -> None:
         """Write one part per run of adjacent batches."""
-        for run in self._unwritten:
+        for run in _runs(sorted(self._unwritten, key=lambda batch: batch.start)):
             found = concatenated([batch.found for batch in run])
             self.add_part(self._parts.write_part(self.name, run[0].start, run[-1].end, found))
         self._unwritten.clear()
+
+
+def _runs(batches: list[_Batch]) -> Iterator[list[_Batch]]:
+    """Yield the runs of adjacent batches."""
+    run: list[_Batch] = []
+    for batch in batches:
+        if run and run[-1].end != batch.start:
+            yield run
+            run = []
+        run.append(batch)
+    if run:
+        yield run

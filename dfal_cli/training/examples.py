@@ -13,6 +13,7 @@ from dfal_cli.images import (
     ImageSource,
     InputFormat,
     Shape,
+    in_batches,
     scale_warnings,
 )
 from dfal_cli.images.pool import image_names
@@ -117,7 +118,7 @@ def load_examples(
     max_values = [NO_MAX_VALUES]
     done = 0
     with reporter.progress("reading", len(table), "images") as progress:
-        for batch in images.batches(list(table[IMAGE]), input_format, DECODED_AT_ONCE, workers):
+        for batch in images.batches(in_batches(list(table[IMAGE]), DECODED_AT_ONCE), input_format, workers):
             if batch.unreadable:
                 image, reason = batch.unreadable[0]
                 raise unusable_row(image_names(images), table[table[IMAGE] == image].iloc[0], reason)

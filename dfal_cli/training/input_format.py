@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfal_cli.images import NO_MAX_VALUES, ImageError, ImageSource, InputFormat, Probe, common_shape, common_white
+from dfal_cli.images import (
+    NO_MAX_VALUES,
+    ImageError,
+    ImageSource,
+    InputFormat,
+    Probe,
+    common_shape,
+    common_white,
+    in_batches,
+)
 from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import IMAGE
 from dfal_cli.system.reporting import Reporter
@@ -44,7 +53,7 @@ def choose_input_format(
         return InputFormat(shape, options.white)
     with reporter.progress("finding the white value", len(over_8_bits), "images") as progress:
         max_values = [NO_MAX_VALUES]
-        for batch in images.batches(over_8_bits, ONE_PIXEL, DECODED_AT_ONCE, workers):
+        for batch in images.batches(in_batches(over_8_bits, DECODED_AT_ONCE), ONE_PIXEL, workers):
             max_values.append(batch.max_values)
             progress.advance(len(batch.images) + len(batch.unreadable))
     return InputFormat(shape, common_white(np.concatenate(max_values)))

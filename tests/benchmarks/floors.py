@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfal_cli.images import ImageFolder, InputFormat, read_batches
+from dfal_cli.images import ImageFolder, InputFormat, in_batches, read_batches
 from dfal_cli.images.pool import find_pool
 
 BATCH = 256
@@ -21,9 +21,8 @@ BATCH = 256
 
 def decoded(folder: Path, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
     """Decode every image of the folder: batches (B, C, H, W) uint8."""
-    for part in read_batches(
-        folder, find_pool(ImageFolder(folder), [], [], print).listing.images, InputFormat(shape), BATCH
-    ):
+    images = find_pool(ImageFolder(folder), [], [], print).listing.images
+    for part in read_batches(folder, in_batches(images, BATCH), InputFormat(shape)):
         yield part.pixels
 
 
@@ -51,7 +50,7 @@ def embed(folder: Path, name: str) -> None:
     images = find_pool(ImageFolder(folder), [], [], print).listing.images
     size = first_batch_size(torch.device("cpu"), backbone.input_format.shape)
     with torch.inference_mode():
-        for part in read_batches(folder, images, backbone.input_format, size):
+        for part in read_batches(folder, in_batches(images, size), backbone.input_format):
             model((torch.from_numpy(part.pixels).float() / 255).contiguous(memory_format=torch.channels_last))
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from comparison.folders import ImageFolder, image_folder
 
-from dfal_cli.images import InputFormat, read_batches
+from dfal_cli.images import InputFormat, in_batches, read_batches
 from dfal_cli.tables import read_labels, write_labels
 
 # No torch in here: a child's peak memory, as the system tells it, is at least what its parent had when it was started.
@@ -77,7 +77,10 @@ def make_pool(folder: ImageFolder, images: list[str], keep: Path) -> Pool:
         pool.root.mkdir()
         for image in images:
             os.link(folder.root / image, pool.root / image.replace("/", "-"))
-        np.save(pool.pixels, np.concatenate([part.pixels for part in read_batches(folder.root, images, FORMAT, 256)]))
+        np.save(
+            pool.pixels,
+            np.concatenate([part.pixels for part in read_batches(folder.root, in_batches(images, 256), FORMAT)]),
+        )
     return pool
 
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from comparison.folders import ImageFolder, image_folder
 from score import Ran, run
 
-from dfal_cli.images import InputFormat, read_batches
+from dfal_cli.images import InputFormat, in_batches, read_batches
 from dfal_cli.models import build_network, seeded
 from dfal_cli.tables import read_labels, write_labels
 
@@ -55,7 +55,7 @@ def make_data(folder: ImageFolder, keep: Path) -> Data:
     some = table[: 2 * BUDGET]
     pixels = [
         torch.from_numpy(part.pixels)
-        for part in read_batches(folder.root, list(some["image"]), InputFormat(SHAPE), 256)
+        for part in read_batches(folder.root, in_batches(list(some["image"]), 256), InputFormat(SHAPE))
     ]
     codes = torch.tensor(pd.Categorical(some["label"]).codes, dtype=torch.int64)
     return Data(folder.root, oracle, test, torch.cat(pixels).float() / 255, codes)

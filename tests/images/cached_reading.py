@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfal_cli.images import DecodedImage, InputFormat, cached, decode_image, read_batches, read_from_disk
+from dfal_cli.images import DecodedImage, InputFormat, cached, decode_image, in_batches, read_batches, read_from_disk
 from dfal_cli.system.reporting import Silent
 
 SHAPE = (1, 16, 16)
@@ -44,7 +44,7 @@ def read(
     counting = Counting()
     images = names(Path(root)) if images is None else images
     with cached(Path(folder), limit, counting, reporter or Silent()) as reader:
-        for batch in read_batches(Path(root), images, InputFormat(shape, white), 7, 3, reader):
+        for batch in read_batches(Path(root), in_batches(images, 7), InputFormat(shape, white), 3, reader):
             assert not batch.unreadable
             for image, pixels in zip(batch.images, batch.pixels, strict=True):
                 np.testing.assert_array_equal(pixels, decode_image(Path(root, image), shape, white))

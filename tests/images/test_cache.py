@@ -37,7 +37,7 @@ def test_whites_have_separate_cache_entries_and_the_maximum_value_is_cached(hous
         assert read(white=white) == names()
         assert read(white=white) == []
         with cached(Path("cache"), "1GB", read_from_disk, Silent()) as reader:
-            (batch,) = read_batches(Path("images"), ["000.png", "wide.png"], InputFormat(SHAPE, white), 2, 1, reader)
+            (batch,) = read_batches(Path("images"), [["000.png", "wide.png"]], InputFormat(SHAPE, white), 1, reader)
             assert batch.max_values.tolist() == [3000]
 
 

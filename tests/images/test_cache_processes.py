@@ -16,12 +16,13 @@ FILLING = """
 import sys
 from pathlib import Path
 from dfal_cli.system.reporting import Silent
-from dfal_cli.images import InputFormat, cached, list_images, read_batches, read_from_disk
+from dfal_cli.images import InputFormat, cached, in_batches, list_images, read_batches, read_from_disk
 root = Path("images")
 with cached(Path("cache"), "100kB", read_from_disk, Silent()) as reader:
     for _ in range(int(sys.argv[1])):
         for side in range(24, 40):
-            for batch in read_batches(root, list_images(root).images, InputFormat((1, side, side)), 5, 8, reader):
+            batches = in_batches(list_images(root).images, 5)
+            for batch in read_batches(root, batches, InputFormat((1, side, side)), 8, reader):
                 assert len(batch.images) == 5
             print(side, flush=True)
 """

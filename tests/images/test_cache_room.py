@@ -101,11 +101,11 @@ FAILING = """
 import resource, sys
 from pathlib import Path
 from dfal_cli.cli.console import Log
-from dfal_cli.images import InputFormat, cached, list_images, read_batches, read_from_disk
+from dfal_cli.images import InputFormat, cached, in_batches, list_images, read_batches, read_from_disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # as a disk with room for so much
 with cached(Path("cache"), "1GB", read_from_disk, Log()) as reader:
     images = list_images(Path("images")).images
-    batches = list(read_batches(Path("images"), images, InputFormat((1, 16, 16)), 7, 3, reader))
+    batches = list(read_batches(Path("images"), in_batches(images, 7), InputFormat((1, 16, 16)), 3, reader))
 assert sum(len(batch.images) for batch in batches) == 40
 """
 

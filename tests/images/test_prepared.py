@@ -12,6 +12,7 @@ from dfal_cli.images import (
     UnreadableImagesError,
     bulk_decoding,
     decode_image,
+    in_batches,
     list_images,
     prepare,
     prepared,
@@ -40,7 +41,7 @@ def prepared_in(
 
 
 def pixels_of(images: PreparedImages, names: list[str], batch_size: int = 2) -> np.ndarray:
-    batches = list(images.batches(names, images.input_format, batch_size, None))
+    batches = list(images.batches(in_batches(names, batch_size), images.input_format, None))
     assert [name for batch in batches for name in batch.images] == names
     return np.concatenate([batch.pixels for batch in batches])
 

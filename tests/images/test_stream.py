@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfal_cli.images import DecodedImage, ImageError, InputFormat, read_batches
+from dfal_cli.images import DecodedImage, ImageError, InputFormat, in_batches, read_batches
 
 SHAPE = (1, 4, 4)
 FORMAT = InputFormat(SHAPE)
@@ -35,7 +35,7 @@ class CountingReader:
 @pytest.mark.parametrize("workers", [0, 1, 3, None])
 @pytest.mark.parametrize("size", [1, 8, 100])
 def test_batches_are_in_order_for_any_number_of_workers(workers: int | None, size: int) -> None:
-    batches = list(read_batches(Path(), IMAGES, FORMAT, size, workers, CountingReader()))
+    batches = list(read_batches(Path(), in_batches(IMAGES, size), FORMAT, workers, CountingReader()))
     assert [len(batch.images) + len(batch.unreadable) for batch in batches][:-1] == [size] * (len(batches) - 1)
     assert [image for batch in batches for image in batch.images] == [name for name in IMAGES if int(name[:3]) % 7]
     unreadable = [pair for batch in batches for pair in batch.unreadable]
@@ -46,18 +46,18 @@ def test_batches_are_in_order_for_any_number_of_workers(workers: int | None, siz
 
 
 def test_a_batch_without_readable_images_is_empty() -> None:
-    (batch,) = read_batches(Path(), ["000.png", "007.png"], FORMAT, 2, 1, CountingReader())
+    (batch,) = read_batches(Path(), [["000.png", "007.png"]], FORMAT, 1, CountingReader())
     assert (batch.images, batch.pixels.shape, len(batch.unreadable)) == ([], (0, *SHAPE), 2)
 
 
 def test_no_images_give_no_batches() -> None:
-    assert list(read_batches(Path(), [], FORMAT, 2, 2, CountingReader())) == []
+    assert list(read_batches(Path(), [], FORMAT, 2, CountingReader())) == []
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_only_a_few_batches_are_decoded_ahead_of_their_consumer(workers: int) -> None:
     reader = CountingReader()
-    for consumed, _ in enumerate(read_batches(Path(), IMAGES, FORMAT, 2, workers, reader), 1):
+    for consumed, _ in enumerate(read_batches(Path(), in_batches(IMAGES, 2), FORMAT, workers, reader), 1):
         time.sleep(0.005)  # the threads would run ahead now if they could
         assert reader.calls <= (consumed + workers + 1) * 2
 
@@ -73,7 +73,7 @@ def take_two(batches: Iterator[object]) -> None:
 
 def test_a_consumer_that_stops_early_leaves_no_thread_and_no_work() -> None:
     reader = CountingReader()
-    batches = read_batches(Path(), IMAGES * 20, FORMAT, 2, 2, reader)
+    batches = read_batches(Path(), in_batches(IMAGES * 20, 2), FORMAT, 2, reader)
     take_two(batches)
     batches.close()  # type: ignore[attr-defined]
     assert decoding_threads() == []
@@ -85,5 +85,5 @@ def test_an_error_in_a_reader_reaches_the_consumer() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        list(read_batches(Path(), IMAGES, FORMAT, 2, 2, broken))
+        list(read_batches(Path(), in_batches(IMAGES, 2), FORMAT, 2, broken))
     assert decoding_threads() == []

@@ -110,7 +110,7 @@ def test_prepared_images_take_their_white_from_the_pool(
             tmp_path, ["a.png", "b.png"], ["c.png"], image_size=None, grey=None, white=white, follow_links=False,
             folder=tmp_path / f"kept{white}", workers=1, reporter=reporter,
         )  # fmt: skip
-        (batch,) = images.batches(["a.png", "b.png", "c.png"], images.input_format, 3, 1)
+        (batch,) = images.batches([["a.png", "b.png", "c.png"]], images.input_format, 1)
         return batch.pixels[:, 0, 0].tolist()
 
     assert prepared(None) == [[0, 51, 62, 0], [0, 51, 249, 0], [0, 51, 255, 0]]

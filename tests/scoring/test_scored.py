@@ -1,7 +1,7 @@
 """Rows, margins and measures, computed batch by batch or read from parts."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfal_cli.images import NO_MAX_VALUES
+from dfal_cli.scoring.reading import reading_arrays
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, Rows, no_margins
 from dfal_cli.scoring.scored import PoolMargins, rechunked, score_all
-from dfal_cli.scoring.scorer import ScoredBatch
+from dfal_cli.scoring.scorer import Examined
+from dfal_cli.scoring.works import MARGINS as MARGINS_ARRAY
+from dfal_cli.scoring.works import ROWS
 from dfal_cli.system import parts as module
+from dfal_cli.system.crew import Task
+from dfal_cli.system.part_files import Arrays
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.progress import Progress
 from dfal_cli.system.reporting import Silent
@@ -33,39 +38,29 @@ def test_rechunking_keeps_rows_and_order(lengths: list[int], size: int) -> None:
 
 
 class Counting:
-    """Stands where a Scorer does: the margin of an image is its number; it counts how many it has computed."""
+    """Stands where the works of scoring do: the margin of an image is its number, and every image is one flat colour.
+
+    It counts the images that it has computed. The image 5.png cannot be read any more.
+    """
 
     def __init__(self) -> None:
-        self.reporter = Silent()
         self.computed = 0
-        self.lost: dict[str, str] = {}
 
-    def margins_of(
-        self, images: Sequence[str], *, give_up_beyond: float, exact: bool
-    ) -> Iterator[tuple[int, list[str], np.ndarray]]:
-        """In batches of 3; the image 5.png cannot be read any more."""
-        for start in range(0, len(images), 3):
-            asked = images[start : start + 3]
-            readable = [image for image in asked if image != "5.png"]
-            self.lost |= {image: "vanished" for image in asked if image not in readable}
+    def margins(self, work: str, tasks: Iterable[Task], **settings: object) -> Iterator[tuple[Task, Examined]]:
+        for task in tasks:
+            readable = [image for image in task.images if image != "5.png"]
             margins = no_margins(len(readable))
             margins["margin"] = [float(image.removesuffix(".png")) for image in readable]
             margins["outcome"] = OUTCOMES.index("crossed")
-            self.computed += len(asked)
-            yield len(asked), readable, margins
+            self.computed += len(task.images)
+            yield task, Examined(readable, margins, [(image, "vanished") for image in task.images if image == "5.png"])
 
-
-class Flat(Counting):
-    """Every image is one flat colour; batches are of 3."""
-
-    def batches_of(self, images: Sequence[str], *, with_margins: bool, extra_measures: object) -> Iterator[ScoredBatch]:
-        for start in range(0, len(images), 3):
-            these = list(images[start : start + 3])
-            self.computed += len(these)
-            zeros = np.zeros(len(these), MEASURED)
-            yield ScoredBatch(
-                len(these), these, [], NO_MAX_VALUES, np.ones(len(these), bool), zeros, no_margins(len(these)), {}
-            )
+    def score(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Arrays]]:
+        for task in tasks:
+            count = len(task.images)
+            self.computed += count
+            reading = reading_arrays(task, [], NO_MAX_VALUES, np.ones(count, bool))
+            yield task, {ROWS: np.zeros(count, MEASURED), MARGINS_ARRAY: no_margins(count), **reading}
 
 
 def test_flat_images_in_the_parts_of_an_earlier_call_are_counted(
@@ -74,16 +69,31 @@ def test_flat_images_in_the_parts_of_an_earlier_call_are_counted(
     monkeypatch.setattr(module, "SECONDS", 0.0)
     monkeypatch.setattr(module, "SHARE", 1e9)
     for computed in (10, 0):
-        scorer = Flat()
+        counting = Counting()
         section = Parts(tmp_path / "s.csv", {}).section("pool")
-        rows, _ = score_all(scorer, [f"{number}.png" for number in range(10)], section, with_margins=False)
-        assert (rows.flat, scorer.computed) == (10, computed)
+        rows, _ = score_all([f"{number}.png" for number in range(10)], 3, section, counting.score, Silent())
+        assert (rows.flat, counting.computed) == (10, computed)
+
+
+def test_tasks_may_arrive_in_any_order(tmp_path: Path) -> None:
+    counting = Counting()
+
+    def backwards(tasks: Iterable[Task]) -> Iterator[tuple[Task, Arrays]]:
+        yield from reversed(list(counting.score(tasks)))
+
+    images = [f"{number}.png" for number in range(10)]
+    parts = Parts(tmp_path / "s.csv", {})
+    rows, _ = score_all(images, 3, parts.section("pool"), backwards, Silent())
+    assert (rows.images, rows.flat) == (images, 10)
+    parts.write()
+    assert [part.name for part in sorted(parts.folder.iterdir())] == ["pool-0000000000.part"]
 
 
 def examining(folder: Path) -> tuple[PoolMargins, Counting]:
-    scorer = Counting()
+    counting = Counting()
     rows = Rows([f"{number}.png" for number in range(10)], np.zeros(10, MEASURED), no_margins(10))
-    return PoolMargins(scorer, rows, Parts(folder / "s.csv", {}).section("margins")), scorer
+    section = Parts(folder / "s.csv", {}).section("margins")
+    return PoolMargins(counting.margins, 3, rows, section, Silent()), counting
 
 
 @pytest.fixture
@@ -98,20 +108,20 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_same_margin_requests_compute_only_what_is_missing(before: Path) -> None:
-    pool, scorer = examining(before)
+    pool, counting = examining(before)
     pool.add_margins(np.arange(2, 8), Progress("margins", None, "images"))
     pool.add_margins(np.arange(2), Progress("margins", None, "images"))
-    assert (scorer.computed, scorer.lost) == (0, {"5.png": "vanished"})
+    assert (counting.computed, pool.lost) == (0, {"5.png": "vanished"})
     pool.add_margins(np.array([9, 8]), Progress("margins", None, "images"))
-    assert scorer.computed == 2
+    assert counting.computed == 2
     np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, 8, 9])
 
 
 def test_other_margin_requests_are_computed(before: Path) -> None:
-    pool, scorer = examining(before)
+    pool, counting = examining(before)
     pool.add_margins(np.arange(2, 8), Progress("margins", None, "images"))
     pool.add_margins(np.array([1, 0]), Progress("margins", None, "images"))
-    assert scorer.computed == 2
+    assert counting.computed == 2
     np.testing.assert_array_equal(pool.rows.margins["margin"], [0, 1, 2, 3, 4, np.nan, 6, 7, np.nan, np.nan])
 
 

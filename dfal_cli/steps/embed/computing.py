@@ -1,27 +1,32 @@
 """Embeds the images without a valid row, resuming from the parts of unfinished calls."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from dfal_cli.errors import DataError, plural, shown
 from dfal_cli.images import ImageSource, MaxValues, common_white
-from dfal_cli.models.backbones import Backbone
-from dfal_cli.models.embedding import NOT_FINITE, embed_images
+from dfal_cli.models.backbones import Backbone, load_backbone
+from dfal_cli.models.embedding import NOT_FINITE, EmbeddedBatch, embed_images
 from dfal_cli.steps.embed.inputs import CHANGE_TEXTS
 from dfal_cli.steps.embed.options import EmbedOptions
 from dfal_cli.steps.embed.rows import CurrentImages, embedded_in, part_of
-from dfal_cli.system.device import first_batch_size
+from dfal_cli.system.crew import Crew, Task, Work, tasks_of, with_results
+from dfal_cli.system.device import FittingBatches, first_batch_size
 from dfal_cli.system.parts import Parts, Section
 from dfal_cli.system.reporting import Reporter
+
+EMBED = "embed"
+"""The name of the only work."""
 
 WHITES_OF_TYPES = (1.0, 65_535.0)
 """White of floats, and of integers of more than 8 bits, without --white."""
 
 
-class Work(NamedTuple):
+class Computed(NamedTuple):
     """What a call has computed."""
 
     sections: list[Section]
@@ -48,8 +53,9 @@ def compute(
     current: CurrentImages,
     parts: Parts,
     inputs: dict[str, Any],
+    crew: Crew,
     reporter: Reporter,
-) -> Work:
+) -> Computed:
     """Embed the images that are not in the parts yet. inputs: those of the parts."""
     earlier = [section for section in parts.sections if section.name.startswith(backbone.weights_sha256)]
     resumed = set(itertools.chain.from_iterable(embedded_in(section, current) for section in earlier))
@@ -70,23 +76,51 @@ def compute(
     failed: list[tuple[str, str]] = []
     not_finite: list[str] = []
     max_values: list[MaxValues] = []
-    at = 0
+    seen = 0
+    each = crew.start(
+        {EMBED: embed_work(options, backbone, source, batches)},
+        {"backbone": backbone.name, "weights": backbone.weights_sha256, "sizes": batches.sizes},
+    )
     with reporter.progress("embedding", len(images), "images", len(images) - len(todo)) as progress:
-        for batch in embed_images(backbone, source, todo, batches, options.workers):
-            found = part_of(batch.images, current.states_of(batch.images), batch.vectors)
-            section.add(at, at + batch.requested, found)
-            at += batch.requested
+        for task, batch in each(EMBED, tasks_of(todo, batches.read)):
+            section.add(task.start, task.end, part_of(batch.images, current.states_of(batch.images), batch.vectors))
+            seen += len(task.images)
             failed += batch.unreadable
             not_finite += batch.not_finite
             if len(not_finite) > options.max_unreadable * current.total:
                 raise DataError(
-                    f"{not_finite_in_words(backbone, not_finite, at)}; use other weights or another backbone"
+                    f"{not_finite_in_words(backbone, sorted(not_finite), seen)}; use other weights or another backbone"
                 )
             max_values.append(batch.max_values)
-            progress.advance(batch.requested)
+            progress.advance(len(task.images))
     _warn_of_white(np.concatenate([np.empty(0), *max_values]), options.white, reporter)
     unread = sorted({*failed} - {(image, NOT_FINITE) for image in not_finite})
-    return Work([*earlier, section], len(images) - len(failed), unread, sorted(not_finite), batches.size)
+    return Computed([*earlier, section], len(images) - len(failed), unread, sorted(not_finite), batches.size)
+
+
+def load(options: EmbedOptions, name: str, device: torch.device) -> Backbone:
+    """Load the backbone of this name with the options."""
+    return load_backbone(
+        name,
+        options.weights,
+        pretrained=options.pretrained,
+        image_size=options.image_size,
+        resize=options.resize,
+        white=options.white,
+        device=device,
+    )
+
+
+def embed_work(options: EmbedOptions, backbone: Backbone, source: ImageSource, batches: FittingBatches) -> Work:
+    """The work of a process."""
+
+    def embed(tasks: Iterable[Task]) -> Iterator[tuple[Task, EmbeddedBatch]]:
+        def stream(images: Iterable[Sequence[str]]) -> Iterator[EmbeddedBatch]:
+            return embed_images(backbone, source, images, batches, options.workers)
+
+        return with_results(tasks, stream)
+
+    return embed
 
 
 def not_finite_in_words(backbone: Backbone, images: Sequence[str], total: int) -> str:

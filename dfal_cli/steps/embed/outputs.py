@@ -7,7 +7,7 @@ from dfal_cli.models.backbone_file import save_backbone
 from dfal_cli.models.backbones import Backbone
 from dfal_cli.models.embedding import NOT_FINITE
 from dfal_cli.schemas import BACKBONE_SUFFIX
-from dfal_cli.steps.embed.computing import Work, not_finite_in_words
+from dfal_cli.steps.embed.computing import Computed, not_finite_in_words
 from dfal_cli.steps.embed.options import EmbedOptions
 from dfal_cli.steps.embed.plan import Plan, unreadable_digest
 from dfal_cli.steps.embed.rows import CurrentImages, merged
@@ -25,7 +25,7 @@ def write_outputs(
     inputs: dict[str, Any],
     backbone: Backbone,
     plan: Plan,
-    work: Work,
+    work: Computed,
     current: CurrentImages,
     reporter: Reporter,
 ) -> Result:

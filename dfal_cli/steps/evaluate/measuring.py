@@ -1,10 +1,10 @@
 """Classifies the labelled images, from their files or from their embeddings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfal_cli.images import STRETCH, DecodedBatch, ImageSource, open_images
+from dfal_cli.images import STRETCH, DecodedBatch, ImageSource, in_batches, open_images
 from dfal_cli.images.pool import image_names
 from dfal_cli.models.head_file import load_head
 from dfal_cli.models.metadata import read_checkpoint_metadata
@@ -85,12 +85,13 @@ def measure_images(
         network = load_checkpoint(options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch)
         batches = FittingBatches(first_batch_size(device, network.input_shape), reporter)
 
-        def stream(images: Sequence[str]) -> Iterator[DecodedBatch]:
-            return source.batches(images, network.input_format, batches.read, options.workers)
+        def stream(images: Iterable[Sequence[str]]) -> Iterator[DecodedBatch]:
+            return source.batches(images, network.input_format, options.workers)
 
-        classifier = Classifier(network, stream, batches, reporter)
+        classifier = Classifier(network, stream, batches)
         with tf32(allowed=False), fast_pooling(network.model):
-            logits = logits_of_images(classifier.batches_of, source, labelled, reporter)
+            classified = classifier.batches_of(in_batches(labelled.images, batches.read))
+            logits = logits_of_images(classified, source, labelled, reporter)
         hashes = [source.content_hash(image) for image in labelled.images]
     trained = trained_images(labelled, hashes, "images", network.metadata)
     pictures = Images(root, options.follow_links, network.input_format.white, STRETCH, PICTURE_BYTES)

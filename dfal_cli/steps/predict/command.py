@@ -8,30 +8,33 @@ from dfal_cli.images import ImageSource
 from dfal_cli.steps.predict.checks import check
 from dfal_cli.steps.predict.options import PredictOptions
 from dfal_cli.steps.result import Result
+from dfal_cli.system.crew import ALONE, Crew
 from dfal_cli.system.files import locked
 from dfal_cli.system.reporting import Reporter
 
 
-def predict(options: PredictOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
+def predict(
+    options: PredictOptions, reporter: Reporter, images: ImageSource | None = None, crew: Crew = ALONE
+) -> Result:
     """Predict the images, and write one row per image; with --to-folder also a folder per class.
 
     `images` replace the folder `options.images`, if given. An interrupted call keeps its finished part, from which the
-    same call resumes.
+    same call resumes. crew: the processes that predict images.
     Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
     with _locked_outputs(options, reporter):
         if options.to_folder is None:
-            return _write_table(options, reporter, images)
+            return _write_table(options, reporter, images, crew)
         from dfal_cli.steps.predict.class_folders import image_root, write_class_folders
 
         root = image_root(options, options.to_folder)
-        result = _write_table(options, reporter, images)
+        result = _write_table(options, reporter, images, crew)
         folders = write_class_folders(options, options.to_folder, root, reporter)
         return dataclasses.replace(result, outputs=[*result.outputs, *folders])
 
 
-def _write_table(options: PredictOptions, reporter: Reporter, images: ImageSource | None) -> Result:
+def _write_table(options: PredictOptions, reporter: Reporter, images: ImageSource | None, crew: Crew) -> Result:
     if options.embeddings is not None:
         from dfal_cli.steps.predict.embeddings import predict_embeddings
 
@@ -39,7 +42,7 @@ def _write_table(options: PredictOptions, reporter: Reporter, images: ImageSourc
     from dfal_cli.steps.predict.pixels import predict_images
 
     assert options.images is not None  # guaranteed by `check`
-    return predict_images(options, options.images, reporter, images)
+    return predict_images(options, options.images, reporter, images, crew)
 
 
 @contextlib.contextmanager

@@ -1,15 +1,16 @@
 """predict --images: the predictions of a network, or of a head through its backbone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, trusted_architecture
-from dfal_cli.images import DecodedBatch, ImageSource, open_images
+from dfal_cli.images import DecodedBatch, ImageSource, in_batches, open_images
 from dfal_cli.images.pool import Pool, find_pool, image_names, report_skipped
 from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import PIXEL_SPACE, UNREADABLE_SUFFIX
-from dfal_cli.scoring.classifying import Classifier, probabilities_in
+from dfal_cli.scoring.classifying import Classifier, predict_all, probabilities_in
 from dfal_cli.scoring.judging import warn_unless_learnt
 from dfal_cli.scoring.reading import warn_of_pixels
 from dfal_cli.steps.labelled_set import (
@@ -24,6 +25,7 @@ from dfal_cli.steps.predict.outputs import PREDICTIONS, result_of, write_predict
 from dfal_cli.steps.predict.temperature import CALIBRATE, Temperature, measured_temperature, recorded_temperature
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
+from dfal_cli.system.crew import Crew
 from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
 from dfal_cli.system.files import beside, check_writable
 from dfal_cli.system.fingerprints import digest_of_many, fingerprint, must_be_unchanged
@@ -32,8 +34,13 @@ from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.architecture import code_sha256
 
+PREDICT = "predict"
+"""The name of the only work."""
 
-def predict_images(options: PredictOptions, root: Path, reporter: Reporter, images: ImageSource | None) -> Result:
+
+def predict_images(
+    options: PredictOptions, root: Path, reporter: Reporter, images: ImageSource | None, crew: Crew
+) -> Result:
     """Predict the images under `root`; `images` replace the folder, if given."""
     device = choose_device(options.device)
     with open_images(
@@ -55,7 +62,7 @@ def predict_images(options: PredictOptions, root: Path, reporter: Reporter, imag
                 )
                 must_be_unchanged(options.checkpoint, network.sha256, inputs["checkpoint"])
                 with tf32(allowed=False), fast_pooling(network.model):
-                    result = _predict(options, network, source, found, labelled, inputs, parts, reporter)
+                    result = _predict(options, network, source, found, labelled, inputs, parts, crew, reporter)
         parts.remove()
         return result
 
@@ -91,6 +98,7 @@ def _predict(
     labelled: LabelledSet | None,
     inputs: dict[str, Any],
     parts: Parts,
+    crew: Crew,
     reporter: Reporter,
 ) -> Result:
     """Predict the pool, resuming from the parts, and write all outputs."""
@@ -104,11 +112,11 @@ def _predict(
         reporter.note(f"resuming after {section.finished} of {len(pool)} images")
     parts.report_discarded("predictions", inputs, UNFINISHED_CHANGE_TEXTS, reporter)
     warn_unless_learnt(network.metadata, reporter, "predictions")
-    classifier = _classifier(options, network, source, batches, reporter)
-    temperature = _temperature(network, classifier, source, labelled, reporter)
-    predictions, reading = classifier.predict(
-        pool, section, temperature.value, with_probabilities=options.probabilities
-    )
+    classifier = new_classifier(options, network, source, batches)
+    temperature = _temperature(network, classifier, source, labelled, batches.read, reporter)
+    each = crew.start({PREDICT: classifier.predict}, {"checkpoint": network.sha256, "sizes": batches.sizes})
+    compute = partial(each, PREDICT, temperature=temperature.value, with_probabilities=options.probabilities)
+    predictions, reading = predict_all(pool, batches.read, section, compute, network.classes, reporter)
     stop_if_too_many(options.out, reading.unreadable, len(pool), options.max_unreadable)
     warn_of_pixels(reading.max_values, network.input_format.white, reading.flat, len(reading.images), reporter)
     unreadable = [*unlisted, *reading.unreadable]
@@ -121,24 +129,26 @@ def _predict(
     return result_of(options, outputs, predictions, temperature, network.metadata, counts, details, reporter)
 
 
-def _classifier(
-    options: PredictOptions, network: LoadedNetwork, source: ImageSource, batches: FittingBatches, reporter: Reporter
+def new_classifier(
+    options: PredictOptions, network: LoadedNetwork, source: ImageSource, batches: FittingBatches
 ) -> Classifier:
-    def stream(images: Sequence[str]) -> Iterator[DecodedBatch]:
-        return source.batches(images, network.input_format, batches.read, options.workers)
+    """A classifier of images from the source."""
 
-    return Classifier(network, stream, batches, reporter)
+    def stream(images: Iterable[Sequence[str]]) -> Iterator[DecodedBatch]:
+        return source.batches(images, network.input_format, options.workers)
+
+    return Classifier(network, stream, batches)
 
 
 def _temperature(
-    network: LoadedNetwork, classifier: Classifier, source: ImageSource, labelled: LabelledSet | None,
+    network: LoadedNetwork, classifier: Classifier, source: ImageSource, labelled: LabelledSet | None, size: int,
     reporter: Reporter,
 ) -> Temperature:  # fmt: skip
     if labelled is None:
         return recorded_temperature(network.metadata, reporter)
     hashes = [source.content_hash(image) for image in labelled.images]
     trained = trained_images(labelled, hashes, "images", network.metadata)
-    logits = logits_of_images(classifier.batches_of, source, labelled, reporter)
+    logits = logits_of_images(classifier.batches_of(in_batches(labelled.images, size)), source, labelled, reporter)
     return measured_temperature(labelled, logits, trained, reporter)
 
 

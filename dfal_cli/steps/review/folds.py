@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.errors import Interrupted
-from dfal_cli.images import ImageSource
+from dfal_cli.images import ImageSource, in_batches
 from dfal_cli.schemas import IMAGE, LABEL
 from dfal_cli.statistics.label_errors import Probabilities, probably_wrong
 from dfal_cli.steps.option import settings_of, values_of
@@ -116,7 +116,7 @@ def _predicted(
     network = load_checkpoint(checkpoint, choose_device(options.device), trust_code=True)
     found = [np.empty((0, len(network.classes)))]
     with torch.inference_mode():
-        for batch in source.batches(images, network.input_format, IMAGES_AT_ONCE, options.workers):
+        for batch in source.batches(in_batches(images, IMAGES_AT_ONCE), network.input_format, options.workers):
             pixels = on_device(torch.from_numpy(batch.pixels), network.device).float() / 255
             found.append(network.model(pixels).double().softmax(1).cpu().numpy())
     return np.concatenate(found)

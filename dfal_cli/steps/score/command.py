@@ -7,16 +7,17 @@ from dfal_cli.steps.result import Result
 from dfal_cli.steps.score.checks import check
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.score.outputs import OPTIONAL_OUTPUTS, companions
+from dfal_cli.system.crew import ALONE, Crew
 from dfal_cli.system.paths import check_paths
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import refuse_foreign_files
 
 
-def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None = None) -> Result:
+def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None = None, crew: Crew = ALONE) -> Result:
     """Score the pool and write one row per image, and with --twins the twins of the nearest images.
 
     Margins are measured in the space of what is given: pixels of `options.images`, or `options.embeddings`. `images`
-    replace the folder `options.images`, if given.
+    replace the folder `options.images`, if given. crew: the processes that score images.
     Raises UsageError, DataError or TryAgainError, as documented for the command.
     """
     check(options)
@@ -38,4 +39,4 @@ def score(options: ScoreOptions, reporter: Reporter, images: ImageSource | None 
     assert options.images is not None  # guaranteed by `check`
     from dfal_cli.steps.score.pixels import score_pixels
 
-    return score_pixels(options, options.images, reporter, images)
+    return score_pixels(options, options.images, reporter, images, crew)

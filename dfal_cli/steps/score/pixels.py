@@ -18,7 +18,7 @@ from dfal_cli.scoring.reading import warn_of_pixels
 from dfal_cli.scoring.rows import Indices, Rows
 from dfal_cli.scoring.sanity import PROBED, probe_network
 from dfal_cli.scoring.scored import PoolMargins, embed_labelled, score_all, tables_of
-from dfal_cli.scoring.scorer import Scorer
+from dfal_cli.scoring.works import EMBED_LABELLED, SCORE, TWINS_OF
 from dfal_cli.steps.pool_inputs import common_inputs, images_digests, inputs_metadata, is_up_to_date
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.score.inputs import SCORES
@@ -34,19 +34,22 @@ from dfal_cli.steps.score.outputs import (
     save_twins,
     summary_of,
 )
-from dfal_cli.steps.score.preparation import new_measures, new_scorer, report_resuming
+from dfal_cli.steps.score.preparation import new_works, report_resuming
 from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
+from dfal_cli.system.crew import Crew, Each, tasks_of
 from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
 from dfal_cli.system.fingerprints import must_be_unchanged
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.paths import relative_to_file
-from dfal_cli.system.reporting import Reporter, Silent
+from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
 from dfal_cli.tables.vectors import Values
 from dfal_cli.training.architecture import code_sha256
 
 
-def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: ImageSource | None) -> Result:
+def score_pixels(
+    options: ScoreOptions, root: Path, reporter: Reporter, images: ImageSource | None, crew: Crew
+) -> Result:
     """Score the images of the pool under `root`; `images` replace the folder, if given.
 
     An interrupted call keeps its finished part, from which the same call resumes.
@@ -75,7 +78,7 @@ def score_pixels(options: ScoreOptions, root: Path, reporter: Reporter, images: 
                 )
                 must_be_unchanged(options.checkpoint, network.sha256, inputs["checkpoint"])
                 with tf32(allowed=False), fast_pooling(network.model):
-                    result = _score_pool(options, network, source, found, inputs, parts, reporter)
+                    result = _score_pool(options, network, source, found, inputs, parts, crew, reporter)
         parts.remove()
         return result
 
@@ -105,6 +108,7 @@ def _score_pool(
     found: Pool,
     inputs: dict[str, Any],
     parts: Parts,
+    crew: Crew,
     reporter: Reporter,
 ) -> Result:
     """Score the candidates, resuming from the parts, and write all outputs."""
@@ -116,22 +120,26 @@ def _score_pool(
     device = network.device.type
     reporter.note(f"scoring {len(candidates)} of {len(pool)} pool images on {device}, batch {batches.size}")
     report_resuming(parts, inputs, len(candidates), reporter)
-    scorer = new_scorer(options, network, source, batches, reporter)
-    measures = new_measures(options, options.measure, network, batches, reporter)
-    first = source.batches(candidates[:PROBED], network.input_format, PROBED, options.workers)
+    works, measures = new_works(options, network, source, batches, reporter)
+    first = source.batches([candidates[:PROBED]], network.input_format, options.workers)
     _check_network(network, first, batches, reporter)
-    section = parts.section("pool")
-    rows, failed = score_all(scorer, candidates, section, with_margins=options.nearest is None, extra=measures)
+    each = crew.start(works, {"checkpoint": network.sha256, "sizes": batches.sizes})
+    section, size = parts.section("pool"), batches.read
+    score = partial(each, SCORE, with_margins=options.nearest is None, first=candidates[:size])
+    rows, failed = score_all(candidates, size, section, score, reporter)
     stop_if_too_many(options.out, failed, len(candidates), options.max_unreadable)
     warn_of_pixels(rows.max_values, network.input_format.white, rows.flat, len(rows), reporter)
-    audit = _complete_margins(options, scorer, rows, parts)
-    save_twins(options, rows, partial(_twins_of, scorer, rows), reporter)
-    unreadable = [*unlisted, *failed, *scorer.lost.items()]
+    margins = PoolMargins(each, size, rows, parts.section("margins"), reporter)
+    audit = _complete_margins(options, margins)
+    lost = margins.lost
+    save_twins(options, rows, partial(_twins_of, rows, each, size, lost, reporter), reporter)
+    unreadable = [*unlisted, *failed, *lost.items()]
     outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
     made_from = inputs_metadata(inputs)
     if found.labelled:
-        embedding = new_measures(options, [EMBEDDING], network, batches, Silent())  # the pool has warned already
-        embedded = embed_labelled(scorer, found.labelled, parts.section("labelled"), embedding)
+        embed = partial(each, EMBED_LABELLED, first=found.labelled[:size])
+        no_embeddings = measures.empty()[EMBEDDING]
+        embedded = embed_labelled(found.labelled, size, parts.section("labelled"), embed, no_embeddings, reporter)
         outputs.append(write_labelled_embeddings(options.out, *embedded, made_from["made_from"]))
     else:
         labelled_path(options.out).unlink(missing_ok=True)
@@ -157,9 +165,8 @@ def _check_network(
         probe_network(network, batch.pixels, batches, reporter)
 
 
-def _complete_margins(options: ScoreOptions, scorer: Scorer, rows: Rows, parts: Parts) -> Audit | None:
+def _complete_margins(options: ScoreOptions, margins: PoolMargins) -> Audit | None:
     """With --nearest, compute the smallest margins. Compute margins that nearly tie again, in float64."""
-    margins = PoolMargins(scorer, rows, parts.section("margins"))
     audit = walk_nearest(margins, options.nearest, options.seed) if options.nearest else None
     resolve_ties(margins, options.nearest)
     return audit
@@ -179,11 +186,17 @@ def _audit_in_words(audit: Audit | None, nearest: int | None) -> str:
     return words
 
 
-def _twins_of(scorer: Scorer, rows: Rows, nearest: Indices) -> Iterator[tuple[int, Values]]:
-    """Yield those of the rows that have a twin, with the twin, (C, H, W)."""
+def _twins_of(
+    rows: Rows, each: Each, size: int, lost: dict[str, str], reporter: Reporter, nearest: Indices
+) -> Iterator[tuple[int, Values]]:
+    """Yield those of the rows that have a twin, with the twin, (C, H, W). Adds images that are unreadable to `lost`."""
     row_of = {rows.images[row]: row for row in nearest.tolist()}
-    for image, twin in scorer.twins_of(list(row_of)):
-        yield row_of[image], twin
+    with reporter.progress("computing twins", len(row_of), "images") as progress:
+        for task, found in each(TWINS_OF, tasks_of(list(row_of), size)):
+            lost |= dict(found.unreadable)
+            for image, twin in found.twins:
+                yield row_of[image], twin
+            progress.advance(len(task.images))
 
 
 def _metadata_of_pixels(

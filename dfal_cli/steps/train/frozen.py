@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli.errors import UsageError
-from dfal_cli.images import ImageSource
+from dfal_cli.images import ImageSource, in_batches
 from dfal_cli.images.pool import image_names
 from dfal_cli.models.backbones import Backbone, load_backbone
 from dfal_cli.models.embedding import embed_images
@@ -77,7 +77,9 @@ class EmbeddedImages:
         """Return the embeddings of images, (n, d), scaled to unit length. Raises DataError if one cannot be read."""
         parts: list[Values] = []
         with self._reporter.progress("embedding", len(images), "images") as progress:
-            for batch in embed_images(self._backbone, self._source, images, self._batches, self._workers):
+            for batch in embed_images(
+                self._backbone, self._source, in_batches(images, self._batches.read), self._batches, self._workers
+            ):
                 if batch.unreadable:
                     image, reason = batch.unreadable[0]
                     rows = pd.concat(list(self._sets.tables.values()))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfal_cli.images import InputFormat, read_batches
+from dfal_cli.images import InputFormat, in_batches, read_batches
 from dfal_cli.models import build_network, seeded
 from dfal_cli.system.device import first_batch_size
 from dfal_cli.tables import read_labels
@@ -95,7 +95,7 @@ def _read(folder: ImageFolder, shape: tuple[int, int, int], count: int) -> tuple
     """Decode `count` images, shuffled: pixels (N, C, H, W) uint8, class numbers (N,), and the classes."""
     table = read_labels(folder.labels).sample(frac=1, random_state=0).head(count)
     pixels = np.concatenate(
-        [part.pixels for part in read_batches(folder.root, list(table["image"]), InputFormat(shape), 256)]
+        [part.pixels for part in read_batches(folder.root, in_batches(list(table["image"]), 256), InputFormat(shape))]
     )
     classes, numbers = np.unique(table["label"].to_numpy(str), return_inverse=True)
     return torch.from_numpy(pixels), torch.from_numpy(numbers), tuple(map(str, classes))

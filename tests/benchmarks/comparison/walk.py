@@ -1,7 +1,8 @@
 """`score --nearest` over images in memory: all that the command does, less reading images and writing the table."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,15 @@ import torch
 
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.images import NO_MAX_VALUES, DecodedBatch
+from dfal_cli.measures import MeasureRunner, Settings
 from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import SKIPPED
 from dfal_cli.scoring.nearest import resolve_ties, walk_nearest
 from dfal_cli.scoring.rows import OUTCOMES, Rows
 from dfal_cli.scoring.scored import PoolMargins, score_all
 from dfal_cli.scoring.scorer import MarginSettings, Scorer
+from dfal_cli.scoring.works import SCORE, works_of
+from dfal_cli.system.crew import ALONE
 from dfal_cli.system.device import FittingBatches
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.reporting import Silent
@@ -49,25 +53,27 @@ def score_in_memory(trained: Trained, nearest: int, device: torch.device, *, eve
     Either way the nearest are computed once more in float64, as the command does.
     """
     names = [f"{number:06d}" for number in range(len(trained.pool))]
-    scorer = _scorer(trained, names, device)
+    batches = FittingBatches(trained.batch, Silent())
+    scorer = _scorer(trained, names, batches, device)
+    each = ALONE.start(works_of(scorer, MeasureRunner({}, trained.model, Settings("", 0, 0, print), batches), None), {})
     with tempfile.TemporaryDirectory() as folder, fast_pooling(trained.model):
         parts = Parts(Path(folder) / "scores", {})
-        rows, _ = score_all(scorer, names, parts.section("pool"), with_margins=everything)
-        pool = PoolMargins(scorer, rows, parts.section("margins"))
+        score = partial(each, SCORE, with_margins=everything, first=names[: batches.read])
+        rows, _ = score_all(names, batches.read, parts.section("pool"), score, Silent())
+        pool = PoolMargins(each, batches.read, rows, parts.section("margins"), Silent())
         examined = len(rows) if everything else walk_nearest(pool, nearest, seed=0).examined
         resolve_ties(pool, nearest)
     return Scored(rows, examined)
 
 
-def _scorer(trained: Trained, names: Sequence[str], device: torch.device) -> Scorer:
+def _scorer(trained: Trained, names: Sequence[str], batches: FittingBatches, device: torch.device) -> Scorer:
     """A Scorer whose stream takes the images from memory."""
     place = {name: number for number, name in enumerate(names)}
 
-    def stream(images: Sequence[str]) -> Iterator[DecodedBatch]:
-        for start in range(0, len(images), trained.batch):
-            part = list(images[start : start + trained.batch])
-            yield DecodedBatch(part, trained.pool[np.array([place[name] for name in part])], [], NO_MAX_VALUES)
+    def stream(images: Iterable[Sequence[str]]) -> Iterator[DecodedBatch]:
+        for part in images:
+            yield DecodedBatch(list(part), trained.pool[np.array([place[name] for name in part])], [], NO_MAX_VALUES)
 
     shape: tuple[int, int, int] = tuple(trained.pool.shape[1:])
     network = LoadedNetwork(trained.model, trained.classes, shape, device, {}, sha256="")
-    return Scorer(network, DEEPFOOL, stream, FittingBatches(trained.batch, Silent()), Silent())
+    return Scorer(network, DEEPFOOL, stream, batches, Silent())
