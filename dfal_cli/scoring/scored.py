@@ -100,19 +100,19 @@ class PoolMargins:
 
 
 def embed_labelled(
-    images: Sequence[str], size: int, section: Section, compute: Compute, empty: Values, reporter: Reporter
+    images: Sequence[str], size: int, section: Section, compute: Compute, reporter: Reporter
 ) -> tuple[Sequence[str], Values]:
     """Return the images with their embeddings, (n, d): strategies that spread their picks keep away from labelled ones.
 
-    Arguments as of `score_all`. empty: the embeddings of no images. Unreadable images are left out and counted in a
-    warning.
+    Arguments as of `score_all`. Unreadable images are left out and counted in a warning.
     """
     rows, unreadable = score_all(images, size, section, compute, reporter, "embedding labelled images")
     if unreadable:
         image, reason = unreadable[0]
         first = f"the first: {shown(image)}: {reason}"
         reporter.warn(f"{len(unreadable)} labelled images cannot be read and have no embedding ({first})")
-    return rows.images, concatenated(list(section.blocks()))[EMBEDDING] if len(rows) else empty
+    vectors = concatenated(list(section.blocks())).get(EMBEDDING)  # none if no image is readable
+    return rows.images, np.empty((0, 1), np.float32) if vectors is None else vectors
 
 
 def tables_of(rows: Rows, classes: Sequence[str], section: Section, measuring: MeasureRunner) -> Iterator[pa.Table]:

@@ -208,9 +208,8 @@ class Section:
 
     def add(self, start: int, end: int, found: Arrays) -> None:
         """Add the results of a batch; batches may be added in any order."""
-        batch = _Batch(start, end, found)
-        self._unwritten.append(batch)
-        self._parts.batch_finished(batch)
+        self._unwritten.append(_Batch(start, end, found))
+        self._parts.batch_finished(self._unwritten[-1])
 
     def blocks(self) -> Iterator[Arrays]:
         """Yield all results in the order of the positions.
@@ -234,19 +233,18 @@ class Section:
 
     def write(self) -> None:
         """Write one part per run of adjacent batches."""
-        for run in _runs(sorted(self._unwritten, key=lambda batch: batch.start)):
+        for run in _runs(self._unwritten):
             found = concatenated([batch.found for batch in run])
             self.add_part(self._parts.write_part(self.name, run[0].start, run[-1].end, found))
         self._unwritten.clear()
 
 
-def _runs(batches: list[_Batch]) -> Iterator[list[_Batch]]:
-    """Yield the runs of adjacent batches."""
-    run: list[_Batch] = []
-    for batch in batches:
-        if run and run[-1].end != batch.start:
-            yield run
-            run = []
-        run.append(batch)
-    if run:
-        yield run
+def _runs(batches: list[_Batch]) -> list[list[_Batch]]:
+    """Return the runs of adjacent batches."""
+    runs: list[list[_Batch]] = []
+    for batch in sorted(batches, key=lambda batch: batch.start):
+        if runs and runs[-1][-1].end == batch.start:
+            runs[-1].append(batch)
+        else:
+            runs.append([batch])
+    return runs

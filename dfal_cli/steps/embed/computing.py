@@ -62,13 +62,9 @@ def compute(
     todo = [image for image in images if image not in resumed]
     device, shape = backbone.model.mean.device, backbone.input_format.shape
     batches = parts.fitting_batches(options.batch_size, first_batch_size(device, shape), reporter)
-    if images:
-        reporter.note(
-            f"embedding {len(images)} of {len(current.listing.images)} images with {backbone.name} "
-            f"({shape[2]}x{shape[1]}, {backbone.input_format.resize.how}) on {device.type}, batch {batches.size}"
-        )
-    else:
-        reporter.note(f"no image is new or has changed; updating {options.out}")
+    size = f"({shape[2]}x{shape[1]}, {backbone.input_format.resize.how}) on {device.type}, batch {batches.size}"
+    what = f"embedding {len(images)} of {len(current.listing.images)} images with {backbone.name} {size}"
+    reporter.note(what if images else f"no image is new or has changed; updating {options.out}")
     if resumed:
         reporter.note(f"resuming after {len(resumed)} of {len(images)} images")
     parts.report_discarded("embeddings", inputs, CHANGE_TEXTS, reporter)

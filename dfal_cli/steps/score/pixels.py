@@ -39,7 +39,7 @@ from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
 from dfal_cli.system.crew import Crew, Each, tasks_of
 from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
 from dfal_cli.system.fingerprints import must_be_unchanged
-from dfal_cli.system.parts import Parts
+from dfal_cli.system.parts import Parts, Section
 from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labelled_path, write_labelled_embeddings, write_scores
@@ -136,13 +136,7 @@ def _score_pool(
     unreadable = [*unlisted, *failed, *lost.items()]
     outputs = report_unreadable(options.out, unreadable, len(candidates) + len(unlisted), reporter)
     made_from = inputs_metadata(inputs)
-    if found.labelled:
-        embed = partial(each, EMBED_LABELLED, first=found.labelled[:size])
-        no_embeddings = measures.empty()[EMBEDDING]
-        embedded = embed_labelled(found.labelled, size, parts.section("labelled"), embed, no_embeddings, reporter)
-        outputs.append(write_labelled_embeddings(options.out, *embedded, made_from["made_from"]))
-    else:
-        labelled_path(options.out).unlink(missing_ok=True)
+    outputs += _write_labelled(options, found.labelled, each, size, parts.section("labelled"), made_from, reporter)
     of_space = _metadata_of_pixels(options, network, source, audit, with_labelled=bool(found.labelled))
     metadata = metadata_of_scores(options, network, made_from, of_space)
     with reporter.busy("writing the scores"):
@@ -154,6 +148,18 @@ def _score_pool(
     details["audit"] = audit and asdict(audit)
     summary = summary_of(options, PIXEL_SPACE, rows, counts) + _audit_in_words(audit, options.nearest)
     return Result([options.out, *outputs], summary, counts | skipped, details)
+
+
+def _write_labelled(
+    options: ScoreOptions, labelled: Sequence[str], each: Each, size: int, section: Section,
+    made_from: dict[str, Any], reporter: Reporter,
+) -> list[Path]:  # fmt: skip
+    """Write the embeddings of labelled images beside the scores; return the files written."""
+    if not labelled:
+        labelled_path(options.out).unlink(missing_ok=True)
+        return []
+    embedded = embed_labelled(labelled, size, section, partial(each, EMBED_LABELLED, first=labelled[:size]), reporter)
+    return [write_labelled_embeddings(options.out, *embedded, made_from["made_from"])]
 
 
 def _check_network(
