@@ -39,10 +39,16 @@ def by_measure(measure: str, *, descending: bool = False) -> Pick:
     """Return a strategy that sorts by one measure; unknown values come last, ties are broken by path."""
 
     def pick(pool: Pool, count: int, generator: "np.random.Generator") -> Positions:
+        import numpy as np
+
         values = pool.scores[measure].to_numpy("float64")
+        values = -values if descending else values
+        rows = np.arange(len(values))
+        if 0 < count < len(values):  # of a large pool, only the rows that can be among the first are sorted
+            limit = np.partition(values, count - 1)[count - 1]
+            rows = rows if np.isnan(limit) else np.flatnonzero(values <= limit)
         # The rows are sorted by path, so a stable sort keeps ties in that order; nan is sorted last.
-        order: Positions = (-values if descending else values).argsort(kind="stable")
-        return order[:count]
+        return rows[values[rows].argsort(kind="stable")][:count]
 
     return pick
 
@@ -177,6 +183,7 @@ STRATEGIES: dict[str, Strategy] = {
         coverage,
         "images that cover the uncertain part of the pool (after Bae and others, arXiv:2412.20644)",
         needs=(EMBEDDING,),
+        reads=("probability_gap",),
         labelled=True,
         needs_network=False,
     ),
@@ -184,6 +191,7 @@ STRATEGIES: dict[str, Strategy] = {
         typical,
         "one image for each cluster of embeddings (after Hacohen and others, arXiv:2202.02794)",
         needs=(EMBEDDING,),
+        reads=(),
         labelled=True,
         needs_network=False,
         note="Each image represents the images similar to it; the first ones represent the most.",
@@ -192,6 +200,7 @@ STRATEGIES: dict[str, Strategy] = {
         core_set,
         "the largest distance to labelled and picked images (Sener and Savarese, arXiv:1708.00489)",
         needs=(EMBEDDING,),
+        reads=(),
         labelled=True,
         needs_network=False,
     ),
@@ -199,14 +208,16 @@ STRATEGIES: dict[str, Strategy] = {
         badge,
         "large and diverse gradients (Ash and others, arXiv:1906.03671)",
         needs=(EMBEDDING, PROBABILITIES),
+        reads=(),
     ),
     "ceal": Strategy(
         by_measure("entropy", descending=True),
         "the highest entropy; confident predictions become pseudo-labels (Wang and others, arXiv:1701.03551)",
         "entropy",
+        reads=(PREDICTED,),
         pseudo_labels=confident_labels,
     ),
-    "random": Strategy(at_random, "a random sample", needs_network=False),
+    "random": Strategy(at_random, "a random sample", reads=(), needs_network=False),
 }
 
 DEFAULT_STRATEGIES = "dfal,dfal-without-twins,random"
@@ -221,14 +232,15 @@ def pick_queries(pool: Pool, strategy: str, count: int, seed: int) -> "pd.DataFr
     """
     import numpy as np
 
-    by_path = pool.scores.sort_values(IMAGE, kind="stable").reset_index(drop=True)
-    everything = np.arange(len(by_path))
-    distinct = everything
-    if EMBEDDING in by_path:
-        from dfal_cli.strategies.copies import first_copies
+    from dfal_cli.tables.name_columns import by_path
 
-        distinct = first_copies(by_path[EMBEDDING].to_list())
-    known = by_path if len(distinct) == len(by_path) else by_path.iloc[distinct]
-    picked = distinct[STRATEGIES[strategy].pick(pool._replace(scores=known), count, np.random.default_rng(seed))]
-    copies = np.setdiff1d(everything, distinct)
-    return by_path.iloc[np.concatenate([picked, copies])[:count]].reset_index(drop=True)
+    table, pick, generator = by_path(pool.scores, IMAGE), STRATEGIES[strategy].pick, np.random.default_rng(seed)
+    if EMBEDDING not in table:
+        return table.iloc[pick(pool._replace(scores=table), count, generator)].reset_index(drop=True)
+    from dfal_cli.strategies.copies import first_copies
+
+    distinct = first_copies(table[EMBEDDING].to_list())
+    known = table if len(distinct) == len(table) else table.iloc[distinct]
+    picked = distinct[pick(pool._replace(scores=known), count, generator)]
+    copies = np.setdiff1d(np.arange(len(table)), distinct)
+    return table.iloc[np.concatenate([picked, copies])[:count]].reset_index(drop=True)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dfal_cli.schemas import CONTROL, EMBEDDING, IMAGE, IN_CONTROL
 from dfal_cli.strategies import Pool, pick_queries
+from dfal_cli.tables.name_columns import by_path
 
 
 def control_size(count: int, share: float) -> int:
@@ -27,14 +28,14 @@ def pick_with_control(pool: Pool, strategy: str, count: int, seed: int, share: f
     are random, so that the answers to any first part of the list answer a random part of it. The rows do not depend on
     the row order of the pool.
     """
-    by_path = pool.scores.sort_values(IMAGE, kind="stable").reset_index(drop=True)
-    size = control_size(min(count, len(by_path)), share)
-    generator = _generator(seed, by_path[IMAGE])
-    drawn, left = np.split(generator.permutation(len(by_path)), [size])
-    rest = Pool(by_path.iloc[np.sort(left)].reset_index(drop=True), _soon_labelled(pool, by_path.iloc[drawn]))
+    table = by_path(pool.scores, IMAGE)
+    size = control_size(min(count, len(table)), share)
+    generator = _generator(seed, table[IMAGE])
+    drawn, left = np.split(generator.permutation(len(table)), [size])
+    rest = Pool(table.iloc[np.sort(left)].reset_index(drop=True), _soon_labelled(pool, table.iloc[drawn]))
     others = min(count - size, len(rest.scores))
     picked = pick_queries(rest, strategy, others, seed) if others else rest.scores[:0]
-    both = pd.concat([by_path.iloc[drawn], picked], ignore_index=True)
+    both = pd.concat([table.iloc[drawn], picked], ignore_index=True)
     is_control = np.arange(len(both)) < size
     places = np.empty(len(both), np.intp)
     slots = generator.permutation(len(both))

@@ -24,6 +24,8 @@ class Strategy:
     """The column that the strategy sorts by; it is included in the query list."""
     needs: tuple[str, ...] = ()
     """Optional measures (`score --measure`) that the strategy requires."""
+    reads: tuple[str, ...] | None = None
+    """Other columns of the scores file that it reads; None for all, or for none if it sorts by a measure."""
     nearest: int = 0
     """Number of exact smallest margins required per query: `score --nearest` must be at least this times the count."""
     labelled: bool = False
@@ -36,6 +38,14 @@ class Strategy:
     """A sentence for the preview page."""
     without_twins: bool = False
     """Leave twins out of the query list, even if `score` has written some."""
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The columns of the scores file that `select` reads of the whole pool, besides the images; None for all."""
+        if self.reads is None and self.measure is None:
+            return None
+        margins = ("margin",) if self.nearest else ()  # tell which images are certainly the nearest
+        return (*filter(None, [self.measure]), *self.needs, *(self.reads or ()), *margins)
 
     @property
     def trains_on_twins(self) -> bool:

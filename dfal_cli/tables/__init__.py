@@ -35,6 +35,7 @@ from dfal_cli.tables.pseudo_labels import pseudo_labels_table, read_pseudo_label
 from dfal_cli.tables.queries import count_answers, queries_table, read_queries
 from dfal_cli.tables.scores import (
     ScoresFile,
+    complete_scores,
     metadata_matches_rows,
     read_scores,
     read_scores_metadata,
@@ -54,6 +55,7 @@ __all__ = [
     "ToolAnswers",
     "answered_images",
     "answers_of_tool",
+    "complete_scores",
     "count_answers",
     "csv_bytes",
     "dialect_of",

@@ -177,7 +177,7 @@ def invalid_image(images: "pd.Series[str]") -> tuple[int, str] | None:
     ):
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
-            return row, f"image {shown(images[row])}: {problem}"
+            return row, f"image {shown(images.iloc[row])}: {problem}"
     return None
 
 

@@ -1,11 +1,14 @@
 """Reads dfal's Parquet files; files that are damaged or from other programs are refused."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfal_cli.errors import DataError, is_transient, listed, underlying_os_error
@@ -45,9 +48,12 @@ TYPE_CHECKS: dict[str, Callable[[pa.DataType], bool]] = {
 """Column type in `schemas` -> test of the stored type; other programs may widen the types when they rewrite a file."""
 
 
-def read_parquet(path: Path, columns: Mapping[str, str], optional: Sequence[str] = ()) -> pa.Table:
+def read_parquet(
+    path: Path, columns: Mapping[str, str], optional: Sequence[str] = (), only: Collection[str] | None = None
+) -> pa.Table:
     """Read columns (name -> type, as in `schemas`) and those of the optional number or vector columns that exist.
 
+    only: those of the columns that are read; None for all. The file must have all of them.
     Raises DataError if the file is damaged or from another program.
     """
     with refusing_damage(path), pq.ParquetFile(path) as file:
@@ -55,11 +61,32 @@ def read_parquet(path: Path, columns: Mapping[str, str], optional: Sequence[str]
         wanted = [*columns, *(name for name in optional if name in found.names and name not in columns)]
         _check_columns(path, found, wanted, columns)
         check_row_count(path, file)
-        table = file.read(columns=wanted).select(wanted)
-        table.validate(full=True)
-        for place, (name, kind) in enumerate(columns.items()):
-            table = table.set_column(place, name, table[name].cast(pa.type_for_alias(kind)))
-    return table
+        read = [name for name in wanted if only is None or name in only or name in optional]
+        return _checked(file.read(columns=read), read, columns)
+
+
+def read_parquet_rows(
+    path: Path, columns: Mapping[str, str], key: str, values: Sequence[str]
+) -> tuple[pa.Table, npt.NDArray[np.intp]]:
+    """Read the rows whose `key` is among the values, and return them with their positions in the file.
+
+    One row group is in memory at a time. Raises the errors of `read_parquet`.
+    """
+    wanted = pa.array(values, pa.string())
+    with refusing_damage(path), pq.ParquetFile(path) as file:
+        _check_columns(path, file.schema_arrow, list(columns), columns)
+        check_row_count(path, file)
+        everything = list(columns)
+        pieces = [_checked(file.schema_arrow.empty_table(), everything, columns)]
+        positions, start = [np.empty(0, np.intp)], 0
+        for group in range(file.num_row_groups):
+            keys = _checked(file.read_row_group(group, columns=[key]), [key], columns)[key]
+            rows = np.flatnonzero(pc.is_in(keys, value_set=wanted).to_numpy())
+            if len(rows):
+                pieces.append(_checked(file.read_row_group(group, columns=everything), everything, columns).take(rows))
+                positions.append(start + rows)
+            start += len(keys)
+        return pa.concat_tables(pieces), np.concatenate(positions)
 
 
 def read_parquet_metadata(path: Path) -> bytes | None:
@@ -101,6 +128,16 @@ def refusing_damage(path: Path, problem: str = SCORES_PROBLEM) -> Iterator[None]
         if is_transient(error) or underlying_os_error(error):
             raise
         raise DataError(f"{path}: {problem}") from None
+
+
+def _checked(table: pa.Table, names: Sequence[str], columns: Mapping[str, str]) -> pa.Table:
+    """Return these columns, cast to their types in `columns`. Raises ArrowException if the data are damaged."""
+    table = table.select(names)
+    table.validate(full=True)
+    for place, name in enumerate(names):
+        if name in columns:
+            table = table.set_column(place, name, table[name].cast(pa.type_for_alias(columns[name])))
+    return table
 
 
 def _check_columns(path: Path, found: pa.Schema, wanted: Sequence[str], columns: Mapping[str, str]) -> None:

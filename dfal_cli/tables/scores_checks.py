@@ -11,6 +11,7 @@ import pandas as pd
 from dfal_cli.errors import DataError, listed, shown
 from dfal_cli.schemas import IMAGE, PREDICTED, SCORES_COLUMNS, SPACES
 from dfal_cli.tables.csv_files import invalid_image, line_of
+from dfal_cli.tables.name_columns import in_order
 
 MAX_SIDE = 100_000
 """Pixels."""
@@ -56,19 +57,24 @@ def check_metadata(path: Path, metadata: dict[str, Any]) -> None:
 
 
 def check_scores(path: Path, table: pd.DataFrame, metadata: dict[str, Any]) -> None:
-    """Raise DataError, with the row, if a scores table holds invalid values or contradicts its metadata."""
+    """Raise DataError, with the row, if a scores table holds invalid values or contradicts its metadata.
+
+    table: all or some of the columns; its index holds the positions of the rows in the file.
+    """
     images = table[IMAGE]
     invalid = invalid_image(images)
     if invalid is not None:
-        raise DataError(f"{_where(path, invalid[0])}: {invalid[1]}")
-    for name in (name for name, kind in SCORES_COLUMNS.items() if kind == "string"):
+        raise DataError(f"{_where(path, images.index[invalid[0]])}: {invalid[1]}")
+    for name in (name for name, kind in SCORES_COLUMNS.items() if kind == "string" and name in table):
         _refuse(path, table[name], table[name].str.contains("\0", regex=False), "holds a NUL character; score again")
-    _refuse(path, images, images.duplicated(), "appears more than once; score again")
+    if not in_order(images):
+        _refuse(path, images, images.duplicated(), "appears more than once; score again")
     for _, numbers in table.select_dtypes(np.floating).items():
         _refuse(path, numbers, pd.Series(np.isinf(numbers)), "is not a finite number; score again")
-    _refuse(path, table["margin"], table["margin"] < 0, "is negative; score again")
+    if "margin" in table:
+        _refuse(path, table["margin"], table["margin"] < 0, "is negative; score again")
     classes = metadata.get("classes")
-    if classes is not None:
+    if classes is not None and PREDICTED in table:
         unknown = ~table[PREDICTED].isin([*classes, ""])
         problem = f"is not among the classes in the metadata ({listed(classes)}); score again"
         _refuse(path, table[PREDICTED], unknown, problem)
@@ -77,7 +83,7 @@ def check_scores(path: Path, table: pd.DataFrame, metadata: dict[str, Any]) -> N
 def _refuse(path: Path, values: "pd.Series[Any]", wrong: "pd.Series[bool]", problem: str) -> None:
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        raise DataError(f"{_where(path, row)}: {values.name} {shown(str(values[row]))} {problem}")
+        raise DataError(f"{_where(path, values.index[row])}: {values.name} {shown(str(values.iloc[row]))} {problem}")
 
 
 def _where(path: Path, row: int) -> str:

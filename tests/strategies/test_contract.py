@@ -191,6 +191,17 @@ def test_a_strategy_says_all_that_it_reads_of_a_scores_file(strategy: str) -> No
     assert len(pick_queries(Pool(table), strategy, 5, seed=0)) == 5
 
 
+@ALL
+def test_a_strategy_picks_the_same_if_it_is_given_only_the_columns_that_it_names(strategy: str) -> None:
+    columns = STRATEGIES[strategy].columns
+    assert columns is not None
+    table = pool(unknown=5, levels=3)
+    table["predicted"] = "dark"
+    expected = pick(table.drop(columns=[] if "embedding" in columns else ["embedding"]), strategy, 12)
+    few = table[["image", *dict.fromkeys(columns)]]
+    assert pick(few, strategy, 12) == expected
+
+
 @pytest.mark.parametrize("name", sorted(set(STRATEGIES) & set(measures.MEASURES)))
 def test_a_strategy_and_its_measure_name_the_same_papers(name: str) -> None:
     papers = [set(re.findall(r"arXiv:[\d.]+\d", entry.help)) for entry in (STRATEGIES[name], measures.MEASURES[name])]

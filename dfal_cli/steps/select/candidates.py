@@ -36,7 +36,9 @@ class Candidates(NamedTuple):
     classes: list[str]
     """The classes of the network and of the labels, offered as answers."""
     certain: frozenset[str] | None = None
-    """Images whose margins are certainly the smallest; None if all margins were computed."""
+    """Images whose margins are certainly the smallest; None if all margins were computed, or none is needed."""
+    complete: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows
+    """Returns rows of the pool with the columns that are not read for all of it."""
 
 
 def pick(options: SelectOptions, candidates: Candidates) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -50,7 +52,7 @@ def pick(options: SelectOptions, candidates: Candidates) -> tuple[pd.DataFrame, 
         picked = _pick(options, pool)
         if (found := images_exist(candidates, picked)).all():
             _check_certain(options, candidates, pool.scores)
-            return pool.scores, picked
+            return pool.scores, candidates.complete(picked)
         missing = picked[~found] if found.any() else pool.scores[~images_exist(candidates, pool.scores)]
         pool = pool._replace(scores=pool.scores[~pool.scores[IMAGE].isin(missing[IMAGE])].reset_index(drop=True))
     raise _none_exist(candidates, options.scores or options.embeddings)

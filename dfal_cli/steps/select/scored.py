@@ -1,5 +1,6 @@
 """Images to choose from by the scores of a network: neither labelled nor excluded since they were scored."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
     ScoresFile,
+    complete_scores,
     labelled_rows,
     metadata_matches_rows,
     read_labelled_embeddings,
     read_scores,
 )
+from dfal_cli.tables.name_columns import membership
 
 
 def scored_candidates(
@@ -49,8 +52,11 @@ def scored_candidates(
     pool, embeddings_id = _pool_of(options, scores, scored, is_left_out, known, reporter)
     made_from = {"scores": metadata.get("made_from") or sha256_of(scores)} | embeddings_id
     metadata = {"space": PIXEL_SPACE} | metadata | {"follow_links": follow_links}
-    classes, certain = classes_of(known.labels, metadata.get("classes", ())), _certain(scored)
-    return Candidates(pool, counts, root, existence_test(source), metadata, made_from, source, classes, certain)
+    certain = _certain(scored) if STRATEGIES[options.strategy].nearest else None
+    return Candidates(
+        pool, counts, root, existence_test(source), metadata, made_from, source,
+        classes_of(known.labels, metadata.get("classes", ())), certain, partial(complete_scores, scores),
+    )  # fmt: skip
 
 
 def _pool_of(
@@ -85,9 +91,9 @@ def _read(options: SelectOptions, scores: Path, reporter: Reporter) -> ScoresFil
             f"{scores}: does not match its {META_SUFFIX[1:]}: the file was changed, or score was killed while writing "
             "it; score again to be sure"
         )
-    needs = STRATEGIES[options.strategy].needs
-    scored = read_scores(scores, needs)
-    missing = [measure for measure in needs if measure not in scored.table]
+    strategy = STRATEGIES[options.strategy]
+    scored = read_scores(scores, strategy.needs, strategy.columns)
+    missing = [measure for measure in strategy.needs if measure not in scored.table]
     if EMBEDDING in missing and (embeddings := file_of(options, scores, scored.metadata)) is not None:
         if not embeddings.is_file():
             raise UsageError(
@@ -105,11 +111,13 @@ def _read(options: SelectOptions, scores: Path, reporter: Reporter) -> ScoresFil
 
 def _names(root: Path, source: ImageSource | None, table: pd.DataFrame) -> ImageNames:
     """The names of the scored images and of the other images under the root."""
-    scored = frozenset(table[IMAGE])
+    scored = membership(table[IMAGE])
     if source is None:
-        return ImageNames(root, scored.__contains__, lambda: scored)
+        return ImageNames(root, scored.__contains__, lambda: table[IMAGE])
     return ImageNames(
-        root, lambda image: image in scored or source.is_there(image), lambda: scored.union(source.listing().images)
+        root,
+        lambda image: image in scored or source.is_there(image),
+        lambda: {*table[IMAGE], *source.listing().images},
     )
 
 
