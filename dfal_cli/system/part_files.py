@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from dfal_cli.errors import TryAgainError
 from dfal_cli.system.fingerprints import canonical_json
-from dfal_cli.system.state_files import read_checked, write_checked
+from dfal_cli.system.state_files import is_whole, read_checked, write_checked
 
 Arrays = dict[str, npt.NDArray[Any]]
 """Results of consecutive batches, concatenated along the first axis. No array may be named HEADER."""
@@ -43,17 +44,16 @@ def concatenated(blocks: Sequence[Arrays]) -> Arrays:
 
 def read_part(part: Part) -> Arrays:
     """Read a part. Raises TryAgainError if it has been removed or damaged since it was listed."""
-    stored = read_part_file(part.file)
-    if stored is None:
-        raise TryAgainError(f"{part.file}: missing or damaged; run the same command again, which computes it again")
-    return stored[1]
-
-
-def read_part_file(file: Path) -> tuple[dict[str, Any], Arrays] | None:
-    """Return the header and the arrays of a part; None if it is missing or damaged."""
-    content = read_checked(file)
+    content = read_checked(part.file)
     if content is None:
-        return None
+        raise TryAgainError(f"{part.file}: missing or damaged; run the same command again, which computes it again")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        found = dict(arrays)
-    return json.loads(found.pop(HEADER).tobytes()), found
+        return {name: arrays[name] for name in arrays.files if name != HEADER}
+
+
+def read_header(file: Path) -> dict[str, Any] | None:
+    """Return the header of a part, without its arrays; None if the part is missing or damaged."""
+    if not is_whole(file):
+        return None
+    with zipfile.ZipFile(file) as arrays, arrays.open(f"{HEADER}.npy") as header:
+        return dict(json.loads(np.lib.format.read_array(header).tobytes()))

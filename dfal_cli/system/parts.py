@@ -11,7 +11,7 @@ import itertools
 import json
 import shutil
 import time
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +27,8 @@ from dfal_cli.system.part_files import (
     Arrays,
     Part,
     concatenated,
+    read_header,
     read_part,
-    read_part_file,
     write_part_file,
 )
 from dfal_cli.system.reporting import Reporter
@@ -168,12 +168,11 @@ class Parts:
         return Part(start, end, file)
 
     def _register(self, file: Path) -> None:
-        stored = read_part_file(file)
-        if stored is None:
+        header = read_header(file)
+        if header is None:
             self.damaged += 1
             self._foreign.append(file)
             return
-        header, _ = stored
         if header["made_from"] != self._made_from:
             self.other_inputs.append(header["made_from"])
             self._foreign.append(file)
@@ -222,8 +221,7 @@ class Section:
 
     def add_part(self, part: Part) -> None:
         """Add a part that is on disk."""
-        self._written.append(part)
-        self._written.sort()
+        insort(self._written, part)
 
     def discard(self) -> None:
         """Remove the parts from disk, because they turned out to belong to other work."""

@@ -28,6 +28,20 @@ def read_checked(path: Path) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
+def is_whole(path: Path) -> bool:
+    """Return whether `read_checked` would return content, without holding it in memory. Raises transient OSErrors."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as handle:
+            digest = handle.read(DIGEST_BYTES)
+            return hashlib.file_digest(handle, "sha256").digest() == digest
+    except OSError as error:
+        if is_transient(error):
+            raise
+        return False
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, atomically and synced to disk."""
     with atomic_output(path) as temporary:
