@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import ImageNames, answered_images, labelled_rows, read_excluded, read_labels_files
+from dfal_cli.tables.name_columns import row_of
 
 
 class KnownImages(NamedTuple):
@@ -94,7 +96,7 @@ def find_pool(images: ImageSource, labels: Sequence[Path], exclude: Sequence[Pat
         if skipped.others:
             problems.append(_others(skipped.others))
         raise DataError(f"{images.root}: {'; '.join(problems)}")
-    names = image_names(images, [*paths, *(image for image, _ in unreadable)] if labels or exclude else ())
+    names = image_names(images, listing)
     known = read_known_images(labels, exclude, names, reporter)
     outside = known.outside
     pool = [image for image in paths if image not in outside]
@@ -140,13 +142,15 @@ def pool_in_words(counts: Mapping[str, int], labels: Sequence[Path], exclude: Se
     return f"a pool of {counts['pool']}" + (f" (without {left_out})" if left_out else "")
 
 
-def image_names(images: ImageSource, listed: Iterable[str] = ()) -> ImageNames:
-    """Return an ImageNames for the images. listed: known to exist, which saves looking for them."""
-    known = frozenset(listed)
+def image_names(images: ImageSource, listing: Listing | None = None) -> ImageNames:
+    """Return an ImageNames for the images. listing: what is known of them, which saves looking for each."""
+    if listing is None:
+        return ImageNames(images.root, lambda image: not _is_missing(images, image), lambda: images.listing().images)
+    paths, unreadable = listing.images, {image for image, _ in listing.unreadable}
     return ImageNames(
         images.root,
-        lambda image: image in known or not _is_missing(images, image),
-        lambda: known or images.listing().images,
+        lambda image: row_of(paths, image) >= 0 or image in unreadable or not _is_missing(images, image),
+        lambda: itertools.chain(paths, unreadable),
     )
 
 
@@ -200,9 +204,9 @@ def draw_candidates(pool: list[str], candidates: int | None, seed: int) -> list[
     """
     if candidates is None or candidates >= len(pool):
         return pool
-    hashes = [hashlib.blake2b(f"{seed}/{len(pool)}/{image}".encode(), digest_size=16).digest() for image in pool]
-    chosen = heapq.nsmallest(candidates, range(len(pool)), key=hashes.__getitem__)
-    return [pool[index] for index in sorted(chosen)]
+    hashes = (hashlib.blake2b(f"{seed}/{len(pool)}/{image}".encode(), digest_size=16).digest() for image in pool)
+    chosen = heapq.nsmallest(candidates, zip(hashes, itertools.count(), strict=False))
+    return [pool[index] for index in sorted(index for _, index in chosen)]
 
 
 def unreadable_in_words(unreadable: Sequence[tuple[str, str]]) -> str:

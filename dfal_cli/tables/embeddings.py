@@ -148,14 +148,14 @@ def embeddings_sha256(path: Path) -> str:
     return fingerprint(sha256_of(path), sha256_of(names_file_of(path))) if is_matrix(path) else sha256_of(path)
 
 
-def read_states(path: Path) -> tuple[list[str], States]:
-    """Return the images of a file that `dfal embed` wrote, and their states, without the embeddings.
+def read_states(path: Path) -> Iterator[tuple[list[str], States]]:
+    """Yield the images of a file that `dfal embed` wrote, and their states, without the embeddings, block by block.
 
     Raises the errors of `read_embeddings`.
     """
     with refusing_damage(path, PROBLEM), open_parquet(path) as file:
-        table = file.read(columns=[IMAGE, *STATE_COLUMNS])
-        return table[IMAGE].to_pylist(), _states(table)
+        for rows in file.iter_batches(columns=[IMAGE, *STATE_COLUMNS]):
+            yield rows[IMAGE].to_pylist(), _states(rows)
 
 
 def read_blocks(path: Path) -> Iterator[Block]:

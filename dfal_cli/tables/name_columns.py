@@ -1,7 +1,10 @@
-"""Columns of many image names: they are compared and looked up without a Python string for each."""
+"""Many image names, compared and looked up by their order, because a set of them would take as much memory again.
 
-from bisect import bisect_right
-from collections.abc import Container
+A column of names is held in Arrow, without a Python string for each.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,12 @@ import pyarrow.compute as pc
 
 STEP = 64
 """One name in so many is held as a Python string."""
+
+
+def row_of(names: Sequence[str], name: str) -> int:
+    """Return the position of a name among sorted names; -1 if it is not among them."""
+    row = bisect_left(names, name)
+    return row if row < len(names) and names[row] == name else -1
 
 
 def in_order(names: "pd.Series[str]") -> bool:

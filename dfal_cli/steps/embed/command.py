@@ -46,7 +46,7 @@ def embed(options: EmbedOptions, reporter: Reporter, images: ImageSource | None 
         with Parts(options.out, inputs) as parts:
             if is_up_to_date(options, plan, current):
                 companions = [beside(options.out, suffix) for suffix in COMPANIONS]
-                result = up_to_date([options.out, *filter(Path.exists, companions)], {"images": len(plan.unchanged)})
+                result = up_to_date([options.out, *filter(Path.exists, companions)], {"images": plan.unchanged})
             else:
                 check_writable(options.out)
                 result = _embed(options, inputs, plan, source, current, parts, device, crew, reporter)

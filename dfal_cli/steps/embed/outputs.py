@@ -49,9 +49,9 @@ def write_outputs(
         rows = merged(options.out if plan.metadata else None, work.sections, current)
         write_embeddings(options.out, rows, metadata)
     counts = {
-        "images": len(plan.unchanged) + work.embedded,
+        "images": plan.unchanged + work.embedded,
         "embedded": work.embedded,
-        "unchanged": len(plan.unchanged),
+        "unchanged": plan.unchanged,
         "gone": plan.gone,
         "unreadable": len(unread),
         "not_finite": len(work.not_finite),

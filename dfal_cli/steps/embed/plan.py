@@ -22,8 +22,8 @@ class Plan(NamedTuple):
 
     metadata: dict[str, Any] | None
     """Those of the existing output, if its rows can be used."""
-    unchanged: set[str]
-    """Images whose rows stay."""
+    unchanged: int
+    """Number of images whose rows stay."""
     changed: int
     """Number of images whose rows are replaced."""
     gone: int
@@ -39,17 +39,22 @@ def make_plan(options: EmbedOptions, inputs: dict[str, Any], current: CurrentIma
     """
     metadata = read_earlier(options, inputs)
     if metadata is None:
-        return Plan(None, set(), 0, 0, current.listing.images)
-    names, states = read_states(options.out)
-    unchanged = {names[row] for row in np.flatnonzero(current.unchanged(names, states))}
-    there = sum(name in current.rows for name in names)
-    if names and not there:
+        return Plan(None, 0, 0, 0, current.listing.images)
+    stored = there = 0
+    stays = np.zeros(len(current.listing.images), bool)
+    for names, states in read_states(options.out):
+        rows = current.rows_of(names)
+        stays[rows[current.unchanged(names, states)]] = True
+        stored += len(names)
+        there += int((rows >= 0).sum())
+    if stored and not there:
         raise UsageError(
-            f"{options.out}: none of its {len(names)} images is under {options.images}; check --images, choose "
+            f"{options.out}: none of its {stored} images is under {options.images}; check --images, choose "
             "another --out, or use --force to replace all embeddings"
         )
-    todo = [image for image in current.listing.images if image not in unchanged]
-    return Plan(metadata, unchanged, there - len(unchanged), len(names) - there, todo)
+    unchanged = int(stays.sum())
+    todo = [current.listing.images[row] for row in np.flatnonzero(~stays).tolist()]
+    return Plan(metadata, unchanged, there - unchanged, stored - there, todo)
 
 
 def is_up_to_date(options: EmbedOptions, plan: Plan, current: CurrentImages) -> bool:

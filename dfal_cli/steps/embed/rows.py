@@ -13,6 +13,7 @@ from dfal_cli.images import ImageSource, Listing
 from dfal_cli.system.part_files import Arrays
 from dfal_cli.system.parts import Section
 from dfal_cli.tables.embeddings import Block, States, read_blocks
+from dfal_cli.tables.name_columns import row_of
 from dfal_cli.tables.vectors import Values
 
 NAMES, STATES, VECTORS = "names", "states", "vectors"
@@ -29,9 +30,9 @@ class CurrentImages:
 
     def __init__(self, listing: Listing, source: ImageSource) -> None:
         self.listing = listing
-        self.rows = {image: row for row, image in enumerate(listing.images)}
-        states = [(source.file_state(image) or MISSING)[:2] for image in listing.images]
-        self.states: States = np.array(states, np.int64).reshape(-1, 2)
+        self.states: States = np.empty((len(listing.images), 2), np.int64)
+        for row, image in enumerate(listing.images):
+            self.states[row] = (source.file_state(image) or MISSING)[:2]
 
     @property
     def total(self) -> int:
@@ -40,11 +41,15 @@ class CurrentImages:
 
     def states_of(self, images: Sequence[str]) -> States:
         """Return the states of some of the images, (n, 2)."""
-        return self.states[[self.rows[image] for image in images]]
+        return self.states[self.rows_of(images)]
+
+    def rows_of(self, images: Sequence[str]) -> npt.NDArray[np.intp]:
+        """Return the rows of n images in the listing, (n,); -1 for those that are gone."""
+        return np.array([row_of(self.listing.images, image) for image in images], np.intp)
 
     def unchanged(self, images: Sequence[str], states: States) -> npt.NDArray[np.bool_]:
         """Return which of n images are still there and had these states, (n,)."""
-        rows = np.array([self.rows.get(image, -1) for image in images], np.intp)
+        rows = self.rows_of(images)
         return np.asarray((rows >= 0) & (self.states[rows] == states).all(1))
 
 
