@@ -32,6 +32,11 @@ def by_path(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return (table if in_order(table[column]) else table.sort_values(column, kind="stable")).reset_index(drop=True)
 
 
+def rows_where(table: pd.DataFrame, mask: "pd.Series[bool]") -> pd.DataFrame:
+    """Return these rows with a new index; table[mask] would copy all names once more on the way."""
+    return pd.DataFrame({name: table[name].array[mask.to_numpy()] for name in table})
+
+
 def membership(names: "pd.Series[str]") -> Container[str]:
     """Return what tells by `in` whether a name is in the column; of a sorted one, it takes little memory."""
     return _SortedNames(names) if in_order(names) else frozenset(names)
@@ -40,9 +45,16 @@ def membership(names: "pd.Series[str]") -> Container[str]:
 class _SortedNames(Container[str]):
     def __init__(self, names: "pd.Series[str]") -> None:
         column = pa.array(names)
-        self._names = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        self._some: list[str] = self._names.take(pa.array(np.arange(0, len(names), STEP))).to_pylist()
+        self._names = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+        self._some: list[str] = []
+        self._rows: list[int] = []
+        before = 0
+        for chunk in self._names.chunks:  # one at a time: taking rows of several would copy all of them
+            rows = np.arange(0, len(chunk), STEP)
+            self._some += chunk.take(pa.array(rows)).to_pylist()
+            self._rows += (before + rows).tolist()
+            before += len(chunk)
 
     def __contains__(self, name: object) -> bool:
-        start = STEP * (bisect_right(self._some, str(name)) - 1)
-        return start >= 0 and name in self._names[start : start + STEP].to_pylist()
+        place = bisect_right(self._some, str(name)) - 1
+        return place >= 0 and name in self._names.slice(self._rows[place], STEP).to_pylist()

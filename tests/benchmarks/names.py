@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 NAMES = (1_000_000, 10_000_000)
 RECKONED = 100_000_000
@@ -27,7 +28,7 @@ EXCLUDED = 10
 """One image in ten is excluded, where any are."""
 CLASSES = tuple(f"class {number}" for number in range(10))
 ROWS_PER_PART, DIMENSIONS = 50_000, 32
-COLUMNS = ("step", "images", "s", "peak MiB", "bytes an image", "s for 100 million", "GiB for 100 million")
+COLUMNS = ("step", "images", "s", "CPU s", "MiB", "bytes an image", "CPU s for 100 million", "GiB for 100 million")
 
 
 def name_of(number: int) -> str:
@@ -210,29 +211,42 @@ STEPS: dict[str, Callable[[Path, int], Callable[[], object]]] = {
 """Name -> (folder, number of images) -> the work, once it is prepared."""
 
 
-def run(step: str, folder: Path, count: int) -> tuple[float, float]:
-    """Seconds and bytes that a step takes in a process of its own."""
+class Taken(NamedTuple):
+    """What a step took, beyond the imports of its process."""
+
+    seconds: float
+    cpu: float
+    """CPU seconds."""
+    memory: float
+    """Bytes."""
+
+
+def run(step: str, folder: Path, count: int) -> Taken:
+    """Do a step in a process of its own."""
     result = folder / "result.json"
     arguments = [sys.executable, __file__, "--keep", f"{folder}", "--names", f"{count}", "--steps", step, "--here"]
     process = os.posix_spawn(sys.executable, arguments, os.environ)
     _, status = os.waitpid(process, 0)
     if status:
         raise SystemExit(f"failed: {step}")
-    seconds, taken = json.loads(result.read_text())
-    return seconds, taken
+    return Taken(*json.loads(result.read_text()))
 
 
 def run_here(step: str, folder: Path, count: int) -> None:
     """Do a step, and leave what it took in a file."""
     work = STEPS[step](folder, count)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
+    before = Taken(time.perf_counter(), time.process_time(), peak())
     kept = work()
-    seconds = time.perf_counter() - started
-    taken = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    (folder / "result.json").write_text(json.dumps([seconds, taken]))
+    after = Taken(time.perf_counter(), time.process_time(), peak())
+    taken = [end - start for start, end in zip(before, after, strict=True)]
+    (folder / "result.json").write_text(json.dumps(taken))
     del kept
     os._exit(0)  # freeing many objects takes long
+
+
+def peak() -> int:
+    """The peak memory of this process so far, in bytes."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def measure(steps: Sequence[str], names: Sequence[int], folder: Path) -> None:
@@ -240,20 +254,18 @@ def measure(steps: Sequence[str], names: Sequence[int], folder: Path) -> None:
     for row in (COLUMNS, ["---"] * len(COLUMNS)):
         print("|", " | ".join(row), "|")
     for step in steps:
-        before: tuple[int, float, float] | None = None
+        before: tuple[int, Taken] | None = None
         for count in sorted(names):
-            seconds, taken = run(step, folder, count)
-            shown = count // FOR_REAL if step == "list a folder" else count
-            reckoned = ["", ""]
+            taken = run(step, folder, count)
+            images = count // FOR_REAL if step == "list a folder" else count
+            cells = [step, f"{images:,}", f"{taken.seconds:,.1f}", f"{taken.cpu:,.1f}", f"{taken.memory / 2**20:,.0f}"]
+            cells.append(f"{taken.memory / images:,.0f}")
             if before is not None:
-                longer = (RECKONED - shown) / (shown - before[0])
-                reckoned = [
-                    f"{seconds + longer * (seconds - before[1]):,.0f}",
-                    f"{(taken + longer * (taken - before[2])) / 2**30:,.1f}",
-                ]
-            before = shown, seconds, taken
-            cells = (step, f"{shown:,}", f"{seconds:,.1f}", f"{taken / 2**20:,.0f}", f"{taken / shown:,.0f}", *reckoned)
-            print("|", " | ".join(cells), "|", flush=True)
+                longer = (RECKONED - images) / (images - before[0])
+                cells.append(f"{taken.cpu + longer * (taken.cpu - before[1].cpu):,.0f}")
+                cells.append(f"{(taken.memory + longer * (taken.memory - before[1].memory)) / 2**30:,.1f}")
+            before = images, taken
+            print("|", " | ".join([*cells, *[""] * (len(COLUMNS) - len(cells))]), "|", flush=True)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from dfal_cli.tables import (
     read_labelled_embeddings,
     read_scores,
 )
-from dfal_cli.tables.name_columns import membership
+from dfal_cli.tables.name_columns import membership, rows_where
 
 
 def scored_candidates(
@@ -68,7 +68,7 @@ def _pool_of(
     reporter: Reporter,
 ) -> tuple[Pool, dict[str, str]]:
     """The rows that are not left out, with embeddings from a file if there is one; the id of a file in the options."""
-    left = scored.table[~is_left_out].reset_index(drop=True)
+    left = rows_where(scored.table, ~is_left_out)
     embeddings = file_of(options, scores, scored.metadata)
     if embeddings is None or not embeddings.is_file():
         is_labelled = STRATEGIES[options.strategy].labelled
