@@ -44,7 +44,8 @@ class PretendedGpu(contextlib.ExitStack):
         super().__enter__()
         patch = self.enter_context(pytest.MonkeyPatch.context())
         replaced: dict[str, Callable[..., Any]] = {
-            "is_available": lambda: True, "device_count": lambda: 1, "empty_cache": lambda: None,
+            "is_available": lambda: True, "device_count": lambda: 1, "set_device": lambda device: None,
+            "empty_cache": lambda: None,
             "get_device_name": lambda device=None: "pretended", "is_bf16_supported": lambda: False,
             "get_rng_state": lambda device=None: torch.get_rng_state(),
             "set_rng_state": lambda state, device=None: None,

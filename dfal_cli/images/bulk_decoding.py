@@ -149,7 +149,7 @@ class BulkDecoder:
             with Processes() as processes:
                 if len(parts) > 1 and self._workers > 1:
                     processes.start(min(len(parts), self._workers))
-                for start, found, unreadable in processes.each(_decode_part, parts):
+                for start, found, unreadable in processes.each([_decode_part], parts):
                     seen[start] = found
                     self._unreadable |= unreadable
                     progress.advance(len(found) + len(unreadable))

@@ -19,7 +19,10 @@ MAX_BATCH = {"cpu": 256, "cuda": 4096}
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the named device; `auto` is the GPU if there is one. Raises UsageError if the device does not exist."""
+    """Return the named device; `auto` is the GPU if there is one. Raises UsageError if the device does not exist.
+
+    A GPU that is named by its number becomes the current one, so that nothing is allocated on another.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -33,6 +36,8 @@ def choose_device(name: str) -> torch.device:
         )
     if device.type not in VALUES_PER_BATCH:
         raise UsageError(f"--device {name}: use auto, cpu, cuda or cuda:N")
+    if name.startswith("cuda:"):
+        torch.cuda.set_device(device)
     return device
 
 

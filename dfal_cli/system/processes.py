@@ -2,12 +2,13 @@
 
 import contextlib
 import importlib
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -68,26 +69,28 @@ class Processes:
 
     def call(self, function: Callable[[], Result]) -> Result:
         """Call a function in one of the processes and return its result. Raises the errors of `each`."""
-        (result,) = self.each(_call, [function])
+        (result,) = self.each([_call], [function])
         return result
 
-    def each(self, work: Callable[[Task], Iterable[Result]], tasks: list[Task]) -> Iterator[Result]:
+    def each(self, works: Sequence[Callable[[Task], Iterable[Result]]], tasks: list[Task]) -> Iterator[Result]:
         """Yield the results of `work(task)` for every task as they arrive; computed here if no process was started.
 
+        works: for the first process, the second, and so on; from the first again if there are more processes.
         Tasks are taken from the beginning of the list. The caller may append tasks while it receives results.
-        Raises the errors of `work`, and TryAgainError if a process is killed.
+        Raises the errors of the works, and TryAgainError if a process is killed.
         """
         if not self._processes:
             while tasks:
-                yield from work(tasks.pop(0))
+                yield from works[0](tasks.pop(0))
             return
+        work_of = dict(zip(self._processes, itertools.cycle(works), strict=False))
         have_work: set[Connection] = set()
         busy: set[Connection] = set()
         while tasks or busy:
             while tasks and self._idle:
                 connection = self._idle.pop()
                 if connection not in have_work:
-                    _send(connection, WORK, work)
+                    _send(connection, WORK, work_of[connection])
                 _send(connection, TASK, tasks.pop(0))
                 have_work.add(connection)
                 busy.add(connection)

@@ -38,7 +38,7 @@ def test_tasks_added_while_results_arrive_are_done_too(jobs: int) -> None:
     tasks, found = [8, 5], []
     with Processes() as processes:
         processes.start(jobs)
-        for half in processes.each(halved, tasks):
+        for half in processes.each([halved], tasks):
             found.append(half)
             if half:
                 tasks.append(half)
@@ -68,7 +68,7 @@ def _wait_for(file: Path) -> None:
 def on_two(tasks: list[tuple[Path, str]]) -> Iterator[tuple[str, int]]:
     with Processes() as processes:
         processes.start(2)
-        yield from processes.each(waiting_or_not, tasks)
+        yield from processes.each([waiting_or_not], tasks)
 
 
 def test_an_idle_process_takes_later_tasks(tmp_path: Path) -> None:
@@ -98,16 +98,16 @@ def test_a_process_killed_between_two_calls_is_noticed() -> None:
         killed = processes.call(os.getpid)
         os.kill(killed, signal.SIGKILL)
         with pytest.raises(TryAgainError, match="a process was killed"):
-            list(processes.each(halved, [2] * 9))
+            list(processes.each([halved], [2] * 9))
 
 
 def test_processes_are_reused_for_further_calls() -> None:
     with Processes() as processes:
         processes.start(2)
         first = processes.call(os.getpid)
-        assert sorted(processes.each(halved, [2, 4, 6])) == [1, 2, 3]
+        assert sorted(processes.each([halved], [2, 4, 6])) == [1, 2, 3]
         assert first != os.getpid()
-        assert sorted(processes.each(halved, [8])) == [4]
+        assert sorted(processes.each([halved], [8])) == [4]
 
 
 def test_processes_preload_the_given_module() -> None:

@@ -66,7 +66,7 @@ def simulate(options: SimulateOptions, reporter: Reporter) -> Result:
         stored = options.out / ROUNDS / CONTENTS
         contents = kind.contents(options, inputs, stored, reporter)
         made_with = {**kind.made_with(options), kind.hashed: contents.digest}
-        made_from = run_inputs(options, inputs, machine.kind, made_with)
+        made_from = run_inputs(options, inputs, machine.devices.kind, made_with)
         if not options.force:
             check_owner(options.out, made_from)
         if unfinished:
@@ -160,7 +160,7 @@ def _settings(options: SimulateOptions, inputs: Inputs, described: Described, ma
     """The settings that the report shows."""
     settings = what_ran(
         options, inputs.oracle[LABEL], len(inputs.test), chosen=described.chosen,
-        resolved={"device": machine.device, "jobs": machine.jobs}, without_effect=described.without_effect,
+        resolved={"device": str(machine.devices), "jobs": machine.jobs}, without_effect=described.without_effect,
         facts=described.facts,
     )  # fmt: skip
     if inputs.shortfall:

@@ -6,21 +6,38 @@ written; the others import torch while images are decoded.
 
 import functools
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from dfal_cli.steps.simulate.runs import RoundResult, RoundTask, Simulation
 from dfal_cli.system.processes import Processes, computes_in_one_thread, cores
 
 
+class Devices(NamedTuple):
+    """What the rounds are computed on: the processor, or GPUs of one model."""
+
+    names: Sequence[str]
+    """As in --device."""
+    model: str
+    """Name of the model of the GPUs; cpu."""
+
+    @property
+    def kind(self) -> str:
+        """Kind of the devices: cpu or cuda."""
+        return self.names[0].partition(":")[0]
+
+    def __str__(self) -> str:
+        """Return the model, and how many there are of it."""
+        return self.model if len(self.names) == 1 else f"{len(self.names)} x {self.model}"
+
+
 class Machine(NamedTuple):
     """Plays rounds in parallel processes, or in this process if one process with one thread is enough."""
 
     processes: Processes
-    kind: str
-    """Kind of the device: cpu or cuda."""
-    device: str
-    """Name of the device."""
+    devices: Devices
+    """The processes take turns in using them."""
     jobs: int
     """Maximum number of runs in parallel."""
 
@@ -35,7 +52,8 @@ class Machine(NamedTuple):
 
     def play(self, simulation: Simulation[Any], tasks: list[RoundTask]) -> Iterator[RoundResult]:
         """Yield the results of the tasks as they finish; tasks may be added meanwhile."""
-        return self.processes.each(functools.partial(_play, simulation), tasks)
+        works = [functools.partial(_play, _on(device, simulation)) for device in self.devices.names]
+        return self.processes.each(works, tasks)
 
 
 def start_machine(processes: Processes, device: str, jobs: int | None, unfinished: int) -> Machine:
@@ -44,10 +62,10 @@ def start_machine(processes: Processes, device: str, jobs: int | None, unfinishe
     device, jobs: the options.
     """
     _start(processes, min(1, unfinished), of=min(jobs or cores(), unfinished))
-    kind = name = device
-    if kind != "cpu":
-        kind, name = processes.call(functools.partial(_choose_device, device))
-    return Machine(processes, kind, name, jobs or (1 if kind == "cuda" else cores()))
+    devices = Devices([device], device)
+    if device != "cpu":
+        devices = processes.call(functools.partial(_choose_devices, device))
+    return Machine(processes, devices, jobs or (cores() if devices.kind == "cpu" else len(devices.names)))
 
 
 def _start(processes: Processes, count: int, of: int) -> None:
@@ -56,14 +74,27 @@ def _start(processes: Processes, count: int, of: int) -> None:
         processes.start(count)
 
 
-def _choose_device(option: str) -> tuple[str, str]:
-    """Kind and name of the device."""
+def _choose_devices(option: str) -> Devices:
+    """The devices of the --device option: all GPUs of the model of the first one, unless it names a single device.
+
+    A slower model would hold up the others, and rounds differently.
+    """
     import torch
 
     from dfal_cli.system.device import choose_device
 
-    device = choose_device(option)
-    return device.type, torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    chosen = choose_device(option)
+    if chosen.type == "cpu":
+        return Devices(["cpu"], "cpu")
+    model = torch.cuda.get_device_name(chosen)
+    if option not in ("auto", "cuda"):
+        return Devices([option], model)
+    same = [index for index in range(torch.cuda.device_count()) if torch.cuda.get_device_name(index) == model]
+    return Devices([f"cuda:{index}" for index in same], model)
+
+
+def _on(device: str, simulation: Simulation[Any]) -> Simulation[Any]:
+    return replace(simulation, options=replace(simulation.options, device=device))
 
 
 def _play(simulation: Simulation[Any], task: RoundTask) -> Iterator[RoundResult]:

@@ -122,7 +122,7 @@ class SimulateOptions(
         int | None,
         Option(
             "Number of parallel runs; a run is one strategy in one trial.",
-            RUNNING, minimum=1, default="one per core; one on a GPU", shapes=Shapes.NOTHING,
+            RUNNING, minimum=1, default="one per core, or one per GPU", shapes=Shapes.NOTHING,
         ),
     ] = None  # fmt: skip
 
