@@ -14,8 +14,9 @@ from dfal_cli.cli.callbacks import show_version
 from dfal_cli.cli.commands import COMMANDS, command
 from dfal_cli.cli.docs import docs
 from dfal_cli.cli.run import describe_os_error
-from dfal_cli.cli.streams import open_missing_streams, print_error
+from dfal_cli.cli.streams import mute, open_missing_streams, print_error
 from dfal_cli.errors import Interrupted, UsageError
+from dfal_cli.system.ranks import this_rank
 from dfal_cli.system.signals import handled
 
 EMPTY_VALUE = re.compile(r"(--[a-z-]+)=")
@@ -93,6 +94,9 @@ def dfal(
 def main() -> None:
     """Run the program. Errors outside a command are printed here; commands print their own."""
     open_missing_streams()
+    rank = this_rank()
+    if rank is not None and not rank.leads:
+        mute()
     with handled():
         try:
             check_arguments(["dfal", *sys.argv[1:]])

@@ -12,6 +12,8 @@ from typing import Any
 
 import typer
 
+from dfal_cli.system.ranks import this_rank
+
 COMMANDS = {
     "train": "Train a classifier on the labelled images and their twins, or a head on their embeddings.",
     "score": "Score the pool: compute margin, confidence and entropy of every image.",
@@ -47,14 +49,29 @@ def command(name: str) -> Callable[..., None]:
     def run_command(context: typer.Context, **values: Any) -> None:
         with running(context) as run:
             values = with_preset(context, values)
-            step = getattr(importlib.import_module(f"dfal_cli.steps.{name}.command"), name)
-            run.finish(step(options(**{each.name: values[each.name] for each in options_of(options)}), run.reporter))
+            given = options(**{each.name: values[each.name] for each in options_of(options)})
+            run_step(name, given, run)
 
     parameters = [Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     parameters += _parameters(options)
     run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run_command.__annotations__ = {each.name: each.annotation for each in parameters}
     return run_command
+
+
+def run_step(name: str, options: Any, run: Any) -> None:
+    """Run the step of a command, alone or as one of several ranks."""
+    rank = this_rank()
+    if rank is None:
+        step = getattr(importlib.import_module(f"dfal_cli.steps.{name}.command"), name)
+        run.finish(step(options, run.reporter))
+        return
+    from dfal_cli.cli.ranks import follow, lead
+
+    if rank.leads:
+        run.finish(lead(rank, name, options, run.reporter))
+    else:
+        follow(rank, name, options)
 
 
 def _parameters(options: type) -> Iterator[Parameter]:

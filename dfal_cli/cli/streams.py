@@ -10,6 +10,9 @@ from typing import Any, TextIO
 
 from dfal_cli.cli.console import RED, say
 
+_muted: list[int] = []
+"""The descriptor of stderr while it is muted."""
+
 
 def open_missing_streams() -> None:
     """Open /dev/null for each closed standard stream: output files would get its number, and libraries print there."""
@@ -20,6 +23,18 @@ def open_missing_streams() -> None:
         sys.stdout = os.fdopen(1, "w")
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w")
+
+
+def mute() -> None:
+    """Print nothing from now on, nor let libraries print, until `unmute`."""
+    _muted.append(os.dup(2))
+    for descriptor in (1, 2):
+        _discard_output(descriptor)
+
+
+def unmute() -> None:
+    """Print errors again."""
+    os.dup2(_muted.pop(), 2)
 
 
 def print_result(text: str, stdout: TextIO) -> None:

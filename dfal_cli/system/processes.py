@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Self, TypeVar, cast
 
 from dfal_cli.errors import DfalError, TryAgainError
+from dfal_cli.system.ranks import this_rank
 from dfal_cli.system.signals import SIGNALS
 
 Task = TypeVar("Task")
@@ -28,10 +29,10 @@ RESULT, ERROR, READY = "result", "error", "ready"
 
 
 def cores() -> int:
-    """Return the number of cores this process may use, which may be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):  # on Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores this process may use, which may be fewer than the machine has. Ranks share them."""
+    rank = this_rank()
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, allowed // (rank.local_of if rank else 1))
 
 
 def computes_in_one_thread() -> bool:

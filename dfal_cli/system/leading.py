@@ -1,0 +1,189 @@
+"""Rank 0: hands out tasks to the other ranks, and collects the results."""
+
+import functools
+import os
+import queue
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection, Listener
+from types import TracebackType
+from typing import Any, Self
+
+from dfal_cli.errors import Interrupted
+from dfal_cli.system import signals
+from dfal_cli.system.crew import Each, Task, Work
+from dfal_cli.system.meeting import told_by_leader
+from dfal_cli.system.ranks import CLAIM, DONE, END, ERROR, JOB, LEFT, NOTE, START, TASK, WARNING, Rank, ended
+from dfal_cli.system.reporting import Silent
+
+SECONDS_BETWEEN_CHECKS = 0.2
+"""While rank 0 waits for results, it looks this often whether a signal asks it to end."""
+
+SECONDS_FOR_SIGNAL = 1.0
+"""A signal to all ranks reaches rank 0 within this time after another rank has left because of it."""
+
+LOOPBACK = "127.0.0.1"
+
+
+class Leader:
+    """The crew of all ranks, as rank 0 leads it. As a context manager, it ends the other ranks."""
+
+    def __init__(self, rank: Rank, reporter: Silent) -> None:
+        """Wait until all other ranks have connected."""
+        self._reporter = reporter
+        key = secrets.token_bytes(32)
+        is_one_machine = rank.local_of == rank.of
+        with Listener((LOOPBACK if is_one_machine else "", 0), backlog=rank.of, authkey=key) as listener:
+            host = LOOPBACK if is_one_machine else os.environ["MASTER_ADDR"]
+            told_by_leader((rank, (host, listener.address[1]), key))
+            self._helpers = [_Helper(listener.accept()) for _ in range(rank.of - 1)]
+        self._threads = ThreadPoolExecutor(len(self._helpers), "rank", _block_signals)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lost = [helper for helper in self._helpers if helper.has_died()]
+        for helper in self._helpers:
+            helper.end()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if lost and isinstance(error, Interrupted):  # torchrun ends all ranks when one has died
+            raise ended(lost[0].rank) from None
+
+    def start(self, works: Mapping[str, Work], given: Mapping[str, Any]) -> Each:
+        """Let the other ranks prepare for the works; return the function that has tasks computed by all ranks."""
+        for helper in self._helpers:
+            helper.send(START, dict(given))
+        return functools.partial(self._each, works)
+
+    def _each(
+        self, works: Mapping[str, Work], name: str, tasks: Iterable[Task], **settings: Any
+    ) -> Iterator[tuple[Task, Any]]:
+        """Yield the tasks with their results as they arrive. Raises the errors of ranks, TryAgainError if one dies."""
+        job = _Job(name, settings, tasks, len(self._helpers))
+        for helper in self._helpers:
+            self._threads.submit(self._hand_out, job, helper)
+        for result in works[name](job.tasks, **settings):
+            yield result
+            yield from job.results(wait=False)
+        yield from job.results(wait=True)
+
+    def _hand_out(self, job: "_Job", helper: "_Helper") -> None:
+        """Hand out tasks to one other rank until there are none left, in a thread of its own."""
+        try:
+            helper.send(JOB, (job.name, job.settings))
+            while True:
+                kind, content = helper.receive()
+                if kind == CLAIM:
+                    helper.send(TASK, next(job.tasks, None))
+                elif kind == NOTE:
+                    self._reporter.note(f"{helper.rank}: {content}")
+                elif kind == WARNING:
+                    if content not in self._reporter.warnings:  # all ranks warn of the same network
+                        self._reporter.warn(content)
+                elif kind == LEFT:
+                    time.sleep(SECONDS_FOR_SIGNAL)
+                    raise EOFError
+                else:
+                    job.arrived.put((kind, content))
+                    if kind in (DONE, ERROR):
+                        return
+        except Exception:  # its connection has ended, perhaps within a message
+            job.arrived.put((ERROR, ended(helper.rank)))
+
+
+class _Job:
+    """One piece of work that is shared out."""
+
+    def __init__(self, name: str, settings: dict[str, Any], tasks: Iterable[Task], at_work: int) -> None:
+        """at_work: number of other ranks."""
+        self.name = name
+        self.settings = settings
+        self.tasks = _Claimed(tasks)
+        self.arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._at_work = at_work
+
+    def results(self, *, wait: bool) -> Iterator[tuple[Task, Any]]:
+        """Yield the results of other ranks that have arrived. wait: also those that are still to come."""
+        while self._at_work and (wait or not self.arrived.empty()):
+            signals.check()
+            try:
+                kind, content = self.arrived.get(timeout=SECONDS_BETWEEN_CHECKS)
+            except queue.Empty:
+                continue
+            if kind == ERROR:
+                raise content
+            if kind == DONE:
+                self._at_work -= 1
+            else:
+                yield content
+
+
+class _Claimed:
+    """Tasks that several threads take, each one once."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = iter(tasks)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Task:
+        with self._lock:
+            return next(self._tasks)
+
+
+class _Helper:
+    """Another rank, as rank 0 sees it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        with self._socket() as shared:
+            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine may go without a word
+        self.rank: Rank = connection.recv()[1]
+
+    def send(self, kind: str, content: Any) -> None:
+        """Send a message."""
+        with self._sending:
+            self._connection.send((kind, content))
+
+    def receive(self) -> tuple[str, Any]:
+        """Wait for a message."""
+        message: tuple[str, Any] = self._connection.recv()
+        return message
+
+    def has_died(self) -> bool:
+        """Return whether the connection has ended."""
+        try:
+            with self._socket() as shared:
+                return shared.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def end(self) -> None:
+        """Tell the rank to end, and wake the thread that waits for its messages."""
+        try:
+            self.send(END, None)
+            with self._socket() as shared:
+                shared.shutdown(socket.SHUT_RD)
+        except OSError:  # it has ended
+            pass
+
+    def _socket(self) -> socket.socket:
+        return socket.socket(fileno=os.dup(self._connection.fileno()))
+
+
+def _block_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)  # the main thread handles signals

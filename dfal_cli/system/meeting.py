@@ -1,0 +1,50 @@
+"""The meeting of ranks: torch.distributed's process group, through which torchrun's processes find each other."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed
+
+from dfal_cli.errors import TryAgainError, UsageError
+from dfal_cli.system.ranks import Rank
+
+TIMEOUT = timedelta(minutes=10)
+"""Ranks of a large job start at different times."""
+
+
+@contextlib.contextmanager
+def meeting(rank: Rank, device: str) -> Iterator[None]:
+    """Join the process group for the block. Each rank computes on a GPU of its own, if there are any.
+
+    device: the --device option. Raises UsageError if this machine has fewer GPUs than ranks, TryAgainError if the ranks
+    do not find each other.
+    """
+    gpus = torch.cuda.device_count()
+    if gpus and device in ("auto", "cuda"):
+        if rank.local_of > gpus:
+            raise UsageError(
+                f"{rank.local_of} ranks on {rank.host}, which has {gpus} GPUs: start one for each (--nproc-per-node="
+                f"{gpus}), or use --device cpu"
+            )
+        torch.cuda.set_device(rank.local)
+    try:
+        distributed.init_process_group("gloo", timeout=TIMEOUT)
+    except (distributed.DistError, RuntimeError) as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        reason = str(error).splitlines()[0]
+        raise TryAgainError(f"{rank}: the ranks have not found each other at {where}: {reason}") from None
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def told_by_leader(value: Any = None) -> Any:
+    """Return the value that rank 0 has passed to this function."""
+    values = [value]
+    distributed.broadcast_object_list(values, src=0)
+    return values[0]
