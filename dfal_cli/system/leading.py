@@ -89,6 +89,7 @@ class Leader:
                     if content not in self._reporter.warnings:  # all ranks warn of the same network
                         self._reporter.warn(content)
                 elif kind == LEFT:
+                    helper.left = True
                     time.sleep(SECONDS_FOR_SIGNAL)
                     raise EOFError
                 else:
@@ -151,6 +152,8 @@ class _Helper:
             shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine may go without a word
         self.rank: Rank = connection.recv()[1]
+        self.left = False
+        """Whether it has said that a signal ends it."""
 
     def send(self, kind: str, content: Any) -> None:
         """Send a message."""
@@ -163,7 +166,9 @@ class _Helper:
         return message
 
     def has_died(self) -> bool:
-        """Return whether the connection has ended."""
+        """Return whether the connection has ended without a word."""
+        if self.left:
+            return False
         try:
             with self._socket() as shared:
                 return shared.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,8 @@ from dfal_cli.system.ranks import Rank
 
 TIMEOUT = timedelta(minutes=10)
 """Ranks of a large job start at different times."""
+
+SECONDS_BETWEEN_CHECKS = 0.2
 
 
 @contextlib.contextmanager
@@ -32,8 +35,8 @@ def meeting(rank: Rank, device: str) -> Iterator[None]:
             )
         torch.cuda.set_device(rank.local)
     try:
-        distributed.init_process_group("gloo", timeout=TIMEOUT)
-    except (distributed.DistError, RuntimeError) as error:
+        _interruptibly(lambda: distributed.init_process_group("gloo", timeout=TIMEOUT))
+    except RuntimeError as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         reason = str(error).splitlines()[0]
         raise TryAgainError(f"{rank}: the ranks have not found each other at {where}: {reason}") from None
@@ -46,5 +49,23 @@ def meeting(rank: Rank, device: str) -> Iterator[None]:
 def told_by_leader(value: Any = None) -> Any:
     """Return the value that rank 0 has passed to this function."""
     values = [value]
-    distributed.broadcast_object_list(values, src=0)
+    _interruptibly(lambda: distributed.broadcast_object_list(values, src=0))
     return values[0]
+
+
+def _interruptibly(wait: Callable[[], object]) -> None:
+    """Call a function that waits for other ranks. A signal can end the wait: torch itself would not notice it."""
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            wait()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(SECONDS_BETWEEN_CHECKS)
+    if errors:
+        raise errors[0]

@@ -8,7 +8,7 @@ import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -24,6 +24,9 @@ SERVER.set_forkserver_preload(
         "dfal_cli.steps.select.command",
         "dfal_cli.steps.merge.command",
         "dfal_cli.steps.embed.command",
+        "dfal_cli.cli.ranks",
+        "dfal_cli.system.leading",
+        "dfal_cli.system.helping",
     ]
 )
 
@@ -37,9 +40,12 @@ EAGER = {
 """What a command as short as these keeps to go on from: all that it can."""
 
 
-def start(folder: Path, arguments: Sequence[object], said: str = "stderr.txt") -> ForkServerProcess:
+def start(
+    folder: Path, arguments: Sequence[object], said: str = "stderr.txt", environment: Mapping[str, str] | None = None
+) -> ForkServerProcess:
     """Start `dfal ARGUMENTS` in a folder; what it says goes to a file beside that folder."""
-    process = SERVER.Process(target=_command, args=(folder, [*map(str, arguments)], folder.parent / said))
+    words = [*map(str, arguments)]
+    process = SERVER.Process(target=_command, args=(folder, words, folder.parent / said, dict(environment or {})))
     process.start()
     return process
 
@@ -53,9 +59,10 @@ def run(folder: Path, arguments: Sequence[object]) -> str:
     return said
 
 
-def _command(folder: Path, arguments: list[str], said: Path) -> None:
+def _command(folder: Path, arguments: list[str], said: Path, environment: dict[str, str]) -> None:
     from dfal_cli.cli import main
 
+    os.environ.update(environment)
     os.chdir(folder)
     handle = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
