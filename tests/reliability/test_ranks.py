@@ -33,7 +33,7 @@ COUNTING = (
     + """
 class Counting(Slow):
     def forward(self, images):
-        if self.forwards > 3 and 'BROKEN' in os.environ: 1 / 0
+        if len(images) == 4 and 'BROKEN' in os.environ: 1 / 0
         with open(f"forwards.{os.environ['RANK']}", "a") as handle: handle.write("x")
         return super().forward(images)
 def network(num_classes, input_shape): return Counting(num_classes)
