@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import inspect
+import typing
 from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from dfal_cli.cli.callbacks import show_version, use_config
 from dfal_cli.cli.presets import PRESETS
 from dfal_cli.errors import shown
 from dfal_cli.steps.option import MARGIN, OUTPUT, RUNNING, Declared, Option
+from dfal_cli.system.image_roots import Url, image_root
 
 
 def parameter_of(declared: Declared) -> Parameter:
@@ -21,6 +23,10 @@ def parameter_of(declared: Declared) -> Parameter:
     if not declared.spelling.startswith("-"):
         argument = typer.Argument(help=option.help, metavar=declared.spelling, rich_help_panel=option.heading)
         return _keyword(name, kind, argument, default)
+    if Url in typing.get_args(kind):  # typer knows no unions
+        kind, parser = str | None if type(None) in typing.get_args(kind) else str, image_root
+    else:
+        parser = None
     typed = typer.Option(
         *declared.spelling.split(" "),
         help=option.help,
@@ -29,6 +35,7 @@ def parameter_of(declared: Declared) -> Parameter:
         metavar=option.metavar or ("N" if option.minimum is not None else None),
         min=option.minimum,
         max=option.maximum,
+        parser=parser,
         callback=_split if option.comma_separated else None,
     )
     return _keyword(name, str | None if option.comma_separated else kind, typed, default)

@@ -3,11 +3,13 @@
 from dfal_cli.images.bulk_decoding import UnreadableImagesError
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import DecodedImage, InputFormat, Probe, Shape, decode_image, probe_image
+from dfal_cli.images.files import ImageFile
 from dfal_cli.images.flat import are_flat, flat_in_words
-from dfal_cli.images.folder import Listing, Skipped, list_images, resolve_image
+from dfal_cli.images.listing import Listing, Skipped
 from dfal_cli.images.opening import ImageError, MissingImageError
 from dfal_cli.images.prepared import PreparedImages, prepare
 from dfal_cli.images.resize import STRETCH, Resize
+from dfal_cli.images.roots import content_hash, is_there, list_images, resolve_image, state_of_image
 from dfal_cli.images.shape import common_shape, own_size
 from dfal_cli.images.source import ImageFolder, ImageSource, open_images
 from dfal_cli.images.stream import DecodedBatch, ImageReader, in_batches, read_batches, read_from_disk, worker_count
@@ -19,6 +21,7 @@ __all__ = [
     "DecodedBatch",
     "DecodedImage",
     "ImageError",
+    "ImageFile",
     "ImageFolder",
     "ImageReader",
     "ImageSource",
@@ -37,9 +40,11 @@ __all__ = [
     "check_white",
     "common_shape",
     "common_white",
+    "content_hash",
     "decode_image",
     "flat_in_words",
     "in_batches",
+    "is_there",
     "list_images",
     "open_images",
     "own_size",
@@ -49,5 +54,6 @@ __all__ = [
     "read_from_disk",
     "resolve_image",
     "scale_warnings",
+    "state_of_image",
     "worker_count",
 ]

@@ -13,12 +13,13 @@ import numpy as np
 from dfal_cli.errors import DataError, shown
 from dfal_cli.images.cache_space import DISK_RESERVE
 from dfal_cli.images.decode import InputFormat, Probe, probe_and_decode, probe_image, read_image
-from dfal_cli.images.folder import resolve_image
 from dfal_cli.images.opening import ImageError
+from dfal_cli.images.roots import resolve_image
 from dfal_cli.images.shape import common_shape
 from dfal_cli.images.stream import worker_count
 from dfal_cli.images.white import common_white, scale_warnings
 from dfal_cli.system.files import atomic_output
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.processes import Processes
 from dfal_cli.system.reporting import Reporter
 
@@ -49,7 +50,7 @@ Seen = tuple[Probe, float | None]
 class _Part(NamedTuple):
     """A task of a process: consecutive images, and where their pixels go."""
 
-    root: Path
+    root: ImageRoot
     images: list[str]
     input_format: InputFormat
     file: Path
@@ -69,7 +70,7 @@ class BulkDecoder:
     """Decodes a list of images, of which the pool comes first."""
 
     def __init__(
-        self, root: Path, images: list[str], in_pool: int, file: Path, workers: int | None, reporter: Reporter,
+        self, root: ImageRoot, images: list[str], in_pool: int, file: Path, workers: int | None, reporter: Reporter,
         *, follow_links: bool,
     ) -> None:  # fmt: skip
         self._root = root

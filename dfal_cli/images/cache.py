@@ -23,10 +23,11 @@ from dfal_cli.errors import TryAgainError
 from dfal_cli.images.cache_space import bytes_of, clear_leftovers, make_folder, make_room, matching
 from dfal_cli.images.decode import DECODING, DecodedImage, InputFormat, Pixels, Shape
 from dfal_cli.images.resize import STRETCH
+from dfal_cli.images.roots import state_of_image
 from dfal_cli.images.segments import SUFFIX, Key, Segment, SegmentError, map_pixels, read_segment, segment_bytes
 from dfal_cli.images.stream import ImageReader
 from dfal_cli.system.files import atomic_output
-from dfal_cli.system.fingerprints import file_state
+from dfal_cli.system.image_roots import ImageRoot, resolved
 from dfal_cli.system.locks import LockHeldError, LocksUnsupportedError, holding
 from dfal_cli.system.reporting import Reporter
 
@@ -85,7 +86,7 @@ class DecodedCache:
         self._segment_bytes = min(SEGMENT_BYTES, limit // 8)  # a small cache also has several segments to clear
         self._reader = reader
         self._reporter = reporter
-        self._real_root = functools.cache(os.path.realpath)  # resolved once: a link may change during the run
+        self._real_root = functools.cache(resolved)  # resolved once: a link may change during the run
         self._stores: dict[InputFormat, _Store] = {}
         self._filling = True
         self._lock = threading.Lock()  # for filling; lookups need no lock
@@ -94,19 +95,18 @@ class DecodedCache:
             clear_leftovers(folder)
             make_room(folder, 0, limit)
 
-    def __call__(self, root: Path, image: str, input_format: InputFormat) -> DecodedImage:
+    def __call__(self, root: ImageRoot, image: str, input_format: InputFormat) -> DecodedImage:
         """Return the image from the cache, or decode it. Raises ImageError."""
         real_root = self._real_root(root)
-        path = f"{real_root}/{image}"
-        key = _key_of(path)
+        key = _key_of(real_root, image)
         if key is None:
             return self._reader(root, image, input_format)  # it raises the error
         store = self._stores.get(input_format) or self._open(input_format)
         decoded = store.find(key)
         if decoded is None:
-            decoded = self._reader(Path(real_root), image, input_format)
+            decoded = self._reader(real_root, image, input_format)
             next(self._misses)
-            if _key_of(path) == key:  # the file has not been replaced meanwhile
+            if _key_of(real_root, image) == key:  # the file has not been replaced meanwhile
                 self._add(store, key, decoded)
         else:
             next(self._hits)
@@ -213,10 +213,10 @@ class _Store:
             self._rows |= {path: (segment, row) for row, path in enumerate(paths)}
 
 
-def _key_of(path: str) -> Key | None:
+def _key_of(root: ImageRoot, image: str) -> Key | None:
     """Return the cache key of an image file; None if it is missing."""
-    state = file_state(path)
-    return None if state is None else Key(path, state)
+    state = state_of_image(root, image)
+    return None if state is None else Key(f"{root}/{image}", state)
 
 
 def _map_and_mark_used(segment: Segment, shape: Shape) -> Pixels:

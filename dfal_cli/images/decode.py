@@ -1,12 +1,12 @@
 """Decoding an image file: any mode that Pillow reads, upright, at the input size of a network."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from dfal_cli.images.files import ImageFile
 from dfal_cli.images.opening import ImageError, opened_image
 from dfal_cli.images.resize import STRETCH, Resize, Size, padded, resized, scaled_size
 
@@ -67,31 +67,31 @@ class Probe(NamedTuple):
     """Whether the pixels are floats, whose scale is another one than that of integers."""
 
 
-def probe_image(path: Path) -> Probe:
+def probe_image(file: ImageFile) -> Probe:
     """Read kind and size of an image without decoding it. Raises ImageError."""
-    with opened_image(path) as image:
+    with opened_image(file) as image:
         return _probed(image)
 
 
-def decode_image(path: Path, input_shape: Shape, white: float | None = None) -> Pixels:
+def decode_image(file: ImageFile, input_shape: Shape, white: float | None = None) -> Pixels:
     """Decode an image to (C, H, W) uint8, with C = 1 (grey) or 3.
 
     The whole image is resized to H x W, without keeping the aspect ratio. EXIF rotation is applied, transparent pixels
     become white, pixels of more than 8 bits are scaled as `InputFormat` says, animations give their first frame, and
     large JPEGs are decoded at a fraction of their size. Raises ImageError with the reason.
     """
-    return read_image(path, InputFormat(input_shape, white)).pixels
+    return read_image(file, InputFormat(input_shape, white)).pixels
 
 
-def read_image(path: Path, input_format: InputFormat) -> DecodedImage:
+def read_image(file: ImageFile, input_format: InputFormat) -> DecodedImage:
     """Decode an image like `decode_image`; also return its maximum value. Raises ImageError."""
-    with opened_image(path) as image:
+    with opened_image(file) as image:
         return _decoded(image, input_format)
 
 
-def probe_and_decode(path: Path, input_format: InputFormat) -> tuple[Probe, DecodedImage]:
+def probe_and_decode(file: ImageFile, input_format: InputFormat) -> tuple[Probe, DecodedImage]:
     """Probe and decode an image, opening its file once. Raises ImageError."""
-    with opened_image(path) as image:
+    with opened_image(file) as image:
         return _probed(image), _decoded(image, input_format)
 
 

@@ -1,39 +1,19 @@
-"""Listing the images under an image root, and resolving their paths within it."""
+"""Listing the images in a folder and in the tars in it, and resolving their paths within it."""
 
 import functools
 import os
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dfal_cli.images.formats import readable_suffixes, suffix_of, suffixes_not_read
+from dfal_cli.images.listing import NOT_UTF8, OUTSIDE_PATH, Listing, Skipped, as_text, is_text, leads_up
 from dfal_cli.images.opening import ImageError, kind_of
+from dfal_cli.images.tars import list_tar
 from dfal_cli.system.folders import is_hidden
+from dfal_cli.system.image_roots import TAR
 
 OUTSIDE_LINK = "a link that leaves the image root; use --follow-links to allow such links"
-OUTSIDE_PATH = "leaves the image root; use paths without .."
-
-
-@dataclass
-class Skipped:
-    """Files under an image root that are not images, but may have been meant as such."""
-
-    hidden: int = 0
-    """Number of hidden folders, and of hidden files with an image suffix."""
-    others: Counter[str] = field(default_factory=Counter)
-    """Number of files in unsupported image formats, by suffix; "" for files without one."""
-
-
-class Listing(NamedTuple):
-    """The files under an image root."""
-
-    images: list[str]
-    """POSIX paths relative to the root, sorted. Each is a regular file, or a link to one under the root."""
-    unreadable: list[tuple[str, str]]
-    """Path and reason of each file with an image suffix that is not an image or cannot be reached; sorted."""
-    skipped: Skipped
 
 
 class _Folder(NamedTuple):
@@ -46,8 +26,10 @@ class _Folder(NamedTuple):
     """Device and inode of its parent folders; a folder that links to one of them is not entered again."""
 
 
-def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> Listing:
+def list_folder(root: Path, *, below: str = "", follow_links: bool = False) -> Listing:
     r"""Return all images under `root`. Links are followed if they stay under it, or anywhere with `follow_links`.
+
+    A tar is read like a folder: the name of an image in it begins with that of the tar, so that each name is unique.
 
     below: search only this folder, a POSIX path relative to `root`.
     Names that are not UTF-8 cannot be stored in a table; they are listed as unreadable, with their bytes as \x...
@@ -57,7 +39,7 @@ def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> L
     within = "" if follow_links else os.path.realpath(root)
     start = root / below
     if within and _leaves(os.path.realpath(start), within):
-        found.unreadable.append((_as_text(f"{below}/"), OUTSIDE_LINK))
+        found.unreadable.append((as_text(f"{below}/"), OUTSIDE_LINK))
         return found
     os.scandir(start).close()
     above = frozenset(_identity(root / folder) for folder in PurePosixPath(below).parents)
@@ -67,20 +49,20 @@ def list_images(root: Path, *, below: str = "", follow_links: bool = False) -> L
         try:
             waiting += _search(folder, within, found)
         except OSError as error:  # no permission, or removed meanwhile
-            found.unreadable.append((_as_text(folder.prefix), f"a folder: {error.strerror}"))
+            found.unreadable.append((as_text(folder.prefix), f"a folder: {error.strerror}"))
     found.images.sort()
     found.unreadable.sort()
     return found
 
 
-def resolve_image(root: Path, image: str, *, follow_links: bool = False) -> Path:
+def resolve_in_folder(root: Path, image: str, *, follow_links: bool = False) -> Path:
     """Return the path of an image. Raises ImageError if it is not under the image root.
 
     With `follow_links`, links may lead outside, but `..` may not.
     """
     path = root / image
     if follow_links:
-        if image.startswith("/") or ".." in image.split("/"):
+        if leads_up(image):
             raise ImageError(OUTSIDE_PATH)
         return path
     is_link = os.path.islink(path)  # noqa: PTH114 - Path's raises if the name is too long
@@ -106,18 +88,20 @@ def _search(folder: _Folder, within: str, found: Listing) -> Iterator[_Folder]:
     with os.scandir(folder.path) as entries:
         for entry in entries:
             is_folder, suffix = _is_folder(entry), suffix_of(entry.name)
-            wanted = is_folder or suffix in images
+            wanted = is_folder or suffix in images or suffix == TAR
             if is_hidden(entry.name):
                 found.skipped.hidden += wanted
                 continue
             if not wanted:
                 found.skipped.others.update(others & {suffix})
                 continue
-            name = folder.prefix + entry.name + "/" * is_folder
+            name = folder.prefix + entry.name + "/" * (is_folder or suffix == TAR)
             if problem := _problem_of(entry, name, within, is_folder=is_folder):
-                found.unreadable.append((_as_text(name), problem))
+                found.unreadable.append((as_text(name), problem))
             elif is_folder:
                 yield _Folder(entry.path, name, folder.above | {this})
+            elif suffix == TAR:
+                list_tar(entry.path, name, found)
             else:
                 found.images.append(name)
 
@@ -143,17 +127,8 @@ def _problem_of(entry: os.DirEntry[str], name: str, within: str, *, is_folder: b
             return f"{kind_of(entry.stat())}, not an image file"
     except OSError as error:  # a broken or circular link
         return str(error.strerror)
-    return "" if is_folder or is_text(name) else "its name is not UTF-8; rename it"
+    return "" if is_folder or is_text(name) else NOT_UTF8
 
 
 def _leaves(real: str, real_root: str) -> bool:
     return not f"{real}/".startswith(f"{real_root.rstrip('/')}/")
-
-
-def is_text(path: str) -> bool:
-    """Return whether a path is UTF-8, so that it can be stored in a table."""
-    return _as_text(path) == path
-
-
-def _as_text(name: str) -> str:
-    return os.fsencode(name).decode(errors="backslashreplace")

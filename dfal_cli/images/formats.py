@@ -2,10 +2,11 @@
 
 import functools
 import importlib.util
-from pathlib import Path
 from typing import NamedTuple
 
 from PIL import features
+
+from dfal_cli.system.image_roots import TAR, UNPACKED_BY
 
 HEIF = "HEIF"
 
@@ -54,9 +55,11 @@ NOT_READ = frozenset({
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file name in lower case, with its dot; "" if it has none."""
-    stem, dot, suffix = name.rpartition(".")
-    return f"{dot}{suffix}".lower() if stem else ""
+    """Return the suffix of a file name in lower case, with its dot: .png, or .tar.gz; "" if it has none."""
+    stem, dot, last = name.rpartition(".")
+    suffix = f"{dot}{last}".lower() if stem else ""
+    is_compressed_tar = f"{TAR}{suffix}" in UNPACKED_BY and stem.lower().endswith(TAR)
+    return f"{TAR}{suffix}" if is_compressed_tar else suffix
 
 
 @functools.cache
@@ -69,29 +72,30 @@ def readable_suffixes() -> frozenset[str]:
 def suffixes_not_read() -> frozenset[str]:
     """Return the suffixes of files that may be images and are not read; "" is one, for files without a suffix."""
     known = {suffix for each in FORMATS.values() for suffix in each.suffixes}
-    return frozenset({"", *NOT_READ, *known}) - readable_suffixes()
+    return frozenset({"", TAR, *UNPACKED_BY, *NOT_READ, *known}) - readable_suffixes()
 
 
-def formats_for(path: Path) -> tuple[str, ...]:
+def formats_for(name: str) -> tuple[str, ...]:
     """Return the formats to try for a file. The suffix does not matter, except that HEIF needs its own."""
-    if suffix_of(path.name) in FORMATS[HEIF].suffixes and FORMATS[HEIF].available:
+    if suffix_of(name) in FORMATS[HEIF].suffixes and FORMATS[HEIF].available:
         _register_heif()
         return (*_of_pillow(), HEIF)
     return _of_pillow()
 
 
-def not_readable(path: Path) -> str:
-    """Return the reason why a file that is in none of `formats_for(path)` cannot be read."""
-    return (
-        remedy_for(suffix_of(path.name))
-        or f"not an image in a format that can be read ({', '.join(formats_for(path))})"
-    )
+def not_readable(name: str) -> str:
+    """Return the reason why a file that is in none of `formats_for(name)` cannot be read."""
+    return remedy_for(suffix_of(name)) or f"not an image in a format that can be read ({', '.join(formats_for(name))})"
 
 
 def remedy_for(suffix: str) -> str:
     """Return what to install for files with this suffix; "" if no package is missing."""
     if suffix in FORMATS[HEIF].suffixes and not FORMATS[HEIF].available:
         return f"HEIC needs another package: {EXTRA}"
+    if suffix in UNPACKED_BY:
+        return "images are not read from compressed tars: decompress them to .tar"
+    if suffix == TAR:
+        return "a .tar is read only from a folder on disk: copy it there"
     return ""
 
 

@@ -15,6 +15,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from dfal_cli.errors import TryAgainError
+from dfal_cli.images.files import ImageFile, PackedFile
 from dfal_cli.images.formats import formats_for, not_readable
 
 MOST_PIXELS = 89_478_485
@@ -70,36 +71,36 @@ class _Unmapped(io.FileIO):
 
 
 @contextlib.contextmanager
-def opened_image(path: Path) -> Iterator[Image.Image]:
+def opened_image(file: ImageFile) -> Iterator[Image.Image]:
     """Open an image; its contents, not its suffix, decide the format. Any decoding error in the block is an ImageError.
 
     Raises TryAgainError if the machine is out of memory or file handles.
     """
     try:
         with contextlib.ExitStack() as stack:
-            file = _opened_file(path, stack)
-            image = stack.enter_context(Image.open(file, formats=formats_for(path)))
+            handle = _opened_file(file, stack)
+            image = stack.enter_context(Image.open(handle, formats=formats_for(file.name)))
             pixels = _pixels_at_once(image)
             if pixels > MOST_PIXELS:
                 raise Image.DecompressionBombError
             if pixels > LARGE_PIXELS:
                 stack.enter_context(_one_at_a_time)
             if "progressive" in image.info:
-                _check_scans(file, image.width * image.height)
+                _check_scans(handle, image.width * image.height)
             yield image
     except (ImageError, TryAgainError):
         raise
     except FileNotFoundError:
         raise MissingImageError("no such file") from None
     except UnidentifiedImageError:
-        raise ImageError(not_readable(path)) from None
+        raise ImageError(not_readable(file.name)) from None
     except Image.DecompressionBombError:
         raise ImageError(f"too many pixels: more than {MOST_PIXELS:,}") from None
     except MemoryError:  # usually caused by a size that the file claims, not by the machine
         raise ImageError("not enough memory to decode it") from None
     except Exception as error:  # decoders raise almost anything: OSError, SyntaxError, struct.error ...
         if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
-            raise TryAgainError(f"{path}: {error.strerror}; use fewer --workers") from None
+            raise TryAgainError(f"{file}: {error.strerror}; use fewer --workers") from None
         raise ImageError(_reason(error)) from error
 
 
@@ -108,19 +109,33 @@ def kind_of(status: os.stat_result) -> str:
     return "" if stat.S_ISREG(status.st_mode) else KINDS.get(stat.S_IFMT(status.st_mode), "not a file")
 
 
-def _opened_file(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
+def _opened_file(file: ImageFile, stack: contextlib.ExitStack) -> IO[bytes]:
     """Open the file for Pillow; `stack` closes it. Raises ImageError or OSError.
 
     Pillow gets a file object instead of a path, because it maps files that it opens itself.
     """
+    size = _size_on_disk(file) if isinstance(file, Path) else _size_packed(file)
+    if size > MOST_BYTES:
+        raise ImageError(f"the file is too large: more than {MOST_BYTES:,} bytes")
+    if size > LARGE_BYTES:
+        stack.enter_context(_one_at_a_time)
+    if isinstance(file, Path):
+        return stack.enter_context(io.BufferedReader(_Unmapped(_open_nonblocking(file))))
+    return stack.enter_context(file.open())
+
+
+def _size_on_disk(path: Path) -> int:
     status = path.stat()  # checked first: merely opening a device may have effects
     if kind := kind_of(status):
         raise ImageError(f"{kind}, not an image file")
-    if status.st_size > MOST_BYTES:
-        raise ImageError(f"the file is too large: more than {MOST_BYTES:,} bytes")
-    if status.st_size > LARGE_BYTES:
-        stack.enter_context(_one_at_a_time)
-    return stack.enter_context(io.BufferedReader(_Unmapped(_open_nonblocking(path))))
+    return status.st_size
+
+
+def _size_packed(file: PackedFile) -> int:
+    state = file.state()
+    if state is None:
+        raise FileNotFoundError(file.name)
+    return state.size
 
 
 def _pixels_at_once(image: Image.Image) -> int:

@@ -14,6 +14,7 @@ from dfal_cli.errors import DataError, EmptyPoolError, listed, plural, shown
 from dfal_cli.images import ImageError, ImageSource, Listing, MissingImageError, Skipped
 from dfal_cli.images.formats import FORMATS, remedy_for
 from dfal_cli.schemas import IMAGE
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import ImageNames, answered_images, labelled_rows, read_excluded, read_labels_files
 from dfal_cli.tables.name_columns import row_of
@@ -176,7 +177,7 @@ def report_skipped(skipped: Skipped, reporter: Reporter) -> dict[str, int]:
     return {"hidden": skipped.hidden, "other_files": skipped.others.total()}
 
 
-def report_unread(root: Path, listing: Listing, reporter: Reporter) -> dict[str, int]:
+def report_unread(root: ImageRoot, listing: Listing, reporter: Reporter) -> dict[str, int]:
     """Report skipped files like `report_skipped`, and unreadable images as a warning."""
     if listing.unreadable:
         reporter.warn(f"{root}: {unreadable_in_words(listing.unreadable)}")

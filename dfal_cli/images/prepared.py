@@ -10,10 +10,12 @@ import PIL
 
 from dfal_cli.images.bulk_decoding import BulkDecoder
 from dfal_cli.images.decode import DECODING, InputFormat, Pixels, Probe, Shape
-from dfal_cli.images.folder import Listing, Skipped
+from dfal_cli.images.listing import Listing, Skipped
+from dfal_cli.images.roots import state_of_image
 from dfal_cli.images.stream import DecodedBatch, read_batches, read_from_disk
 from dfal_cli.images.white import NO_MAX_VALUES
-from dfal_cli.system.fingerprints import FileState, file_state, fingerprint
+from dfal_cli.system.fingerprints import FileState, fingerprint
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_json, write_json
 
@@ -25,7 +27,7 @@ class PreparedImages:
     Their states and hashes are constant: the fingerprint of a simulation covers the image files.
     """
 
-    root: Path
+    root: ImageRoot
     pool: list[str]
     """The images that `listing` returns, sorted; other images can be read too."""
     input_format: InputFormat
@@ -75,7 +77,7 @@ class PreparedImages:
 
 
 def prepare(
-    root: Path,
+    root: ImageRoot,
     pool: Iterable[str],
     others: Iterable[str],
     *,
@@ -93,7 +95,7 @@ def prepare(
     """
     listed = sorted(pool)
     images = [*listed, *sorted(set(others) - set(listed))]
-    states = [file_state(f"{root}/{image}") for image in images]
+    states = [state_of_image(root, image) for image in images]
     made_from = fingerprint(images, len(listed), states, image_size, grey, white, DECODING, PIL.__version__)[:16]
     file, description = folder / f"images-{made_from}.npy", folder / f"images-{made_from}.json"
     rows = {image: row for row, image in enumerate(images)}

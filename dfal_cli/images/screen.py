@@ -3,7 +3,6 @@
 import contextlib
 import io
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from dfal_cli.images.decode import (
     read_image,
     scaled_to_8_bits,
 )
+from dfal_cli.images.files import ImageFile, contents_of, state_of
 from dfal_cli.images.opening import ImageError, opened_image
 from dfal_cli.images.white import common_white
 
@@ -51,24 +51,24 @@ class Whites(NamedTuple):
     integers: float | None = None
     floats: float | None = None
 
-    def of(self, path: Path) -> float | None:
+    def of(self, file: ImageFile) -> float | None:
         """Return the white of an image. Raises ImageError."""
-        return self.floats if probe_image(path).floats else self.integers
+        return self.floats if probe_image(file).floats else self.integers
 
 
-def whites_of(images: Iterable[str], path_of: Callable[[str], Path], white: float | None = None) -> Whites:
+def whites_of(images: Iterable[str], file_of: Callable[[str], ImageFile], white: float | None = None) -> Whites:
     """Return the whites that fit these images: one for all, unless floats from 0 to 1 would be black beside integers.
 
-    path_of: returns the path of an image. Images for which it raises ImageError, or that cannot be read, do not count.
+    file_of: returns the file of an image. Images for which it raises ImageError, or that cannot be read, do not count.
     white: that of counts, or, if it is at most MOST_RELATIVE, of fractions; None: both are found from the images.
     """
     largest: dict[bool, list[float]] = {False: [], True: []}
     for image in images:
         with contextlib.suppress(ImageError):
-            path = path_of(image)
-            probe = probe_image(path)
+            file = file_of(image)
+            probe = probe_image(file)
             if probe.over_8_bits:
-                largest[probe.floats].append(read_image(path, InputFormat((1, 1, 1))).max_value or 0.0)
+                largest[probe.floats].append(read_image(file, InputFormat((1, 1, 1))).max_value or 0.0)
 
     def common(max_values: list[float], *, are_fractions: bool) -> float | None:
         if white is not None and (white <= MOST_RELATIVE) == are_fractions:
@@ -82,17 +82,17 @@ def whites_of(images: Iterable[str], path_of: Callable[[str], Path], white: floa
     return Whites(of_counts, of_counts)
 
 
-def for_screen(path: Path, side: int, white: float | None) -> Picture:
+def for_screen(file: ImageFile, side: int, white: float | None) -> Picture:
     """Return an encoded `upright_image`. Raises ImageError."""
-    return _encoded(upright_image(path, side, white))
+    return _encoded(upright_image(file, side, white))
 
 
-def upright_image(path: Path, side: int, white: float | None) -> Image.Image:
+def upright_image(file: ImageFile, side: int, white: float | None) -> Image.Image:
     """Return an image, L or RGB, at most `side` pixels wide and high, never enlarged; `white` as for a network's input.
 
     Its colour profile, if it has one, is in `info["icc_profile"]`. Raises ImageError.
     """
-    with opened_image(path) as image:
+    with opened_image(file) as image:
         turned = orientation_of(image) > 1
         profile = image.info.get("icc_profile") if image.mode in ("RGB", "L") else None
         if image.format in SCALED_BY_DECODER:
@@ -108,14 +108,19 @@ def upright_image(path: Path, side: int, white: float | None) -> Image.Image:
         return shown
 
 
-def original(path: Path, white: float | None) -> Picture:
+def original(file: ImageFile, white: float | None) -> Picture:
     """Return an image in its full size: the file itself if browsers show it as it is. Raises ImageError."""
-    with opened_image(path) as image:
+    with opened_image(file) as image:
         media_type = SHOWN_BY_BROWSERS.get(image.format or "")
-        if media_type and image.mode not in MODES_OVER_8_BITS and path.stat().st_size <= MOST_ORIGINAL_BYTES:
-            return Picture(path.read_bytes(), media_type)
+        if media_type and image.mode not in MODES_OVER_8_BITS and _is_small(file):
+            return Picture(contents_of(file), media_type)
         side = max(image.size)
-    return for_screen(path, side, white)
+    return for_screen(file, side, white)
+
+
+def _is_small(file: ImageFile) -> bool:
+    state = state_of(file)
+    return state is not None and state.size <= MOST_ORIGINAL_BYTES
 
 
 def _encoded(image: Image.Image) -> Picture:

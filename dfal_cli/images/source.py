@@ -1,4 +1,4 @@
-"""The images of a step behind one interface: a folder on disk, or images decoded beforehand (`PreparedImages`)."""
+"""The images of a step behind one interface: an image root, or images decoded beforehand (`PreparedImages`)."""
 
 import contextlib
 import functools
@@ -10,11 +10,12 @@ from typing import Protocol
 from dfal_cli.errors import UsageError
 from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import InputFormat, Probe, probe_image
-from dfal_cli.images.folder import Listing, is_text, list_images, resolve_image
+from dfal_cli.images.listing import Listing, is_text
+from dfal_cli.images.roots import content_hash, is_there, list_images, resolve_image, state_of_image
 from dfal_cli.images.stream import DecodedBatch, ImageReader, read_batches, read_from_disk
-from dfal_cli.system.files import is_file
-from dfal_cli.system.fingerprints import FileState, file_state, sha256_or_empty
-from dfal_cli.system.paths import must_exist
+from dfal_cli.system.fingerprints import FileState
+from dfal_cli.system.image_roots import ImageRoot, Url
+from dfal_cli.system.paths import must_be_image_root
 from dfal_cli.system.reporting import Reporter
 
 
@@ -22,7 +23,7 @@ class ImageSource(Protocol):
     """The images under an image root, identified by their paths relative to it."""
 
     @property
-    def root(self) -> Path:
+    def root(self) -> ImageRoot:
         """The image root."""
 
     def listing(self) -> Listing:
@@ -48,23 +49,24 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The images of a folder, read on each request."""
+    """The images under an image root, read on each request."""
 
-    root: Path
+    root: ImageRoot
     reader: ImageReader = read_from_disk
     follow_links: bool = False
-    """Whether links may lead out of the folder; `reader` must agree."""
+    """Whether links may lead out of the root; `reader` must agree."""
 
     def listing(self) -> Listing:
         """Return all images, and the files that look like images and cannot be read. Raises UsageError."""
-        must_exist(self.root, "--images", folder=True)
-        if not is_text(str(self.root.absolute())):
-            raise UsageError(f"{self.root.absolute()}: not UTF-8, so no table can refer to it; rename it (--images)")
+        must_be_image_root(self.root)
+        place = str(self.root if isinstance(self.root, Url) else self.root.absolute())
+        if not is_text(place):
+            raise UsageError(f"{place}: not UTF-8, so no table can refer to it; rename it (--images)")
         return list_images(self.root, follow_links=self.follow_links)
 
     def is_there(self, image: str) -> bool:
         """Return whether the file exists."""
-        return is_file(self.root / image)
+        return is_there(self.root, image)
 
     def probe(self, image: str) -> Probe:
         """Return the kind and size of an image, from its header. Raises ImageError."""
@@ -72,11 +74,11 @@ class ImageFolder:
 
     def file_state(self, image: str) -> FileState | None:
         """Return the state of the file; None if it is missing."""
-        return file_state(f"{self.root}/{image}")
+        return state_of_image(self.root, image)
 
     def content_hash(self, image: str) -> str:
         """Return the SHA-256 of the file; "" if it is missing."""
-        return sha256_or_empty(self.root / image)
+        return content_hash(self.root, image)
 
     def batches(
         self, batches: Iterable[Sequence[str]], input_format: InputFormat, workers: int | None
@@ -87,9 +89,15 @@ class ImageFolder:
 
 @contextlib.contextmanager
 def open_images(
-    images: ImageSource | None, root: Path, cache: Path | None, limit: str, reporter: Reporter, *, follow_links: bool
+    images: ImageSource | None,
+    root: ImageRoot,
+    cache: Path | None,
+    limit: str,
+    reporter: Reporter,
+    *,
+    follow_links: bool,
 ) -> Iterator[ImageSource]:
-    """Yield `images` if given, else the images of the folder `root`, read through the cache if there is one."""
+    """Yield `images` if given, else the images under `root`, read through the cache if there is one."""
     if images is not None:
         yield images
         return

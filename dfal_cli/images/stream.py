@@ -3,15 +3,15 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from dfal_cli.images.decode import DecodedImage, InputFormat, Pixels, read_image
-from dfal_cli.images.folder import resolve_image
 from dfal_cli.images.opening import ImageError
+from dfal_cli.images.roots import resolve_image
 from dfal_cli.images.white import MaxValues
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.processes import cores
 
 MOST_WORKERS = 8
@@ -25,7 +25,7 @@ def worker_count(workers: int | None) -> int:
 class ImageReader(Protocol):
     """A function that decodes an image, given by its path relative to the image root."""
 
-    def __call__(self, root: Path, image: str, input_format: InputFormat) -> DecodedImage:
+    def __call__(self, root: ImageRoot, image: str, input_format: InputFormat) -> DecodedImage:
         """Decode the image. Raises ImageError."""
 
 
@@ -42,7 +42,9 @@ class DecodedBatch(NamedTuple):
     """Of the images of more than 8 bits in this batch."""
 
 
-def read_from_disk(root: Path, image: str, input_format: InputFormat, *, follow_links: bool = False) -> DecodedImage:
+def read_from_disk(
+    root: ImageRoot, image: str, input_format: InputFormat, *, follow_links: bool = False
+) -> DecodedImage:
     """Decode an image from its file, without a cache."""
     return read_image(resolve_image(root, image, follow_links=follow_links), input_format)
 
@@ -53,7 +55,7 @@ def in_batches(images: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def read_batches(
-    root: Path,
+    root: ImageRoot,
     batches: Iterable[Sequence[str]],
     input_format: InputFormat,
     workers: int | None = None,
@@ -86,7 +88,7 @@ def read_batches(
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _read_batch(root: Path, batch: Sequence[str], input_format: InputFormat, reader: ImageReader) -> DecodedBatch:
+def _read_batch(root: ImageRoot, batch: Sequence[str], input_format: InputFormat, reader: ImageReader) -> DecodedBatch:
     images, pixels, unreadable, max_values = [], [], [], []
     for image in batch:
         try:

@@ -21,6 +21,7 @@ from dfal_cli.pages.template import HEAD_BYTES, is_made_by, write_page
 from dfal_cli.schemas import CONTROL, EMBEDDING_SPACE, IMAGE, LABEL, PIXEL_SPACE, RANK, TWIN
 from dfal_cli.strategies import STRATEGIES
 from dfal_cli.system.fingerprints import fingerprint
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.paths import folder_of
 from dfal_cli.tables import to_csv
 from dfal_cli.tables.class_keys import KEYS
@@ -61,7 +62,7 @@ class Card(NamedTuple):
 
 
 def write_preview(
-    page: Path, queries_file: Path, queries: pd.DataFrame, scores: pd.DataFrame | None, root: Path,
+    page: Path, queries_file: Path, queries: pd.DataFrame, scores: pd.DataFrame | None, root: ImageRoot,
     metadata: dict[str, Any], strategy: str, *, keys: Mapping[str, str], keep_better: bool,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[int, bool]:  # fmt: skip

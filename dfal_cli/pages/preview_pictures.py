@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dfal_cli.images import ImageError, InputFormat, Resize, resolve_image
+from dfal_cli.images import ImageError, ImageFile, InputFormat, Resize, resolve_image
 from dfal_cli.images.decode import read_image
 from dfal_cli.images.screen import Whites, upright_image, whites_of
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.tables.twins import TwinError, read_twin
 
 PAGE_BYTES = 4_200_000
@@ -57,7 +58,7 @@ class TwinPictures(NamedTuple):
 class Images(NamedTuple):
     """The images of the page."""
 
-    root: Path
+    root: ImageRoot
     follow_links: bool
     white: float | None
     """Of the network; None if it saw no images of more than 8 bits, or if there is none yet."""
@@ -68,20 +69,20 @@ class Images(NamedTuple):
     whites: Whites = Whites()
     """For people: floats from 0 to 1 have their own scale, on which they are not black beside integers."""
 
-    def path(self, image: str) -> Path:
-        """Return the path of an image. Raises ImageError if it is not under the root."""
+    def file(self, image: str) -> ImageFile:
+        """Return the file of an image. Raises ImageError if it is not under the root."""
         return resolve_image(self.root, image, follow_links=self.follow_links)
 
     def with_whites_of(self, images: Iterable[str]) -> Self:
         """Return a copy with the whites that fit these images."""
-        return self._replace(whites=whites_of(images, self.path, self.white))
+        return self._replace(whites=whites_of(images, self.file, self.white))
 
     def picture(self, image: str, *, beside_twin: bool) -> Picture:
         """Return an image, in its own proportions and not enlarged. Raises ImageError."""
         largest, _ = SIDES_AND_QUALITIES[0]
         share = 1 - 2 * TWIN_SHARE if beside_twin else 1.0
-        path = self.path(image)
-        return _encoded(upright_image(path, largest, self.whites.of(path)), int(share * self.limit))
+        file = self.file(image)
+        return _encoded(upright_image(file, largest, self.whites.of(file)), int(share * self.limit))
 
     def twin_pictures(self, image: str, twin_file: Path, input_shape: list[int]) -> TwinPictures:
         """Return the twin, and its amplified difference to the image; nothing if one of them cannot be read."""
@@ -89,7 +90,7 @@ class Images(NamedTuple):
         try:
             twin = read_twin(twin_file, input_shape)  # (C, H, W) in units of [0, 1]
             input_format = InputFormat((channels, height, width), self.white, self.resize)
-            difference = twin - read_image(self.path(image), input_format).pixels / np.float32(255)
+            difference = twin - read_image(self.file(image), input_format).pixels / np.float32(255)
         except (TwinError, ImageError):
             return TwinPictures()
         factor = 0.5 / max(float(np.abs(difference).max()), 1e-12)

@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 from dfal_cli.steps.option import INPUT, MARGIN, NETWORK, OUTPUT, RUNNING, TRAINING, Option, Shapes
+from dfal_cli.system.image_roots import ImageRoot
 
-Images = Annotated[Path, Option("Image root: the folder of images.", INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS)]
+IMAGE_ROOT = Option(
+    "Image root: a folder of images, a .tar, a folder of tars, or a URL such as s3://bucket/folder.",
+    INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS,
+)  # fmt: skip
+Images = Annotated[ImageRoot, IMAGE_ROOT]
 LabelsFile = Annotated[
     list[Path],
     Option(
@@ -33,9 +38,7 @@ LabelsFromFolders = Annotated[
 class ImagesOrEmbeddings:
     """Options of commands that work on images or on their embeddings, one of which must be given."""
 
-    images: Annotated[
-        Path | None, Option("Image root: the folder of images.", INPUT, metavar="DIR", shapes=Shapes.BY_CONTENTS)
-    ] = None
+    images: Annotated[ImageRoot | None, IMAGE_ROOT] = None
     embeddings: Annotated[
         Path | None,
         Option(

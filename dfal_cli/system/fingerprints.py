@@ -41,8 +41,8 @@ class FileState(NamedTuple):
     changed: int
 
 
-def file_state(path: str) -> FileState | None:
-    """Return the state of a file; None if it is missing."""
+def file_state(path: str | int) -> FileState | None:
+    """Return the state of a file, given by its path or descriptor; None if it is missing."""
     try:
         status = os.stat(path)  # noqa: PTH116 - faster than pathlib, as there may be a hundred thousand paths
     except (OSError, ValueError):

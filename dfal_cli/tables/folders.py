@@ -1,13 +1,13 @@
 """Labels from class folders: the class of an image is the name of the folder that directly contains it."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from dfal_cli.errors import plural
 from dfal_cli.schemas import IMAGE, LABEL, TWIN
+from dfal_cli.system.image_roots import ImageRoot
 
 
 class FolderLabels(NamedTuple):
@@ -19,7 +19,7 @@ class FolderLabels(NamedTuple):
     """A warning that counts the images directly in the image root, which have no class; "" if there are none."""
 
 
-def labels_from_folders(root: Path, images: Iterable[str]) -> FolderLabels:
+def labels_from_folders(root: ImageRoot, images: Iterable[str]) -> FolderLabels:
     """Return the labels of images, named by their paths relative to the image root."""
     named = [(image, image.rpartition("/")[0]) for image in images]
     rows = [(image, folders.rpartition("/")[2], "", str(root)) for image, folders in named if folders]

@@ -14,6 +14,7 @@ import pandas as pd
 
 from dfal_cli.errors import DataError, listed, plural
 from dfal_cli.schemas import SKIP
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.tables.locations import place_in
 from dfal_cli.tables.spellings import spelling_advice
 from dfal_cli.tables.tools.forms import Answer
@@ -33,7 +34,7 @@ class ImageNames:
 
     def __init__(
         self,
-        root: Path,
+        root: ImageRoot,
         is_there: Callable[[str], bool],
         list_names: Callable[[], Iterable[str]],
         within: str = "under",

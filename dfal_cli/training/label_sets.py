@@ -9,6 +9,7 @@ import pandas as pd
 from dfal_cli.errors import DataError, listed, plural
 from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.system.fingerprints import digest_of_many, sha256_or_empty
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
@@ -130,7 +131,7 @@ def check_images_exist(
     raise unusable_row(names, missing.iloc[0], reason, f"{remedy} {them}, or label {them} {SKIP}")
 
 
-def folder_labels(root: Path, images: Iterable[str], reporter: Reporter) -> pd.DataFrame:
+def folder_labels(root: ImageRoot, images: Iterable[str], reporter: Reporter) -> pd.DataFrame:
     """Label each image by its folder, in a table as of `read_labels_files`. Raises DataError if there is no folder.
 
     root: the image root, or the embeddings file that names the images.

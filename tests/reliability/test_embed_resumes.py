@@ -1,6 +1,7 @@
 """embed: killed at any moment and called again, it resumes, and gives the embeddings of an uninterrupted run."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from dfal_cli.system import parts
 from dfal_cli.tables.embeddings import read_embeddings
+from tests.packed import pack
 from tests.reliability.slow_scoring import FORKING, parts_of
 from tests.steps.embedding import draw_photos, embed, paint, seen
 
@@ -63,6 +65,18 @@ def test_a_killed_run_ends_with_the_file_of_an_uninterrupted_run(project: Path) 
     assert embed(*BATCHES, out="undisturbed.parquet").code == 0
     assert Path(OUT).read_bytes() == Path("undisturbed.parquet").read_bytes()
     assert not Path(f".{OUT}.parts").exists()
+
+
+def test_a_killed_run_on_tars_resumes_as_well(project: Path) -> None:
+    for folder in ("photos/a", "photos/b"):
+        pack(Path(folder), Path(f"{folder}.tar"))
+        shutil.rmtree(folder)
+    killed_when(lambda: len(parts_of(OUT)) > 2)
+    seen()
+    assert "resuming after " in embed(*BATCHES).stderr
+    assert 0 < seen() < 28
+    assert embed(*BATCHES, out="undisturbed.parquet").code == 0
+    assert Path(OUT).read_bytes() == Path("undisturbed.parquet").read_bytes()
 
 
 def test_images_that_change_after_an_interruption_do_not_cost_the_finished_work(

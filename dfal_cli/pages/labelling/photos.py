@@ -6,11 +6,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from dfal_cli.images import probe_image, resolve_image
+from dfal_cli.images import ImageFile, probe_image, resolve_image
+from dfal_cli.images.files import state_of
 from dfal_cli.images.screen import Picture, Whites, for_screen, original, whites_of
-from dfal_cli.system.fingerprints import FileState, file_state
+from dfal_cli.system.fingerprints import FileState
 from dfal_cli.tables import ImageNames
 
 SIDES = (256, 512, 1024, 1600, 2400, 3600)
@@ -39,28 +39,28 @@ class Photos:
 
     def picture(self, image: str, side: int) -> Picture:
         """Return an image for a screen on which it may be `side` pixels wide and high. Raises ImageError."""
-        path = self._path(image)
-        return self._kept(path, next((each for each in SIDES if each >= side), SIDES[-1]), file_state(str(path)))
+        file = self._file(image)
+        return self._kept(file, next((each for each in SIDES if each >= side), SIDES[-1]), state_of(file))
 
     def original(self, image: str) -> Picture:
         """Return an image in its full size. Raises ImageError."""
-        path = self._path(image)
-        return self._decoders.submit(lambda: original(path, self._white_for(path))).result()
+        file = self._file(image)
+        return self._decoders.submit(lambda: original(file, self._white_for(file))).result()
 
-    def _path(self, image: str) -> Path:
+    def _file(self, image: str) -> ImageFile:
         return resolve_image(self._names.root, self._names.on_disk(image), follow_links=self._follow_links)
 
-    def _made(self, path: Path, side: int, state: FileState | None) -> Picture:
-        return self._decoders.submit(lambda: for_screen(path, side, self._white_for(path))).result()
+    def _made(self, file: ImageFile, side: int, state: FileState | None) -> Picture:
+        return self._decoders.submit(lambda: for_screen(file, side, self._white_for(file))).result()
 
-    def _white_for(self, path: Path) -> float | None:
+    def _white_for(self, file: ImageFile) -> float | None:
         """Return the white for an image of more than 8 bits: that of its kind in images taken evenly from the list."""
-        if not probe_image(path).over_8_bits:
+        if not probe_image(file).over_8_bits:
             return None
         with self._finding_white:
             step = max(1, len(self._images) // LOOKED_AT)
-            self._whites = self._whites or whites_of(self._images[::step], self._path, self._white)
-        return self._whites.of(path)
+            self._whites = self._whites or whites_of(self._images[::step], self._file, self._white)
+        return self._whites.of(file)
 
 
 def _give_way() -> None:

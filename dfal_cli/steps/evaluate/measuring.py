@@ -17,7 +17,8 @@ from dfal_cli.steps.labelled_set import (
     read_labelled_set,
     trained_images,
 )
-from dfal_cli.system.paths import folder_of
+from dfal_cli.system.image_roots import ImageRoot, is_image_root
+from dfal_cli.system.paths import root_named_in_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables.embeddings import read_embeddings_metadata
 from dfal_cli.training.embedded import EmbeddingsOnDisk
@@ -60,14 +61,15 @@ def measure_embeddings(options: EvaluateOptions, file: Path, reporter: Reporter)
 def _pictures(options: EvaluateOptions, file: Path) -> Images | None:
     metadata = read_embeddings_metadata(file)
     root = metadata.get("image_root")
-    if not isinstance(root, str) or not (folder_of(file) / root).is_dir():
+    place = root_named_in_file(root, file) if isinstance(root, str) else None
+    if place is None or not is_image_root(place):
         return None
     follow_links = options.follow_links or bool(metadata.get("follow_links"))
-    return Images(folder_of(file) / root, follow_links, metadata.get("white"), STRETCH, PICTURE_BYTES)
+    return Images(place, follow_links, metadata.get("white"), STRETCH, PICTURE_BYTES)
 
 
 def measure_images(
-    options: EvaluateOptions, root: Path, reporter: Reporter, images: ImageSource | None
+    options: EvaluateOptions, root: ImageRoot, reporter: Reporter, images: ImageSource | None
 ) -> Measured:  # fmt: skip
     """Classify the labelled images by a network, or by a head through its backbone."""
     from dfal_cli.checkpoint import load_checkpoint

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from dfal_cli.steps.option import INPUT, OUTPUT, Option
 from dfal_cli.steps.option_groups import CommonOptions, LabelsFile
+from dfal_cli.system.image_roots import ImageRoot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class ExplainOptions(CommonOptions):
     ] = None  # fmt: skip
     labels: LabelsFile = field(default_factory=list)
     images: Annotated[
-        Path | None,
+        ImageRoot | None,
         Option("Image root, for --page.", INPUT, metavar="DIR", default="that of the scores or embeddings"),
     ] = None
     page: Annotated[Path | None, Option("Also write an HTML page with the pictures.", OUTPUT, metavar="HTML")] = None

@@ -11,6 +11,7 @@ from dfal_cli.steps.explain.facts import Facts
 from dfal_cli.steps.explain.options import ExplainOptions
 from dfal_cli.steps.explain.sources import Sources
 from dfal_cli.steps.explain.words import origin, reasons, verdict
+from dfal_cli.system.image_roots import is_image_root
 from dfal_cli.system.paths import folder_of
 
 
@@ -26,7 +27,7 @@ def write_page_of(page: Path, options: ExplainOptions, facts: Facts, sources: So
 
 
 def _images(sources: Sources, names: list[str]) -> Images | None:
-    if sources.root is None or not sources.root.is_dir():
+    if sources.root is None or not is_image_root(sources.root):
         return None
     metadata = sources.scored_with
     resize = resize_of(metadata.get("resize")) or STRETCH

@@ -13,7 +13,8 @@ import pandas as pd
 from dfal_cli.schemas import EMBEDDING, IMAGE, LABEL, META_SUFFIX
 from dfal_cli.steps.explain.options import ExplainOptions
 from dfal_cli.system.files import beside
-from dfal_cli.system.paths import named_in_file
+from dfal_cli.system.image_roots import ImageRoot
+from dfal_cli.system.paths import named_in_file, root_named_in_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_json
 from dfal_cli.tables import read_csv, read_labelled_embeddings, read_labels_files, read_queries, read_scores
@@ -50,7 +51,7 @@ class Sources(NamedTuple):
     excluded: dict[str, str]
     """Image -> the --exclude file that names it."""
     embedded: Embedded | None
-    root: Path | None
+    root: ImageRoot | None
     """The image root."""
     follow_links: bool
 
@@ -113,14 +114,14 @@ def _if_there(path: Path) -> Path | None:
 
 def _image_root(
     options: ExplainOptions, scores_file: Path | None, metadata: Mapping[str, Any], embeddings_file: Path | None
-) -> tuple[Path | None, bool]:
+) -> tuple[ImageRoot | None, bool]:
     """The image root, and whether links may lead out of it."""
     stored, file = metadata, scores_file
     if not metadata.get("image_root") and embeddings_file is not None:
         stored, file = read_embeddings_metadata(embeddings_file), embeddings_file
     root = stored.get("image_root")
     follow_links = options.follow_links or bool(stored.get("follow_links", False))
-    return options.images or (named_in_file(root, file) if root and file else None), follow_links
+    return options.images or (root_named_in_file(root, file) if root and file else None), follow_links
 
 
 def _embedded(

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from itertools import chain
 
 from dfal_cli.errors import DataError, shown
-from dfal_cli.images import list_images
+from dfal_cli.images import is_there, list_images
 from dfal_cli.pages.labelling.board import Board
 from dfal_cli.pages.labelling.photos import Photos
 from dfal_cli.pages.labelling.session import Session
 from dfal_cli.steps.label.options import LabelOptions
-from dfal_cli.system.files import is_file
 from dfal_cli.tables import ImageNames, labelled_rows, read_labels
 from dfal_cli.tables.answer_times import AnswerTimes
 from dfal_cli.tables.class_keys import ClassKeys
@@ -47,7 +46,7 @@ def _names(options: LabelOptions) -> ImageNames:
     """The images under the image root by their names on disk."""
     return ImageNames(
         options.images,
-        lambda image: is_file(options.images / image),
+        lambda image: is_there(options.images, image),
         lambda: list_images(options.images, follow_links=options.follow_links).images,
     )
 

@@ -17,6 +17,7 @@ from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.merge.problems import Location, Problem
 from dfal_cli.steps.merge.tool_answers import fill_in, read_tool_list
 from dfal_cli.system.files import is_file
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
@@ -63,12 +64,12 @@ def read_answers(
     return _stripped(queries, known, location, reporter), location
 
 
-def image_root(options: MergeOptions) -> Path | None:
+def image_root(options: MergeOptions) -> ImageRoot | None:
     """Return the image root, if it is known: --images, or else a folder per class."""
     return options.images or (options.queries if _is_sorted_root(options) else None)
 
 
-def images_under(root: Path | None, *, follow_links: bool) -> ImageNames | None:
+def images_under(root: ImageRoot | None, *, follow_links: bool) -> ImageNames | None:
     """The names of the images under the root; None if the root is not known."""
     if root is None:
         return None
@@ -78,7 +79,14 @@ def images_under(root: Path | None, *, follow_links: bool) -> ImageNames | None:
 
         return list_images(root, follow_links=follow_links).images
 
-    return ImageNames(root, lambda image: is_file(root / image), all_images)
+    def exists(image: str) -> bool:
+        if isinstance(root, Path) and is_file(root / image):
+            return True
+        from dfal_cli.images import is_there
+
+        return is_there(root, image)
+
+    return ImageNames(root, exists, all_images)
 
 
 def image_problems(answers: pd.DataFrame, labelled: Collection[str], names: ImageNames | None) -> Iterator[Problem]:
@@ -96,7 +104,7 @@ def image_problems(answers: pd.DataFrame, labelled: Collection[str], names: Imag
             yield Problem(row, f"image {shown(image)}: did you mean {shown(plain)}?{_separator_hint(image)}")
 
 
-def _answers_from_folders(queries: Path, root: Path, reporter: Reporter, *, follow_links: bool) -> pd.DataFrame:
+def _answers_from_folders(queries: Path, root: ImageRoot, reporter: Reporter, *, follow_links: bool) -> pd.DataFrame:
     """The labels given by the class folders in `queries`; image names are relative to the image root.
 
     Raises UsageError if the folder is not under the root or has no class folders.
@@ -126,9 +134,9 @@ def _is_sorted_root(options: MergeOptions) -> bool:
     )
 
 
-def _relative_to_root(queries: Path, root: Path) -> str:
+def _relative_to_root(queries: Path, root: ImageRoot) -> str:
     """The folder relative to the image root, as written or with links resolved. Raises UsageError if it is outside."""
-    for absolute in (os.path.abspath, os.path.realpath):
+    for absolute in (os.path.abspath, os.path.realpath) if isinstance(root, Path) else ():
         folder, top = Path(absolute(queries)), Path(absolute(root))
         if folder.is_relative_to(top):
             return "" if folder == top else folder.relative_to(top).as_posix()
@@ -145,8 +153,8 @@ def _stripped(queries: pd.DataFrame, known: Collection[str], location: Location,
     return queries.assign(**{LABEL: labels.where(~labels.index.isin(padded.index), labels.str.strip())})
 
 
-def _image_path(root: Path, images: Sequence[str], row: Hashable) -> str:
-    return str(root / images[int(str(row))])
+def _image_path(root: ImageRoot, images: Sequence[str], row: Hashable) -> str:
+    return f"{root}/{images[int(str(row))]}"
 
 
 def _missing(image: str, names: ImageNames) -> str:

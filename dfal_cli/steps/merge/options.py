@@ -7,6 +7,7 @@ from typing import Annotated
 
 from dfal_cli.steps.option import INPUT, OUTPUT, Option
 from dfal_cli.steps.option_groups import CommonOptions
+from dfal_cli.system.image_roots import ImageRoot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class MergeOptions(CommonOptions):
     ] = field(default_factory=list)  # fmt: skip
     out: Annotated[Path | None, Option("Write the merged labels to this file instead.", OUTPUT, metavar="CSV")] = None
     images: Annotated[
-        Path | None, Option("Image root, to check that the images of the answers exist.", INPUT, metavar="DIR")
+        ImageRoot | None, Option("Image root, to check that the images of the answers exist.", INPUT, metavar="DIR")
     ] = None
     allow_new_classes: Annotated[bool, Option("Accept answers that name new classes.", INPUT)] = False
     class_names: Annotated[

@@ -28,7 +28,7 @@ from dfal_cli.steps.predict.temperature import CALIBRATE, Temperature, measured_
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.system.files import check_writable
 from dfal_cli.system.fingerprints import digest_of_many, fingerprint, must_be_unchanged
-from dfal_cli.system.paths import folder_of, relative_to_file
+from dfal_cli.system.paths import relative_to_file, root_named_in_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables.embeddings import EmbeddingsFile, embeddings_sha256, read_embedded_images, read_embeddings
 from dfal_cli.tables.vectors import Values, unit_length
@@ -117,5 +117,5 @@ def _metadata(options: PredictOptions, file: Path, embeddings: EmbeddingsFile) -
     return {
         "embeddings": relative_to_file(file, options.out),
         "embeddings_sha256": embeddings.sha256,
-        "image_root": relative_to_file(folder_of(file) / root, options.out) if root else None,
+        "image_root": relative_to_file(root_named_in_file(root, file), options.out) if root else None,
     }

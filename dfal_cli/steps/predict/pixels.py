@@ -29,6 +29,7 @@ from dfal_cli.system.crew import Crew
 from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
 from dfal_cli.system.files import beside, check_writable
 from dfal_cli.system.fingerprints import digest_of_many, fingerprint, must_be_unchanged
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter
@@ -39,7 +40,7 @@ PREDICT = "predict"
 
 
 def predict_images(
-    options: PredictOptions, root: Path, reporter: Reporter, images: ImageSource | None, crew: Crew
+    options: PredictOptions, root: ImageRoot, reporter: Reporter, images: ImageSource | None, crew: Crew
 ) -> Result:
     """Predict the images under `root`; `images` replace the folder, if given."""
     device = choose_device(options.device)

@@ -27,7 +27,7 @@ from dfal_cli.steps.score.outputs import (
     summary_of,
 )
 from dfal_cli.system.fingerprints import fingerprint, must_be_unchanged
-from dfal_cli.system.paths import folder_of, relative_to_file
+from dfal_cli.system.paths import relative_to_file, root_named_in_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import write_scores
 from dfal_cli.tables.embeddings import EmbeddingsFile, embeddings_sha256, read_embedded_images, read_embeddings
@@ -98,7 +98,7 @@ def _metadata_of_embeddings(options: ScoreOptions, file: Path, embeddings: Embed
         "space": EMBEDDING_SPACE,
         "embeddings": relative_to_file(file, options.out),
         "embeddings_sha256": embeddings.sha256,
-        "image_root": relative_to_file(folder_of(file) / root, options.out) if root else None,
+        "image_root": relative_to_file(root_named_in_file(root, file), options.out) if root else None,
         "follow_links": options.follow_links or embeddings.metadata.get("follow_links", False),
         "estimator": "linear",
         "nearest": None,

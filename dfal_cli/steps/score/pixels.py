@@ -39,6 +39,7 @@ from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
 from dfal_cli.system.crew import Crew, Each, tasks_of
 from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
 from dfal_cli.system.fingerprints import must_be_unchanged
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.parts import Parts, Section
 from dfal_cli.system.paths import relative_to_file
 from dfal_cli.system.reporting import Reporter
@@ -48,7 +49,7 @@ from dfal_cli.training.architecture import code_sha256
 
 
 def score_pixels(
-    options: ScoreOptions, root: Path, reporter: Reporter, images: ImageSource | None, crew: Crew
+    options: ScoreOptions, root: ImageRoot, reporter: Reporter, images: ImageSource | None, crew: Crew
 ) -> Result:
     """Score the images of the pool under `root`; `images` replace the folder, if given.
 

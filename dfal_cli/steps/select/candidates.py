@@ -13,6 +13,7 @@ from dfal_cli.schemas import EMBEDDING, EMBEDDING_SPACE, IMAGE, LABEL
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool, pick_queries
 from dfal_cli.strategies.control import control_size, pick_with_control
+from dfal_cli.system.image_roots import ImageRoot, is_image_root
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import labelled_rows
 
@@ -23,7 +24,7 @@ class Candidates(NamedTuple):
     pool: Pool
     counts: dict[str, int]
     """Number of images left out: `labelled` (including __skip__) and `excluded`."""
-    root: Path | None
+    root: ImageRoot | None
     """The image root; None if it is unknown."""
     exists: Callable[[str], bool]
     """Whether an image still exists."""
@@ -85,14 +86,14 @@ def images_exist(candidates: Candidates, table: pd.DataFrame) -> "pd.Series[bool
 
 
 def source_under(
-    root: Path | None, images: ImageSource | None, named_by: Path, reporter: Reporter, *, follow_links: bool
+    root: ImageRoot | None, images: ImageSource | None, named_by: Path, reporter: Reporter, *, follow_links: bool
 ) -> ImageSource | None:
     """The given images, or those under the root. Warns and returns None if the root, named by a file, is unknown."""
     if images is not None:
         return images
-    if root and root.is_dir():
+    if root and is_image_root(root):
         return ImageFolder(root, follow_links=follow_links)
-    problem = f"{root}: no such folder" if root else f"{named_by}: does not say where its images are"
+    problem = f"{root}: no such image root" if root else f"{named_by}: does not say where its images are"
     reporter.warn(f"{problem}, so the list may contain deleted images; set the image root of {named_by} with --images")
     return None
 

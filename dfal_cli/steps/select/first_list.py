@@ -11,12 +11,15 @@ from dfal_cli.steps.select.candidates import Candidates, classes_of, existence_t
 from dfal_cli.steps.select.embedded import with_embeddings
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import Pool
-from dfal_cli.system.paths import named_in_file
+from dfal_cli.system.image_roots import ImageRoot
+from dfal_cli.system.paths import root_named_in_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables.embeddings import read_embedded_images, read_embeddings_metadata
 
 
-def listed_candidates(options: SelectOptions, root: Path, images: ImageSource | None, reporter: Reporter) -> Candidates:
+def listed_candidates(
+    options: SelectOptions, root: ImageRoot, images: ImageSource | None, reporter: Reporter
+) -> Candidates:
     """The images under the root. `images` replace them, if given. Raises UsageError or DataError as `select`."""
     folder = ImageFolder(root, follow_links=options.follow_links)
     found = find_pool(images or folder, options.labels, options.exclude, reporter)
@@ -37,7 +40,7 @@ def embedded_candidates(
     """
     metadata = read_embeddings_metadata(file)
     stored = metadata.get("image_root")
-    root = options.images or (named_in_file(stored, file) if stored else None)
+    root = options.images or (root_named_in_file(stored, file) if stored else None)
     follow_links = options.follow_links or metadata.get("follow_links", False)
     source = source_under(root, images, file, reporter, follow_links=follow_links)
     found = find_embedded_pool(file, read_embedded_images(file), options.labels, options.exclude, reporter)

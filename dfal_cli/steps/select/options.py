@@ -11,6 +11,7 @@ from dfal_cli.steps.keys_file import KeysFile, keys_beside
 from dfal_cli.steps.option import INPUT, OUTPUT, Option, Shapes
 from dfal_cli.steps.option_groups import CommonOptions, PoolOptions, SeedOption
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.system.image_roots import ImageRoot
 
 DEFAULT_STRATEGY = {None: "typical", PIXEL_SPACE: "dfal", EMBEDDING_SPACE: "coverage"}
 """The strategy if none is named, by the space of the margins; None for a first list on embeddings, without scores."""
@@ -34,7 +35,7 @@ class SelectOptions(CommonOptions, SeedOption, PoolOptions):
         ),
     ] = None  # fmt: skip
     images: Annotated[
-        Path | None,
+        ImageRoot | None,
         Option(
             "Image root, for the first list before a network is trained, or if the images of --scores or --embeddings "
             "have moved.",

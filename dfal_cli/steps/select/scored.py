@@ -16,7 +16,8 @@ from dfal_cli.steps.select.embedded import file_of, with_embeddings
 from dfal_cli.steps.select.options import SelectOptions
 from dfal_cli.strategies import STRATEGIES, Pool
 from dfal_cli.system.fingerprints import sha256_of
-from dfal_cli.system.paths import named_in_file
+from dfal_cli.system.image_roots import ImageRoot
+from dfal_cli.system.paths import root_named_in_file
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables import (
     ImageNames,
@@ -39,7 +40,7 @@ def scored_candidates(
     """
     table, metadata = scored = _read(options, scores, reporter)
     stored = metadata["image_root"]  # None if another program made the embeddings
-    root = options.images or (named_in_file(stored, scores) if stored is not None else None)
+    root = options.images or (root_named_in_file(stored, scores) if stored is not None else None)
     follow_links = options.follow_links or metadata.get("follow_links", False)
     source = source_under(root, images, scores, reporter, follow_links=follow_links)
     names = _names(root or scores, source, table)
@@ -109,7 +110,7 @@ def _read(options: SelectOptions, scores: Path, reporter: Reporter) -> ScoresFil
     return scored
 
 
-def _names(root: Path, source: ImageSource | None, table: pd.DataFrame) -> ImageNames:
+def _names(root: ImageRoot, source: ImageSource | None, table: pd.DataFrame) -> ImageNames:
     """The names of the scored images and of the other images under the root."""
     scored = membership(table[IMAGE])
     if source is None:

@@ -11,8 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from dfal_cli.images import worker_count
-from dfal_cli.system.fingerprints import file_state, fingerprint, sha256_or_empty
+from dfal_cli.images import content_hash, state_of_image, worker_count
+from dfal_cli.system.fingerprints import file_state, fingerprint
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.system.state_files import read_json, write_json
 from dfal_cli.tables.embeddings import read_embeddings
@@ -33,18 +34,18 @@ class Contents(NamedTuple):
 
 
 def contents_of_images(
-    root: Path, images: Sequence[str], tested: Set[str], workers: int | None, stored: Path, reporter: Reporter
+    root: ImageRoot, images: Sequence[str], tested: Set[str], workers: int | None, stored: Path, reporter: Reporter
 ) -> Contents:
     """Hash the images, or return what `store_contents` wrote to `stored` if no file has changed since.
 
     tested: those of the images that are in the test set.
     """
-    states = fingerprint([file_state(f"{root}/{image}") for image in images])
+    states = fingerprint([state_of_image(root, image) for image in images])
     if known := _stored(stored, states):
         return known
 
     def hash_files(names: Sequence[str]) -> list[str]:
-        return [sha256_or_empty(root / image) for image in names]
+        return [content_hash(root, image) for image in names]
 
     tasks = [images[start : start + FILES_PER_TASK] for start in range(0, len(images), FILES_PER_TASK)]
     hashes: list[str] = []

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from dfal_cli.errors import DataError, UsageError, listed, shown
-from dfal_cli.images import Skipped, list_images
+from dfal_cli.images import Skipped, is_there, list_images
 from dfal_cli.images.pool import unreadable_in_words
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
 from dfal_cli.statistics.comparison import MeasuredOn
 from dfal_cli.steps.simulate.options import Plan, SimulateOptions
 from dfal_cli.steps.simulate.runs import Run
-from dfal_cli.system.files import is_file
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.tables import ImageNames, NameMatcher, labelled_rows, labels_from_folders, location_of, read_labels_files
 from dfal_cli.tables.embeddings import read_embedded_images
 
@@ -66,7 +66,7 @@ class Available(NamedTuple):
     """Path and reason of the files that look like images and cannot be read."""
     skipped: Skipped
     names: ImageNames
-    root: Path
+    root: ImageRoot
     """The image root, or the embeddings file that names the images."""
 
 
@@ -124,7 +124,7 @@ def _check_tables(options: SimulateOptions, oracle: pd.DataFrame, test: pd.DataF
     if test.empty:
         raise DataError(f"{options.test[0]}: no image has a label; --test needs labelled images")
     if oracle.empty:
-        raise DataError(f"{(options.labels or [names.root])[0]}: the oracle has no labels")
+        raise DataError(f"{options.labels[0] if options.labels else names.root}: the oracle has no labels")
     if oracle[LABEL].nunique() == 1:
         raise DataError(
             f"{_files(oracle)}: all labels of the oracle are of one class, {shown(oracle[LABEL][0])}; "
@@ -166,9 +166,9 @@ def _check_plan(plan: Plan, candidates: int | None, oracle: pd.DataFrame) -> Non
         )
 
 
-def _is_unlisted_file(root: Path, image: str) -> bool:
+def _is_unlisted_file(root: ImageRoot, image: str) -> bool:
     """Whether the image is a file that listings leave out: it is hidden, or has another suffix."""
-    return PurePosixPath(image).as_posix() == image and is_file(root / image)
+    return PurePosixPath(image).as_posix() == image and is_there(root, image)
 
 
 def _within(column: "pd.Series[str]", values: Iterable[str]) -> "pd.Series[bool]":

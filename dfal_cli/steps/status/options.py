@@ -6,6 +6,7 @@ from typing import Annotated
 
 from dfal_cli.steps.option import INPUT, OUTPUT, Option
 from dfal_cli.steps.option_groups import CommonOptions, LabelsFile, SeedOption
+from dfal_cli.system.image_roots import ImageRoot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,9 +14,9 @@ class StatusOptions(CommonOptions, SeedOption):
     """The options of `dfal status`."""
 
     labels: LabelsFile
-    images: Annotated[Path | None, Option("Image root, to count the images that are left.", INPUT, metavar="DIR")] = (
-        None
-    )
+    images: Annotated[
+        ImageRoot | None, Option("Image root, to count the images that are left.", INPUT, metavar="DIR")
+    ] = None
     embeddings: Annotated[
         Path | None, Option("Embeddings of the images, to count the images that are left.", INPUT, metavar="FILE")
     ] = None

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from dfal_cli.errors import DataError, shown
 from dfal_cli.schemas import SKIP
 from dfal_cli.system.folders import is_hidden
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.state_files import read_json
 from dfal_cli.tables.tools.documents import MARKED
 from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
@@ -63,7 +64,7 @@ def _put_all(handed: Handover, folder: Path, places: Sequence[str]) -> dict[str,
     """Put each image into its subfolder, and return file name -> image."""
     image_of = _file_names(handed.images)
     for (name, image), place in zip(image_of.items(), places, strict=True):
-        handed.put(handed.path_of(image), folder / place / name)
+        handed.put(image, folder / place / name)
     return image_of
 
 
@@ -81,7 +82,7 @@ def _file_names(images: Sequence[str]) -> dict[str, str]:
     return image_of
 
 
-def _instructions(root: Path, folder: Path) -> Sequence[str]:
+def _instructions(root: ImageRoot, folder: Path) -> Sequence[str]:
     return (f"move each image from {folder / UNANSWERED} to the folder of its class, or to {SKIP} if it is unusable",)
 
 

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 from dfal_cli.errors import listed
 from dfal_cli.schemas import IMAGE, SKIP
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
 
 ONLY_SHAPES = "the image has shapes but no tag, so it has no answer"
@@ -21,7 +22,7 @@ def _write(handed: Handover, folder: Path) -> Written:
     SubElement(root, "version").text = "1.1"
     root.append(_meta(classes, len(handed.images)))
     for rank, image, label in handed.rows():
-        handed.put(handed.path_of(image), folder / IMAGES / image)
+        handed.put(image, folder / IMAGES / image)
         width, height = handed.size_of(image)
         element = SubElement(root, IMAGE, id=str(rank - 1), name=image, width=str(width), height=str(height))
         if label:
@@ -45,7 +46,7 @@ def _meta(classes: Sequence[str], count: int) -> Element:
     return meta
 
 
-def _instructions(root: Path, folder: Path) -> Sequence[str]:
+def _instructions(root: ImageRoot, folder: Path) -> Sequence[str]:
     return (
         f"create a CVAT task: paste {folder / LABELS} as its labels (Raw), and select the files in {folder / IMAGES}",
         f"mark unusable images with the tag {SKIP}; export the task as \"CVAT for images 1.1\"",

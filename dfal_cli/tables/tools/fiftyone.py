@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.errors import listed
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
 
 DATA, LABELS = "data", "labels.json"
@@ -26,7 +27,7 @@ def _write(handed: Handover, folder: Path) -> Written:
     return Written([LABELS])
 
 
-def _instructions(root: Path, folder: Path) -> Sequence[str]:
+def _instructions(root: ImageRoot, folder: Path) -> Sequence[str]:
     return (
         "load it in Python with",
         f'  dataset = fiftyone.Dataset.from_dir("{folder}", fiftyone.types.FiftyOneImageClassificationDataset)',

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfal_cli.system.folders import Put
+from dfal_cli.system.image_roots import ImageRoot
 
 
 class Answer(NamedTuple):
@@ -46,15 +46,15 @@ class FormError(Exception):
 class Handover(NamedTuple):
     """Images to label (or labelled), in rank order."""
 
-    root: Path
+    root: ImageRoot
     """The image root, absolute."""
     images: Sequence[str]
     labels: Sequence[str]
     """The label of each image; "" if it has none yet."""
     classes: Sequence[str]
     """The classes to choose from."""
-    put: Put
-    """Links or copies an image."""
+    put: Callable[[str, Path], None]
+    """Makes an image appear at a path, as a link or a copy. The folder of the path is made."""
     size_of: Callable[[str], tuple[int, int]]
     """Returns width and height of an image in pixels."""
 
@@ -63,8 +63,8 @@ class Handover(NamedTuple):
         return zip(range(1, len(self.images) + 1), self.images, self.labels, strict=True)
 
     def path_of(self, image: str) -> Path:
-        """Return the absolute path of an image."""
-        return self.root / image
+        """Return the absolute path of an image that is a file on disk."""
+        return Path(self.root, image)
 
 
 class Written(NamedTuple):
@@ -84,8 +84,8 @@ class Export(NamedTuple):
     title: str
     write: Callable[[Handover, Path], Written]
     """Writes all files into an empty folder."""
-    instructions: Callable[[Path, Path], Sequence[str]]
+    instructions: Callable[[ImageRoot, Path], Sequence[str]]
     """Returns what to do next, a line each, given the image root and the folder."""
     needs_classes: bool = False
     holds_images: bool = True
-    """Whether the images are in the folder, as links or copies."""
+    """Whether the images are in the folder, as links or copies; else they are named where they are on disk."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dfal_cli.schemas import IMAGE, LABEL
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.tables.tools.documents import Table
 from dfal_cli.tables.tools.forms import Answer, Export, Form, Handover, Written
 from dfal_cli.tables.tools.labelstudio import DFAL_IMAGE
@@ -38,7 +39,7 @@ def _write(handed: Handover, folder: Path) -> Written:
     table = pd.DataFrame({FILE_NAME: names, LABEL: handed.labels, DFAL_IMAGE: handed.images}, dtype=str)
     text = table.to_csv(index=False, lineterminator="\n")
     for name, image in zip(names, handed.images, strict=True):
-        handed.put(handed.path_of(image), folder / name)
+        handed.put(image, folder / name)
     (folder / "README.md").write_text(README, encoding="utf-8")
     if _is_read_back(text, table):
         (folder / CSV).write_text(text, encoding="utf-8")
@@ -56,7 +57,7 @@ def _is_read_back(text: str, table: Any) -> bool:
     return bool((guessed.where(guessed.notna(), "").astype(str).to_numpy() == table.to_numpy()).all())
 
 
-def _instructions(root: Path, folder: Path) -> Sequence[str]:
+def _instructions(root: ImageRoot, folder: Path) -> Sequence[str]:
     return (f'load it in Python with  datasets.load_dataset("{folder}")',)
 
 

@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from dfal_cli.errors import listed
 from dfal_cli.schemas import IMAGE, LABEL, SKIP
+from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.tables.tools.documents import Table
 from dfal_cli.tables.tools.forms import Answer, Export, Form, FormError, Handover, Written
 
@@ -44,8 +45,8 @@ def _write(handed: Handover, folder: Path) -> Written:
     return Written([CONFIGURATION, *names])
 
 
-def _task(root: Path, rank: int, image: str, label: str) -> dict[str, Any]:
-    url = f"/data/local-files/?d={quote(f'{root.name}/{image}')}"
+def _task(root: ImageRoot, rank: int, image: str, label: str) -> dict[str, Any]:
+    url = f"/data/local-files/?d={quote(f'{Path(root).name}/{image}')}"
     task: dict[str, Any] = {"data": {IMAGE: url, DFAL_IMAGE: image, DFAL_RANK: rank}}
     if label == SKIP:
         task["annotations"] = [{"result": [], "was_cancelled": True}]
@@ -66,11 +67,11 @@ def _configuration(classes: Sequence[str]) -> bytes:
     return bytes(tostring(view, encoding="utf-8")) + b"\n"
 
 
-def _instructions(root: Path, folder: Path) -> Sequence[str]:
+def _instructions(root: ImageRoot, folder: Path) -> Sequence[str]:
     return (
         "Label Studio shows images of this machine if it is started with",
         "  export LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true",
-        f"  export LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={shlex.quote(str(root.parent))}",
+        f"  export LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={shlex.quote(str(Path(root).parent))}",
         f"create a project whose labelling interface (Code) is {folder / CONFIGURATION}",
         f'add the source storage "Local files" with this absolute path, without syncing it: {root}',
         f"import {folder}/tasks-*.json, one after the other",

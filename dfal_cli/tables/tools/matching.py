@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
 from dfal_cli.errors import DataError, shown
+from dfal_cli.system.image_roots import ImageRoot, Url
 from dfal_cli.tables.csv_files import SCHEME
 from dfal_cli.tables.tools.forms import Answer
 
@@ -37,10 +38,10 @@ class ToolImages:
     """The images that exist, to be found by what a tool calls them."""
 
     def __init__(
-        self, root: Path, is_there: Callable[[str], str | None], list_names: Callable[[], Iterable[str]]
+        self, root: ImageRoot, is_there: Callable[[str], str | None], list_names: Callable[[], Iterable[str]]
     ) -> None:
         """is_there: returns the name on disk of an image named by its path; None if there is none."""
-        self._root = root.absolute().as_posix()
+        self._root = root if isinstance(root, Url) else root.absolute().as_posix()
         self._is_there = is_there
         self._list_names = list_names
 
