@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.object_store import ObjectStore, running
+
 # Before torch is imported: on networks so small, threads only wait for each other (a factor of ten on a busy machine).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -173,3 +175,10 @@ def write_margins(path: Path, root: Path, margins: dict[str, float | None], **co
     metadata = {"image_root": str(root.absolute()), "input_shape": [1, 16, 16], "norm": "l2"}
     write_scores(path, [scores_table(values | columns)], metadata)
     return path
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """A real object store on this machine."""
+    with running() as store:
+        yield store

@@ -6,6 +6,7 @@ from dfal_cli.images.files import ImageFile, PackedFile, hash_of
 from dfal_cli.images.folder import list_folder, resolve_in_folder
 from dfal_cli.images.listing import OUTSIDE_PATH, Listing, Skipped, leads_up
 from dfal_cli.images.opening import ImageError
+from dfal_cli.images.stores import StoredImage, store_of
 from dfal_cli.images.tars import list_tar, member_of
 from dfal_cli.system.files import is_file
 from dfal_cli.system.fingerprints import FileState, file_state
@@ -18,7 +19,7 @@ def list_images(root: ImageRoot, *, below: str = "", follow_links: bool = False)
     below: search only this folder, a POSIX path relative to `root`. follow_links: whether links may leave the root.
     """
     if isinstance(root, Url):
-        raise NotImplementedError
+        return store_of(root).listing()
     if not is_tar(root):
         return list_folder(root, below=below, follow_links=follow_links)
     found = Listing([], [], Skipped())
@@ -62,5 +63,5 @@ def content_hash(root: ImageRoot, image: str) -> str:
 def _packed(root: ImageRoot, image: str) -> PackedFile | None:
     """Return the file of an image that has no path of its own; None if it has one."""
     if isinstance(root, Url):
-        raise NotImplementedError
+        return StoredImage(root, image)
     return member_of(f"{root}/{image}")

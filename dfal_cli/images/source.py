@@ -12,6 +12,7 @@ from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import InputFormat, Probe, probe_image
 from dfal_cli.images.listing import Listing, is_text
 from dfal_cli.images.roots import content_hash, is_there, list_images, resolve_image, state_of_image
+from dfal_cli.images.stores import READERS
 from dfal_cli.images.stream import DecodedBatch, ImageReader, read_batches, read_from_disk
 from dfal_cli.system.fingerprints import FileState
 from dfal_cli.system.image_roots import ImageRoot, Url
@@ -84,6 +85,8 @@ class ImageFolder:
         self, batches: Iterable[Sequence[str]], input_format: InputFormat, workers: int | None
     ) -> Iterator[DecodedBatch]:
         """Yield batches of images, decoded."""
+        if workers is None and isinstance(self.root, Url):
+            workers = READERS
         return read_batches(self.root, batches, input_format, workers, self.reader)
 
 

@@ -18,10 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.images.formats import readable_suffixes, suffix_of, suffixes_not_read
-from dfal_cli.images.listing import NOT_UTF8, OUTSIDE_PATH, Listing, Skipped, as_text, is_text, leads_up
+from dfal_cli.images.listing import Listing, Skipped, as_text, is_image, problem_of
 from dfal_cli.system.fingerprints import FileState, file_state
-from dfal_cli.system.folders import is_hidden
 from dfal_cli.system.image_roots import TAR
 
 MOST_HEADER_BYTES = 1_000_000
@@ -161,7 +159,6 @@ def _read_index(tar: str, state: FileState) -> Index:
     """Read the headers of all members. If several have one name, the last one counts, as for tar. Raises OSError."""
     found: dict[str, tuple[int, int] | str] = {}
     skipped = Skipped()
-    images, others = readable_suffixes(), suffixes_not_read()
     unreadable: list[tuple[str, str]] = []
     with _Headers(os.open(tar, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)) as file:
         for member, problem in _members(file, state.size):
@@ -171,12 +168,7 @@ def _read_index(tar: str, state: FileState) -> Index:
             if member.isdir():
                 continue
             name = _normalised(member.name)
-            suffix = suffix_of(name.rpartition("/")[2])
-            if not leads_up(name) and any(map(is_hidden, name.split("/"))):
-                skipped.hidden += suffix in images
-            elif suffix not in images:
-                skipped.others.update(others & {suffix})
-            else:
+            if is_image(name, skipped):
                 found[name] = problem or _problem_of(member, name) or (member.offset_data, member.size)
     unreadable += [(as_text(name), place) for name, place in found.items() if isinstance(place, str)]
     places = sorted((name, *place) for name, place in found.items() if not isinstance(place, str))
@@ -222,10 +214,8 @@ def _normalised(name: str) -> str:
 
 def _problem_of(member: tarfile.TarInfo, name: str) -> str:
     """Return the reason why a member with the suffix of an image cannot be read; "" if it can."""
-    if not is_text(name):
-        return NOT_UTF8
-    if leads_up(name):
-        return OUTSIDE_PATH
+    if problem := problem_of(name):
+        return problem
     if not member.isreg() or member.issparse():
         kind = "a sparse file" if member.issparse() else KINDS.get(member.type, "of an unknown type")
         return f"{kind} in a tar; store the image itself in it"

@@ -1,15 +1,19 @@
-"""Every command gives the same results for images in a folder, in a tar, and in a folder of tars."""
+"""Every command gives the same results for images in a folder, in a tar, in a folder of tars and in an object store."""
 
+import functools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dfal_cli.system.image_roots import Url
 from dfal_cli.tables.embeddings import read_embeddings
 from tests.conftest import MEANS, Ended, dfal, draw_divided_folder, write
 from tests.labelling.serving import served
+from tests.object_store import ObjectStore
 from tests.packed import pack
 from tests.page import Page
 
@@ -27,16 +31,16 @@ def lay_out(images: Path, folder: Path) -> Path:
     return folder
 
 
-def as_folder(laid_out: Path, root: Path) -> Path:
+def as_folder(laid_out: Path, root: Path, store: ObjectStore) -> Path:
     shutil.copytree(laid_out, root)
     return root
 
 
-def as_tar(laid_out: Path, root: Path) -> Path:
+def as_tar(laid_out: Path, root: Path, store: ObjectStore) -> Path:
     return pack(laid_out, root.with_suffix(".tar"))
 
 
-def as_folder_of_tars(laid_out: Path, root: Path) -> Path:
+def as_folder_of_tars(laid_out: Path, root: Path, store: ObjectStore) -> Path:
     for tar in ("one.tar", "deep/two.tar"):
         pack(laid_out / tar, root / tar)
     for path in laid_out.glob("*.png"):
@@ -44,7 +48,11 @@ def as_folder_of_tars(laid_out: Path, root: Path) -> Path:
     return root
 
 
-ROOTS = {"folder": as_folder, "tar": as_tar, "tars": as_folder_of_tars}
+def in_store(laid_out: Path, root: Path, store: ObjectStore) -> Url:
+    return store.filled(laid_out)
+
+
+ROOTS = {"folder": as_folder, "tar": as_tar, "tars": as_folder_of_tars, "store": in_store}
 
 
 def run(*arguments: object) -> Ended:
@@ -86,24 +94,26 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=[kind for kind in ROOTS if kind != "folder"])
-def pools(request: pytest.FixtureRequest, project: Path) -> tuple[Pool, Pool]:
+def pools(request: pytest.FixtureRequest, made: Callable[[str], Pool]) -> tuple[Pool, Pool]:
     """A folder, which is the reference, and the same images under another kind of root."""
-    return made(project, "folder"), made(project, request.param)
+    return made("folder"), made(request.param)
 
 
-MADE: dict[tuple[Path, str], Pool] = {}
-
-
-def made(project: Path, kind: str) -> Pool:
+@pytest.fixture(scope="module")
+def made(project: Path, object_store: ObjectStore) -> Callable[[str], Pool]:
     """Run the commands on a kind of root, once."""
-    if (project, kind) not in MADE:
+
+    @functools.cache
+    def of(kind: str) -> Pool:
         folder = project / f"made-from-{kind}"
         folder.mkdir()
-        MADE[project, kind] = Pool(ROOTS[kind](project / "laid-out", project / kind), folder)
+        pool = Pool(ROOTS[kind](project / "laid-out", project / kind, object_store), folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(project)
-            make_all(MADE[project, kind])
-    return MADE[project, kind]
+            make_all(pool)
+        return pool
+
+    return of
 
 
 def make_all(pool: Pool) -> None:
@@ -169,12 +179,12 @@ def test_the_cache_serves_a_second_command(pools: tuple[Pool, Pool], project: Pa
         assert (tmp_path / f"{number}.csv").read_bytes() == folder.path("p.csv").read_bytes()
 
 
-def test_a_simulation_has_the_same_results(project: Path, tmp_path: Path) -> None:
+def test_a_simulation_has_the_same_results(made: Callable[[str], Pool], project: Path, tmp_path: Path) -> None:
     results = {}
     for kind in ROOTS:
         tables = ("--labels", project / "pool.csv", "--test", project / "test.csv")
         plan = ("--initial", 4, "--count", 4, "--budget", 8, "--strategies", "random", "--jobs", 1)
-        run("simulate", *made(project, kind).images, *tables, "--out", tmp_path / kind, *plan, *NETWORK)
+        run("simulate", *made(kind).images, *tables, "--out", tmp_path / kind, *plan, *NETWORK)
         results[kind] = (tmp_path / kind / "results.csv").read_text()
     assert set(results.values()) == {results["folder"]}
 
@@ -224,8 +234,10 @@ def test_exports_hold_the_images(pools: tuple[Pool, Pool], tmp_path: Path, to: s
 
 
 @pytest.mark.parametrize("to", ["labelstudio", "fiftyone"])
-def test_tools_that_read_images_from_disk_are_refused_for_packed_images(project: Path, tmp_path: Path, to: str) -> None:
-    pool = made(project, "tar")
+def test_tools_that_read_images_from_disk_are_refused_for_packed_images(
+    made: Callable[[str], Pool], tmp_path: Path, to: str
+) -> None:
+    pool = made("tar")
     ended = dfal("export", "--queries", pool.path("q.csv"), *pool.images, "--to", to, "--out", tmp_path / "out")
     assert ended.code == 2
     assert "use --to cvat or huggingface or folder" in ended.stderr
