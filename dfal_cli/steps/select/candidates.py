@@ -93,7 +93,7 @@ def source_under(
         return images
     if root and is_image_root(root):
         return ImageFolder(root, follow_links=follow_links)
-    problem = f"{root}: no such image root" if root else f"{named_by}: does not say where its images are"
+    problem = f"{root}: no such folder" if root else f"{named_by}: does not say where its images are"
     reporter.warn(f"{problem}, so the list may contain deleted images; set the image root of {named_by} with --images")
     return None
 
