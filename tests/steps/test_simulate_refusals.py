@@ -207,7 +207,12 @@ def test_a_copy_of_the_images_continues_a_simulation_and_unchanged_files_are_has
     shutil.rmtree("images")
     shutil.copytree("aside", "images")
     hashed: list[Path] = []
-    monkeypatch.setattr(contents, "sha256_or_empty", lambda path: hashed.append(path) or sha256_of(path))
+
+    def noted(root: Path, image: str) -> str:
+        hashed.append(root / image)
+        return sha256_of(root / image)
+
+    monkeypatch.setattr(contents, "content_hash", noted)
     for trials in (2, 3):
         assert simulate("out", trials=trials).code == 0
     assert sorted(hashed) == sorted(Path("images").iterdir())
