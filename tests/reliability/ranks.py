@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -54,11 +54,14 @@ class Ranks:
 
 
 @contextlib.contextmanager
-def ranks(folder: Path, arguments: Sequence[object], count: int, **environment: str) -> Iterator[Ranks]:
-    """Start `dfal ARGUMENTS` as so many ranks, on one thread each; kill what is left of them after the block.
+def ranks(
+    folder: Path, arguments: Sequence[object], count: int, first: Mapping[str, str] | None = None, **last: str
+) -> Iterator[Ranks]:
+    """Start `dfal ARGUMENTS` as so many ranks; kill what is left of them after the block.
 
-    environment: variables of the last rank.
+    first, last: environment variables of the first and of the last rank.
     """
+    of_rank = {0: first or {}, count - 1: last}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -70,7 +73,7 @@ def ranks(folder: Path, arguments: Sequence[object], count: int, **environment: 
             folder, arguments, f"rank{number}.txt",
             {
                 **{name: str(value) for name, value in {**shared, "RANK": number, "LOCAL_RANK": number}.items()},
-                **(environment if number == count - 1 else {}),
+                **of_rank.get(number, {}),
             },
         )
         for number in range(count)
@@ -83,9 +86,9 @@ def ranks(folder: Path, arguments: Sequence[object], count: int, **environment: 
             process.join()
 
 
-def run_ranks(folder: Path, arguments: Sequence[object], count: int, **environment: str) -> list[str]:
+def run_ranks(folder: Path, arguments: Sequence[object], count: int, **last: str) -> list[str]:
     """Run a command as so many ranks, which must all end well; return what each has said."""
-    with ranks(folder, arguments, count, **environment) as running:
+    with ranks(folder, arguments, count, **last) as running:
         codes = running.ended()
         said = running.said()
     assert codes == [0] * count, "\n".join(said)
