@@ -29,10 +29,9 @@ EMBED = (
 )  # fmt: skip
 
 COUNTING = f"""{NETWORK}
-import traceback
 class Counting(Slow):
     def forward(self, images):
-        if "BROKEN" in os.environ and "scoring/works.py" in "".join(traceback.format_stack()): 1 / 0
+        if "BROKEN" in os.environ: 1 / 0
         with open(f"forwards.{{os.environ['RANK']}}", "a") as handle: handle.write("x")
         return super().forward(images)
 def network(num_classes, input_shape): return Counting(num_classes)
@@ -130,12 +129,12 @@ def test_a_rank_that_runs_out_of_memory_halves_its_batches_and_rank_0_tells(proj
     assert list(outputs(project)) == list(expected)
 
 
-def test_a_bug_on_another_rank_is_told_by_rank_0_with_its_traceback(project):
+def test_a_problem_of_another_rank_is_told_by_rank_0(project):
     write(project / "slow_net.py", COUNTING)
     with ranks(project, SCORE, 2, {"SECONDS_A_FORWARD": "0.1"}, BROKEN="1") as running:
         codes, said = running.ended(), running.said()
-    assert codes[0] == 1, said
-    assert f"on rank 1 on {HOST}" in said[0] and "ZeroDivisionError" in said[0]
+    assert codes[0] == 2, said
+    assert "slow_net:network: fails on 16x16 grey images: ZeroDivisionError" in said[0]
     assert not said[1]
 
 
