@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dfal_cli.errors import UsageError
-from dfal_cli.schemas import IMAGE
+from dfal_cli.schemas import IMAGE, PREDICTED
 from dfal_cli.statistics.stopping import Accuracy, History, cohens_kappa
 from dfal_cli.system.files import is_file
 from dfal_cli.system.state_files import read_json
@@ -66,8 +66,8 @@ class Round:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """The scores, indexed by image. Raises the errors of `read_scores`."""
-        table = read_scores(self.scores_file).table
+        """Margins and predicted classes, indexed by image. Raises the errors of `read_scores`."""
+        table = read_scores(self.scores_file, columns=("margin", PREDICTED)).table
         return table.set_index(_keys(table))
 
     @cached_property
