@@ -1,5 +1,6 @@
 """Rank 0: hands out tasks to the other ranks, and collects the results."""
 
+import contextlib
 import functools
 import os
 import queue
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from types import TracebackType
 from typing import Any, Self
@@ -41,8 +43,7 @@ class Leader:
         with Listener((LOOPBACK if is_one_machine else "", 0), backlog=rank.of, authkey=key) as listener:
             host = LOOPBACK if is_one_machine else os.environ["MASTER_ADDR"]
             told_by_leader((rank, (host, listener.address[1]), key))
-            self._helpers = [_Helper(listener.accept()) for _ in range(rank.of - 1)]
-        self._threads = ThreadPoolExecutor(len(self._helpers), "rank", _block_signals)
+            self._helpers = [_Helper(_accepted(listener)) for _ in range(rank.of - 1)]
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +54,6 @@ class Leader:
         lost = [helper for helper in self._helpers if helper.has_died()]
         for helper in self._helpers:
             helper.end()
-        self._threads.shutdown(wait=False, cancel_futures=True)
         if lost and isinstance(error, Interrupted):  # torchrun ends all ranks when one has died
             raise ended(lost[0].rank) from None
 
@@ -67,10 +67,10 @@ class Leader:
         self, works: Mapping[str, Work], name: str, tasks: Iterable[Task], **settings: Any
     ) -> Iterator[tuple[Task, Any]]:
         """Yield the tasks with their results as they arrive. Raises the errors of ranks, TryAgainError if one dies."""
-        job = _Job(name, settings, tasks, len(self._helpers))
+        job = _Job(name, settings, tasks)
         for helper in self._helpers:
-            self._threads.submit(self._hand_out, job, helper)
-        for result in works[name](job.tasks, **settings):
+            helper.thread.submit(self._hand_out, job, helper)
+        for result in works[name](job.tasks(), **settings):
             yield result
             yield from job.results(wait=False)
         yield from job.results(wait=True)
@@ -82,7 +82,7 @@ class Leader:
             while True:
                 kind, content = helper.receive()
                 if kind == CLAIM:
-                    helper.send(TASK, next(job.tasks, None))
+                    helper.send(TASK, job.handed_out())
                 elif kind == NOTE:
                     self._reporter.note(f"{helper.rank}: {content}")
                 elif kind == WARNING:
@@ -92,28 +92,40 @@ class Leader:
                     helper.left = True
                     time.sleep(SECONDS_FOR_SIGNAL)
                     raise EOFError
+                elif kind == DONE:
+                    return
                 else:
                     job.arrived.put((kind, content))
-                    if kind in (DONE, ERROR):
+                    if kind == ERROR:
                         return
         except Exception:  # its connection has ended, perhaps within a message
             job.arrived.put((ERROR, ended(helper.rank)))
 
 
 class _Job:
-    """One piece of work that is shared out."""
+    """One piece of work that is shared out: every rank takes the next task when it is free."""
 
-    def __init__(self, name: str, settings: dict[str, Any], tasks: Iterable[Task], at_work: int) -> None:
-        """at_work: number of other ranks."""
+    def __init__(self, name: str, settings: dict[str, Any], tasks: Iterable[Task]) -> None:
         self.name = name
         self.settings = settings
-        self.tasks = _Claimed(tasks)
         self.arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._at_work = at_work
+        """RESULT or ERROR, with the task and its result, or the error."""
+        self._tasks = iter(tasks)
+        self._lock = threading.Lock()
+        self._elsewhere = 0  # number of tasks that other ranks have taken, and whose results have not been yielded
+
+    def tasks(self) -> Iterator[Task]:
+        """Take one task after the other for this rank."""
+        while (task := self._next()) is not None:
+            yield task
+
+    def handed_out(self) -> Task | None:
+        """Take a task for another rank; None if none is left."""
+        return self._next(elsewhere=1)
 
     def results(self, *, wait: bool) -> Iterator[tuple[Task, Any]]:
-        """Yield the results of other ranks that have arrived. wait: also those that are still to come."""
-        while self._at_work and (wait or not self.arrived.empty()):
+        """Yield the results of other ranks that have arrived. wait: also those of all tasks that they have taken."""
+        while not self.arrived.empty() or (wait and self._elsewhere):
             signals.check()
             try:
                 kind, content = self.arrived.get(timeout=SECONDS_BETWEEN_CHECKS)
@@ -121,25 +133,15 @@ class _Job:
                 continue
             if kind == ERROR:
                 raise content
-            if kind == DONE:
-                self._at_work -= 1
-            else:
-                yield content
+            with self._lock:
+                self._elsewhere -= 1
+            yield content
 
-
-class _Claimed:
-    """Tasks that several threads take, each one once."""
-
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self._tasks = iter(tasks)
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Task:
+    def _next(self, elsewhere: int = 0) -> Task | None:
         with self._lock:
-            return next(self._tasks)
+            task = next(self._tasks, None)
+            self._elsewhere += elsewhere if task is not None else 0
+            return task
 
 
 class _Helper:
@@ -154,6 +156,8 @@ class _Helper:
         self.rank: Rank = connection.recv()[1]
         self.left = False
         """Whether it has said that a signal ends it."""
+        self.thread = ThreadPoolExecutor(1, f"rank {self.rank.number}", _block_signals)
+        """Waits for its messages, one job after the other: a rank may still be loading when the first job is done."""
 
     def send(self, kind: str, content: Any) -> None:
         """Send a message."""
@@ -185,9 +189,17 @@ class _Helper:
                 shared.shutdown(socket.SHUT_RD)
         except OSError:  # it has ended
             pass
+        self.thread.shutdown(wait=False, cancel_futures=True)
 
     def _socket(self) -> socket.socket:
         return socket.socket(fileno=os.dup(self._connection.fileno()))
+
+
+def _accepted(listener: Listener) -> Connection:
+    """Return the connection of the next rank; other programs may connect too, but do not have the key."""
+    while True:
+        with contextlib.suppress(AuthenticationError, EOFError, ConnectionError):
+            return listener.accept()
 
 
 def _block_signals() -> None:

@@ -40,10 +40,8 @@ def meeting(rank: Rank, device: str) -> Iterator[None]:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         reason = str(error).splitlines()[0]
         raise TryAgainError(f"{rank}: the ranks have not found each other at {where}: {reason}") from None
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()
+    yield
+    distributed.destroy_process_group()  # not after a signal: torch may still wait for another rank in a thread
 
 
 def told_by_leader(value: Any = None) -> Any:
