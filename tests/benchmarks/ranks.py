@@ -1,17 +1,18 @@
 """score and embed over two ranks, beside one process on one core: python tests/benchmarks/ranks.py [--keep DIR]
 
-The first row of each table is the command on one core, with one thread that computes and one that decodes; the second
-is the command over two ranks, on one core each, and the third what runs without torchrun: one process on all cores.
-Start-up is included, torchrun's as well. Rounds alternate, and the minimum of each row is shown.
+The first rows of each table are the command on one core, started by torchrun as one rank and without torchrun, with one
+thread that computes and one that decodes. Then come two ranks, on one core each, and what runs without torchrun: one
+process on all cores. Start-up is included, torchrun's as well. Rounds alternate, and the minimum of each row is shown.
 --before TREE: also the command of another checkout, on all cores.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from comparison.folders import image_folder
@@ -21,14 +22,9 @@ from score import Ran, make_pool, run, train
 from dfal_cli.tables import read_labels
 
 IMAGES, PHOTOS, RANKS = 20_000, 2_000, 2
-COLUMNS = ("process", "s", "CPU s", "images/s", "x one core")
+COLUMNS = ("process", "s", "CPU s", "images/s", "x 1 rank")
 
 Command = tuple[object, ...]
-
-ON_ONE_CORE = (
-    "-c",
-    "import os, runpy, sys; os.sched_setaffinity(0, [0]); runpy.run_module('dfal_cli', alter_sys=True)",
-)
 
 
 def commands(keep: Path) -> Iterator[tuple[str, int, Command]]:
@@ -51,20 +47,44 @@ def commands(keep: Path) -> Iterator[tuple[str, int, Command]]:
 def rows_of(command: Command, before: Path | None) -> Iterator[tuple[str, Ran]]:
     """The command in each way; every one starts from nothing."""
     arguments = (*command, "--device", "cpu", "--quiet", "--force")
-    threads = os.environ.pop("OMP_NUM_THREADS", None)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    yield "one core", run(*ON_ONE_CORE, *arguments)
-    ranks = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}")
-    yield f"{RANKS} ranks", run(*ranks, "-m", "dfal_cli", *arguments)
-    del os.environ["OMP_NUM_THREADS"]
-    yield "one process, all cores", run("-m", "dfal_cli", *arguments)
-    if before is not None:
-        here = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = str(before)
-        yield "one process, all cores, before", run("-m", "dfal_cli", *arguments)
-        os.environ["PYTHONPATH"] = here or ""
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = threads
+    alone = ("-m", "dfal_cli")
+    cores = os.sched_getaffinity(0)
+    with environment(OMP_NUM_THREADS="1"):
+        os.sched_setaffinity(0, {min(cores)})  # what is started inherits it
+        yield "1 rank, one core", run(*torchrun(1), *arguments)
+        yield "one process, one core", run(*alone, *arguments)
+        os.sched_setaffinity(0, cores)
+        yield f"{RANKS} ranks", run(*torchrun(RANKS), *arguments)
+    with environment(OMP_NUM_THREADS=None):
+        yield "one process, all cores", run(*alone, *arguments)
+        if before is not None:
+            with environment(PYTHONPATH=str(before)):
+                yield "one process, all cores, before", run(*alone, *arguments)
+
+
+@contextlib.contextmanager
+def environment(**variables: str | None) -> Iterator[None]:
+    """Set environment variables in the block, or remove those that are None."""
+    before = {name: os.environ.get(name) for name in variables}
+    put(variables)
+    try:
+        yield
+    finally:
+        put(before)
+
+
+def put(variables: Mapping[str, str | None]) -> None:
+    """Set or remove environment variables."""
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def torchrun(ranks: int) -> Command:
+    """Arguments that start dfal as so many ranks."""
+    return ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", "dfal_cli")
 
 
 def main() -> None:
@@ -85,7 +105,7 @@ def main() -> None:
             rounds = [dict(rows_of(command, options.before)) for _ in range(options.rounds)]
             best = {way: Ran(*map(min, zip(*(ran[way] for ran in rounds), strict=True))) for way in rounds[0]}
             for way, ran in best.items():
-                share = ran.seconds / best["one core"].seconds
+                share = ran.seconds / best["1 rank, one core"].seconds
                 print(
                     f"| {way} | {ran.seconds:.1f} | {ran.cpu_seconds:.1f} | {count / ran.seconds:,.0f} | {share:.2f} |"
                 )
