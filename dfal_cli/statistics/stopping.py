@@ -6,10 +6,9 @@
 import math
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from dfal_cli.statistics.intervals import Interval
@@ -65,7 +64,7 @@ class Rule(NamedTuple):
     """Whether it is a reason to stop by itself."""
 
 
-def cohens_kappa(one: "npt.NDArray[np.object_]", other: "npt.NDArray[np.object_]") -> float:
+def cohens_kappa(one: "npt.NDArray[Any]", other: "npt.NDArray[Any]") -> float:
     """Return Cohen's kappa of two arrays of n predictions: agreement beyond chance, 1 if they agree everywhere.
 
     kappa = (p_o - p_e) / (1 - p_e), with the observed agreement p_o and that of independent predictions with the same

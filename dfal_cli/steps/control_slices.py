@@ -108,7 +108,7 @@ def _is_mistake(answers: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _answered(one: Round, labels: Mapping[str, str], marked: frozenset[str]) -> Answered | None:
-    scored = one.scores
+    scored = one.scores_of([*labels, *(() if one.queries is None else one.queries.index)])
     if one.queries is not None:
         listed = one.queries
         drawn = is_control(listed)
@@ -125,7 +125,7 @@ def _answered(one: Round, labels: Mapping[str, str], marked: frozenset[str]) -> 
     table = table.assign(**{PREDICTED: scored[PREDICTED].reindex(table.index)})
     control, chosen = table[table[CONTROL]], table[~table[CONTROL]]
     before.pop(SKIP, None)
-    return Answered(one.number, len(scored), int(drawn.sum()), control, chosen, before)
+    return Answered(one.number, len(one.scores), int(drawn.sum()), control, chosen, before)
 
 
 def _found(rounds: "Sequence[tuple[Answered, pd.Series[bool], pd.Series[bool]]]") -> Found | None:

@@ -1,7 +1,7 @@
 """The numbered folders of rounds, as round.sh writes them: what `status` reports and stopping rules look at."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +9,8 @@ from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dfal_cli.errors import UsageError
 from dfal_cli.schemas import IMAGE, PREDICTED
@@ -70,6 +72,10 @@ class Round:
         table = read_scores(self.scores_file, columns=("margin", PREDICTED)).table
         return table.set_index(_keys(table))
 
+    def scores_of(self, keys: Iterable[str]) -> pd.DataFrame:
+        """Return the scores of those of some images that have any; of a large pool, an index of all takes too much."""
+        return self.scores[self.scores.index.isin(list(keys))]
+
     @cached_property
     def queries(self) -> pd.DataFrame | None:
         """The list, indexed by image; None if there is none. Raises the errors of `read_queries`."""
@@ -96,7 +102,7 @@ class Round:
         """The median margin of the list; nan if it is unknown."""
         if self.queries is None:
             return float("nan")
-        known = self.scores["margin"].reindex(self.queries.index).dropna()
+        known = self.scores_of(self.queries.index)["margin"].dropna()
         return float(known.median()) if len(known) else float("nan")
 
 
@@ -140,13 +146,18 @@ def _measured(name: str, training: dict[str, Any]) -> Measured | None:
 
 
 def _agreement(one: pd.DataFrame, other: pd.DataFrame) -> float:
-    common = one.index.intersection(other.index)
-    predicted = (each.loc[common, "predicted"].to_numpy(object) for each in (one, other))
-    return cohens_kappa(*predicted)
+    """Return the kappa of the predictions of two rounds for the images that both have scored."""
+    rows = pc.index_in(pa.array(other.index), value_set=pa.array(one.index)).to_pandas().to_numpy("float64")
+    is_common = ~np.isnan(rows)
+    predicted = (one[PREDICTED].iloc[rows[is_common].astype(np.intp)], other[PREDICTED][is_common])
+    codes, _ = pd.factorize(pd.concat(predicted))
+    return cohens_kappa(*np.split(codes, 2))
 
 
 def _keys(table: pd.DataFrame) -> pd.Index:
-    return pd.Index(map(key_of, table[IMAGE]), name="key")
+    names = table[IMAGE]
+    is_plain = pc.all(pc.string_is_ascii(pa.array(names)), min_count=0).as_py()
+    return pd.Index(names if is_plain else map(key_of, names), name="key")
 
 
 def key_of(image: str) -> str:
