@@ -55,29 +55,26 @@ class Ranks:
 
 @contextlib.contextmanager
 def ranks(
-    folder: Path, arguments: Sequence[object], count: int, first: Mapping[str, str] | None = None, **last: str
-) -> Iterator[Ranks]:
+    folder: Path, arguments: Sequence[object], count: int, first: Mapping[str, str] | None = None,
+    own_machines: bool = False, **last: str,
+) -> Iterator[Ranks]:  # fmt: skip
     """Start `dfal ARGUMENTS` as so many ranks; kill what is left of them after the block.
 
-    first, last: environment variables of the first and of the last rank.
+    first, last: environment variables of the first and of the last rank. own_machines: as if each had a machine.
     """
     of_rank = {0: first or {}, count - 1: last}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     for old in folder.parent.glob("rank*.txt"):
         old.unlink()
-    processes = [
-        start(
-            folder, arguments, f"rank{number}.txt",
-            {
-                **{name: str(value) for name, value in {**shared, "RANK": number, "LOCAL_RANK": number}.items()},
-                **of_rank.get(number, {}),
-            },
-        )
-        for number in range(count)
-    ]  # fmt: skip
+    processes = []
+    for number in range(count):
+        local, local_of = (0, 1) if own_machines else (number, count)
+        place = {"RANK": number, "WORLD_SIZE": count, "LOCAL_RANK": local, "LOCAL_WORLD_SIZE": local_of}
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = {name: str(value) for name, value in {**place, **meeting, **of_rank.get(number, {})}.items()}
+        processes.append(start(folder, arguments, f"rank{number}.txt", environment))
     try:
         yield Ranks(processes, folder)
     finally:
@@ -86,9 +83,11 @@ def ranks(
             process.join()
 
 
-def run_ranks(folder: Path, arguments: Sequence[object], count: int, **last: str) -> list[str]:
+def run_ranks(
+    folder: Path, arguments: Sequence[object], count: int, own_machines: bool = False, **last: str
+) -> list[str]:
     """Run a command as so many ranks, which must all end well; return what each has said."""
-    with ranks(folder, arguments, count, **last) as running:
+    with ranks(folder, arguments, count, None, own_machines, **last) as running:
         codes = running.ended()
         said = running.said()
     assert codes == [0] * count, "\n".join(said)

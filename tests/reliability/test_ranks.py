@@ -80,11 +80,11 @@ def of_one_process(folder: Path, arguments: tuple[object, ...]) -> dict[str, byt
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [(SCORE, 2), (NEAREST, 2), (NEAREST, 3), (PREDICT, 3), (EMBED, 2)],
-    ids=["score", "nearest", "nearest by three", "predict", "embed"],
+    ids=["score", "nearest", "nearest by three", "predict on three machines", "embed"],
 )
 def test_several_ranks_write_the_bytes_of_one_process_and_only_rank_0_speaks(project, arguments, count):
     expected = of_one_process(project, arguments)
-    said = run_ranks(project, arguments, count)
+    said = run_ranks(project, arguments, count, own_machines=arguments is PREDICT)
     assert outputs(project) == expected
     assert said[0] and not any(said[1:])
 
