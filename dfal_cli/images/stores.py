@@ -83,10 +83,9 @@ class Store:
 
     def state(self, image: str) -> FileState | None:
         """Return the state of an image: as listed, or by asking the store. Raises UsageError and TryAgainError."""
-        images, sizes, versions = self._known
-        row = bisect.bisect_left(images, image)
-        if row < len(images) and images[row] == image:
-            return FileState(int(sizes[row]), int(versions[row]), 0, 0)
+        known = self._listed(image)
+        if known is not None:
+            return known
         try:
             with self._told(f"{self._url}/{image}"):
                 found = self._filesystem.info(f"{self._path}/{image}")
@@ -96,9 +95,20 @@ class Store:
 
     def read(self, image: str) -> bytes:
         """Return the contents of an image. Raises FileNotFoundError, UsageError and TryAgainError."""
+        known = self._listed(image)
+        if known is not None and known.size == 0:
+            return b""
+        limits = {} if known is None else {"start": 0, "end": known.size}  # s3fs asks for the size of a whole object
         with self._told(f"{self._url}/{image}"):
-            content: bytes = self._filesystem.cat_file(f"{self._path}/{image}")
+            content: bytes = self._filesystem.cat_file(f"{self._path}/{image}", **limits)
         return content
+
+    def _listed(self, image: str) -> FileState | None:
+        """Return the state of an image when it was listed; None if it was not."""
+        images, sizes, versions = self._known
+        row = bisect.bisect_left(images, image)
+        is_known = row < len(images) and images[row] == image
+        return FileState(int(sizes[row]), int(versions[row]), 0, 0) if is_known else None
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -107,7 +117,6 @@ class Store:
             yield
         except Exception as error:
             if isinstance(error, FileNotFoundError) and what != self._url:
-                self._is_reached = True
                 raise
             reason = " ".join(str(error).split()) or type(error).__name__
             if not self._is_reached and _is_refusal(error):
