@@ -8,33 +8,20 @@ import bisect
 import io
 import os
 import re
-import tarfile
 import threading
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.images.listing import Listing, Skipped, as_text, is_image, problem_of
+from dfal_cli.images.listing import Listing, Skipped, as_text, is_image
+from dfal_cli.images.tar_members import Found, members
 from dfal_cli.system.fingerprints import FileState, file_state
 from dfal_cli.system.image_roots import TAR
 
-MOST_HEADER_BYTES = 1_000_000
-"""Maximum size of the header of a member, which `tarfile` reads into memory: a few bytes can claim to be gigabytes."""
-
-ENDS_EARLY = "the tar ends here: it is truncated, or still being written; copy it again"
-DAMAGED = "the tar is damaged here, and its other members cannot be found"
-
 IN_TAR = re.compile(rf"{re.escape(TAR)}(?=/)", re.IGNORECASE | re.ASCII)
-
-KINDS = {
-    tarfile.SYMTYPE: "a link", tarfile.LNKTYPE: "a link", tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device",
-    tarfile.FIFOTYPE: "a FIFO", tarfile.GNUTYPE_SPARSE: "a sparse file",
-}  # fmt: skip
-"""Types of members that are not read."""
 
 
 class Index(NamedTuple):
@@ -146,80 +133,20 @@ def index_of(tar: str) -> Index:
     return index
 
 
-class _Headers(io.FileIO):
-    """A tar whose headers have a limited size."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= MOST_HEADER_BYTES:
-            raise tarfile.ReadError("a header is too large")
-        return super().read(size)
-
-
 def _read_index(tar: str, state: FileState) -> Index:
     """Read the headers of all members. If several have one name, the last one counts, as for tar. Raises OSError."""
-    found: dict[str, tuple[int, int] | str] = {}
+    found: dict[str, Found] = {}
     skipped = Skipped()
-    unreadable: list[tuple[str, str]] = []
-    with _Headers(os.open(tar, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)) as file:
-        for member, problem in _members(file, state.size):
-            if member is None:
-                unreadable.append(("", problem))
-                break
-            if member.isdir():
-                continue
-            name = _normalised(member.name)
-            if is_image(name, skipped):
-                found[name] = problem or _problem_of(member, name) or (member.offset_data, member.size)
-    unreadable += [(as_text(name), place) for name, place in found.items() if isinstance(place, str)]
-    places = sorted((name, *place) for name, place in found.items() if not isinstance(place, str))
-    names = [name for name, _, _ in places]
-    numbers = np.array([place[1:] for place in places], np.int64).reshape(-1, 2)
-    offsets, sizes = (np.ascontiguousarray(column) for column in numbers.T)
-    return Index(state, Listing(names, sorted(unreadable), skipped), offsets, sizes)
-
-
-def _members(file: _Headers, size: int) -> Iterator[tuple[tarfile.TarInfo | None, str]]:
-    """Yield the members, with a reason if their data are not all there; at last None and a reason if members are lost.
-
-    size: that of the tar.
-    """
-    try:
-        with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as tar:
-            place = -1
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
-                if tar.offset <= place or member.size < 0:
-                    yield None, DAMAGED
-                    return
-                place = tar.offset
-                yield member, ENDS_EARLY if member.isreg() and member.offset_data + member.size > size else ""
-            file.seek(tar.offset)
-            end = file.read(tarfile.BLOCKSIZE)
-    except OSError as error:
-        yield None, error.strerror or str(error)
-        return
-    except Exception:  # tarfile raises its own errors, and almost anything else for a damaged header
-        yield None, ENDS_EARLY if file.tell() >= size else DAMAGED
-        return
-    if len(end) < tarfile.BLOCKSIZE:
-        yield None, ENDS_EARLY
-    elif any(end):
-        yield None, DAMAGED
-
-
-def _normalised(name: str) -> str:
-    """Return the name of a member without the ./ that tars of the working directory have."""
-    return PurePosixPath(name).as_posix() if name.startswith("./") or "//" in name or "/./" in name else name
-
-
-def _problem_of(member: tarfile.TarInfo, name: str) -> str:
-    """Return the reason why a member with the suffix of an image cannot be read; "" if it can."""
-    if problem := problem_of(name):
-        return problem
-    if not member.isreg() or member.issparse():
-        kind = "a sparse file" if member.issparse() else KINDS.get(member.type, "of an unknown type")
-        return f"{kind} in a tar; store the image itself in it"
-    return ""
+    lost = []
+    for member in members(tar):
+        if not member.name:
+            lost.append(("", member.problem))
+        elif is_image(member.name, skipped):
+            found[member.name] = member
+    unreadable = [(as_text(name), member.problem) for name, member in found.items() if member.problem]
+    whole = sorted(member for member in found.values() if not member.problem)
+    offsets, sizes = np.array([member[1:3] for member in whole], np.int64).reshape(-1, 2).T.copy()
+    return Index(state, Listing([member.name for member in whole], sorted(unreadable + lost), skipped), offsets, sizes)
 
 
 def list_tar(tar: str, prefix: str, found: Listing) -> None:

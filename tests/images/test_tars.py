@@ -20,7 +20,7 @@ from dfal_cli.images import ImageError, InputFormat, MissingImageError, list_ima
 from dfal_cli.images.decode import read_image
 from dfal_cli.images.files import contents_of, hash_of
 from dfal_cli.images.roots import content_hash, is_there, state_of_image
-from dfal_cli.images.tars import ENDS_EARLY
+from dfal_cli.images.tar_members import ENDS_EARLY, members
 from tests.packed import add, pack
 
 ENCODED = {
@@ -217,6 +217,37 @@ def test_the_index_finds_what_tarfile_finds(tmp_path: Path) -> None:
         expected = {member.name: packed.extractfile(member).read() for member in packed}
     assert list_images(tar).images == sorted(expected)
     assert {name: contents_of(resolve_image(tar, name)) for name in expected} == expected
+
+
+MEMBERS = st.tuples(
+    st.lists(st.text("ab é犬.", min_size=3, max_size=60), min_size=1, max_size=4).map("/".join),
+    st.integers(0, 1500),
+    st.sampled_from([tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.CONTTYPE]),
+    st.sampled_from([0, 12, 1700000000.25]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(MEMBERS, min_size=1, max_size=6),
+    st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+    st.dictionaries(st.sampled_from(["comment", "path", "mtime"]), st.just("1"), max_size=2),
+)
+def test_members_are_those_that_tarfile_finds(
+    tmp_path_factory: pytest.TempPathFactory,
+    given: list[tuple[str, int, bytes, float]],
+    format: int,
+    common: dict[str, str],
+) -> None:
+    tar = tmp_path_factory.mktemp("members") / "pool.tar"
+    headers = common if format == tarfile.PAX_FORMAT else {}
+    with tarfile.open(tar, "w", format=format, pax_headers=headers) as packed:
+        for name, size, type, mtime in given:
+            add(packed, name, bytes(size if type in tarfile.REGULAR_TYPES else 0), type=type, mtime=mtime)
+    with tarfile.open(tar) as packed:
+        expected = [(each.name, each.offset_data, each.size) for each in packed if each.isreg()]
+    found = [member for member in members(str(tar)) if " in a tar" not in member.problem]
+    assert [(member.name, member.offset, member.size) for member in found] == expected
 
 
 def test_threads_read_one_tar_at_once(tar: Path) -> None:
