@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dfal_cli.steps.option import INPUT, NETWORK, Option, Shapes
+from dfal_cli.steps.option_groups import CommonOptions, ImagesOrEmbeddings, InferenceOptions, PoolOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,3 +23,8 @@ class CheckpointOptions:
     trust_code: Annotated[
         bool, Option("Allow the checkpoint to import the code of its network.", NETWORK, shapes=Shapes.NOTHING)
     ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyingOptions(CommonOptions, InferenceOptions, PoolOptions, ImagesOrEmbeddings, CheckpointOptions):
+    """Options of commands that classify a pool."""

@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from dfal_cli.steps.checkpoint_options import CheckpointOptions
+from dfal_cli.steps.checkpoint_options import ClassifyingOptions
 from dfal_cli.steps.option import INPUT, OUTPUT, Option, Shapes
-from dfal_cli.steps.option_groups import CommonOptions, ImagesOrEmbeddings, InferenceOptions, PoolOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(CommonOptions, InferenceOptions, PoolOptions, ImagesOrEmbeddings, CheckpointOptions):
+class PredictOptions(ClassifyingOptions):
     """The options of `dfal predict`."""
 
     calibrate: Annotated[

@@ -5,10 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, read_checkpoint_metadata, trusted_architecture
+from dfal_cli.checkpoint import LoadedNetwork, read_checkpoint_metadata, trusted_architecture
 from dfal_cli.images import DecodedBatch, ImageSource, in_batches, open_images
 from dfal_cli.images.pool import Pool, find_pool, image_names, report_skipped
-from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import PIXEL_SPACE, UNREADABLE_SUFFIX
 from dfal_cli.scoring.classifying import Classifier, predict_all, probabilities_in
 from dfal_cli.scoring.judging import warn_unless_learnt
@@ -20,15 +19,16 @@ from dfal_cli.steps.labelled_set import (
     trained_images,
 )
 from dfal_cli.steps.pool_inputs import UNFINISHED_CHANGE_TEXTS, common_inputs, images_digests, is_up_to_date
+from dfal_cli.steps.pool_network import classifying, load_network
 from dfal_cli.steps.predict.options import PredictOptions
 from dfal_cli.steps.predict.outputs import PREDICTIONS, result_of, write_predictions
 from dfal_cli.steps.predict.temperature import CALIBRATE, Temperature, measured_temperature, recorded_temperature
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
 from dfal_cli.system.crew import Crew
-from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
+from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size
 from dfal_cli.system.files import beside, check_writable
-from dfal_cli.system.fingerprints import digest_of_many, fingerprint, must_be_unchanged
+from dfal_cli.system.fingerprints import digest_of_many, fingerprint
 from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.parts import Parts
 from dfal_cli.system.paths import relative_to_file
@@ -58,11 +58,8 @@ def predict_images(
                 check_writable(options.out)
                 pool, unlisted = found.listing.images, found.listing.unreadable
                 stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
-                network = load_checkpoint(
-                    options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
-                )
-                must_be_unchanged(options.checkpoint, network.sha256, inputs["checkpoint"])
-                with tf32(allowed=False), fast_pooling(network.model):
+                network = load_network(options, device, inputs["checkpoint"])
+                with classifying(network):
                     result = _predict(options, network, source, found, labelled, inputs, parts, crew, reporter)
         parts.remove()
         return result

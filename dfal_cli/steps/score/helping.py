@@ -4,31 +4,15 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dfal_cli.checkpoint import load_checkpoint
-from dfal_cli.images import open_images
-from dfal_cli.models import fast_pooling
+from dfal_cli.steps.pool_network import loaded
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.score.preparation import new_works
 from dfal_cli.system.crew import Work
-from dfal_cli.system.device import FittingBatches, choose_device, tf32
-from dfal_cli.system.fingerprints import must_be_unchanged
 from dfal_cli.system.reporting import Reporter
 
 
 @contextlib.contextmanager
 def works_of(options: ScoreOptions, given: Mapping[str, Any], reporter: Reporter) -> Iterator[Mapping[str, Work]]:
-    """Yield the works by name. given: the SHA-256 of the checkpoint, and the batch sizes."""
-    assert options.images is not None  # embeddings are scored by rank 0 alone
-    network = load_checkpoint(
-        options.checkpoint, choose_device(options.device), trust_code=options.trust_code, architecture=options.arch
-    )
-    must_be_unchanged(options.checkpoint, network.sha256, given["checkpoint"])
-    read, computed = given["sizes"]
-    with (
-        open_images(
-            None, options.images, options.cache, options.cache_limit, reporter, follow_links=options.follow_links
-        ) as source,
-        tf32(allowed=False),
-        fast_pooling(network.model),
-    ):
-        yield new_works(options, network, source, FittingBatches(read, reporter, computed), reporter)[0]
+    """Yield the works by name. given: as for `loaded`."""
+    with loaded(options, given, reporter) as (network, source, batches):
+        yield new_works(options, network, source, batches, reporter)[0]

@@ -4,22 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from dfal_cli.steps.checkpoint_options import CheckpointOptions
+from dfal_cli.steps.checkpoint_options import ClassifyingOptions
 from dfal_cli.steps.option import MARGIN, MEASURES, OUTPUT, Option, Shapes
-from dfal_cli.steps.option_groups import (
-    CommonOptions,
-    ImagesOrEmbeddings,
-    InferenceOptions,
-    MarginOptions,
-    PoolOptions,
-    SeedOption,
-)
+from dfal_cli.steps.option_groups import MarginOptions, SeedOption
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(
-    CommonOptions, InferenceOptions, SeedOption, MarginOptions, PoolOptions, ImagesOrEmbeddings, CheckpointOptions
-):
+class ScoreOptions(SeedOption, MarginOptions, ClassifyingOptions):
     """The options of `dfal score`."""
 
     out: Annotated[

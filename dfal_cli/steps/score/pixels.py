@@ -6,11 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfal_cli.checkpoint import LoadedNetwork, load_checkpoint, trusted_architecture
+from dfal_cli.checkpoint import LoadedNetwork, trusted_architecture
 from dfal_cli.errors import plural
 from dfal_cli.images import DecodedBatch, ImageSource, open_images
 from dfal_cli.images.pool import Pool, draw_candidates, find_pool, report_skipped
-from dfal_cli.models import fast_pooling
 from dfal_cli.schemas import EMBEDDING, PIXEL_SPACE
 from dfal_cli.scoring.judging import warn_unless_learnt
 from dfal_cli.scoring.nearest import Audit, resolve_ties, walk_nearest
@@ -20,6 +19,7 @@ from dfal_cli.scoring.sanity import PROBED, probe_network
 from dfal_cli.scoring.scored import PoolMargins, embed_labelled, score_all, tables_of
 from dfal_cli.scoring.works import EMBED_LABELLED, SCORE, TWINS_OF
 from dfal_cli.steps.pool_inputs import common_inputs, images_digests, inputs_metadata, is_up_to_date
+from dfal_cli.steps.pool_network import classifying, load_network
 from dfal_cli.steps.result import Result, up_to_date
 from dfal_cli.steps.score.inputs import SCORES
 from dfal_cli.steps.score.options import ScoreOptions
@@ -37,8 +37,7 @@ from dfal_cli.steps.score.outputs import (
 from dfal_cli.steps.score.preparation import new_works, report_resuming
 from dfal_cli.steps.unreadable import report_unreadable, stop_if_too_many
 from dfal_cli.system.crew import Crew, Each, tasks_of
-from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size, tf32
-from dfal_cli.system.fingerprints import must_be_unchanged
+from dfal_cli.system.device import FittingBatches, choose_device, first_batch_size
 from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.parts import Parts, Section
 from dfal_cli.system.paths import relative_to_file
@@ -74,11 +73,8 @@ def score_pixels(
                 check_outputs_writable(options)
                 pool, unlisted = found.listing.images, found.listing.unreadable
                 stop_if_too_many(options.out, unlisted, len(pool) + len(unlisted), options.max_unreadable)
-                network = load_checkpoint(
-                    options.checkpoint, device, trust_code=options.trust_code, architecture=options.arch
-                )
-                must_be_unchanged(options.checkpoint, network.sha256, inputs["checkpoint"])
-                with tf32(allowed=False), fast_pooling(network.model):
+                network = load_network(options, device, inputs["checkpoint"])
+                with classifying(network):
                     result = _score_pool(options, network, source, found, inputs, parts, crew, reporter)
         parts.remove()
         return result
