@@ -40,11 +40,14 @@ def greedy_coverage(
 ) -> Positions:  # fmt: skip
     """Pick `count` of the points, (n, d), that cover them best together with the vectors `covered_by`, (m, d).
 
-    uncertainty: (n,), at least 0. Ties are broken by position. If no point adds coverage, the most uncertain follow.
+    uncertainty: (n,), at least 0; if it is 0 everywhere, as of a head that has seen one class only, all points count the
+    same. Ties are broken by position. If no point adds coverage, the most uncertain follow.
     """
     sample = drawn(len(points), SAMPLE, generator)
     candidates = drawn(len(points), CANDIDATES, generator)
     weights = uncertainty[sample].astype(np.float64)
+    if not weights.any():
+        weights = np.ones(len(sample))
     directions = Directions.from_mean_of(points[sample])
     labelled = directions.of(covered_by) if covered_by is not None and len(covered_by) else None
     kernel, covered = _kernel(directions.of(points[candidates]), directions.of(points[sample]), labelled)

@@ -108,6 +108,15 @@ def test_certain_images_have_no_weight() -> None:
     assert alone.tolist() == [int(gains.argmax())]
 
 
+def test_a_network_that_is_certain_of_everything_asks_about_images_all_over_the_pool() -> None:
+    points, uncertainty, labelled = drawn(3, 40)
+    certain, alike = (
+        greedy_coverage(points, np.full_like(uncertainty, value), labelled, 10, np.random.default_rng(0)).tolist()
+        for value in (0, 1)
+    )
+    assert certain == alike != list(range(10))
+
+
 def test_identical_images_are_asked_about_once_as_long_as_there_are_others() -> None:
     points, uncertainty, labelled = drawn(1, 12)
     doubled = np.repeat(points, 3, axis=0)
