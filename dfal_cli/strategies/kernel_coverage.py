@@ -40,8 +40,8 @@ def greedy_coverage(
 ) -> Positions:  # fmt: skip
     """Pick `count` of the points, (n, d), that cover them best together with the vectors `covered_by`, (m, d).
 
-    uncertainty: (n,), at least 0; if it is 0 everywhere, as of a head that has seen one class only, all points count the
-    same. Ties are broken by position. If no point adds coverage, the most uncertain follow.
+    uncertainty: (n,), at least 0. If it is 0 everywhere, as of a head that has seen only one class, all points count
+    the same. Ties are broken by position. If no point adds coverage, the most uncertain follow.
     """
     sample = drawn(len(points), SAMPLE, generator)
     candidates = drawn(len(points), CANDIDATES, generator)
