@@ -1,10 +1,10 @@
 """Every command gives the same results for images in a folder, in a tar, in a folder of tars and in an object store."""
 
 import functools
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -183,7 +183,7 @@ def test_a_simulation_has_the_same_results(made: Callable[[str], Pool], project:
     results = {}
     for kind in ROOTS:
         tables = ("--labels", project / "pool.csv", "--test", project / "test.csv")
-        plan = ("--initial", 4, "--count", 4, "--budget", 8, "--strategies", "random", "--jobs", 1)
+        plan = ("--initial", 4, "--count", 4, "--budget", 8, "--strategies", "random", "--jobs", 1, "--trials", 1)
         run("simulate", *made(kind).images, *tables, "--out", tmp_path / kind, *plan, *NETWORK)
         results[kind] = (tmp_path / kind / "results.csv").read_text()
     assert set(results.values()) == {results["folder"]}
@@ -245,12 +245,53 @@ def test_tools_that_read_images_from_disk_are_refused_for_packed_images(
     assert not (tmp_path / "out").exists()
 
 
-def test_status_and_review_read_any_image_root(pools: tuple[Pool, Pool], project: Path, tmp_path: Path) -> None:
-    def told(pool: Pool) -> Any:
-        status = run("status", *pool.images, "--labels", project / "labels.csv", "--json").json
+def test_status_counts_the_images_that_are_left(pools: tuple[Pool, Pool], project: Path) -> None:
+    folder, pool = (run("status", *pool.images, "--labels", project / "labels.csv", "--json").json for pool in pools)
+    assert pool["counts"] == folder["counts"]
+
+
+def test_review_reads_a_tar(made: Callable[[str], Pool], project: Path, tmp_path: Path) -> None:
+    def reviewed(pool: Pool) -> bytes:
         out = tmp_path / "review.csv"
         run("review", *pool.images, "--labels", project / "pool.csv", "--out", out, "--count", 3, "--force", *NETWORK)
-        return status["counts"], out.read_bytes()
+        return out.read_bytes()
 
-    folder, pool = pools
-    assert told(pool) == told(folder)
+    assert reviewed(made("tar")) == reviewed(made("folder"))
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("pool.tar.gz", "decompress it with gunzip, and name the .tar (--images)"),
+        ("pool.TGZ", "decompress it with gunzip, and name the .tar (--images)"),
+        ("pool.tar.bz2", "decompress it with bunzip2, and name the .tar (--images)"),
+        ("pool.zip", "is not a folder (--images)"),
+        ("none.tar", "no such folder (--images)"),
+    ],
+)
+def test_what_is_no_image_root_is_refused_in_one_line(in_tmp: Path, name: str, remedy: str) -> None:
+    if name != "none.tar":
+        Path(name).write_bytes(b"")
+    ended = dfal("select", "--images", name, "--strategy", "random", "--count", 2, "--out", "q.csv")
+    assert ended.code == 2
+    assert ended.stderr.startswith(f"dfal select: {name}: ")
+    assert ended.stderr.endswith(f"{remedy}\n")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_compressed_tars_in_a_folder_are_said_not_to_be_read(in_tmp: Path) -> None:
+    write(Path("images/a.tar.gz"), "")
+    ended = dfal("select", "--images", "images", "--strategy", "random", "--count", 2, "--out", "q.csv")
+    assert ended.code == 3
+    assert "1 other file is not read: 1 .tar.gz; images are not read from compressed tars: decompress them to .tar" in (
+        ended.stderr
+    )
+
+
+def test_a_truncated_tar_is_a_warning_and_its_whole_images_are_used(project: Path, in_tmp: Path) -> None:
+    tar = pack(project / "laid-out", Path("pool.tar"))
+    os.truncate(tar, tar.stat().st_size // 2)
+    ended = dfal("select", "--images", tar, "--strategy", "random", "--count", 2, "--out", "q.csv", "--json")
+    assert ended.code == 0
+    assert "the tar ends here: it is truncated, or still being written; copy it again" in ended.json["warnings"][0]
+    assert 2 <= ended.json["counts"]["pool"] < 24
