@@ -1,11 +1,15 @@
 """The file of an image: a file on disk, or one that is packed into a tar or kept in an object store."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import IO, Protocol
 
 from dfal_cli.system.fingerprints import FileState, file_state, sha256_or_empty
 from dfal_cli.system.folders import Put
+
+MOST_BYTES = 10**9
+"""Maximum size of a file: some decoders read the whole file, or as much as it claims to hold, into memory."""
 
 
 class PackedFile(Protocol):
@@ -46,14 +50,19 @@ def put(file: ImageFile, path: Path, link_or_copy: Put) -> None:
         link_or_copy(file, path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(contents_of(file))
+    with file.open() as source, path.open("xb") as copy:
+        shutil.copyfileobj(source, copy)
 
 
 def hash_of(file: ImageFile) -> str:
-    """Return the SHA-256 of the contents; "" if the file is missing or not readable."""
+    """Return the SHA-256 of the contents; "" if the file is missing, not readable, or packed and too large."""
     if isinstance(file, Path):
         return sha256_or_empty(file)
+    state = file.state()
+    if state is None or state.size > MOST_BYTES:
+        return ""
     try:
-        return hashlib.sha256(contents_of(file)).hexdigest()
+        with file.open() as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()  # type: ignore[arg-type]
     except OSError:
         return ""

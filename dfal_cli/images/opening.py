@@ -15,14 +15,11 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 
 from dfal_cli.errors import TryAgainError
-from dfal_cli.images.files import ImageFile, PackedFile
+from dfal_cli.images.files import MOST_BYTES, ImageFile, PackedFile
 from dfal_cli.images.formats import formats_for, not_readable
 
 MOST_PIXELS = 89_478_485
 """Maximum size of an image: a few bytes of file can claim to be gigabytes of pixels."""
-
-MOST_BYTES = 10**9
-"""Maximum size of a file: some decoders read the whole file, or as much as it claims to hold, into memory."""
 
 MOST_SCANNED = 2 * 10**9
 """Maximum of pixels times scans of a progressive JPEG. It allows 22 scans of the largest image; ten are usual."""

@@ -207,6 +207,7 @@ def test_a_member_that_claims_to_be_huge_is_refused_before_it_is_read(tar: Path)
     assert list_images(tar).images == ["huge.png"]
     with pytest.raises(ImageError, match="too large: more than 1,000,000,000 bytes"):
         probe_image(resolve_image(tar, "huge.png"))
+    assert content_hash(tar, "huge.png") == ""
 
 
 def test_the_index_finds_what_tarfile_finds(tmp_path: Path) -> None:
