@@ -11,7 +11,7 @@ import pandas as pd
 from dfal_cli.pages.report_tables import Cell, difference_cell, needed_cell, percent
 from dfal_cli.statistics import annotations, comparison
 from dfal_cli.statistics.comparison import as_numbers
-from dfal_cli.statistics.intervals import student_interval
+from dfal_cli.statistics.intervals import expanded_tail, student_interval
 
 HERE = Path(__file__).parent
 
@@ -168,8 +168,9 @@ def on_heads(
 def share_of_labels(results: pd.DataFrame, strategy: str, count: int) -> tuple[float, float, float]:
     """Labels with which the mean curve reaches the mean accuracy of random with `count`, as a share of these.
 
-    With the 95 % interval of the bootstrap over trials; infinite where the accuracy is not reached. Mean curves are
-    less noisy than those of trials: in some, random has a lucky accuracy that nothing else reaches.
+    With the 95 % interval of the bootstrap over trials, by expanded percentiles as in reports; infinite where the
+    accuracy is not reached. Mean curves are less noisy than those of trials: in some, random has a lucky accuracy that
+    nothing else reaches.
     """
     own, other = (
         results[results["strategy"] == name].pivot(index="trial", columns="annotations", values="accuracy")
@@ -179,7 +180,8 @@ def share_of_labels(results: pd.DataFrame, strategy: str, count: int) -> tuple[f
     trials[0] = np.arange(len(own))  # all trials, once each: the value itself
     curves, levels = own.to_numpy()[trials].mean(1), other[count].to_numpy()[trials].mean(1)
     shares = _first_reached(own.columns.to_numpy("float64"), curves, levels) / count
-    low, high = np.quantile(shares[1:], (0.025, 0.975), method="nearest")
+    tail = expanded_tail(len(own))
+    low, high = np.quantile(shares[1:], (tail, 1 - tail), method="nearest")
     return float(shares[0]), float(low), float(high)
 
 
