@@ -222,6 +222,29 @@ def photos_in_short(data_sets: Sequence[str], strategy: str = "coverage", other:
     return markdown(heads, rows)
 
 
+def start_and_queries(data_sets: Sequence[str], strategy: str = "coverage", other: str = "probability-gap") -> str:
+    """Points of area that the start and the queries give apart from each other, and by how many labels there are."""
+    rows = []
+    for name in data_sets:
+        results, classes = both_starts(f"{name}_heads"), CLASSES[name]
+        after, random_after, other_after = (after_typical(each) for each in (strategy, comparison.BASELINE, other))
+        step, areas = _step(results), comparison.areas(results)
+        pairs = ((random_after, comparison.BASELINE), (after, strategy), (after, random_after))
+        stages = [
+            comparison.areas(results[results["annotations"].between(first * classes, last * classes)])
+            for first, last in ((2, 10), (10, 20), (20, 30))
+        ]
+        cells = [difference_cell(areas, *pair, step) for pair in pairs]
+        cells += [difference_cell(stage, after, other_after, step) for stage in stages]
+        rows.append([name, *map(_text, cells)])
+    heads = [
+        "data set", "typical start, then random queries, over random", f"{strategy}: typical start over random start",
+        f"typical start: {strategy} over random",
+        *(f"{strategy} over {other}, {labels} labels per class" for labels in ("2 to 10", "10 to 20", "20 to 30")),
+    ]  # fmt: skip
+    return markdown(heads, rows)
+
+
 def _share_cell(share: float, low: float, high: float) -> str:
     mark = MARKS["better" if high < 1 else "worse" if low > 1 else ""]
     if math.isinf(share):
