@@ -1,7 +1,10 @@
 """The command line: the program, with one command for each entry of COMMANDS."""
 
+import contextlib
+import os
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, cast
@@ -16,7 +19,7 @@ from dfal_cli.cli.docs import docs
 from dfal_cli.cli.run import describe_os_error
 from dfal_cli.cli.streams import mute, open_missing_streams, print_error
 from dfal_cli.errors import Interrupted, UsageError
-from dfal_cli.system.ranks import this_rank
+from dfal_cli.system.ranks import Rank, this_rank
 from dfal_cli.system.signals import handled
 
 EMPTY_VALUE = re.compile(r"(--[a-z-]+)=")
@@ -95,8 +98,31 @@ def main() -> None:
     """Run the program. Errors outside a command are printed here; commands print their own."""
     open_missing_streams()
     rank = this_rank()
-    if rank is not None and not rank.leads:
+    if rank is None:
+        _run()
+    else:
+        _run_as(rank)
+
+
+def _run_as(rank: Rank) -> None:
+    """Run the program as one of several ranks, of which rank 0 alone speaks."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # before torch is imported
+    if not rank.leads:
         mute()
+    code: Any = 1
+    try:
+        _run()
+    except SystemExit as ended:
+        code = ended.code or 0
+    except Exception:
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)  # torch would first wait for ranks that have died
+
+
+def _run() -> None:
     with handled():
         try:
             check_arguments(["dfal", *sys.argv[1:]])

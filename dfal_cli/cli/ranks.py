@@ -9,7 +9,7 @@ from dfal_cli.errors import DfalError, TryAgainError, UsageError
 from dfal_cli.system.ranks import Rank, ended
 from dfal_cli.system.reporting import Silent
 
-SHARED = ("score", "embed", "predict")
+SHARED = ("train", "score", "embed", "predict")
 """Commands whose work is shared out among ranks."""
 
 
@@ -29,7 +29,7 @@ def follow(rank: Rank, name: str, options: Any) -> None:
     """Help rank 0 with a command. Errors are rank 0's to tell; only if it dies, rank 1 speaks."""
     if name not in SHARED:
         return
-    from dfal_cli.system.helping import LeaderEndedError, help_leader
+    from dfal_cli.system.helping import LeaderEndedError, ToldError, help_leader
     from dfal_cli.system.meeting import meeting
 
     works_of = importlib.import_module(f"dfal_cli.steps.{name}.helping").works_of
@@ -41,6 +41,8 @@ def follow(rank: Rank, name: str, options: Any) -> None:
             unmute()
             print_error(f"dfal {name}: {ended(error.leader)}")
         sys.exit(TryAgainError.exit_code)
+    except ToldError:  # no exit code, by which torchrun would end rank 0 before it has told the error
+        return
     except DfalError as error:  # rank 0 has the same, and tells it
         sys.exit(error.exit_code)
     except Exception:

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from dfal_cli.system.ranks import Rank
+
 Result = TypeVar("Result")
 
 
@@ -34,12 +36,18 @@ Each = Callable[..., Iterator[tuple[Task, Any]]]
 class Crew(Protocol):
     """The processes that do the work of a step."""
 
+    @property
+    def ranks(self) -> Sequence[Rank]:
+        """All ranks; empty if this process is none."""
+
     def start(self, works: Mapping[str, Work], given: Mapping[str, Any]) -> Each:
         """Return the function that has tasks computed. given: what the other processes need for the same works."""
 
 
 class Alone:
     """A crew of this process only."""
+
+    ranks: Sequence[Rank] = ()
 
     def start(self, works: Mapping[str, Work], given: Mapping[str, Any]) -> Each:
         """Return the function that computes tasks here."""

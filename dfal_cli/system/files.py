@@ -45,9 +45,8 @@ def atomic_output(path: Path, check: Callable[[], None] = lambda: None) -> Itera
     """
     path = path.resolve()  # a symbolic link is kept; its target is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with _held(temporary):
+        with temporary_file(path) as temporary:
             yield temporary
             if path.exists():
                 _copy_owner(path, temporary)
@@ -58,9 +57,17 @@ def atomic_output(path: Path, check: Callable[[], None] = lambda: None) -> Itera
             temporary.replace(path)
             sync(path.parent)
     except OSError as error:
-        if error.filename in (None, str(temporary)):
+        if error.filename in (None, str(_temporary_of(path))):
             error.filename = str(path)
         raise
+
+
+@contextlib.contextmanager
+def temporary_file(path: Path) -> Iterator[Path]:
+    """Yield a file beside `path`, which is removed at the end of the block, or by the next command after a kill."""
+    temporary = _temporary_of(path)
+    with _held(temporary):
+        yield temporary
 
 
 @contextlib.contextmanager
@@ -155,6 +162,10 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def _temporary_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _lock_of(path: Path) -> Path:

@@ -8,13 +8,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from multiprocessing.connection import Client, Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from dfal_cli.errors import DfalError, Interrupted
 from dfal_cli.system.crew import Task, Work
 from dfal_cli.system.meeting import told_by_leader
 from dfal_cli.system.ranks import CLAIM, DONE, END, ERROR, HELLO, JOB, LEFT, NOTE, RESULT, START, TASK, WARNING, Rank
 from dfal_cli.system.reporting import Silent
+
+SECONDS_TO_NOTICE = 1.0
+"""The death of rank 0 is noticed within this time after a computation that needed it has failed."""
 
 WorksOf = Callable[[Mapping[str, Any], Silent], AbstractContextManager[Mapping[str, Work]]]
 """(what rank 0 has given, a reporter) -> the works of this process, for a block."""
@@ -28,12 +31,16 @@ class LeaderEndedError(Exception):
         self.leader = leader
 
 
+class ToldError(Exception):
+    """This rank has failed, and rank 0 has been told why."""
+
+
 class _WorkIsDoneError(Exception):
     """Rank 0 is done."""
 
 
 def help_leader(rank: Rank, works_of: WorksOf) -> None:
-    """Compute tasks until rank 0 is done. Raises LeaderEndedError if it dies; errors are sent to it."""
+    """Compute tasks until rank 0 is done. Raises LeaderEndedError if it dies, ToldError after an error sent to it."""
     first, address, key = told_by_leader()
     with Client(address, authkey=key) as connection:
         leader = _Leader(connection, first)
@@ -47,14 +54,14 @@ def help_leader(rank: Rank, works_of: WorksOf) -> None:
                             leader.send(RESULT, result)
                         leader.send(DONE)
             except (DfalError, OSError, MemoryError) as error:
-                leader.send(ERROR, error)
+                leader.tell(error)
             except Interrupted:
                 leader.send(LEFT)
                 raise
             except (_WorkIsDoneError, LeaderEndedError):
                 raise
             except Exception:
-                leader.send(ERROR, RuntimeError(f"on {rank}:\n{traceback.format_exc()}"))
+                leader.tell(RuntimeError(f"on {rank}:\n{traceback.format_exc()}"))
 
 
 class _Leader:
@@ -73,6 +80,14 @@ class _Leader:
             while self._connection.poll():
                 self._early.append(self._received())
             self._connection.send((kind, content))
+
+    def tell(self, error: Exception) -> NoReturn:
+        """Send an error. Raises ToldError; LeaderEndedError if the death of rank 0 may have caused it."""
+        with contextlib.suppress(_WorkIsDoneError), self._noticing_its_end():
+            self.send(ERROR, error)
+            while self._connection.poll(SECONDS_TO_NOTICE):
+                self._received()
+        raise ToldError
 
     def receive(self, expected: str) -> Any:
         """Wait for a message and return its content. Raises _WorkIsDoneError, LeaderEndedError."""

@@ -9,14 +9,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from types import TracebackType
 from typing import Any, Self
 
-from dfal_cli.errors import Interrupted
+from dfal_cli.errors import DfalError, Interrupted
 from dfal_cli.system import signals
 from dfal_cli.system.crew import Each, Task, Work
 from dfal_cli.system.meeting import told_by_leader
@@ -37,6 +37,7 @@ class Leader:
 
     def __init__(self, rank: Rank, reporter: Silent) -> None:
         """Wait until all other ranks have connected."""
+        self._rank = rank
         self._reporter = reporter
         key = secrets.token_bytes(32)
         is_one_machine = rank.local_of == rank.of
@@ -57,6 +58,11 @@ class Leader:
         if lost and isinstance(error, Interrupted):  # torchrun ends all ranks when one has died
             raise ended(lost[0].rank) from None
 
+    @property
+    def ranks(self) -> Sequence[Rank]:
+        """All ranks."""
+        return [self._rank, *(helper.rank for helper in self._helpers)]
+
     def start(self, works: Mapping[str, Work], given: Mapping[str, Any]) -> Each:
         """Let the other ranks prepare for the works; return the function that has tasks computed by all ranks."""
         for helper in self._helpers:
@@ -70,9 +76,12 @@ class Leader:
         job = _Job(name, settings, tasks)
         for helper in self._helpers:
             helper.thread.submit(self._hand_out, job, helper)
-        for result in works[name](job.tasks(), **settings):
-            yield result
-            yield from job.results(wait=False)
+        try:
+            for result in works[name](job.tasks(), **settings):
+                yield result
+                yield from job.results(wait=False)
+        except RuntimeError as error:  # as of a sum over all ranks, when another one has failed
+            raise job.cause_of(error) from error
         yield from job.results(wait=True)
 
     def _hand_out(self, job: "_Job", helper: "_Helper") -> None:
@@ -95,6 +104,7 @@ class Leader:
                 elif kind == DONE:
                     return
                 else:
+                    helper.left = kind == ERROR
                     job.arrived.put((kind, content))
                     if kind == ERROR:
                         return
@@ -137,6 +147,19 @@ class _Job:
                 self._elsewhere -= 1
             yield content
 
+    def cause_of(self, error: Exception) -> Exception:
+        """Return the error of another rank that has made this one fail; the same error if there is none.
+
+        The death of a rank makes all others fail, too.
+        """
+        errors = [error]
+        with contextlib.suppress(queue.Empty):
+            while True:
+                kind, content = self.arrived.get(timeout=SECONDS_FOR_SIGNAL)
+                if kind == ERROR:
+                    errors.append(content)
+        return next((each for each in errors if isinstance(each, DfalError)), errors[-1])
+
     def _next(self, elsewhere: int = 0) -> Task | None:
         with self._lock:
             task = next(self._tasks, None)
@@ -155,7 +178,7 @@ class _Helper:
             shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine may go without a word
         self.rank: Rank = connection.recv()[1]
         self.left = False
-        """Whether it has said that a signal ends it."""
+        """Whether it has said that it ends: because of a signal, or of an error, such as that another rank has died."""
         self.thread = ThreadPoolExecutor(1, f"rank {self.rank.number}", _block_signals)
         """Waits for its messages, one job after the other: a rank may still be loading when the first job is done."""
 

@@ -62,6 +62,17 @@ def at_once() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def ignored() -> Iterator[None]:
+    """Ignore signals in the block: another process, which gets them as well, decides what they end."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def check() -> None:
     """Raise Interrupted if a signal was received."""
     if _state.received is not None:

@@ -1,10 +1,12 @@
 """Image augmentations for training, by name. The paper uses none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
+
+from dfal_cli.models.seeding import seeded_draws
 
 Augmentation = Callable[[Tensor], Tensor]
 
@@ -24,11 +26,12 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-def augmented(images: Tensor, name: str) -> Tensor:
-    """Apply the named augmentation to each image of a batch, (B, C, H, W) float.
+def augmented(images: Tensor, name: str, seeds: Sequence[int]) -> Tensor:
+    """Apply the named augmentation to each image of a batch, (B, C, H, W) float, drawn by a seed of its own.
 
     The images are transformed one by one: v2 transforms draw once per call, which would be once per batch.
     """
     if name == "none":
         return images
-    return torch.stack([AUGMENTATIONS[name](image) for image in images])
+    with seeded_draws() as seed_next:
+        return torch.stack([AUGMENTATIONS[name](image) for image, _ in zip(images, map(seed_next, seeds), strict=True)])

@@ -22,25 +22,36 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.tables.vectors import unit_length
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.head import fit_head
+from dfal_cli.training.team import SINGLE, Team
 
 
-def fitted_start(backbone: Backbone, training: Examples, num_classes: int, reporter: Reporter) -> Network:
-    """Return a copy of the backbone with a head fitted to the embeddings of the training images, without twins."""
+def fitted_start(
+    backbone: Backbone, training: Examples, num_classes: int, reporter: Reporter, team: Team = SINGLE
+) -> Network:
+    """Return a copy of the backbone with a head fitted to the embeddings of the training images, without twins.
+
+    team: the processes that call this together. Each embeds a part of the images; only the first one fits the head, and
+    only its backbone needs to have the weights.
+    """
     model = copy.deepcopy(backbone.model)
+    team.equalise(model.state_dict().values())
     device = model.mean.device
     size = first_batch_size(device, backbone.input_format.shape)
     batches = FittingBatches(size, reporter)
-    vectors = []
-    with reporter.progress("embedding", len(training.images), "images") as progress:
-        for pixels in torch.split(training.images, size):
+    vectors = [np.empty((0, backbone.dimension), np.float32)]
+    images = team.part_of(training.images)
+    with reporter.progress("embedding", len(images), "images") as progress:
+        for pixels in torch.split(images, size):
             vectors += batches.apply(lambda part: embed_pixels(model, part), on_device(pixels, device))
             progress.advance(len(pixels))
-    head = fit_head(unit_length(np.concatenate(vectors)), training.labels.numpy().astype(np.intp), num_classes)
+    embeddings = team.gathered(np.concatenate(vectors))
     network = headed_network(model, num_classes, backbone.dimension).to(device)
     network = network.to(memory_format=torch.channels_last)  # a third quicker on CPUs
-    with torch.no_grad():
-        network.get_parameter(f"body.{WEIGHT}").copy_(torch.from_numpy(head.weight))
-        network.get_parameter(f"body.{BIAS}").copy_(torch.from_numpy(head.bias))
+    if embeddings is not None:
+        head = fit_head(unit_length(embeddings), training.labels.numpy().astype(np.intp), num_classes)
+        with torch.no_grad():
+            network.get_parameter(f"body.{WEIGHT}").copy_(torch.from_numpy(head.weight))
+            network.get_parameter(f"body.{BIAS}").copy_(torch.from_numpy(head.bias))
     return network
 
 

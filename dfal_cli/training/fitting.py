@@ -1,10 +1,13 @@
 """The training loop: Adam on cross-entropy, early stopping, and the best epoch's weights."""
 
+import contextlib
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfal_cli.errors import UsageError
 from dfal_cli.models import seeded
@@ -13,6 +16,7 @@ from dfal_cli.training.augment import augmented
 from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import DeviceExamples, Examples
 from dfal_cli.training.run import Epoch, Snapshot, TrainingRun
+from dfal_cli.training.team import SINGLE, Team
 
 
 class Diverged(Exception):  # noqa: N818 - an outcome that callers handle, not a fault
@@ -27,21 +31,25 @@ def fit(
     on_epoch: Callable[[Epoch], None],
     snapshot: Snapshot | None = None,
     on_step: Callable[[float], None] = lambda share: None,
+    team: Team = SINGLE,
 ) -> list[Epoch]:
     """Train on cross-entropy until `patience` epochs pass without improvement; return all epochs.
 
     The model ends in eval mode with the weights of the best epoch.
     snapshot: state of an interrupted run; the result is that of an uninterrupted one.
     on_epoch: called after each epoch. on_step: called after each batch with the finished share of the epoch.
+    team: the processes that call this together, all with the same arguments.
     Raises Diverged if no epoch has a finite loss, or if the best weights or their logits are not finite.
     """
     train_on, check_on = training.on_device(run.device), validation and validation.on_device(run.device)
-    with tf32(allowed=True), seeded(seed, run.device):  # dropout and augmentation draw from the global generators
+    with tf32(allowed=True), seeded(seed, run.device):  # layers such as dropout draw from the global generators
         if snapshot is not None:
             run.restore(snapshot)
+        joined = team.joined(run.model)
         while not run.is_over:
             run.set_learning_rates()
-            run.add(_epoch(run, train_on, check_on, on_step))
+            with _own_draws(seed, len(run.history), team, run.device):
+                run.add(_epoch(run, joined, train_on, check_on, on_step, team))
             on_epoch(run.history[-1])
     best = run.best_weights
     if not best or not all(value.isfinite().all() for value in best.values()):
@@ -55,26 +63,45 @@ def fit(
     return run.history
 
 
+class _Slice(NamedTuple):
+    """What one process computes of a batch."""
+
+    items: Tensor
+    """(b,) indices on the device."""
+    seeds: list[int]
+    """Of the augmentation of each item, the same in whichever process."""
+    weight: float
+    """Number of examples of the batch that it stands for."""
+    batch_size: int
+    """Number of examples of the batch."""
+
+
 def _epoch(
-    run: TrainingRun, training: DeviceExamples, validation: DeviceExamples | None, on_step: Callable[[float], None]
+    run: TrainingRun,
+    joined: nn.Module,
+    training: DeviceExamples,
+    validation: DeviceExamples | None,
+    on_step: Callable[[float], None],
+    team: Team,
 ) -> Epoch:
+    """Train and evaluate for one epoch. joined: the model as of `Team.joined`."""
     model, settings, optimiser, device = run.model, run.settings, run.optimiser, run.device
     mixed = settings.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    examples, done = training.number + (validation.number if validation else 0), 0
+    examples, done = training.number + (validation.number / team.of if validation else 0), 0
 
     def on_batch(count: int) -> None:
         nonlocal done
         done += count
         on_step(min(1.0, done / examples))
 
-    model.train()
+    joined.train()
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # on the device: reading it each step would wait
-    right, seen = torch.zeros((), dtype=torch.int64, device=device), 0
-    for items in _shuffled(training.number, settings.batch_size, run.generator, device):
+    right = torch.zeros((), dtype=torch.float64, device=device)
+    for items, seeds, weight, batch_size in _slices(training.number, run, team):
         images, labels = training.batch(items)
-        images = augmented(images, settings.augment)
+        images = augmented(images, settings.augment, seeds)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-            logits = model(images)
+            logits = joined(images)
         loss = F.cross_entropy(logits.float(), labels)
         optimiser.zero_grad(set_to_none=True)
         if not loss.requires_grad:
@@ -82,23 +109,45 @@ def _epoch(
                 "the network cannot be trained: its logits do not depend on any trainable weight "
                 "(is something detached or under no_grad, or are all weights frozen?)"
             )
-        loss.backward()  # type: ignore[no-untyped-call]
+        _weighted(loss, team.of * weight / batch_size).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        loss_sum += loss.detach() * len(items)
-        right += (logits.argmax(1) == labels).sum()
-        seen += len(items)
-        on_batch(len(items))
-    evaluation = None if validation is None else evaluate(model, validation, logits.shape[1], on_batch)
+        loss_sum += loss.detach() * weight
+        right += (logits.argmax(1) == labels).sum().double() * (weight / len(items))
+        on_batch(batch_size)
+    team.equalise(model.buffers())
+    loss_sum, right = team.sums(loss_sum, right)
+    evaluation = None if validation is None else evaluate(model, validation, logits.shape[1], on_batch, team)
     return Epoch(
         len(run.history) + 1,
-        loss_sum.item() / seen,
-        right.item() / seen,
+        loss_sum.item() / training.number,
+        right.item() / training.number,
         None if evaluation is None else evaluation.loss,
         None if evaluation is None else evaluation.accuracy,
     )
 
 
-def _shuffled(count: int, batch_size: int, generator: torch.Generator, device: torch.device) -> Iterator[Tensor]:
-    """Yield all items in random order, in batches. A batch of one is doubled: batch normalisation needs two."""
-    for items in torch.split(torch.randperm(count, generator=generator).to(device), batch_size):
-        yield items if len(items) > 1 else items.repeat(2)
+def _slices(count: int, run: TrainingRun, team: Team) -> Iterator[_Slice]:
+    """Yield this process's slices of the batches of an epoch: all examples in random order."""
+    order = torch.randperm(count, generator=run.generator).to(run.device)
+    seeds = torch.zeros(count, dtype=torch.int64)
+    if run.settings.augment != "none":
+        seeds = torch.randint(2**62, (count,), generator=run.generator)
+    size = run.settings.batch_size
+    for batch, batch_seeds in zip(torch.split(order, size), torch.split(seeds, size), strict=True):
+        weight = team.weight_of_slice(len(batch))
+        yield _Slice(team.slice_of(batch), team.slice_of(batch_seeds).tolist(), weight, len(batch))
+
+
+def _weighted(loss: Tensor, weight: float) -> Tensor:
+    """Return the loss times its weight in the mean over all processes; most often 1."""
+    return loss if weight == 1 else loss * weight
+
+
+def _own_draws(
+    seed: int, epoch: int, team: Team, device: torch.device
+) -> contextlib.AbstractContextManager[None]:  # fmt: skip
+    """Let processes other than the first draw numbers of their own in an epoch, of which no state needs to be kept."""
+    if team.number == 0:
+        return contextlib.nullcontext()
+    own = np.random.SeedSequence([seed, epoch, team.number])
+    return seeded(int(own.generate_state(1, np.uint64)[0]), device)

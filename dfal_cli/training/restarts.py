@@ -15,7 +15,8 @@ from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.examples import Examples
 from dfal_cli.training.fitting import Diverged, fit
 from dfal_cli.training.run import MONITORS, Epoch, Snapshot, TrainingRun, TrainingSettings, best_epoch
-from dfal_cli.training.state import State, TrainingState
+from dfal_cli.training.state import State, StateFile
+from dfal_cli.training.team import SINGLE, Team
 
 BEST_RUN = "chosen."
 """Prefix of the weights of the best finished run in the state file; those of the current run have other prefixes."""
@@ -40,15 +41,20 @@ class Restarts:
         start: Callable[[int], Network],
         seeds: Sequence[int],
         settings: TrainingSettings,
-        state: TrainingState,
+        state: StateFile,
         reporter: Reporter,
+        team: Team = SINGLE,
     ) -> None:
-        """start: makes the initial network, on its device, from a seed. state: the file that runs are resumed from."""
+        """start: makes the initial network, on its device, from a seed. state: the file that runs are resumed from.
+
+        team: the processes that train together, all with the same arguments. The state is that of the first one.
+        """
         self._start = start
         self._seeds = seeds
         self._settings = settings
         self._state = state
         self._reporter = reporter
+        self._team = team
         self._histories: list[list[Epoch]] = []
         self._best = -math.inf, 0
         self._best_weights: dict[str, Tensor] = {}
@@ -97,7 +103,7 @@ class Restarts:
             self._advance(progress, run)
 
         try:
-            return fit(run, training, validation, seed, on_epoch, snapshot, progress.within)
+            return fit(run, training, validation, seed, on_epoch, snapshot, progress.within, self._team)
         except Diverged:
             self._reporter.warn(f"{self._run_in_words} diverged")
             return []
@@ -136,7 +142,7 @@ class Restarts:
 
     def _resumed(self) -> tuple[Network, Snapshot | None]:
         """Load what an interrupted call has finished; return the current network and the state of its run."""
-        state = self._state.read()
+        state = self._team.told(self._state.read())
         if state is None:
             return self._next_network(), None
         tensors, values = state

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -30,6 +30,40 @@ VALUES = "told"
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors, and everything else, ready for JSON."""
+
+
+class StateFile(Protocol):
+    """Where the state of an unfinished training is kept."""
+
+    def read(self) -> State | None:
+        """Return the stored state; None if there is none."""
+
+    def report_unusable(self, reason: str) -> None:
+        """Say why the state cannot be used."""
+
+    def write_now_and_then(self, state: Callable[[], State]) -> None:
+        """Write the state if the last write is long enough ago."""
+
+    def write(self, state: State) -> bool:
+        """Write the state; return whether that succeeded."""
+
+
+class NoState:
+    """The state of a process that leaves reading and writing to another one."""
+
+    def read(self) -> State | None:
+        """Return None."""
+        return None
+
+    def report_unusable(self, reason: str) -> None:
+        """Say nothing."""
+
+    def write_now_and_then(self, state: Callable[[], State]) -> None:
+        """Write nothing."""
+
+    def write(self, state: State) -> bool:
+        """Write nothing."""
+        return False
 
 
 class TrainingState:

@@ -21,11 +21,12 @@ CLASS_WEIGHTS = ("balanced",)
 
 OF_IMAGES = options_in(NetworkOptions, ComputingOptions, CacheOptions) | {
     "init", "weights", "pretrained", "freeze", "finetune", "resize", "trust_code", "mixed_precision", "follow_links",
+    "sync_batch_norm",
 }  # fmt: skip
 WITHOUT_EFFECT = {
     "--images": frozenset({"class_weight", "resize"}),
-    "--finetune": frozenset({"init", "grey", "class_weight"}),
-    "--freeze": options_in(TrainingOptions) | {"init", "grey", "mixed_precision"},
+    "--finetune": frozenset({"init", "grey", "class_weight", "sync_batch_norm"}),
+    "--freeze": options_in(TrainingOptions) | {"init", "grey", "mixed_precision", "sync_batch_norm"},
     "--embeddings": options_in(TrainingOptions) | OF_IMAGES,
 }
 """Way to train -> the options that it refuses."""

@@ -1,6 +1,7 @@
 """train --images: a network, trained on labelled images and their twins."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,10 +12,12 @@ from dfal_cli.images import ImageSource, are_flat, flat_in_words
 from dfal_cli.models import Network, has_pretrained
 from dfal_cli.steps.option import settings_of
 from dfal_cli.steps.result import Result
+from dfal_cli.steps.train.course import Course, run_course
 from dfal_cli.steps.train.labels import label_hashes, labels_of_images
 from dfal_cli.steps.train.options import TrainOptions
-from dfal_cli.steps.train.plan import Plan, initial_networks, plan_training, report_choices
+from dfal_cli.steps.train.plan import Plan, Start, initial_networks, plan_training, report_choices
 from dfal_cli.steps.train.provenance import existing_result, extra_metadata
+from dfal_cli.system.crew import ALONE, Crew
 from dfal_cli.system.device import choose_device
 from dfal_cli.system.fingerprints import fingerprint
 from dfal_cli.system.reporting import Reporter
@@ -24,16 +27,16 @@ from dfal_cli.training.finetuning import save_finetuned
 from dfal_cli.training.label_sets import LabelSets
 from dfal_cli.training.learnt import FILE, SPLIT
 from dfal_cli.training.loading import TrainingData, load_training_data
-from dfal_cli.training.metrics import metrics_of
 from dfal_cli.training.remedies import instead_of_from_scratch, what_to_try
 from dfal_cli.training.report import show_metrics, summary_of, warn_unless_learnt
-from dfal_cli.training.restarts import Restarts, Trained
-from dfal_cli.training.run import FinetuningSettings, TrainingSettings, best_epoch
+from dfal_cli.training.restarts import Trained
+from dfal_cli.training.run import FinetuningSettings, TrainingSettings
 from dfal_cli.training.state import TrainingState
+from dfal_cli.training.team import SINGLE
 
 
 def train_network(
-    options: TrainOptions, source: ImageSource, reporter: Reporter, *, warn_if_not_learnt: bool
+    options: TrainOptions, source: ImageSource, crew: Crew, reporter: Reporter, *, warn_if_not_learnt: bool
 ) -> Result:
     """Train a network on images, and write the best epoch of the best restart. Arguments as of `train`."""
     hashes = label_hashes(options)
@@ -52,18 +55,10 @@ def train_network(
     warn_about_duplicates(sets, content_hashes, reporter)
     if warn_if_not_learnt and plan.photos_from_scratch and (advice := instead_of_from_scratch(len(sets.labels))):
         reporter.warn(advice)
-    seeds = _seeds(options)
-    new_network = initial_networks(plan, options, sets.classes, seeds[0], reporter)
+    new_network = initial_networks(plan, options, sets.classes, _seeds(options)[0], reporter)
     report_choices(plan, options, reporter)
-    data = _load(options, plan, source, sets, content_hashes, reporter)
-    reporter.note(f"training {plan.architecture} on {_describe(data, sets)}, {device.type}")
-    settings = _settings(options, plan)
-    restarts = Restarts(
-        lambda seed: new_network(seed, data.training).to(device), seeds, settings, state, reporter
-    )  # fmt: skip
-    trained = restarts.train(data.training, data.validation)
-    metrics = _evaluate(plan, trained, data, sets, reporter)
-    counts = _counts(data, sets)
+    load = functools.partial(_load, options, plan, source, sets, content_hashes, reporter)
+    trained, metrics, counts = _trained(options, plan, sets, load, new_network, device, state, crew, reporter)
     metadata = extra_metadata(options, sets, content_hashes, metrics, counts, hashes, inputs)
     state.make_room_for(lambda: _save(options, plan, sets, trained.model, metadata))
     state.remove()
@@ -72,6 +67,34 @@ def train_network(
         warn_unless_learnt(metrics, _remedies(options, plan, metrics), reporter)
     details = {**metrics, "classes": sets.classes, "history": _history(trained)}
     return Result([options.out], summary_of(metrics), counts, details)
+
+
+def _trained(
+    options: TrainOptions,
+    plan: Plan,
+    sets: LabelSets,
+    load: Callable[[], TrainingData],
+    start: Start,
+    device: torch.device,
+    state: TrainingState,
+    crew: Crew,
+    reporter: Reporter,
+) -> tuple[Trained, dict[str, Any], dict[str, int]]:
+    """Load the examples and train on them, alone or with the other ranks; return network, metrics and counts."""
+    data = load()
+    reporter.note(f"training {plan.architecture} on {_describe(data, sets)}, {device.type}")
+    counts = _counts(data, sets)
+    names = {"training": sets.classes, **{name: sets.classes_in(name) for name in ("validation", "test")}}
+    course = Course(_seeds(options), _settings(options, plan), names, options.sync_batch_norm)
+    if crew is ALONE:
+        trained, measured = run_course(course, start, data, device, state, SINGLE, reporter)
+    else:
+        from dfal_cli.steps.train.leading import given_to_others, run_with, sharing  # one process needs none of it
+
+        with sharing(data, options.out) as (data, placed):  # the memory of the former data is free now
+            run = functools.partial(run_course, course, start, data, device, state, reporter=reporter)
+            trained, measured = run_with(crew, run, given_to_others(course, plan, placed), device, reporter)
+    return trained, _metrics(trained, measured, sets), counts
 
 
 def _inputs(options: TrainOptions, plan: Plan, digests: Mapping[str, str]) -> dict[str, Any]:
@@ -151,17 +174,10 @@ def _counts(data: TrainingData, sets: LabelSets) -> dict[str, int]:
     }
 
 
-def _evaluate(plan: Plan, trained: Trained, data: TrainingData, sets: LabelSets, reporter: Reporter) -> dict[str, Any]:
-    best = best_epoch(trained.histories[trained.best], plan.recipe.monitor)
-    names = {"training": sets.classes, "validation": sets.classes_in("validation"), "test": sets.classes_in("test")}
-    measured = {name: (examples, names[name]) for name, examples in data.measured.items()}
+def _metrics(trained: Trained, measured: Mapping[str, Any], sets: LabelSets) -> dict[str, Any]:
+    """Complete the metrics of `metrics_of`."""
     source = {"validation_from": SPLIT if sets.validation.empty else FILE} if "validation" in measured else {}
-    return {
-        "restart": trained.best + 1,
-        "epochs": sum(map(len, trained.histories)),
-        **source,
-        **metrics_of(trained.model, best, len(sets.classes), measured, reporter),
-    }
+    return {"restart": trained.best + 1, "epochs": sum(map(len, trained.histories)), **source, **measured}
 
 
 def _save(options: TrainOptions, plan: Plan, sets: LabelSets, model: Network, metadata: dict[str, Any]) -> None:

@@ -98,6 +98,14 @@ class TrainOptions(
     twins: Annotated[bool, Option("Also train on the adversarial twins.", TRAINING, spelling="--twins/--no-twins")] = (
         True
     )
+    sync_batch_norm: Annotated[
+        bool,
+        Option(
+            "With several ranks: take the statistics of batch normalisation from whole batches, not from each rank's "
+            "slice.",
+            TRAINING, shapes=Shapes.NOTHING,
+        ),
+    ] = False  # fmt: skip
     mixed_precision: Annotated[
         bool,
         Option("Use bfloat16 on a GPU.", ON_A_GPU, spelling="--mixed-precision/--no-mixed-precision"),

@@ -26,6 +26,10 @@ from dfal_cli.training.starting import (
     weights_from_options,
     weights_of_checkpoint,
 )
+from dfal_cli.training.team import Team
+
+Start = Callable[[int, Examples, Team], Network]
+"""(seed, training examples, processes that call it together) -> an initial network."""
 
 
 class Plan(NamedTuple):
@@ -89,8 +93,8 @@ def report_choices(plan: Plan, options: TrainOptions, reporter: Reporter) -> Non
 
 def initial_networks(
     plan: Plan, options: TrainOptions, classes: tuple[str, ...], first_seed: int, reporter: Reporter
-) -> Callable[[int, Examples], Network]:
-    """A function from a seed and the training examples to an initial network.
+) -> Start:
+    """A function that makes initial networks.
 
     The network of `first_seed` is built now, so that errors show early; one to fine-tune is loaded already.
 
@@ -98,7 +102,7 @@ def initial_networks(
     """
     if plan.backbone:
         backbone = plan.backbone
-        return lambda seed, training: fitted_start(backbone, training, len(classes), reporter)
+        return lambda seed, training, team: fitted_start(backbone, training, len(classes), reporter, team)
     arch, shape = plan.architecture, plan.input_format.shape
     checkpoint = None
     if options.init:
@@ -118,4 +122,4 @@ def initial_networks(
         return new_network(arch, len(classes), shape, seed)
 
     new = prepare_networks(build, initial_weights, first_seed, reporter)
-    return lambda seed, training: new(seed)
+    return lambda seed, training, team: new(seed)
