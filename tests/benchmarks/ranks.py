@@ -1,4 +1,4 @@
-"""score and embed over two ranks, beside one process on one core: python tests/benchmarks/ranks.py [--keep DIR]
+"""score, embed and train over two ranks, beside one on one core: python tests/benchmarks/ranks.py [--keep DIR]
 
 The first rows of each table are the command on one core, started by torchrun as one rank and without torchrun, with one
 thread that computes and one that decodes. Then come two ranks, on one core each, and what runs without torchrun: one
@@ -42,6 +42,12 @@ def commands(keep: Path) -> Iterator[tuple[str, int, Command]]:
     photos = link_photos(clothes, PHOTOS, keep)
     embed = ("embed", "--images", photos, "--out", keep / "embeddings.parquet", "--backbone", "lite0")
     yield f"embed, lite0, {clothes.name}", PHOTOS, embed
+    table = read_labels(clothes.labels)
+    training = (
+        "train", "--images", clothes.root, "--labels", clothes.labels, "--out", keep / "trained.safetensors",
+        "--arch", "resnet18", "--image-size", "64", "--epochs", "3", "--batch-size", "128",
+    )  # fmt: skip
+    yield f"train, ResNet-18 at 64 pixels, 3 epochs, {clothes.name}", 3 * len(table), training
 
 
 def rows_of(command: Command, before: Path | None) -> Iterator[tuple[str, Ran]]:
