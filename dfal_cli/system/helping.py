@@ -1,8 +1,6 @@
 """The other ranks: compute the tasks that rank 0 hands out, until it is done."""
 
 import contextlib
-import os
-import socket
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -12,8 +10,22 @@ from typing import Any, NoReturn
 
 from dfal_cli.errors import DfalError, Interrupted
 from dfal_cli.system.crew import Task, Work
-from dfal_cli.system.meeting import told_by_leader
-from dfal_cli.system.ranks import CLAIM, DONE, END, ERROR, HELLO, JOB, LEFT, NOTE, RESULT, START, TASK, WARNING, Rank
+from dfal_cli.system.meeting import send_at_once, told_by_leader
+from dfal_cli.system.ranks import (
+    CLAIM,
+    DONE,
+    END,
+    ERROR,
+    HELLO,
+    JOB,
+    LEFT,
+    NOTE,
+    RESULT,
+    START,
+    TASK,
+    WARNING,
+    Rank,
+)
 from dfal_cli.system.reporting import Silent
 
 SECONDS_TO_NOTICE = 1.0
@@ -71,8 +83,7 @@ class _Leader:
         self._connection = connection
         self._rank = rank
         self._early: deque[tuple[str, Any]] = deque()  # messages received before they were expected
-        with socket.socket(fileno=os.dup(connection.fileno())) as shared:
-            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(connection)
 
     def send(self, kind: str, content: Any = None) -> None:
         """Send a message. Raises _WorkIsDoneError, LeaderEndedError."""

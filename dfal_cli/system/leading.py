@@ -19,12 +19,23 @@ from typing import Any, Self
 from dfal_cli.errors import DfalError, Interrupted
 from dfal_cli.system import signals
 from dfal_cli.system.crew import Each, Task, Work
-from dfal_cli.system.meeting import told_by_leader
-from dfal_cli.system.ranks import CLAIM, DONE, END, ERROR, JOB, LEFT, NOTE, START, TASK, WARNING, Rank, ended
+from dfal_cli.system.meeting import SECONDS_BETWEEN_CHECKS, send_at_once, socket_of, told_by_leader
+from dfal_cli.system.ranks import (
+    CLAIM,
+    DONE,
+    END,
+    ERROR,
+    JOB,
+    LEFT,
+    NOTE,
+    RESULT,
+    START,
+    TASK,
+    WARNING,
+    Rank,
+    ended,
+)
 from dfal_cli.system.reporting import Silent
-
-SECONDS_BETWEEN_CHECKS = 0.2
-"""While rank 0 waits for results, it looks this often whether a signal asks it to end."""
 
 SECONDS_FOR_SIGNAL = 1.0
 """A signal to all ranks reaches rank 0 within this time after another rank has left because of it."""
@@ -97,17 +108,18 @@ class Leader:
                 elif kind == WARNING:
                     if content not in self._reporter.warnings:  # all ranks warn of the same network
                         self._reporter.warn(content)
+                elif kind == RESULT:
+                    job.arrived.put((RESULT, content))
+                elif kind == DONE:
+                    return
+                elif kind == ERROR:
+                    helper.left = True
+                    job.arrived.put((ERROR, content))
+                    return
                 elif kind == LEFT:
                     helper.left = True
                     time.sleep(SECONDS_FOR_SIGNAL)
                     raise EOFError
-                elif kind == DONE:
-                    return
-                else:
-                    helper.left = kind == ERROR
-                    job.arrived.put((kind, content))
-                    if kind == ERROR:
-                        return
         except Exception:  # its connection has ended, perhaps within a message
             job.arrived.put((ERROR, ended(helper.rank)))
 
@@ -173,8 +185,8 @@ class _Helper:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = threading.Lock()
-        with self._socket() as shared:
-            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(connection)
+        with socket_of(connection) as shared:
             shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine may go without a word
         self.rank: Rank = connection.recv()[1]
         self.left = False
@@ -197,7 +209,7 @@ class _Helper:
         if self.left:
             return False
         try:
-            with self._socket() as shared:
+            with socket_of(self._connection) as shared:
                 return shared.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:
             return False
@@ -208,14 +220,11 @@ class _Helper:
         """Tell the rank to end, and wake the thread that waits for its messages."""
         try:
             self.send(END, None)
-            with self._socket() as shared:
+            with socket_of(self._connection) as shared:
                 shared.shutdown(socket.SHUT_RD)
         except OSError:  # it has ended
             pass
         self.thread.shutdown(wait=False, cancel_futures=True)
-
-    def _socket(self) -> socket.socket:
-        return socket.socket(fileno=os.dup(self._connection.fileno()))
 
 
 def _accepted(listener: Listener) -> Connection:

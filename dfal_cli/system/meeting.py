@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ TIMEOUT = timedelta(minutes=10)
 """Ranks of a large job start at different times."""
 
 SECONDS_BETWEEN_CHECKS = 0.2
+"""While a rank waits for others, it looks this often whether a signal asks it to end."""
 
 
 @contextlib.contextmanager
@@ -49,6 +52,17 @@ def told_by_leader(value: Any = None) -> Any:
     values = [value]
     _interruptibly(lambda: distributed.broadcast_object_list(values, src=0))
     return values[0]
+
+
+def socket_of(connection: Connection) -> socket.socket:
+    """Return the TCP socket of a connection as a copy, to be closed by the caller: what is set here is set for both."""
+    return socket.socket(fileno=os.dup(connection.fileno()))
+
+
+def send_at_once(connection: Connection) -> None:
+    """Let a connection send short messages without waiting for more of them."""
+    with socket_of(connection) as shared:
+        shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _interruptibly(wait: Callable[[], object]) -> None:
