@@ -38,6 +38,8 @@ class PretendedGpu(contextlib.ExitStack):
         self._storages: dict[int, torch.UntypedStorage] = {}  # kept, so that no address is used twice
         self.waits: Counter[str] = Counter()
         """How often the host waited for the GPU, by the line of dfal."""
+        self.copied: Counter[str] = Counter()
+        """Number of bytes copied to the GPU, by the line of dfal."""
         self._is_counting = True
 
     def __enter__(self) -> "PretendedGpu":
@@ -85,6 +87,7 @@ class PretendedGpu(contextlib.ExitStack):
         finally:
             self._is_counting = True
         if to_gpu:
+            self.copied[_line_of_dfal()] += copy.nbytes
             return self.take(copy)  # type: ignore[no-any-return]
         self._storages.pop(copy.untyped_storage()._cdata, None)
         return copy
