@@ -1,5 +1,7 @@
 """Checkpoints: weights and the metadata to rebuild the model. Loading a checkpoint runs no code from it."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from dfal_cli.models.metadata import (
 )
 from dfal_cli.models.tensor_file import TensorFile, TensorInfo
 from dfal_cli.schemas import CONTRACT, METADATA_KEY
+from dfal_cli.system.device import is_out_of_memory
 from dfal_cli.system.files import atomic_output
 from dfal_cli.system.fingerprints import canonical_json
 
@@ -152,7 +155,8 @@ def _model(path: Path, stored: TensorFile, metadata: dict[str, Any]) -> Network:
         return _headed(path, name, stored, metadata)
     if not runs_code(name):
         _check_fit(path, name, stored, _state_shapes(path, name, len(classes), shape))
-        return _built(name, len(classes), shape)
+        with _of_input_shape(path, name, shape):
+            return _built(name, len(classes), shape)
     model = _built(name, len(classes), shape)
     _check_fit(path, name, stored, model.body.state_dict())
     return model
@@ -176,9 +180,18 @@ def _headed(path: Path, name: str, stored: TensorFile, metadata: dict[str, Any])
 def _state_shapes(path: Path, name: str, num_classes: int, shape: Shape) -> dict[str, Tensor]:
     if not is_known(name):
         raise DataError(f"{path}: its network {name!r:.80} is unknown to this version of dfal; train again")
-    try:
+    with _of_input_shape(path, name, shape):
         return state_shapes(name, num_classes, shape)
-    except Exception:  # layers raise various errors for shapes they cannot take
+
+
+@contextlib.contextmanager
+def _of_input_shape(path: Path, name: str, shape: Shape) -> Iterator[None]:
+    """Raise DataError if the network cannot be built in the block."""
+    try:
+        yield
+    except Exception as error:  # layers raise various errors for shapes they cannot take
+        if is_out_of_memory(error):
+            raise
         raise DataError(f"{path}: its network {name} does not accept images of its input shape {shape}") from None
 
 

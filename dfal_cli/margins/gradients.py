@@ -90,5 +90,6 @@ def gradient_of(logits: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
     """
     if not logits.requires_grad:
         return torch.zeros_like(leaf)
-    (gradient,) = torch.autograd.grad(logits, leaf, weights, retain_graph=True, allow_unused=True)
+    # A sum needs no grad_outputs, for which torch would import sympy, which takes longer than many small pools.
+    (gradient,) = torch.autograd.grad((weights * logits).sum(), leaf, retain_graph=True, allow_unused=True)
     return torch.zeros_like(leaf) if gradient is None else gradient

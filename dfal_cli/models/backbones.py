@@ -16,6 +16,7 @@ from dfal_cli.images import InputFormat, Resize
 from dfal_cli.images.resize import CROPPED, WAYS
 from dfal_cli.models import packaged_backbones
 from dfal_cli.models.backbone_names import no_such_backbone
+from dfal_cli.models.blank_image import try_blank_image
 from dfal_cli.models.metadata import LARGEST_SIDE, backbone_format_of
 from dfal_cli.models.network import MetaParameters, check_finite, runs_code
 from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
@@ -137,6 +138,8 @@ def rebuild_backbone(
         if empty is not None:
             check(empty.state_dict())
         body = _built(name, source, shape, None, random=True)
+    if empty is not None:
+        _must_accept(name, body, shape)
     normalisation = Normalisation(*(tuple(metadata["normalisation"][part]) for part in ("mean", "std")))
     if empty is not None:
         return Network(body, normalisation).eval()
@@ -190,20 +193,20 @@ def _built(name: str, source: Source, shape: Shape, weights: Path | None, *, ran
 
 
 def _without_data(name: str, source: Source, shape: Shape) -> nn.Module | None:
-    """Return the network on the meta device, which takes no memory; None if its constructor needs values of weights.
-
-    Raises UsageError if it does not accept images of this shape.
-    """
+    """Return the network on the meta device, which takes no memory; None if its constructor needs values of weights."""
     with MetaParameters(), torch.no_grad():
         try:
-            body = source.build(name, shape).to("meta").eval()
+            return source.build(name, shape).to("meta")
         except (RuntimeError, ValueError, TypeError, AssertionError):
             return None
-        try:
-            body(torch.zeros(1, *shape, device="meta"))
-        except (RuntimeError, ValueError, AssertionError) as error:
-            raise _refused(name, shape, error) from None
-    return body
+
+
+def _must_accept(name: str, body: nn.Module, shape: Shape) -> None:
+    """Raise UsageError unless the network accepts images of this shape."""
+    try:
+        try_blank_image(body, shape)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise _refused(name, shape, error) from None
 
 
 def _tried(name: str, body: nn.Module, normalisation: Normalisation, shape: Shape) -> tuple[Network, int]:

@@ -10,10 +10,12 @@ from torch.overrides import TorchFunctionMode
 
 from dfal_cli.errors import DataError, UsageError, did_you_mean, listed
 from dfal_cli.models import torchvision_networks
+from dfal_cli.models.blank_image import try_blank_image
 from dfal_cli.models.normalised import Network, Normalisation, Shape, size_of
 from dfal_cli.models.paper_networks import lenet5, vgg8
 from dfal_cli.models.seeding import seeded
 from dfal_cli.models.user_network import build_user_network, check_module_exists
+from dfal_cli.system.device import is_out_of_memory
 
 BUILTIN_NETWORKS: dict[str, Callable[[int, Shape], nn.Module]] = {
     "lenet5": lenet5,
@@ -42,9 +44,10 @@ def build_network(architecture: str, num_classes: int, input_shape: Shape, optio
     check_name(architecture, option)
     if runs_code(architecture):
         return build_user_network(architecture, num_classes, input_shape, named)
-    if _shape_problem(architecture, num_classes, input_shape) is not None:
+    network = _accepting(architecture, num_classes, input_shape)
+    if network is None:
         raise UsageError(f"{named} does not accept {size_of(input_shape)} images; {_possible_sizes(architecture)}")
-    return _build_known(architecture, num_classes, input_shape)
+    return network
 
 
 def check_name(architecture: str, option: str = "--arch") -> None:
@@ -68,13 +71,12 @@ def has_pretrained(architecture: str) -> bool:
 def state_shapes(architecture: str, num_classes: int, input_shape: Shape) -> dict[str, Tensor]:
     """Return the state dict of a known network as tensors on the meta device, which have no data.
 
-    Raises whatever error its layers raise if the network does not accept images of this shape.
+    Raises whatever error its constructor raises if the network does not accept images of this shape.
     """
     keep_random_state = seeded(0, torch.device("cpu"))  # some constructors draw small weights nevertheless
     with keep_random_state, MetaParameters(), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about layers without elements
-        network = _build_known(architecture, num_classes, input_shape).to("meta").eval()
-        network(torch.zeros(2, *input_shape, device="meta"))
+        network = _build_known(architecture, num_classes, input_shape).to("meta")
     return network.body.state_dict()
 
 
@@ -145,17 +147,21 @@ class MetaParameters(TorchFunctionMode):
         return function(*args, **(kwargs | {"device": "meta"} if function is torch.empty else kwargs))
 
 
-def _shape_problem(architecture: str, num_classes: int, input_shape: Shape) -> Exception | None:
-    """Return the error that the network raises for images of this shape; None if it accepts them."""
+def _accepting(architecture: str, num_classes: int, input_shape: Shape) -> Network | None:
+    """Return a known network with random weights; None if it does not accept images of this shape."""
     try:
-        state_shapes(architecture, num_classes, input_shape)
+        with warnings.catch_warnings(action="ignore"):  # about layers without elements
+            network = _build_known(architecture, num_classes, input_shape)
+        try_blank_image(network, input_shape)
     except Exception as error:
-        return error
-    return None
+        if is_out_of_memory(error):
+            raise
+        return None
+    return network
 
 
 def _possible_sizes(architecture: str) -> str:
-    possible = [side for side in PROBED_SIDES if _shape_problem(architecture, 2, (3, side, side)) is None]
+    possible = [side for side in PROBED_SIDES if _accepting(architecture, 2, (3, side, side)) is not None]
     return f"use another --image-size, such as {', '.join(map(str, possible))}"
 
 
