@@ -8,7 +8,7 @@ the GPU is counted, with the line of dfal that caused it.
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 GPU, HOST = torch.device("cuda", 0), torch.device("cpu")
-MAY_MIX = {"index", "index_put", "index_put_", "copy_", "_index_put_impl_"}
-"""Operators that accept indices or a source on the host."""
+INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
+"""Operators that accept indices on the host; to index by a mask, the host must know how many values it selects."""
 LOOKS = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "bincount", "equal"}
 """Operators whose result the host must know before it goes on: a value, or the shape of the result."""
 ON_HOST_ONLY = {"numpy", "__array__"}
 """Methods that give out the memory of a tensor."""
+FROM_DATA = {"tensor", "as_tensor"}
+"""Functions that make a tensor of values of the host."""
 NAME_DEVICES = {"device", "_parse_to"}
 """Functions that only read the name of a device."""
 
@@ -77,20 +79,26 @@ class PretendedGpu(contextlib.ExitStack):
         if self._is_counting:
             self.waits[f"{what} at {_line_of_dfal()}"] += 1
 
-    def moved(self, tensor: Tensor, to_gpu: bool) -> Tensor:
-        """A copy of the tensor on the other device."""
-        if not to_gpu:
-            self.wait("copy to the host")
-        self._is_counting = False
-        try:
+    def moved(self, tensor: Tensor, to_gpu: bool, *, waiting: bool = True) -> Tensor:
+        """A copy of the tensor on the other device. waiting: whether the host waits for its end."""
+        if waiting:
+            self.wait("copy to the GPU" if to_gpu else "copy to the host")
+        with self.not_counting():
             copy = tensor.clone()
-        finally:
-            self._is_counting = True
         if to_gpu:
             self.copied[_line_of_dfal()] += copy.nbytes
             return self.take(copy)  # type: ignore[no-any-return]
         self._storages.pop(copy.untyped_storage()._cdata, None)
         return copy
+
+    @contextlib.contextmanager
+    def not_counting(self) -> Iterator[None]:
+        """Count no waits in the block."""
+        self._is_counting = False
+        try:
+            yield
+        finally:
+            self._is_counting = True
 
 
 class _Functions(TorchFunctionMode):
@@ -102,8 +110,9 @@ class _Functions(TorchFunctionMode):
         self._special: dict[str, Callable[..., Any]] = {
             "__get__": self._attribute,
             **dict.fromkeys(ON_HOST_ONLY, self._on_host_only),
-            "as_tensor": self._as_tensor,
+            **dict.fromkeys(FROM_DATA, self._from_data),
             "to": self._to,
+            "__deepcopy__": self._deepcopy,
             "cpu": lambda func, tensor: self._moved(tensor, HOST),
             "cuda": lambda func, tensor: self._moved(tensor, GPU),
             "tolist": lambda func, tensor: func(self._moved(tensor, HOST)),
@@ -131,13 +140,18 @@ class _Functions(TorchFunctionMode):
             raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy it first.")
         return func(tensor, *args, **kwargs)
 
-    def _as_tensor(self, func: Callable[..., Any], data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
+    def _from_data(self, func: Callable[..., Any], data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
         return self._moved(func(data, **kwargs), None if device is None else torch.device(device))
+
+    def _deepcopy(self, func: Callable[..., Any], tensor: Tensor, memo: Any) -> Tensor:
+        with self._gpu.not_counting():  # it copies memory, below the operators
+            copy: Tensor = func(tensor, memo)
+        return self._gpu.take(copy) if self._gpu.has(tensor) else copy  # type: ignore[no-any-return]
 
     def _to(self, func: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if args and isinstance(args[0], Tensor):
             return self._moved(tensor.to(args[0].dtype), GPU if self._gpu.has(args[0]) else HOST)
-        device, dtype, _, memory_format = torch._C._nn._parse_to(  # type: ignore[attr-defined]
+        device, dtype, non_blocking, memory_format = torch._C._nn._parse_to(  # type: ignore[attr-defined]
             *args, **{key: value for key, value in kwargs.items() if key != "copy"}
         )
         if device is not None and device.type == "meta":  # has no values
@@ -145,11 +159,13 @@ class _Functions(TorchFunctionMode):
         converted = func(tensor, dtype or tensor.dtype, copy=kwargs.get("copy", False))
         if memory_format is not None:
             converted = converted.contiguous(memory_format=memory_format)
-        return self._moved(converted, device)
+        return self._moved(converted, device, waiting=not (non_blocking and device is not None and _is_gpu(device)))
 
-    def _moved(self, tensor: Tensor, device: torch.device | None) -> Tensor:
+    def _moved(self, tensor: Tensor, device: torch.device | None, *, waiting: bool = True) -> Tensor:
         is_there = self._gpu.has(tensor)
-        return tensor if device is None or is_there == _is_gpu(device) else self._gpu.moved(tensor, to_gpu=not is_there)
+        if device is None or is_there == _is_gpu(device):
+            return tensor
+        return self._gpu.moved(tensor, to_gpu=not is_there, waiting=waiting)
 
 
 class _Operators(TorchDispatchMode):
@@ -169,17 +185,22 @@ class _Operators(TorchDispatchMode):
         here = [value for value in given if value.dim() and not self._gpu.has(value)]
         if not there:
             return func(*args, **kwargs)
-        if name == "copy_" and not self._gpu.has(args[0]):
-            self._gpu.wait("copy to the host")
+        if name == "copy_" and here:
+            self._gpu.wait("copy to the GPU" if self._gpu.has(args[0]) else "copy to the host")
             return func(*args, **kwargs)
-        if here and (name not in MAY_MIX or not self._gpu.has(args[0])):
+        indices = tree_leaves(args[1]) if name in INDEXING and self._gpu.has(args[0]) else []
+        if any(all(value is not index for index in indices) for value in here):
             raise RuntimeError(f"Expected all tensors to be on the same device, cuda:0 and cpu: {func}")
         if kwargs.get("generator") is not None:
             raise RuntimeError(f"Expected a 'cuda' device type for generator but found 'cpu': {func}")
-        if name in LOOKS or (name in MAY_MIX and any(each.dtype in (torch.bool, torch.uint8) for each in there[1:])):
+        if name in LOOKS or any(map(self._makes_wait, indices)):
             self._gpu.wait(name)
         result = func(*args, **kwargs)
         return result if name == "_local_scalar_dense" else self._gpu.take(result)
+
+    def _makes_wait(self, index: Tensor | None) -> bool:
+        """Whether an index is a mask, or is on the host, from where it is copied."""
+        return index is not None and (index.dtype in (torch.bool, torch.uint8) or not self._gpu.has(index))
 
 
 def _is_gpu(value: object) -> bool:

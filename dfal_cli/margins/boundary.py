@@ -152,13 +152,14 @@ def boundary_step(
     gradient_there = torch.zeros_like(points)
     unexamined = torch.ones_like(gap, dtype=torch.bool)
     traced, place = here, torch.arange(len(points), device=points.device)  # place: index of each image in `traced`
-    for _ in range(rivals.classes.shape[1]):
+    for examined in range(rivals.classes.shape[1]):
         least, k = rivals.least_distance(gap, unexamined).min(1)  # (A,)
-        hopeless = nearest.isfinite() & (rivals.likely_distance(gap) > give_up_beyond)
-        needing = indices_of(((least < nearest) & ~hopeless)[place])
-        if not len(needing):
-            break
-        traced, place = traced.narrowed(model, needing), place[needing]
+        if examined:  # every image needs the first class
+            hopeless = nearest.isfinite() & (rivals.likely_distance(gap) > give_up_beyond)
+            needing = indices_of(((least < nearest) & ~hopeless)[place])
+            if not len(needing):
+                break
+            traced, place = traced.narrowed(model, needing), place[needing]
         k = k[place]
         w = traced.slope(predicted[place], rivals.classes[place, k])
         if clip:

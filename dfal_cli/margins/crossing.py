@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from dfal_cli.margins.boundary import indices_of, lead_of, rounding_of
+from dfal_cli.margins.boundary import lead_of, rounding_of
 from dfal_cli.margins.gradients import logits_of
 from dfal_cli.margins.reasons import CAP_REACHED, NO_GRADIENT, NOT_FINITE
 
@@ -46,22 +46,19 @@ class Estimator(Protocol):
         """Estimate the margins of `images`, (B, C, H, W)."""
 
 
-def why_not_crossed(model: nn.Module, crossing: Crossing, max_iterations: int) -> list[str | None]:
-    """Return for each of the B images the reason why it has not crossed; None for images that have.
+def why_not_crossed(model: nn.Module, adversarial: Tensor, iterations: Tensor, max_iterations: int) -> list[str]:
+    """Return for each of the A images that have not crossed the reason, by the last points tried, (A, C, H, W).
 
-    The reason follows from the last point tried, which takes a forward pass of the images that have not crossed: an
-    estimator stops if the logits are not finite, after the last iteration, or if no class has a gradient.
+    This takes a forward pass: an estimator stops if the logits are not finite, after the last iteration, or if no class
+    has a gradient. iterations: (A,).
     """
-    reasons: list[str | None] = [None] * len(crossing.crossed)
-    uncrossed = indices_of(~crossing.crossed)
-    if not len(uncrossed):
-        return reasons
     with torch.no_grad():
-        finite: Tensor = logits_of(model, crossing.adversarial[uncrossed]).isfinite().all(1)
-    capped = crossing.iterations[uncrossed] >= max_iterations
-    for image, is_finite, is_capped in zip(uncrossed.tolist(), finite.tolist(), capped.tolist(), strict=True):
-        reasons[image] = NOT_FINITE if not is_finite else CAP_REACHED if is_capped else NO_GRADIENT
-    return reasons
+        finite: Tensor = logits_of(model, adversarial).isfinite().all(1)
+    capped = iterations >= max_iterations
+    return [
+        NOT_FINITE if not is_finite else CAP_REACHED if is_capped else NO_GRADIENT
+        for is_finite, is_capped in torch.stack([finite, capped], dim=1).tolist()
+    ]
 
 
 def push_across_boundary(model: nn.Module, images: Tensor, adversarial: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:

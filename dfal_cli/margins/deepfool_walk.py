@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dfal_cli.margins.boundary import Linearisation, Rivals, boundary_step, indices_of, lead_of, rounding_of
 from dfal_cli.margins.crossing import Crossing
 from dfal_cli.margins.gradients import pixel_gradients
-from dfal_cli.margins.norms import NORMS, Norm
+from dfal_cli.margins.norms import NORMS, Norm, per_image
 from dfal_cli.margins.thin import thin_convolutions
 
 
@@ -81,19 +81,18 @@ class _Walk:
             clip=self._clip, give_up_beyond=self._limit,
         )  # fmt: skip
         self._rivals.steepness[self.walking] = rivals.steepness
-        moving = indices_of(has_gradient)
-        walking = self.walking[moving]
-        self._perturbation[walking] += step[moving]
-        start = self._start[walking]
-        points = start + (1 + self._overshoot) * self._perturbation[walking]
+        start = self._start[self.walking]
+        perturbation = self._perturbation[self.walking] + step.where(per_image(has_gradient), 0)
+        points = start + (1 + self._overshoot) * perturbation
         if self._clip:
             points = points.clamp(0, 1)
-            self._perturbation[walking] = (points - start) / (1 + self._overshoot)
-        self._adversarial[walking] = points
-        self._iterations[walking] += 1
-        self.walking = walking
+            perturbation = (points - start) / (1 + self._overshoot)
+        self._perturbation[self.walking], self._adversarial[self.walking] = perturbation, points
+        self._iterations[self.walking] += has_gradient
+        going_on = has_gradient
         if self._limit < math.inf:
-            self.walking = walking[indices_of(self._norm.length(points - start) <= self._limit)]
+            going_on = going_on & (self._norm.length(points - start) <= self._limit)
+        self.walking = self.walking[indices_of(going_on)]
         if len(self.walking):
             self._here = Linearisation.at(self._model, self._adversarial[self.walking])
             self._remove_done()

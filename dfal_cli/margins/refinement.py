@@ -121,9 +121,8 @@ class _Search:
             there = self._linearise(here.perturbation + stride * (nearest - here.perturbation).nan_to_num(), moving)
             better = ~here.near | (there.near & (there.length < here.length))
             step[moving] = torch.where(better, (GROWTH * step[moving]).clamp(max=1), step[moving] / SHRINKAGE)
-            chosen = indices_of(better)
             for values, new in zip(found, there, strict=True):
-                values[moving[chosen]] = new[chosen]
+                _replace(values, moving, new, better)
         return found
 
     def _nearest_of(self, here: "_OnBoundary", images: Tensor) -> Tensor:
@@ -182,11 +181,10 @@ class _Search:
         """Record points (A, C, H, W) that are shorter crossings, given their logits (A, K); return the leads (A,)."""
         length = self._norm.length(points - self._start[images])
         lead = self._lead(logits, images)
-        shorter = indices_of((lead > 0) & logits.isfinite().all(1) & (length < self.shortest.margin[images]))
-        known = images[shorter]
-        self.shortest.adversarial[known] = points[shorter]
-        self.shortest.margin[known] = length[shorter]
-        self.shortest.crossing_class[known] = logits[shorter].argmax(1)
+        shorter = (lead > 0) & logits.isfinite().all(1) & (length < self.shortest.margin[images])
+        _replace(self.shortest.adversarial, images, points, shorter)
+        _replace(self.shortest.margin, images, length, shorter)
+        _replace(self.shortest.crossing_class, images, logits.argmax(1), shorter)
         return lead
 
     def _points(self, perturbation: Tensor, images: Tensor) -> Tensor:
@@ -198,3 +196,12 @@ class _Search:
         predicted = self._predicted[images]
         lead = others_of(logits, predicted).amax(1) - logits.gather(1, predicted[:, None]).squeeze(1)
         return lead - rounding_of(logits) / 2
+
+
+def _replace(values: Tensor, rows: Tensor, new: Tensor, chosen: Tensor) -> None:
+    """Replace the rows, (A,) indices, of values, (B, ...), by those of new, (A, ...), where `chosen`, (A,) bool.
+
+    Rows that are not chosen are copied as well: their number is unknown until a GPU has counted them.
+    """
+    mask = chosen.reshape(-1, *[1] * (new.dim() - 1))
+    values[rows] = new.where(mask, values[rows])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dfal_cli.errors import UsageError
 from dfal_cli.measures.measure import Compute, Settings, evaluating
+from dfal_cli.system.device import on_device
 
 ChannelDropout = nn.Dropout1d | nn.Dropout2d | nn.Dropout3d
 Dropout = nn.Dropout | ChannelDropout
@@ -95,4 +96,4 @@ def _mask(layer: Dropout, output: Tensor, generator: torch.Generator) -> Tensor:
         features = torch.Size([features[0], *[1] * (len(features) - 1)])
     keep = torch.rand(1, *features, generator=generator) >= layer.p
     keep_probability = 1 - layer.p if layer.p < 1 else 1.0  # with p = 1 all values are dropped
-    return keep.to(output.device, output.dtype) / keep_probability
+    return on_device(keep, output.device).to(output.dtype) / keep_probability

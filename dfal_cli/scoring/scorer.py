@@ -143,12 +143,9 @@ class Scorer:
     def _floats(self, pixels: Pixels) -> Tensor:
         return on_device(torch.from_numpy(pixels), self._network.device).float() / 255
 
-    def _cross(self, images: Tensor, *, give_up_beyond: float = math.inf, exact: bool = False) -> Crossing:
+    def _cross(self, model: nn.Module, images: Tensor, *, give_up_beyond: float = math.inf) -> Crossing:
         settings = self._margins._asdict()
         estimator = ESTIMATORS[settings.pop("estimator")]
-        model: nn.Module = self._network.model
-        if exact and self._exact_model is not None:
-            model, images = self._exact_model, images.double()
         return estimator(model, images, **settings, give_up_beyond=give_up_beyond)
 
     @functools.cached_property
@@ -176,25 +173,26 @@ class Scorer:
         return measured
 
     def _margins_of(self, images: Tensor, *, give_up_beyond: float = math.inf, exact: bool = False) -> Block:
+        exact_model = self._exact_model if exact else None
+        model, settings = exact_model or self._network.model, self._margins
+
         def margins_of(part: Tensor) -> Block:
-            crossing = self._cross(part, give_up_beyond=give_up_beyond, exact=exact)
-            length = NORMS[self._margins.norm].length(crossing.adversarial - part).double().cpu().numpy()
-            why = why_not_crossed(self._network.model, crossing, self._margins.max_iterations)
-            filled_below = torch.zeros_like(crossing.iterations)
-            columns = (filled_below, crossing.margin, crossing.crossing_class, crossing.iterations, filled_below)
-            margins = _block(MARGINS, columns)
-            margins["why"] = [REASONS.index(reason) for reason in why]
-            crossed = np.isfinite(margins["margin"])
-            margins["outcome"] = np.where(length > give_up_beyond, OUTCOMES.index(SKIPPED), OUTCOMES.index(UNCROSSED))
-            margins["outcome"][crossed] = OUTCOMES.index(CROSSED)
-            margins["margin"][~crossed] = np.nan
-            margins["crossing_class"][~crossed] = UNKNOWN
+            points = part.double() if exact_model else part
+            crossing = self._cross(model, points, give_up_beyond=give_up_beyond)
+            length = NORMS[settings.norm].length(crossing.adversarial - points)
+            margins = _crossing_block(crossing, is_given_up=length.double() > give_up_beyond)
+            uncrossed = np.flatnonzero(margins["outcome"] == OUTCOMES.index(UNCROSSED))
+            if len(uncrossed):
+                rows = on_device(torch.from_numpy(uncrossed), points.device)
+                last, iterations = crossing.adversarial[rows], crossing.iterations[rows]
+                why = why_not_crossed(model, last, iterations, settings.max_iterations)
+                margins["why"][uncrossed] = [REASONS.index(reason) for reason in why]
             return margins
 
         return self._in_batches(margins_of, images, MARGINS)
 
     def _twins(self, images: Tensor) -> tuple[npt.NDArray[np.float32], list[bool]]:
-        adversarial = self._cross(images).adversarial
+        adversarial = self._cross(self._network.model, images).adversarial
         twins, across = push_across_boundary(self._network.model, images, adversarial, clip=self._margins.clip)
         return twins.cpu().numpy(), across.tolist()
 
@@ -206,6 +204,16 @@ def _not_examined(measured: Block) -> Block:
     margins["outcome"][not_finite] = OUTCOMES.index(UNCROSSED)
     margins["why"][not_finite] = REASONS.index(NOT_FINITE)
     return margins
+
+
+def _crossing_block(crossing: Crossing, is_given_up: Tensor) -> Block:
+    """Return margin rows for a crossing, without the reasons why images have not crossed; is_given_up: (B,) bool."""
+    known = crossing.margin.isfinite()
+    uncrossed = torch.where(is_given_up, OUTCOMES.index(SKIPPED), OUTCOMES.index(UNCROSSED))
+    outcome = uncrossed.masked_fill(known, OUTCOMES.index(CROSSED))
+    margin, crossing_class = crossing.margin.where(known, torch.nan), crossing.crossing_class.where(known, UNKNOWN)
+    why = torch.full_like(outcome, REASONS.index(None))
+    return _block(MARGINS, (outcome, margin, crossing_class, crossing.iterations, why))
 
 
 def _block(kind: np.dtype[Any], columns: Iterable[Tensor]) -> Block:

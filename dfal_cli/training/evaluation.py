@@ -41,7 +41,8 @@ def evaluate(
             logits = model(images)
             known = labels.masked_fill(labels >= num_classes, NO_OUTPUT)
             loss += F.cross_entropy(logits, known, reduction="sum", ignore_index=NO_OUTPUT)
-            counts += (labels * num_classes + logits.argmax(1)).bincount(minlength=rows * num_classes)
+            pairs = labels * num_classes + logits.argmax(1)
+            counts.scatter_add_(0, pairs, torch.ones_like(pairs))  # bincount would make the host wait for a GPU
             on_batch(len(items))
     loss, counts = team.sums(loss, counts)
     confusion = counts.reshape(rows, num_classes).cpu().numpy()
@@ -74,6 +75,6 @@ def logits_of(
 
 def _batches(examples: DeviceExamples, team: Team) -> Iterator[Tensor]:
     """Yield the indices of the examples that this process evaluates, in batches."""
-    part = team.part_of(torch.arange(examples.number, device=examples.device))
+    part = team.part_of(torch.arange(examples.number, device=examples.place))
     if len(part):
         yield from torch.split(part, first_batch_size(examples.device, examples.shape))

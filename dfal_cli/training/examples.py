@@ -37,8 +37,10 @@ class DeviceExamples(NamedTuple):
     """Number of classes: one more than the largest label."""
     shape: Shape
     device: torch.device
+    place: torch.device
+    """Where the examples are: on the device, or on the CPU if they are copied batch by batch."""
     batch: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """Indices (B,) on the device -> float images in [0, 1], (B, C, H, W), and labels (B,)."""
+    """Indices (B,), in the same place -> float images in [0, 1], (B, C, H, W), and labels (B,), on the device."""
 
 
 class Examples(NamedTuple):
@@ -73,9 +75,9 @@ class Examples(NamedTuple):
         channels, height, width = shape
         fields = (len(self), int(self.labels.max()) + 1, (channels, height, width), device)
         if 4 * len(self) * shape.numel() > MAX_DEVICE_BYTES:
-            return DeviceExamples(*fields, lambda items: self.batch(items.cpu(), device))
+            return DeviceExamples(*fields, self.labels.device, lambda items: self.batch(items, device))
         images, labels = self.batch(torch.arange(len(self)), device)
-        return DeviceExamples(*fields, lambda items: (images[items], labels[items]))
+        return DeviceExamples(*fields, device, lambda items: (images[items], labels[items]))
 
     def of_images(self, chosen: Tensor) -> "Examples":
         """Return the images where `chosen`, (N,) bool, is true, with their twins."""

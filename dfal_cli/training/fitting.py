@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dfal_cli.errors import UsageError
 from dfal_cli.models import seeded
-from dfal_cli.system.device import tf32
+from dfal_cli.system.device import on_device, tf32
 from dfal_cli.training.augment import augmented
 from dfal_cli.training.evaluation import evaluate
 from dfal_cli.training.examples import DeviceExamples, Examples
@@ -57,7 +57,7 @@ def fit(
     run.model.load_state_dict(best)
     run.model.eval()
     with torch.no_grad(), seeded(seed, run.device):  # no loss has been computed since the epoch's last step
-        first, _ = train_on.batch(torch.arange(min(run.settings.batch_size, train_on.number), device=run.device))
+        first, _ = train_on.batch(torch.arange(min(run.settings.batch_size, train_on.number), device=train_on.place))
         if not run.model(first).isfinite().all():
             raise Diverged
     return run.history
@@ -67,7 +67,7 @@ class _Slice(NamedTuple):
     """What one process computes of a batch."""
 
     items: Tensor
-    """(b,) indices on the device."""
+    """(b,) indices, where the examples are."""
     seeds: list[int]
     """Of the augmentation of each item, the same in whichever process."""
     weight: float
@@ -97,7 +97,7 @@ def _epoch(
     joined.train()
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # on the device: reading it each step would wait
     right = torch.zeros((), dtype=torch.float64, device=device)
-    for items, seeds, weight, batch_size in _slices(training.number, run, team):
+    for items, seeds, weight, batch_size in _slices(training, run, team):
         images, labels = training.batch(items)
         images = augmented(images, settings.augment, seeds)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
@@ -115,20 +115,21 @@ def _epoch(
         right += (logits.argmax(1) == labels).sum().double() * (weight / len(items))
         on_batch(batch_size)
     team.equalise(model.buffers())
-    loss_sum, right = team.sums(loss_sum, right)
+    mean_loss, accuracy = (torch.stack(team.sums(loss_sum, right)) / training.number).tolist()
     evaluation = None if validation is None else evaluate(model, validation, logits.shape[1], on_batch, team)
     return Epoch(
         len(run.history) + 1,
-        loss_sum.item() / training.number,
-        right.item() / training.number,
+        mean_loss,
+        accuracy,
         None if evaluation is None else evaluation.loss,
         None if evaluation is None else evaluation.accuracy,
     )
 
 
-def _slices(count: int, run: TrainingRun, team: Team) -> Iterator[_Slice]:
+def _slices(training: DeviceExamples, run: TrainingRun, team: Team) -> Iterator[_Slice]:
     """Yield this process's slices of the batches of an epoch: all examples in random order."""
-    order = torch.randperm(count, generator=run.generator).to(run.device)
+    count = training.number
+    order = on_device(torch.randperm(count, generator=run.generator), training.place)
     seeds = torch.zeros(count, dtype=torch.int64)
     if run.settings.augment != "none":
         seeds = torch.randint(2**62, (count,), generator=run.generator)

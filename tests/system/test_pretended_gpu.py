@@ -1,5 +1,7 @@
 """The pretended GPU itself, and margins on it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from dfal_cli.margins import deepfool
 from dfal_cli.margins.estimators import ESTIMATORS
 from dfal_cli.models.network import build_network
 from dfal_cli.models.seeding import seeded
+from tests.benchmarks import waits
 from tests.pretended_gpu import PretendedGpu
 
 
@@ -71,10 +74,14 @@ def test_a_step_of_deepfool_waits_for_the_gpu_once_for_each_class_examined_and_t
         network, images = network.to("cuda"), images.to("cuda")
         gpu.waits.clear()
         crossing = deepfool(network, images, give_up_beyond=1e9)
-        waits = gpu.waits.copy()
+        counted = gpu.waits.copy()
         steps = int(crossing.iterations.max())
-    by_function = {line.rsplit(" ", 1)[1]: count for line, count in waits.items()}
+    by_function = {line.rsplit(" ", 1)[1]: count for line, count in counted.items()}
     assert steps > 1
     assert by_function.keys() == {"indices_of", "of"}  # `of`: the predicted classes, before the first step
     assert by_function["of"] == 1
-    assert by_function["indices_of"] <= 1 + steps * (3 + 9)  # crossed, gradient, limit; ten classes
+    assert by_function["indices_of"] <= 1 + steps * (2 + 8)  # crossed; gradient and limit; nine other classes
+
+
+def test_the_table_of_waits_is_current() -> None:
+    assert waits.table() in (Path(waits.__file__).parent / "README.md").read_text(encoding="utf-8")

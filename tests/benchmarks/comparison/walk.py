@@ -54,7 +54,7 @@ def score_in_memory(trained: Trained, nearest: int, device: torch.device, *, eve
     """
     names = [f"{number:06d}" for number in range(len(trained.pool))]
     batches = FittingBatches(trained.batch, Silent())
-    scorer = _scorer(trained, names, batches, device)
+    scorer = scorer_of(trained, names, batches, device)
     each = ALONE.start(works_of(scorer, MeasureRunner({}, trained.model, Settings("", 0, 0, print), batches), None), {})
     with tempfile.TemporaryDirectory() as folder, fast_pooling(trained.model):
         parts = Parts(Path(folder) / "scores", {})
@@ -66,7 +66,7 @@ def score_in_memory(trained: Trained, nearest: int, device: torch.device, *, eve
     return Scored(rows, examined)
 
 
-def _scorer(trained: Trained, names: Sequence[str], batches: FittingBatches, device: torch.device) -> Scorer:
+def scorer_of(trained: Trained, names: Sequence[str], batches: FittingBatches, device: torch.device) -> Scorer:
     """A Scorer whose stream takes the images from memory."""
     place = {name: number for number, name in enumerate(names)}
 
