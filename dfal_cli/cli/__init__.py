@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,13 +18,19 @@ from dfal_cli.cli.callbacks import show_version
 from dfal_cli.cli.commands import COMMANDS, command
 from dfal_cli.cli.docs import docs
 from dfal_cli.cli.run import describe_os_error
-from dfal_cli.cli.streams import mute, open_missing_streams, print_error
+from dfal_cli.cli.streams import is_muted, mute, open_missing_streams, print_error
 from dfal_cli.errors import Interrupted, UsageError
 from dfal_cli.system.ranks import Rank, this_rank
 from dfal_cli.system.signals import handled
 
 EMPTY_VALUE = re.compile(r"(--[a-z-]+)=")
 """Matches `--option=` without a value."""
+
+SECONDS_FOR_RANK_0 = 5.0
+"""A rank that has failed waits this long for rank 0 to tell why: torchrun ends all ranks when the first one fails."""
+
+SIGNALLED = 128
+"""Exit codes above are those of signals."""
 
 # typer exports only this one of click's usage errors; its base class covers all of them.
 CLICK_USAGE_ERROR = cast(type[Exception], typer.BadParameter.__base__)
@@ -119,6 +126,8 @@ def _run_as(rank: Rank) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
+    if is_muted() and 0 < code < SIGNALLED:
+        time.sleep(SECONDS_FOR_RANK_0)
     os._exit(code)  # torch would first wait for ranks that have died
 
 

@@ -26,7 +26,10 @@ def lead(rank: Rank, name: str, options: Any, reporter: Silent) -> Any:
 
 
 def follow(rank: Rank, name: str, options: Any) -> None:
-    """Help rank 0 with a command. Errors are rank 0's to tell; only if it dies, rank 1 speaks."""
+    """Help rank 0 with a command. Errors are rank 0's to tell.
+
+    Rank 1 speaks if rank 0 dies, and the first rank of a machine if it does not meet the others.
+    """
     if name not in SHARED:
         return
     from dfal_cli.system.helping import LeaderEndedError, ToldError, help_leader
@@ -43,7 +46,10 @@ def follow(rank: Rank, name: str, options: Any) -> None:
         sys.exit(TryAgainError.exit_code)
     except ToldError:  # no exit code, by which torchrun would end rank 0 before it has told the error
         return
-    except DfalError as error:  # rank 0 has the same, and tells it
+    except DfalError as error:  # the ranks have not met; rank 0 knows only what is wrong on its own machine
+        if rank.local == 0:
+            unmute()
+            print_error(f"dfal {name}: {error}")
         sys.exit(error.exit_code)
     except Exception:
         unmute()

@@ -37,6 +37,11 @@ def unmute() -> None:
     os.dup2(_muted.pop(), 2)
 
 
+def is_muted() -> bool:
+    """Return whether nothing is printed."""
+    return bool(_muted)
+
+
 def print_result(text: str, stdout: TextIO) -> None:
     """Print a result; characters that the encoding of `stdout` lacks are escaped. Raises OSError."""
     encoding = stdout.encoding or "utf-8"

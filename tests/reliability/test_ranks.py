@@ -1,5 +1,6 @@
 """score, embed and predict over several ranks: the files of one process, whoever computed what, and whoever dies."""
 
+import os
 import platform
 import random
 import signal
@@ -158,6 +159,23 @@ def test_a_mistake_is_told_once(project):
         codes, said = running.ended(), running.said()
     assert codes[0] == 2
     assert "--norm l7" in said[0] and not any(said[1:])
+
+
+def test_a_rank_with_the_same_mistake_waits_until_rank_0_has_told_it(project):
+    with ranks(project, (*SCORE, "--nearst", 8), 2) as running:
+        late, other = running.processes
+        os.kill(late.pid, signal.SIGSTOP)
+        other.join(1.5)
+        assert other.is_alive()  # torchrun would end rank 0 now
+        os.kill(late.pid, signal.SIGCONT)
+        codes, said = running.ended(), running.said()
+    assert codes[0] == 2 and "No such option: --nearst" in said[0]
+
+
+def test_a_machine_that_does_not_meet_the_others_says_so(project):
+    with ranks(project, SCORE, 2, own_machines=True, GLOO_SOCKET_IFNAME="none") as running:
+        said = (running.ended(), running.said())[1]
+    assert f"rank 1 on {HOST}: the ranks have not found each other" in said[1]
 
 
 def test_a_command_of_one_process_refuses_to_be_started_several_times(project):
