@@ -1,6 +1,5 @@
 """The experiments: the committed results are those that their README shows, and their scripts run."""
 
-import importlib
 import math
 import os
 import subprocess
@@ -15,6 +14,7 @@ from dfal_cli.models import build_network
 from dfal_cli.schemas import RESULTS_COLUMNS, TIMINGS_COLUMNS
 from dfal_cli.steps.simulate.runs import COLUMNS_ADDED
 from tests.conftest import draw_folder, write
+from tests.experiments.head_tables import share_of_labels
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
 SCRIPTS = sorted(EXPERIMENTS.glob("*/run.sh"))
@@ -71,11 +71,7 @@ def test_an_experiment_runs_on_what_prepare_has_made(tmp_path: Path) -> None:
     assert len(pd.read_csv(copy / "mnist_batch100" / "results.csv")) == 12 * 2
 
 
-def test_the_share_of_labels_is_where_the_mean_curve_reaches_the_mean_accuracy_of_random(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-    share_of_labels = importlib.import_module("head_tables").share_of_labels
+def test_the_share_of_labels_is_where_the_mean_curve_reaches_the_mean_accuracy_of_random() -> None:
     rows = [
         (strategy, trial, count, count * slope + 0.001 * trial)
         for strategy, slope in (("random", 0.005), ("quick", 0.01), ("slow", 0.001))

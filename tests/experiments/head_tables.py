@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from tables import HERE, MARKS, Numbers, markdown, results_of, step_of, text_of
 
 from dfal_cli.pages.report_tables import difference_cell
 from dfal_cli.statistics import comparison
 from dfal_cli.statistics.intervals import expanded_tail
+from tests.experiments.tables import HERE, MARKS, Numbers, markdown, results_of, step_of, text_of
 
 RESAMPLES = 2_000
 """Of the bootstrap over trials."""
