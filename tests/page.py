@@ -3,9 +3,11 @@
 import base64
 import io
 import itertools
+import json
 from collections import defaultdict
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -73,3 +75,8 @@ class Page(HTMLParser):
 
     def _said(self) -> list[tuple[str, str]]:
         return [(tag, " ".join(" ".join(parts).split())) for tag, parts in self._blocks if tag]
+
+
+def listed(page: Page) -> Any:
+    """What the script of a page is given."""
+    return json.loads(page.source.split('<script type="application/json" id="list">')[1].split("</script>")[0])

@@ -1,7 +1,6 @@
-"""merge: the answers of labelling tools, in place of a query list or for the images of one."""
+"""merge: the answers of labelling tools, in place of a query list or for the images of one, and what is doubted."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import Ended, dfal, write
-from tests.tables.tool_files import ANSWERED, FILES, IMAGES, annotation, draw_images, task, write_json
+from tests.conftest import dfal, write
+from tests.steps.tool_answers import LABELS, answers, house, labels, merge
+from tests.tables.tool_files import ANSWERED, FILES, draw_images
 
-LABELS = Path("labels.csv")
-
-
-def merge(*arguments: object, queries: object = "queries.csv") -> Ended:
-    return dfal("merge", "--queries", queries, "--labels", LABELS, *arguments)
-
-
-def labels() -> dict[str, str]:
-    from dfal_cli.tables import read_labels
-
-    table = read_labels(LABELS)
-    return dict(zip(table["image"], table["label"], strict=True))
-
-
-def answers(name: str, *given: tuple[str, ...], when: str = "2026-01-01") -> Path:
-    """A Label Studio export: for each image the annotations, a day apart."""
-    tasks = [task(n, f"?d=img/{image}", *(annotation(label, f"{when}T0{hour}") for hour, label in enumerate(said)))
-             for n, (image, *said) in enumerate(given, 1)]  # fmt: skip
-    return write_json(Path(name), tasks)
-
-
-@pytest.fixture
-def house(in_tmp: Path) -> Path:
-    """Four images, and a list of them without answers."""
-    draw_images(in_tmp / "img")
-    rows = [f"{rank},{image},,0.1," for rank, image in enumerate(IMAGES, 1)]
-    write(in_tmp / "queries.csv", "rank,image,label,margin,twin", *rows)
-    return in_tmp
+__all__ = ["house"]
 
 
 @pytest.mark.parametrize("form", FILES)
@@ -57,16 +30,6 @@ def test_answers_alone_need_the_image_root(form: str, house: Path) -> None:
     assert labels() == ANSWERED
     again = merge("--images", "img", "--json", queries=FILES[form](house))
     assert (again.json["status"], again.json["counts"]["unchanged"]) == ("up to date", 3)
-
-
-def test_without_image_root_paths_are_taken_as_they_are_and_urls_are_refused(house: Path) -> None:
-    assert merge(queries=FILES["Hugging Face metadata (CSV)"](house)).code == 0
-    assert labels() == ANSWERED
-    LABELS.unlink()
-    ended = merge(queries=FILES["Label Studio JSON_MIN"](house))
-    assert (ended.code, LABELS.exists()) == (3, False)
-    assert "min.json: image '/data/upload/1/a/0.png': an absolute path" in ended.stderr
-    assert "name the image root with --images, or give the query list as --queries" in ended.stderr
 
 
 def test_twins_come_from_the_list(house: Path) -> None:
@@ -115,68 +78,6 @@ def test_answers_in_a_copy_of_the_list_are_filled_in(house: Path) -> None:
     assert said in refused.stderr and "ben.answers.csv, line 3" in refused.stderr
 
 
-DIFFERING: dict[str, tuple[list[tuple[str, ...]], dict[str, str]]] = {
-    "newest": ([("a/0.png", "circle", "square"), ("a/1.png", "square")], {"a/0.png": "square", "a/1.png": "square"}),
-    "majority": ([("a/0.png", "circle", "square", "circle")], {"a/0.png": "circle"}),
-}
-
-
-@pytest.mark.parametrize("rule", DIFFERING)
-def test_people_who_differ_are_a_conflict_that_a_rule_settles(rule: str, house: Path) -> None:
-    given, expected = DIFFERING[rule]
-    file = answers("ls.json", *given)
-    refused = merge("--answers", file)
-    assert (refused.code, LABELS.exists()) == (3, False)
-    assert "ls.json, task 1: image 'a/0.png' is 'circle' here and 'square' in ls.json, task 1" in refused.stderr
-    assert "--on-conflict newest` or `majority" in refused.stderr
-    ended = merge("--answers", file, "--on-conflict", rule, "--json")
-    assert labels() == expected
-    assert ended.json["warnings"] == [f"1 image has different answers; the {rule} counts (--on-conflict)"]
-
-
-@pytest.mark.parametrize(
-    ("rule", "file"),
-    [("majority", "Label Studio"), ("newest", "CVAT")],
-    ids=["a draw has no majority", "a file without times has no newest answer"],
-)
-def test_a_rule_that_does_not_settle_it_is_told(rule: str, file: str, house: Path) -> None:
-    path = answers("ls.json", ("a/0.png", "circle", "square"), ("a/1.png", "circle", "square"))
-    if file == "CVAT":
-        jobs = [f'<image id="{n}" name="a/{n}.png"><tag label="{label}"/></image>'
-                for label in ("circle", "square") for n in (0, 1)]  # fmt: skip
-        path = write(house / "cvat.xml", f"<annotations>{''.join(jobs)}</annotations>")
-    ended = merge("--answers", path, "--on-conflict", rule)
-    assert (ended.code, LABELS.exists()) == (3, False)
-    assert f"(1 more image like this); {rule} does not settle it" in ended.stderr
-
-
-def test_two_files_of_two_people_are_compared(house: Path) -> None:
-    files = [answers(f"{name}.json", ("a/0.png", label), when=when)
-             for name, label, when in (("anna", "circle", "2026-01-02"), ("ben", "square", "2026-01-01"))]  # fmt: skip
-    both = [part for file in files for part in ("--answers", file)]
-    ended = merge(*both)
-    assert ended.code == 3
-    assert "anna.json, task 1: image 'a/0.png' is 'circle' here and 'square' in ben.json, task 1" in ended.stderr
-    assert merge(*both, "--on-conflict", "newest").code == 0
-    assert labels() == {"a/0.png": "circle"}
-
-
-def test_conflicts_among_answers_and_with_labels_are_settled_separately(house: Path) -> None:
-    write(LABELS, "image,label", "a/0.png,triangle", "b/2.png,square")
-    file = answers("ls.json", ("a/0.png", "circle", "square"))
-    assert merge("--answers", file, "--on-conflict", "newest", "--allow-new-classes").code == 3
-    assert merge("--answers", file, "--on-conflict", "replace").code == 3
-    assert merge("--answers", file, "--on-conflict", "newest,replace").code == 0
-    assert labels() == {"a/0.png": "square", "b/2.png": "square"}
-
-
-@pytest.mark.parametrize("rules", ["keep,replace", "newest,majority", "error,newest", "oldest", "keep,oldest", ""])
-def test_rules_that_exclude_each_other_are_refused(rules: str, house: Path) -> None:
-    ended = merge("--on-conflict", rules or "keep,")
-    assert ended.code == 2
-    assert "--on-conflict" in ended.stderr
-
-
 def test_answers_need_a_list(house: Path) -> None:
     file = answers("ls.json", ("a/0.png", "circle"))
     write(house / "other.csv", "name,class", "a/0.png,circle")
@@ -192,115 +93,6 @@ def test_a_typing_error_in_a_tool_is_told_with_its_place(house: Path) -> None:
     ended = merge("--answers", answers("ls.json", ("a/0.png", "circle"), ("a/1.png", "Circle")))
     assert ended.code == 3
     assert "ls.json, task 2: 'Circle' is a new class that differs from 'circle' only in upper and lower" in ended.stderr
-
-
-def test_a_folder_per_class_outside_the_image_root_is_matched_by_file_name(house: Path) -> None:
-    draw_images(house / "sorted", ("circle/0.png", "square/2.png", "square/9.png"))
-    ended = merge("--images", "img", queries="sorted")
-    assert (ended.code, LABELS.exists()) == (3, False)
-    assert "square/9.png" in ended.stderr
-    (house / "sorted/square/9.png").unlink()
-    assert merge("--images", "img", queries="sorted").code == 0
-    assert labels() == {"a/0.png": "circle", "b/2.png": "square"}
-
-
-def test_a_skipped_image_that_does_not_exist_is_left_out(house: Path) -> None:
-    file = answers("ls.json", ("a/0.png", "circle"), ("gone.png", "__skip__"))
-    ended = merge("--images", "img", "--json", queries=file)
-    assert labels() == {"a/0.png": "circle"}
-    assert ended.json["warnings"] == [
-        "ls.json: 1 skipped image is not under img, the first: '?d=img/gone.png'; it is left out"
-    ]
-
-
-def test_an_answer_about_an_image_that_does_not_exist_is_refused(house: Path) -> None:
-    ended = merge("--images", "img", queries=answers("ls.json", ("a/0.png", "circle"), ("gone.png", "circle")))
-    assert (ended.code, LABELS.exists()) == (3, False)
-    assert "ls.json, task 2: image '?d=img/gone.png' is not under img" in ended.stderr
-
-
-def _classification(path: Path) -> Path:
-    return write_json(path / "labels.json", {"classes": ["circle"], "labels": {"0": 0}})
-
-
-BY_NAME: dict[str, Callable[[Path], Path]] = {
-    "CVAT": lambda path: write(
-        path / "cvat.xml", '<annotations><image id="0" name="0.png"><tag label="circle"/></image></annotations>'
-    ),
-    "Label Studio": lambda path: write_json(
-        path / "ls.json", [task(1, "/data/upload/3/0123abcd-0.png", annotation("circle"))]
-    ),
-    "a folder per class": lambda path: draw_images(path / "sorted", ("circle/0.png",)),
-    "FiftyOne": _classification,
-    "Roboflow": lambda path: write(
-        path / "_classes.csv", "filename,circle", f"0_png.rf.{'0a' * 16}.jpg,1"
-    ),
-}  # fmt: skip
-"""Files in which 0.png is a circle, whatever folder it is in."""
-
-
-@pytest.mark.parametrize("tool", BY_NAME)
-def test_a_name_that_another_image_of_the_root_has_is_refused(tool: str, house: Path) -> None:
-    draw_images(house / "img", ("b/0.png",))
-    write(house / "queries.csv", "image,label", "a/0.png,")
-    file = BY_NAME[tool](house)
-    ended = merge("--answers", file, "--images", "img")
-    assert (ended.code, LABELS.exists()) == (3, False)
-    assert "may be 'a/0.png' or 'b/0.png'; hand images over with `dfal export`" in ended.stderr
-    (house / "img/b/0.png").unlink()
-    assert merge("--answers", file, "--images", "img").code == 0
-    assert labels() == {"a/0.png": "circle"}
-
-
-@pytest.mark.parametrize("tool", BY_NAME)
-def test_without_the_root_a_name_that_an_image_of_an_earlier_list_has_is_refused(tool: str, house: Path) -> None:
-    """The export of a tool may hold earlier lists, whose images are in the labels file."""
-    write(house / "queries.csv", "image,label", "a/0.png,")
-    write(LABELS, "image,label", "b/0.png,circle")
-    before, file = LABELS.read_bytes(), BY_NAME[tool](house)
-    ended = merge("--answers", file)
-    assert (ended.code, LABELS.read_bytes()) == (3, before)
-    assert "may be 'a/0.png' or 'b/0.png'; hand images over with `dfal export`" in ended.stderr
-    write(LABELS, "image,label", "b/1.png,circle")
-    assert merge("--answers", file).code == 0
-    assert labels() == {"b/1.png": "circle", "a/0.png": "circle"}
-
-
-def test_a_path_is_no_name_and_stays_clear_beside_other_images_of_the_root(house: Path) -> None:
-    draw_images(house / "img", ("0.png", "b/0.png"))
-    write(house / "queries.csv", "image,label", "0.png,", "a/0.png,")
-    file = answers("ls.json", ("0.png", "circle"), ("a/0.png", "square"), ("b/0.png", "triangle"))
-    ended = merge("--answers", file, "--images", "img", "--json")
-    assert ended.code == 0, ended.stderr
-    assert labels() == {"0.png": "circle", "a/0.png": "square"}
-    assert "1 answer is not about an image in queries.csv" in ended.json["warnings"][0]
-
-
-def test_a_url_that_may_begin_with_the_name_of_the_root_is_refused(house: Path) -> None:
-    draw_images(house / "img", ("0.png",))
-    (house / "img").rename("a")
-    file = write_json(Path("ls.json"), [task(1, "/data/local-files/?d=a/0.png", annotation("circle"))])
-    ended = merge("--answers", file, "--images", "a")
-    assert (ended.code, LABELS.exists()) == (3, False)
-    assert "may be '0.png' or 'a/0.png'" in ended.stderr
-
-
-def test_an_image_in_two_unicode_forms_is_one_image(house: Path) -> None:
-    draw_images(house / "img", ("c/\u00e9.png",))
-    write(LABELS, "image,label", "c/e\u0301.png,")
-    write(house / "queries.csv", "image,label", "c/e\u0301.png,")
-    file = answers("ls.json", ("c/\u00e9.png", "circle"))
-    assert merge("--answers", file, "--images", "img").code == 0
-    assert labels() == {"c/e\u0301.png": "circle"}
-
-
-def test_an_upload_that_may_have_had_a_blank_in_its_name_is_refused(house: Path) -> None:
-    draw_images(house / "img", ("c/my photo.png", "c/my_photo.png"))
-    write(house / "queries.csv", "image,label", "c/my photo.png,")
-    file = write_json(Path("ls.json"), [task(1, "/data/upload/3/0123abcd-my_photo.png", annotation("circle"))])
-    ended = merge("--answers", file, "--images", "img")
-    assert (ended.code, LABELS.exists()) == (3, False)
-    assert "may be 'c/my photo.png' or 'c/my_photo.png'" in ended.stderr
 
 
 def warned(file: Path) -> list[str]:

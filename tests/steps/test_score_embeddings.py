@@ -1,10 +1,8 @@
-"""score --embeddings: exact margins in the space of the head, and everything that goes with them."""
+"""score --embeddings: exact margins in the space of the head, for which images, and what select makes of them."""
 
-import json
 import sys
 from pathlib import Path
 from subprocess import run
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -14,63 +12,27 @@ import pytest
 from dfal_cli.margins.linear import linear_margins
 from dfal_cli.measures.linear import LINEAR_MEASURES
 from dfal_cli.models.head_file import load_head, save_head
-from dfal_cli.steps.option import options_of
-from dfal_cli.steps.score.checks import ONLY_OF_IMAGES
-from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.tables.embeddings import write_embeddings
 from dfal_cli.tables.vectors import unit_length
 from tests.conftest import dfal, draw_folder, write
 from tests.page import Page
 from tests.steps.embedding import draw_photos, embedded
+from tests.steps.scoring_embeddings import (
+    BACKBONE,
+    CLASSES,
+    COUNT,
+    DIMENSION,
+    assert_refused,
+    make_head,
+    metadata,
+    names,
+    project,
+    score,
+    scored,
+    vectors,
+)
 
-CLASSES = ("ant", "bee", "cat", "dog")
-DIMENSION = 8
-BACKBONE = {"backbone": "lite0", "weights_sha256": "0" * 64, "input_shape": [3, 224, 224], "dimension": DIMENSION}
-COUNT = 40
-
-
-def names(count=COUNT):
-    return [f"{number:03d}.png" for number in range(count)]
-
-
-def vectors(count=COUNT, dimension=DIMENSION, seed=0):
-    return 3 * np.random.default_rng(seed).standard_normal((count, dimension), np.float32)
-
-
-def make_head(path, seed=1, dimension=DIMENSION, embeddings=MappingProxyType({}), **metadata):
-    generator = np.random.default_rng(seed)
-    weight, bias = generator.normal(size=(len(CLASSES), dimension)), generator.normal(size=len(CLASSES)) / 10
-    save_head(Path(path), weight, bias, classes=CLASSES, embeddings=embeddings, backbone=None, extra_metadata=metadata)
-
-
-@pytest.fixture
-def project(in_tmp):
-    """A folder with e.parquet, which another program made, and the checkpoint of a head, head.safetensors."""
-    write_embeddings(in_tmp / "e.parquet", [(names(), vectors())], {})
-    make_head(in_tmp / "head.safetensors")
-    return in_tmp
-
-
-def score(*further, out="s.parquet", embeddings="e.parquet", checkpoint="head.safetensors"):
-    return dfal("score", "--embeddings", embeddings, "--checkpoint", checkpoint, "--out", out, *further)
-
-
-def scored(*further, **settings):
-    ended = score(*further, **settings)
-    assert ended.code == 0, ended.stderr
-    return pq.read_table("s.parquet").to_pandas()
-
-
-def metadata(path="s.parquet"):
-    return json.loads(pq.read_schema(path).metadata[b"dfal"])
-
-
-def assert_refused(ended, code, *said):
-    assert ended.code == code, ended.stderr
-    for text in said:
-        assert text in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
+__all__ = ["project"]
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
@@ -126,25 +88,10 @@ def test_labelled_images_without_an_embedding_are_counted_with_a_warning(project
     assert "2 of 3 images in labels.csv are not in e.parquet; the first: new.png (line 3)" in ended.stderr
 
 
-def test_labels_of_other_images_are_refused(project):
-    write(project / "labels.csv", "image,label", "photos/000.png,ant")
-    said = "they match if 'photos/' is removed from the names in labels.csv"
-    assert_refused(score("--labels", "labels.csv"), 3, "photos/000.png, but 000.png exists", said)
-    write_embeddings(project / "e.parquet", [([f"photos/{name}" for name in names()], vectors())], {})
-    write(project / "labels.csv", "image,label", "000.png,ant", "001.png,bee")
-    said = "they match if 'photos/' is removed from the names in e.parquet"
-    assert_refused(score("--labels", "labels.csv"), 3, "000.png, but photos/000.png exists", said)
-
-
 def test_zero_vectors_are_a_warning(project):
     write_embeddings(project / "e.parquet", [(names(), vectors() * (np.arange(COUNT) > 1)[:, None])], {})
     (warning,) = score("--json").json["warnings"]
     assert "e.parquet: 2 of 40 embeddings are zero vectors, the first that of '000.png'" in warning
-
-
-def test_an_empty_pool_is_refused_with_its_counts(project):
-    write(project / "labels.csv", "image,label", *(f"{name},ant" for name in names()))
-    assert_refused(score("--labels", "labels.csv"), 3, "e.parquet: the pool is empty: all 40 images are labelled")
 
 
 def test_all_margins_are_known_whatever_nearest_says(project):
@@ -163,91 +110,9 @@ def test_further_measures_are_the_closed_forms(project):
     np.testing.assert_allclose(np.stack(table["probabilities"]).max(1), table["confidence"], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("bald", "a head has no dropout layers"), ("embedding", "the embeddings file has it already"),
-        ("margin", "every scores file contains it already"), ("gini", "use any of egl, probabilities"),
-    ],
-)  # fmt: skip
-def test_measures_that_do_not_apply_are_refused_with_the_reason(project, name, said):
-    assert_refused(score("--measure", name), 2, f"--measure {name}", said)
-
-
-OTHER_VALUES = {
-    "max_unreadable": 0.5, "cache": "cache", "cache_limit": "1GB", "arch": "lenet5", "trust_code": None,
-    "estimator": "refined", "classes": 3, "max_iterations": 10, "clip": None, "passes": 5, "device": "cpu",
-    "workers": 1, "batch_size": 8,
-}  # fmt: skip
-
-
-def test_every_option_without_meaning_for_embeddings_has_a_value_here():
-    assert OTHER_VALUES.keys() == ONLY_OF_IMAGES
-    assert {each.name for each in options_of(ScoreOptions)} > ONLY_OF_IMAGES
-
-
-@pytest.mark.parametrize("name", OTHER_VALUES)
-def test_options_without_meaning_for_embeddings_are_refused(project, name):
-    option, value = f"--{name.replace('_', '-')}", OTHER_VALUES[name]
-    ended = score(option, *([] if value is None else [value]))
-    assert_refused(ended, 2, f"{option}: no effect with --embeddings; remove it")
-
-
-def test_more_twins_than_nearest_margins_and_a_preset_of_pixels_are_refused(project):
-    assert_refused(score("--nearest", 3, "--twins", 5), 2, "--twins 5: there are twins only of the --nearest 3 margins")
-    assert_refused(score("--preset", "paper"), 2, "--preset paper: no effect with --embeddings; remove it")
-
-
-@pytest.mark.parametrize("given", [[], ["--embeddings", "e.parquet", "--images", "."]], ids=["neither", "both"])
-def test_either_images_or_embeddings_must_be_given(project, given):
-    ended = dfal("score", "--checkpoint", "head.safetensors", "--out", "s.parquet", *given)
-    assert_refused(ended, 2, "use either --images (margins in pixels) or --embeddings")
-
-
-def test_embeddings_of_another_length_are_refused(project):
-    make_head("other.safetensors", dimension=DIMENSION + 1)
-    said = "e.parquet: its embeddings have 8 numbers, but other.safetensors was trained on embeddings of 9"
-    assert_refused(score(checkpoint="other.safetensors"), 3, said)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("backbone", "resnet18", "made with --backbone resnet18, but head.safetensors was trained on"),
-        ("weights_sha256", "1" * 64, "made with weights 1111"),
-        ("input_shape", [3, 32, 32], "made with --image-size 32"),
-    ],
-)
-def test_embeddings_of_another_backbone_are_refused(project, name, value, said):
-    make_head("head.safetensors", embeddings=BACKBONE)
-    write_embeddings(project / "e.parquet", [(names(), vectors())], BACKBONE)
-    assert score().code == 0
-    write_embeddings(project / "e.parquet", [(names(), vectors())], {**BACKBONE, name: value})
-    assert_refused(score("--force"), 3, said)
-
-
-def test_embeddings_that_were_resized_in_another_way_are_refused_with_the_option(project):
-    crop = {"how": "crop", "shorter_side": 256, "interpolation": "bicubic"}
-    pad = {"how": "pad", "shorter_side": None, "interpolation": "bicubic"}
-    make_head("head.safetensors", embeddings={**BACKBONE, "resize": crop})
-    write_embeddings(project / "e.parquet", [(names(), vectors())], {**BACKBONE, "resize": pad})
-    said = (
-        "e.parquet: was made with --resize pad (bicubic), but head.safetensors was trained on embeddings made with "
-        "--resize crop (bicubic, shorter side 256)"
-    )
-    assert_refused(score(), 3, said)
-
-
 def test_a_head_that_has_not_learnt_is_warned_of_as_a_head(project):
     make_head("head.safetensors", metrics={"learnt": False})
     assert "the head was no better than guessing at the end of its training" in score().stderr
-
-
-def test_a_network_for_images_is_refused_for_embeddings_and_a_head_alone_for_images(project, trained):
-    network = trained / "model.safetensors"
-    assert_refused(score(checkpoint=network), 2, "classifies images, not embeddings; use it with --images")
-    images = ("--images", trained / "images", "--checkpoint", "head.safetensors", "--out", "s.parquet")
-    assert_refused(dfal("score", *images), 2, "head.safetensors: classifies embeddings, not images")
 
 
 def test_a_head_with_its_backbone_is_scored_in_pixels_through_the_whole_network(in_tmp):
@@ -309,59 +174,6 @@ def test_scores_of_the_two_spaces_are_not_taken_for_each_other(project, trained)
     assert score("--force").code == 0
     assert not Path("s.parquet.labelled.parquet").exists(), "it belonged to the scores before"
     assert_refused(dfal(*pixels), 2, "in embedding space")
-
-
-def test_twins_are_vectors_across_the_boundary_and_carried_into_the_labels(project):
-    table = scored("--twins", 6)
-    head = load_head(Path("head.safetensors"))
-    kept = table[table["twin"].notna()]
-    assert set(kept["image"]) == set(table.nsmallest(6, "margin")["image"])
-    for row in kept.itertuples():
-        twin, image = np.load(row.twin), unit_length(vectors())[names().index(row.image)]
-        assert (twin.shape, twin.dtype) == ((DIMENSION,), np.float32)
-        assert CLASSES[linear_margins(twin[None], head.weight, head.bias).predicted[0]] == row.crossing_class
-        assert np.linalg.norm(twin - image) == pytest.approx(1.02 * row.margin, abs=1e-4)
-    select = ("select", "--scores", "s.parquet", "--strategy", "dfal", "--count", 4)
-    assert dfal(*select, "--out", "night/q.csv").code == 0
-    queries = pd.read_csv("night/q.csv", dtype=str).assign(label="ant")
-    queries.to_csv("night/q.csv", index=False)
-    assert dfal("merge", "--queries", "night/q.csv", "--labels", "labels.csv").code == 0
-    labels = pd.read_csv("labels.csv", dtype=str)
-    assert [np.load(twin).shape for twin in labels["twin"]] == [(DIMENSION,)] * 4
-
-
-def test_a_round_trains_on_the_twins_of_the_round_before(project):
-    first = [f"{name},{'ant' if number % 2 else 'bee'}" for number, name in enumerate(names()[:12])]
-    write(project / "labels.csv", "image,label", *first)
-    trained_on = ("train", "--embeddings", "e.parquet", "--labels", "labels.csv", "--out", "head.safetensors", "--json")
-    assert dfal(*trained_on, "--force").json["counts"]["twins"] == 0
-    scored("--twins", 4, "--labels", "labels.csv")
-    assert dfal("select", "--scores", "s.parquet", "--count", 6, "--out", "q.csv").code == 0
-    pd.read_csv("q.csv", dtype=str).assign(label="ant").to_csv("q.csv", index=False)
-    assert dfal("merge", "--queries", "q.csv", "--labels", "labels.csv").code == 0
-    ended = dfal(*trained_on, "--force")
-    assert (ended.json["counts"]["labelled"], ended.json["counts"]["twins"]) == (18, 4)
-
-
-def test_a_network_for_images_leaves_out_twins_of_embeddings_with_a_warning(in_tmp):
-    draw_folder(in_tmp, each=5)
-    np.save("pixels.npy", np.full((1, 16, 16), 0.5, np.float32))
-    np.save("embedding.npy", np.full(DIMENSION, 0.5, np.float32))
-    rows = [f"{line},{twin}" for line, twin in zip(
-        (in_tmp / "oracle.csv").read_text().splitlines()[1:], ["pixels.npy", "embedding.npy", *[""] * 8], strict=True
-    )]  # fmt: skip
-    write(in_tmp / "labels.csv", "image,label,twin", *rows)
-    training = ("train", "--images", "images", "--labels", "labels.csv", "--out", "m.safetensors", "--epochs", 1)
-    ended = dfal(*training, "--device", "cpu", "--json")
-    assert ended.json["counts"]["twins"] == 1, ended.stderr
-    assert "1 twin does not match the input size (1, 16, 16); training ignores it" in ended.stderr
-
-
-def test_twins_that_labels_refer_to_are_not_overwritten(project):
-    twin = scored("--twins", 1)["twin"].dropna().item()
-    write(project / "labels.csv", "image,label,twin", f"039.png,ant,{twin}")
-    ended = score("--twins", 1, "--labels", "labels.csv", "--force", out="s.parquet")
-    assert_refused(ended, 2, "a labels file refers to this twin; choose another --twins-dir")
 
 
 def test_a_head_without_a_boundary_leaves_all_images_uncrossed_with_a_warning(project):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ended, dfal, draw_folder
-from tests.steps.test_status import write_list, write_round
+from tests.steps.finished_rounds import write_list, write_round
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
-"""status: what it counts, which accuracies it names as what, and what it says of the labels still needed."""
+"""status: what it counts, which accuracies it names as what, the time it adds up, and its page."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,47 +9,11 @@ import pytest
 
 from dfal_cli.models.head_file import save_head
 from dfal_cli.statistics.control import Slice, pool_accuracy
-from dfal_cli.statistics.intervals import wilson_interval
-from tests.conftest import Ended, dfal, draw_folder, write, write_margins
+from tests.conftest import dfal, write
 from tests.page import Page
+from tests.steps.finished_rounds import POOL, curve, house, law, status, told, write_list, write_round
 
-POOL = 40
-
-
-@pytest.fixture
-def house(in_tmp: Path) -> Path:
-    """images/ with 40 images; the test runs there."""
-    return draw_folder(in_tmp)
-
-
-def status(*arguments: object, labels: str = "labels.csv") -> Ended:
-    ended = dfal("status", "--labels", labels, *arguments)
-    assert ended.code == 0, ended.stderr
-    return ended
-
-
-def told(*arguments: object, labels: str = "labels.csv") -> dict[str, Any]:
-    return status(*arguments, "--json", labels=labels).json
-
-
-def write_round(
-    number: int, labelled: int, test: float | None = None, images: int = 400, margin: float = 0.1, **scores: Any
-) -> Path:
-    """A round's folder: 40 scored images that are all predicted to be dark, and the results of a training."""
-    folder = Path(f"rounds/{number:03d}")
-    margins = {f"{place:03d}.png": margin + place / 1000 for place in range(POOL)}
-    write_margins(folder / "scores.parquet", Path("images"), margins, **scores)
-    results: dict[str, Any] = {"counts": {"labelled": labelled}, "seconds": 60.0}
-    if test is not None:
-        results["test"] = {"accuracy": test, "interval": wilson_interval(test, images), "examples": images}
-    validation = {"accuracy": 0.5, "interval": [0.4, 0.6], "examples": labelled}
-    results |= {"validation": validation, "validation_from": "cross-validation"}
-    write(folder / "train.json", json.dumps(results))
-    return folder
-
-
-def write_list(folder: Path, *rows: str) -> None:
-    write(folder / "queries.csv", "image,label,control", *rows)
+__all__ = ["house"]
 
 
 def test_labelled_unusable_and_left_images_are_counted_without_the_test_set(house: Path) -> None:
@@ -141,96 +104,6 @@ def test_images_of_rare_classes_are_compared_with_random_queries(house: Path) ->
     write_list(write_round(1, 9), "000.png,dark,1", "001.png,light,", "002.png,light,", "003.png,dark,")
     rare = told("--rounds", "rounds")["control"]["rare"]
     assert (rare["found"], rare["queries"], rare["at_random"]) == (2, 3, 0.0)
-
-
-def curve(*accuracies: float, images: int = 20_000) -> None:
-    write(Path("labels.csv"), "image,label", "039.png,dark")
-    for number, accuracy in enumerate(accuracies, 1):
-        write_round(number, 40 * number, accuracy, images)
-
-
-def law(number: int) -> float:
-    return 0.97 - 1.2 * (40 * number) ** -0.6
-
-
-def test_the_forecast_names_how_many_more_labels_the_target_needs(house: Path) -> None:
-    curve(*(law(number) for number in range(1, 8)))
-    forecast = told("--rounds", "rounds", "--target", 0.94)["forecast"]
-    truth = (1.2 / 0.03) ** (1 / 0.6)
-    assert forecast["labels"] == pytest.approx(truth, rel=0.1)
-    assert forecast["interval"][0] < truth < forecast["interval"][1]
-    assert (
-        "more labels for 94 % (more than there are images left), between"
-        in status("--rounds", "rounds", "--target", 0.94).stdout
-    )
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "target", "said"),
-    [
-        ((0.6, 0.7, 0.8), 0.95, "unknown, too few rounds: 3, and a forecast needs 5"),
-        ((0.8, 0.8, 0.8, 0.801, 0.8), 0.95, "unknown, the curve is flat"),
-        ((0.6, 0.7, 0.8, 0.9, 0.96), 0.95, "95 % is reached"),
-        (tuple(law(number) for number in range(1, 8)), 0.995, "99.5 % lies above the ceiling of the fitted curve"),
-    ],
-)
-def test_a_curve_that_does_not_carry_a_forecast_says_so(
-    house: Path, accuracies: tuple[float, ...], target: float, said: str
-) -> None:
-    curve(*accuracies)
-    assert said in status("--rounds", "rounds", "--target", target).stdout
-
-
-def test_rounds_without_accuracies_have_no_forecast(house: Path) -> None:
-    write(house / "labels.csv", "image,label", "000.png,dark")
-    assert "labels for 95 %: unknown, needs the accuracy on a test set or on a control slice" in status().stdout
-
-
-def test_accuracies_on_labels_that_a_strategy_chose_are_shown_but_decide_nothing(house: Path) -> None:
-    write(house / "labels.csv", "image,label", "039.png,dark")
-    for number in range(1, 7):
-        write_round(number, 40 * number)
-    found = told("--rounds", "rounds")
-    assert found["rounds"][0]["accuracy"]["cross-validation"]["accuracy"] == 0.5
-    assert (found["forecast"]["problem"], found["stopping"]["flat"]["holds"]) == (
-        "needs the accuracy on a test set or on a control slice", None,
-    )  # fmt: skip
-
-
-def test_control_slices_are_the_curve_where_there_is_no_test_set(house: Path) -> None:
-    write(house / "labels.csv", "image,label", "039.png,dark")
-    for number in range(1, 6):
-        right = 2 + number
-        rows = [f"{place:03d}.png,{'dark' if place < right else 'light'},1" for place in range(10)]
-        write_list(write_round(number, 40 * number), *rows)
-    found = told("--rounds", "rounds")
-    assert found["forecast"]["measured_on"] == "control slice"
-    reason = "control slice: 10 images in a round are too few; at least 30 are needed"
-    assert found["stopping"]["flat"]["reason"] == reason
-
-
-def test_a_target_is_not_reached_on_a_few_images(house: Path) -> None:
-    write(house / "labels.csv", "image,label", "039.png,dark")
-    for number in range(1, 6):
-        write_list(write_round(number, 40 * number), *(f"{place:03d}.png,dark,1" for place in range(4)))
-    assert "unknown, the last round is above it, but on 4 images only" in status("--rounds", "rounds").stdout
-
-
-def test_stopping_rules_are_advice_with_a_reason(house: Path) -> None:
-    curve(0.8, 0.9, 0.9, 0.9, 0.9)
-    rules = told("--rounds", "rounds")["stopping"]
-    assert {name: rule["holds"] for name, rule in rules.items()} == {"stable": True, "margins": None, "flat": True}
-    assert "stopping rule stable: holds: Cohen's kappa" in status("--rounds", "rounds").stdout
-    assert told("--rounds", "rounds")["line"].endswith(
-        "you may stop: the predictions of successive models hardly differ any more"
-    )
-
-
-def test_predictions_that_change_are_not_stable(house: Path) -> None:
-    write(house / "labels.csv", "image,label", "039.png,dark")
-    for number in range(1, 5):
-        write_round(number, 20 * number, 0.8, predicted=["dark", "light"] * 20 if number % 2 else ["dark"] * 40)
-    assert told("--rounds", "rounds")["stopping"]["stable"]["holds"] is False
 
 
 def test_the_time_of_trainings_is_added_and_that_of_people_is_said_to_be_unknown(house: Path) -> None:
