@@ -12,7 +12,7 @@ from dfal_cli.images.bulk_decoding import BulkDecoder
 from dfal_cli.images.decode import DECODING, InputFormat, Pixels, Probe, Shape
 from dfal_cli.images.listing import Listing, Skipped
 from dfal_cli.images.roots import state_of_image
-from dfal_cli.images.stream import DecodedBatch, read_batches, read_from_disk
+from dfal_cli.images.stream import DecodedBatch, StoredImages, read_batches, read_from_disk
 from dfal_cli.images.white import NO_MAX_VALUES
 from dfal_cli.system.fingerprints import FileState, fingerprint
 from dfal_cli.system.image_roots import ImageRoot
@@ -71,9 +71,10 @@ class PreparedImages:
             reader = functools.partial(read_from_disk, follow_links=self.follow_links)
             yield from read_batches(self.root, batches, input_format, workers, reader)
             return
+        mapped = _mapped(self.file)
         for batch in batches:
-            pixels = _mapped(self.file)[[self.rows[image] for image in batch]]
-            yield DecodedBatch(list(batch), pixels, [], NO_MAX_VALUES)
+            rows = np.array([self.rows[image] for image in batch], np.intp)
+            yield DecodedBatch(list(batch), mapped[rows], [], NO_MAX_VALUES, StoredImages(self.file, len(mapped), rows))
 
 
 def prepare(

@@ -3,9 +3,11 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from dfal_cli.images.decode import DecodedImage, InputFormat, Pixels, read_image
 from dfal_cli.images.opening import ImageError
@@ -29,6 +31,16 @@ class ImageReader(Protocol):
         """Decode the image. Raises ImageError."""
 
 
+class StoredImages(NamedTuple):
+    """Where the decoded images of a batch lie in a file that does not change, and that other batches are read from."""
+
+    file: Path
+    total: int
+    """Number of images in the file."""
+    rows: npt.NDArray[np.intp]
+    """(B,)"""
+
+
 class DecodedBatch(NamedTuple):
     """A batch of decoded images, in the requested order."""
 
@@ -40,6 +52,7 @@ class DecodedBatch(NamedTuple):
     """Path and reason of each unreadable image."""
     max_values: MaxValues
     """Of the images of more than 8 bits in this batch."""
+    stored: StoredImages | None = None
 
 
 def read_from_disk(

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from dfal_cli.checkpoint import LoadedNetwork
 from dfal_cli.errors import UsageError
 from dfal_cli.images import DecodedBatch, MaxValues, are_flat
-from dfal_cli.images.decode import Pixels
 from dfal_cli.margins import ESTIMATORS, Crossing
 from dfal_cli.margins.crossing import push_across_boundary, why_not_crossed
 from dfal_cli.margins.norms import NORMS
@@ -23,7 +22,7 @@ from dfal_cli.margins.reasons import NOT_FINITE
 from dfal_cli.measures import probabilities
 from dfal_cli.schemas import CROSSED, SKIPPED, UNCROSSED
 from dfal_cli.scoring.rows import MARGINS, MEASURED, OUTCOMES, REASONS, UNKNOWN, Block, no_margins
-from dfal_cli.system.device import FittingBatches, on_device
+from dfal_cli.system.device import FittingBatches, kept_pixels, on_device
 from dfal_cli.system.reporting import Reporter
 
 Stream = Callable[[Iterable[Sequence[str]]], Iterator[DecodedBatch]]
@@ -104,7 +103,7 @@ class Scorer:
         extra_measures: computed from the same decoded images.
         """
         for decoded in self._stream(images):
-            floats = self._floats(decoded.pixels)
+            floats = self._floats(decoded)
             measured = self._in_batches(self._measure, floats, MEASURED)
             yield ScoredBatch(
                 decoded.images,
@@ -124,7 +123,7 @@ class Scorer:
         Images whose perturbation grows longer than `give_up_beyond` are `skipped`. exact: compute in float64.
         """
         for decoded in self._stream(images):
-            floats = self._floats(decoded.pixels)
+            floats = self._floats(decoded)
             margins = self._margins_of(floats, give_up_beyond=give_up_beyond, exact=exact)
             yield Examined(decoded.images, margins, decoded.unreadable)
 
@@ -134,14 +133,19 @@ class Scorer:
         Twins are computed a second time, because those of a whole pool do not fit in memory.
         """
         for decoded in self._stream(images):
-            found = self._batches.apply(self._twins, self._floats(decoded.pixels))
+            found = self._batches.apply(self._twins, self._floats(decoded))
             twins = itertools.chain.from_iterable(zip(*part, strict=True) for part in found)
             named = zip(decoded.images, twins, strict=True)
             kept = [(name, twin) for name, (twin, is_across) in named if is_across]
             yield TwinsOfBatch(kept, decoded.unreadable)
 
-    def _floats(self, pixels: Pixels) -> Tensor:
-        return on_device(torch.from_numpy(pixels), self._network.device).float() / 255
+    def _floats(self, decoded: DecodedBatch) -> Tensor:
+        pixels, device, kept = decoded.pixels, self._network.device, None
+        if decoded.stored is not None:
+            file, total, rows = decoded.stored
+            kept = kept_pixels(file, (total, *pixels.shape[1:]), device)
+        there = on_device(torch.from_numpy(pixels), device) if kept is None else kept.of(rows, pixels)
+        return there.float() / 255
 
     def _cross(self, model: nn.Module, images: Tensor, *, give_up_beyond: float = math.inf) -> Crossing:
         settings = self._margins._asdict()

@@ -1,10 +1,13 @@
-"""The device that computes, and batches that fit into its memory."""
+"""The device that computes, batches that fit into its memory, and pixels that stay in it."""
 
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from dfal_cli.errors import TryAgainError, UsageError, plural
@@ -16,6 +19,9 @@ VALUES_PER_BATCH = {"cpu": 2**20, "cuda": 2**24}
 """Pixel values in the first batch that is tried. The number is small for CPUs because of their small caches."""
 
 MAX_BATCH = {"cpu": 256, "cuda": 4096}
+
+KEPT_SHARE = 0.125
+"""Maximum share of a GPU's free memory for the pixels of a file that stay there."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -46,6 +52,53 @@ def on_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)  # torch reuses pinned memory only after the copy
+
+
+class KeptPixels:
+    """Pixels of one file that stay on a GPU: each image is copied there at most once."""
+
+    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+        """shape: (N, C, H, W), of all images in the file."""
+        self._there = torch.empty(shape, dtype=torch.uint8, device=device)
+        self._is_there = np.zeros(shape[0], bool)
+
+    def of(self, rows: npt.NDArray[np.intp], pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Return images on the GPU; rows: (B,), of the file; pixels: (B, C, H, W), of these rows."""
+        new, device = ~self._is_there[rows], self._there.device
+        if new.any():
+            self._there[_copied(rows[new], device)] = _copied(pixels[new], device)
+            self._is_there[rows] = True
+        return self._there[_copied(rows, device)]
+
+
+_kept: dict[tuple[Path, torch.device], KeptPixels | None] = {}
+"""Pixels on GPUs, by their file; None if there is no room for them."""
+
+
+def kept_pixels(file: Path, shape: tuple[int, ...], device: torch.device) -> KeptPixels | None:
+    """Return what stays of a file on a GPU while this process lives; None if that would take much of its free memory.
+
+    shape: (N, C, H, W), of all images in the file, uint8.
+    """
+    if device.type != "cuda":
+        return None
+    if (file, device) not in _kept:
+        fits = math.prod(shape) <= KEPT_SHARE * torch.cuda.mem_get_info(device)[0]
+        _kept[file, device] = KeptPixels(shape, device) if fits else None
+    return _kept[file, device]
+
+
+def release_kept_pixels() -> bool:
+    """Free the memory of all pixels that stay on GPUs, and keep none of their files again; False if there are none."""
+    if not any(_kept.values()):
+        return False
+    _kept.update(dict.fromkeys(_kept))
+    torch.cuda.empty_cache()
+    return True
+
+
+def _copied(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    return on_device(torch.from_numpy(values), device)
 
 
 @contextlib.contextmanager
@@ -114,7 +167,8 @@ class FittingBatches:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                self._halve()
+                if not release_kept_pixels():
+                    self._halve()
             else:
                 done += len(batch)
         return results

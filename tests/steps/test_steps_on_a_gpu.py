@@ -4,13 +4,23 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
+from dfal_cli.errors import TryAgainError
+from dfal_cli.steps.result import Result
+from dfal_cli.steps.simulate import rounds
+from dfal_cli.steps.train.command import train
+from dfal_cli.steps.train.options import TrainOptions
+from dfal_cli.system import device
+from dfal_cli.system.device import KeptPixels
+from dfal_cli.system.fingerprints import fingerprint
 from dfal_cli.training.state import State, TrainingState
 from tests.conftest import Ended, dfal, write
 from tests.pretended_gpu import PretendedGpu
@@ -54,25 +64,28 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same as the working directory."""
+    """The same as the working directory; nothing is on a GPU yet."""
     monkeypatch.chdir(made)
+    monkeypatch.setattr(device, "_kept", {})
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # then `simulate --jobs 1` needs no other process
     for training in BEGINNINGS:
         if not Path(str(training[-1])).exists():
             run("cpu", "train", *training)
     return made
 
 
-def run(device: str, command: str, *arguments: object) -> Ended:
-    ended = dfal(command, "--images", "images", *arguments, "--device", device, "--quiet", "--force")
+def run(on: str, command: str, *arguments: object) -> Ended:
+    ended = dfal(command, "--images", "images", *arguments, "--device", on, "--quiet", "--force")
     assert ended.code == 0, ended.stderr
     return ended
 
 
 def on_both(*command: object, out: str) -> tuple[Path, Path]:
-    """What the command writes on the CPU and on a GPU."""
-    outputs = Path(f"cpu-{out}"), Path(f"gpu-{out}")
+    """What the command writes on the CPU, where it is called once, and on a GPU."""
+    outputs = Path(f"cpu-{fingerprint(command)}-{out}"), Path(f"gpu-{out}")
     name, *arguments = map(str, command)
-    run("cpu", name, *arguments, "--out", outputs[0])
+    if not outputs[0].exists():
+        run("cpu", name, *arguments, "--out", outputs[0])
     with PretendedGpu() as gpu:
         run("cuda", name, *arguments, "--out", outputs[1])
         assert gpu.copied
@@ -160,18 +173,49 @@ def test_review(project: Path) -> None:
     assert_equal(*map(pd.read_csv, outputs))
 
 
-@pytest.mark.parametrize(
-    "further",
-    [("--arch", "lenet5", "--epochs", 2, "--strategies", "dfal"), ("--freeze", *PRETRAINED)],
-    ids=["networks", "heads"],
-)
-def test_simulate(project: Path, further: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # then a single run needs no other process
-    rounds = ("--initial", 8, "--count", 4, "--budget", 12, "--trials", 1, "--jobs", 1)
-    outputs = on_both("simulate", "--labels", "oracle.csv", "--test", "test.csv", *rounds, *further, out="simulated")
-    tables = [pd.read_csv(path / "results.csv") for path in outputs]
-    assert len(tables[0]) >= 2
-    assert_equal(*tables)
+def simulated_on_both(*further: object) -> list[pd.DataFrame]:
+    """The results of two rounds with queries and a last one without."""
+    settings = ("--initial", 8, "--count", 4, "--budget", 16, "--trials", 1, "--jobs", 1, *further)
+    outputs = on_both("simulate", "--labels", "oracle.csv", "--test", "test.csv", *settings, out="simulated")
+    return [pd.read_csv(path / "results.csv") for path in outputs]
+
+
+NETWORKS = ("--arch", "lenet5", "--epochs", 1, "--strategies", "dfal")
+
+
+def test_simulate_copies_each_image_of_the_pool_to_the_gpu_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    copied = []
+
+    def images_of(kept: KeptPixels, rows: np.ndarray, pixels: np.ndarray) -> torch.Tensor:
+        copied.extend(rows[~kept._is_there[rows]].tolist())
+        return of(kept, rows, pixels)
+
+    of = KeptPixels.of
+    monkeypatch.setattr(KeptPixels, "of", images_of)
+    assert_equal(*simulated_on_both(*NETWORKS))
+    assert len(copied) == len(set(copied)) == 40, "48 images, less 8 that are labelled in the beginning"
+
+
+def test_simulate_trains_again_without_the_images_on_the_gpu_if_its_memory_runs_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def train_or_fail(options: TrainOptions, *further: Any, **settings: Any) -> Result:
+        held.append(any(device._kept.values()))
+        if held[-1]:  # in the second round on the GPU
+            raise TryAgainError("out of memory")
+        return train(options, *further, **settings)
+
+    monkeypatch.setattr(rounds, "train", train_or_fail)
+    assert_equal(*simulated_on_both(*NETWORKS))
+    assert held[-4:] == [False, True, False, False]
+
+
+def test_simulate_with_heads(project: Path) -> None:
+    assert_equal(*simulated_on_both("--freeze", *PRETRAINED, "--strategies", "dfal"))
 
 
 def test_train_is_resumed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,18 +226,18 @@ def test_train_is_resumed(project: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             os.kill(os.getpid(), signal.SIGTERM)
         offered(state, content)
 
-    def train(out: str) -> Ended:
+    def trained(out: str) -> Ended:
         return dfal(
             "train", "--images", "images", "--labels", "labels.csv", "--arch", "lenet5", "--epochs", 4, "--patience", 4,
             "--device", "cuda", "--out", out,
         )  # fmt: skip
 
     with PretendedGpu():
-        through = train("through.safetensors")
+        through = trained("through.safetensors")
         with monkeypatch.context() as patch:
             patch.setattr(TrainingState, "write_now_and_then", end_after_two_epochs)
-            assert train("resumed.safetensors").code == 143
-        resumed = train("resumed.safetensors")
+            assert trained("resumed.safetensors").code == 143
+        resumed = trained("resumed.safetensors")
     assert (through.code, resumed.code) == (0, 0), resumed.stderr
     assert "resuming after epoch 2" in resumed.stderr
     assert Path("resumed.safetensors").read_bytes() == Path("through.safetensors").read_bytes()

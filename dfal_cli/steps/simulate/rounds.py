@@ -4,12 +4,14 @@ The folder of an unfinished run has one folder per round, with the labels at the
 the round is finished. A killed simulation continues after the last finished round.
 """
 
+import functools
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dfal_cli.errors import TryAgainError
 from dfal_cli.images import PreparedImages
 from dfal_cli.images.pool import draw_candidates, find_pool
 from dfal_cli.schemas import IMAGE, LABEL, LABELLED_SUFFIX, PSEUDO_SUFFIX, TWIN
@@ -17,6 +19,7 @@ from dfal_cli.steps.merge.command import merge
 from dfal_cli.steps.merge.options import MergeOptions
 from dfal_cli.steps.option import values_of
 from dfal_cli.steps.option_groups import ComputingOptions, MarginOptions, NetworkOptions, SeedOption, TrainingOptions
+from dfal_cli.steps.result import Result
 from dfal_cli.steps.score.command import score
 from dfal_cli.steps.score.options import ScoreOptions
 from dfal_cli.steps.select.command import select
@@ -33,6 +36,7 @@ from dfal_cli.steps.simulate.runs import (
 from dfal_cli.steps.train.command import train
 from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.strategies import STRATEGIES
+from dfal_cli.system.device import release_kept_pixels
 from dfal_cli.system.files import beside
 from dfal_cli.system.reporting import Silent
 from dfal_cli.system.state_files import write_json
@@ -126,11 +130,20 @@ class _Round:
         )  # fmt: skip
         if options.train_arch:
             if for_queries:
-                train(training, self._reporter, self._simulation.data, warn_if_not_learnt=False)
+                self._trained(training)
             training = replace(training, out=self._folder / f"trained-{CHECKPOINT}", arch=options.train_arch)
-        result = train(training, self._reporter, self._simulation.data, warn_if_not_learnt=False)
-        metrics: dict[str, Any] = result.details["test"]
+        metrics: dict[str, Any] = self._trained(training).details["test"]
         return metrics
+
+    def _trained(self, training: TrainOptions) -> Result:
+        """Train a network; if memory runs out, once more without the pixels of the pool that stay on the GPU."""
+        run = functools.partial(train, training, self._reporter, self._simulation.data, warn_if_not_learnt=False)
+        try:
+            return run()
+        except TryAgainError:
+            if not release_kept_pixels():
+                raise
+        return run()
 
     def _query(self, count: int, labels: Path) -> None:
         """Select queries, answer them from the oracle, and merge the answers."""
