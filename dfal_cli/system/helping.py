@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from multiprocessing.connection import Client, Connection
 from typing import Any, NoReturn
 
-from dfal_cli.errors import DfalError, Interrupted
+from dfal_cli.errors import DfalError, Interrupted, TryAgainError
 from dfal_cli.system.crew import Task, Work
-from dfal_cli.system.meeting import send_at_once, told_by_leader
+from dfal_cli.system.meeting import prepare, told_by_leader
 from dfal_cli.system.ranks import (
     CLAIM,
     DONE,
@@ -54,7 +54,7 @@ class _WorkIsDoneError(Exception):
 def help_leader(rank: Rank, works_of: WorksOf) -> None:
     """Compute tasks until rank 0 is done. Raises LeaderEndedError if it dies, ToldError after an error sent to it."""
     first, address, key = told_by_leader()
-    with Client(address, authkey=key) as connection:
+    with _connected(rank, first, address, key) as connection:
         leader = _Leader(connection, first)
         with contextlib.suppress(_WorkIsDoneError):
             leader.send(HELLO, rank)
@@ -76,6 +76,17 @@ def help_leader(rank: Rank, works_of: WorksOf) -> None:
                 leader.tell(RuntimeError(f"on {rank}:\n{traceback.format_exc()}"))
 
 
+def _connected(rank: Rank, first: Rank, address: tuple[str, int], key: bytes) -> Connection:
+    """Connect to rank 0. Raises TryAgainError if its machine cannot be reached, LeaderEndedError if it dies."""
+    try:
+        return Client(address, authkey=key)
+    except EOFError:
+        raise LeaderEndedError(first) from None
+    except OSError as error:
+        where = f"{first} at {address[0]}:{address[1]}"
+        raise TryAgainError(f"{rank} cannot reach {where}: {error.strerror} (see `dfal docs ranks`)") from None
+
+
 class _Leader:
     """Rank 0, as another rank sees it."""
 
@@ -83,7 +94,7 @@ class _Leader:
         self._connection = connection
         self._rank = rank
         self._early: deque[tuple[str, Any]] = deque()  # messages received before they were expected
-        send_at_once(connection)
+        prepare(connection)
 
     def send(self, kind: str, content: Any = None) -> None:
         """Send a message. Raises _WorkIsDoneError, LeaderEndedError."""
@@ -126,7 +137,7 @@ class _Leader:
     def _noticing_its_end(self) -> Iterator[None]:
         try:
             yield
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             raise LeaderEndedError(self._rank) from None
 
 

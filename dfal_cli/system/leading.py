@@ -19,7 +19,7 @@ from typing import Any, Self
 from dfal_cli.errors import DfalError, Interrupted
 from dfal_cli.system import signals
 from dfal_cli.system.crew import Each, Task, Work
-from dfal_cli.system.meeting import SECONDS_BETWEEN_CHECKS, send_at_once, socket_of, told_by_leader
+from dfal_cli.system.meeting import SECONDS_BETWEEN_CHECKS, prepare, socket_of, told_by_leader
 from dfal_cli.system.ranks import (
     CLAIM,
     DONE,
@@ -185,9 +185,7 @@ class _Helper:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = threading.Lock()
-        send_at_once(connection)
-        with socket_of(connection) as shared:
-            shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine may go without a word
+        prepare(connection)
         self.rank: Rank = connection.recv()[1]
         self.left = False
         """Whether it has said that it ends: because of a signal, or of an error, such as that another rank has died."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from dfal_cli.errors import TryAgainError, UsageError
+from dfal_cli.errors import TryAgainError, UsageError, plural
 from dfal_cli.system.ranks import Rank
 
 TIMEOUT = timedelta(minutes=10)
@@ -20,6 +20,15 @@ TIMEOUT = timedelta(minutes=10)
 
 SECONDS_BETWEEN_CHECKS = 0.2
 """While a rank waits for others, it looks this often whether a signal asks it to end."""
+
+SECONDS_TO_ANSWER = 120
+"""A machine that answers nothing for so long has gone: its power or its network has failed."""
+
+PATIENCE = {
+    "TCP_KEEPIDLE": SECONDS_TO_ANSWER // 2, "TCP_KEEPINTVL": SECONDS_TO_ANSWER // 8, "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 1000 * SECONDS_TO_ANSWER,
+}  # fmt: skip
+"""Options of TCP that make it so, where the system has them; by default it is hours."""
 
 
 @contextlib.contextmanager
@@ -33,8 +42,8 @@ def meeting(rank: Rank, device: str) -> Iterator[None]:
     if gpus and device in ("auto", "cuda"):
         if rank.local_of > gpus:
             raise UsageError(
-                f"{rank.local_of} ranks on {rank.host}, which has {gpus} GPUs: start one for each (--nproc-per-node="
-                f"{gpus}), or use --device cpu"
+                f"{rank.local_of} ranks on {rank.host}, which has {gpus} {plural(gpus, 'GPU')}: start one for each "
+                f"(--nproc-per-node={gpus}), or use --device cpu"
             )
         torch.cuda.set_device(rank.local)
     try:
@@ -42,7 +51,9 @@ def meeting(rank: Rank, device: str) -> Iterator[None]:
     except RuntimeError as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         reason = str(error).splitlines()[0]
-        raise TryAgainError(f"{rank}: the ranks have not found each other at {where}: {reason}") from None
+        raise TryAgainError(
+            f"{rank}: the ranks have not found each other at {where}: {reason} (see `dfal docs ranks`)"
+        ) from None
     yield
     distributed.destroy_process_group()  # not after a signal: torch may still wait for another rank in a thread
 
@@ -59,10 +70,14 @@ def socket_of(connection: Connection) -> socket.socket:
     return socket.socket(fileno=os.dup(connection.fileno()))
 
 
-def send_at_once(connection: Connection) -> None:
-    """Let a connection send short messages without waiting for more of them."""
+def prepare(connection: Connection) -> None:
+    """Let a connection send short messages without waiting for more, and end if the other machine has gone."""
     with socket_of(connection) as shared:
         shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in PATIENCE.items():
+            if hasattr(socket, name):
+                shared.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _interruptibly(wait: Callable[[], object]) -> None:

@@ -56,6 +56,6 @@ def this_rank() -> Rank | None:
 def ended(rank: Rank) -> TryAgainError:
     """Return the error that a rank has ended before its work was done."""
     return TryAgainError(
-        f"{rank} has ended before its work was done (killed, or out of memory); run the same command again to resume, "
-        "with any number of ranks"
+        f"{rank} has ended before its work was done (killed, out of memory, or its machine has failed); run the same "
+        "command again to resume, with any number of ranks"
     )
