@@ -1,4 +1,4 @@
-"""Decoding on one core, against torchvision's decoder alone: python tests/benchmarks/decoding.py [--keep DIR] [--images N]
+"""Decoding on one core, against torchvision's decoder alone: python tests/benchmarks/decoding.py [--keep DIR]
 
 Every row reads the same files, which are in the system's file cache, in one thread; CPU time, the least of three runs.
 """
@@ -50,7 +50,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=300, metavar="N", help="number of images of each set")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{platform.processor() or platform.machine()}, torchvision {torchvision.__version__}, {options.images} images")
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, torchvision {torchvision.__version__}, {options.images} images of each set")
     with tempfile.TemporaryDirectory() as folder:
         for name, shape in SETS.items():
             images = image_folder(name, options.keep or Path(folder), options.images)
