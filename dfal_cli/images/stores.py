@@ -26,6 +26,9 @@ VERSIONS = ("ETag", "etag", "md5Hash", "crc32c", "xet_hash", "blob_id", "LastMod
 
 NOT_PLAIN = "its key has an empty part between two slashes; rename it"
 
+MOST_ASKED = 10_000
+"""Maximum number of states that are kept of images that were not listed."""
+
 READERS = 16
 """Default number of threads that read images: each waits for the store most of the time."""
 
@@ -66,6 +69,7 @@ class Store:
         self._url = url
         self._filesystem, self._path = _file_system(url)
         self._known = _Known([], *np.empty((2, 0), np.int64))
+        self._asked: dict[str, FileState] = {}  # of images that were not listed, until they are read
         self._is_reached = False
 
     def listing(self) -> Listing:
@@ -91,11 +95,16 @@ class Store:
                 found = self._filesystem.info(f"{self._path}/{image}")
         except FileNotFoundError:
             return None
-        return FileState(*_state(found), 0, 0) if found["type"] == "file" else None
+        if found["type"] != "file":
+            return None
+        if len(self._asked) >= MOST_ASKED:
+            self._asked.clear()
+        state = self._asked[image] = FileState(*_state(found), 0, 0)
+        return state
 
     def read(self, image: str) -> bytes:
         """Return the contents of an image. Raises FileNotFoundError, UsageError and TryAgainError."""
-        known = self._listed(image)
+        known = self._listed(image) or self._asked.pop(image, None)
         if known is not None and known.size == 0:
             return b""
         limits = {} if known is None else {"start": 0, "end": known.size}  # s3fs asks for the size of a whole object

@@ -105,6 +105,13 @@ def test_an_image_is_read_with_its_state_known_from_the_listing(url: Url, object
     assert content_hash(url, "000.png") == sha256_of(Path("images/000.png"))
 
 
+def test_an_image_that_another_process_has_listed_takes_two_requests(url: Url, object_store: ObjectStore) -> None:
+    object_store.requests.clear()
+    assert probe_image(resolve_image(url, "000.png")).height == 16
+    place = "/" + url.removeprefix("s3://") + "/000.png"
+    assert object_store.requests == [f"HEAD {place}", f"GET {place}"]
+
+
 def test_a_missing_image_is_missing(url: Url) -> None:
     for _ in range(2):
         assert (is_there(url, "none.png"), is_there(url, "000.png")) == (False, True)
