@@ -1,11 +1,10 @@
-"""Full, read-only and vanished disks, limits and odd streams: said in a line or two, nothing lost, nothing left."""
+"""Full, read-only and vanished disks, quotas and devices: said in a line or two, nothing lost, nothing left."""
 
 import os
 import resource
 import shutil
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from tests.conftest import MEANS, dfal, train_divided_folder, write
 from tests.reliability.disks import fill, mounted, rationed
-from tests.reliability.processes import PROGRAM, ended, names, started
+from tests.reliability.processes import ended, names, started
 
 POOL = ("--images", "in/images", "--device", "cpu")
 
@@ -194,78 +193,6 @@ def test_a_device_is_never_replaced_by_an_output(house: Path) -> None:
         assert done.code == 2, done.stderr
         assert "null.csv" in done.stderr
         assert stat.S_ISCHR(Path("null.csv").stat().st_mode)
-
-
-@pytest.mark.slow
-def test_too_many_open_files_are_no_fault_of_the_images(house: Path) -> None:
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))
-
-    with started(*COMMANDS["score"], "--workers", 8, preexec_fn=limited, program=HOLDING) as process:
-        done = ended(process)
-    assert done.code == 75, done.stderr
-    assert "Too many open files" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not Path("small").exists() or names(Path("small")) == set()
-
-
-HOLDING = (sys.executable, "-c", """
-import os
-from dfal_cli.cli import main
-import dfal_cli.steps.score.pixels as step
-
-drawn = step.find_pool
-def find_pool(*arguments):
-    pool = drawn(*arguments)
-    try:
-        while True:
-            os.dup(0)  # until there are no more
-    except OSError:
-        return pool
-
-step.find_pool = find_pool
-main()
-""")  # fmt: skip
-
-
-def shell(command: str, **settings: object) -> tuple[int, str]:
-    """Run `dfal select` (or what comes after it) as a shell does; its exit code and what is on stderr."""
-    line = " ".join(map(str, (*PROGRAM, *COMMANDS["select"]))) + command
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, **settings)
-    return done.returncode, done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("streams", "code", "words"),
-    [
-        (" | head -0; exit ${PIPESTATUS[0]}", 0, "5 queries"),
-        (" > /dev/full", 75, "dfal select: stdout: No space left on device"),
-        (" >&-", 0, "5 queries"),
-        (" 2>&-", 0, ""),
-        (" 2>/dev/full", 0, ""),
-        (" <&- >&- 2>&-", 0, ""),
-    ],
-)
-def test_whatever_becomes_of_the_streams_the_output_stands(house: Path, streams: str, code: int, words: str) -> None:
-    found, stderr = shell(streams)
-    assert (found, words in stderr) == (code, True), stderr
-    assert "Traceback" not in stderr
-    assert len(stderr.splitlines()) <= 2
-    assert len(Path("small/q.csv").read_text().splitlines()) == 6
-    assert names(Path("small")) == {"q.csv", "q.csv.meta.json"}
-
-
-@pytest.mark.slow
-def test_a_simulation_needs_no_home(house: Path) -> None:
-    without = {
-        name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")
-    }
-    with started(*COMMANDS["simulate"], "--strategies", "random", env={**without, "HOME": "/proc"}) as process:
-        done = ended(process)
-    assert done.code == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    assert Path("small/sim/curves.png").exists()
 
 
 @pytest.mark.parametrize("name", ["train", "score"])
