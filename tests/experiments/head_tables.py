@@ -181,13 +181,27 @@ def twins_by_distance(experiments: dict[str, str], strategies: Sequence[str]) ->
 
 
 def uncertainty_of_lead(experiment: str, strategy: str, other: str) -> str:
-    """The lead of a strategy in points of mean accuracy, with the standard errors by trials and by test images."""
-    shares = pd.read_csv(HERE / experiment / "shares.csv")
-    leads = 100 * (shares[strategy] - shares[other])
+    """The lead of a strategy in points of mean accuracy, with its standard errors by trials, test images and both.
+
+    Trials and test images are crossed random effects. The means by trial and the means by image both contain the
+    residual, the noise of one trial on one image; it is taken off the variance by images, or both would count it twice.
+    """
     rows = []
-    for name, part in leads.groupby(shares["data_set"], sort=False):
-        by_kind = dict(tuple(part.groupby(shares["of"])))
-        errors = (by_kind[of].std() / math.sqrt(len(by_kind[of])) for of in ("trial", "test image"))
-        rows.append([str(name), f"{by_kind['trial'].mean():+.2f}", *(f"{error:.2f}" for error in errors)])
-    heads = [f"{strategy}, points over {other}", "standard error by trials", "standard error by test images"]
-    return markdown(["data set", *heads], rows)
+    for name, part in pd.read_csv(HERE / experiment / "rounds_right.csv").groupby("data_set", sort=False):
+        lead = _accuracies_by_image(part, strategy) - _accuracies_by_image(part, other)  # (trials, t)
+        n, t = lead.shape
+        by_trial, by_image = lead.mean(1, keepdims=True), lead.mean(0, keepdims=True)
+        residuals = lead - by_trial - by_image + lead.mean()
+        residual = (residuals**2).sum() / ((n - 1) * (t - 1)) / (n * t)
+        trials, images = by_trial.var(ddof=1) / n, by_image.var(ddof=1) / t - residual
+        errors = (math.sqrt(each) for each in (trials, images, trials + images))
+        rows.append([str(name), f"{lead.mean():+.2f}", *(f"{error:.2f}" for error in errors)])
+    errors_by = (f"standard error by {of}" for of in ("trials", "test images", "both"))
+    return markdown(["data set", f"{strategy}, points over {other}", *errors_by], rows)
+
+
+def _accuracies_by_image(part: pd.DataFrame, strategy: str) -> Numbers:
+    """Percent of the rounds of a trial in which a test image is classified correctly, (trials, t)."""
+    own = part[part["strategy"] == strategy]
+    right = np.array([numbers.split() for numbers in own["rounds_right"]], "float64")
+    return 100 * right / own["rounds"].to_numpy()[:, None]

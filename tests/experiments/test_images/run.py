@@ -2,9 +2,9 @@
 
     DATA=DATA python tests/experiments/test_images/run.py
 
-Both strategies begin with the same two random
-labels per class and ask about two per class in each round. The table has the share of right predictions over all
-rounds, once for each trial (over the test images) and once for each test image (over the trials).
+In a trial, both strategies begin with the same random labels, two per class on average, and ask about as many in each
+round. The table has a row for each trial of a strategy. `rounds_right` has a number for each test image: in how many of
+the rounds it is classified correctly.
 """
 
 import os
@@ -23,32 +23,25 @@ STRATEGIES = ("coverage", "probability-gap")
 TRIALS, ROUNDS, LABELS_PER_CLASS = 20, 15, 2
 
 
-def right(data: Embedded, strategy: str, trial: int) -> npt.NDArray[np.floating]:
-    """Play a trial; return the share of rounds in which each test image is predicted right, (t,)."""
+def rounds_right(data: Embedded, strategy: str, trial: int) -> npt.NDArray[np.intp]:
+    """Play a trial; return in how many rounds each test image is classified correctly, (t,)."""
     count = LABELS_PER_CLASS * len(data.classes)
     heads = (each.head for each in rounds(data, strategy, count, count, ROUNDS, trial))
-    return np.mean([head.logits(data.test_vectors).argmax(1) == data.test_targets for head in heads], axis=0)
-
-
-def shares(data: Embedded) -> pd.DataFrame:
-    """The shares by trial and by test image: a column for each strategy."""
-    by_strategy = {
-        strategy: np.array([right(data, strategy, trial) for trial in range(1, TRIALS + 1)]) for strategy in STRATEGIES
-    }  # (trials, t) each
-    tables = [
-        pd.DataFrame({"of": of, **{name: shares.mean(axis) for name, shares in by_strategy.items()}})
-        for of, axis in (("trial", 1), ("test image", 0))
-    ]
-    return pd.concat(tables, ignore_index=True)
+    return np.sum([head.logits(data.test_vectors).argmax(1) == data.test_targets for head in heads], axis=0)
 
 
 def main() -> None:
-    """Play all data sets and write shares.csv beside this file."""
+    """Play all data sets and write rounds_right.csv beside this file."""
     folder = Path(os.environ["DATA"])
-    tables = [shares(Embedded.of(folder, name)).assign(data_set=name) for name in DATA_SETS]
-    columns = ["data_set", "of", *STRATEGIES]
-    out = Path(__file__).with_name("shares.csv")
-    pd.concat(tables)[columns].to_csv(out, index=False, float_format="%.6f", lineterminator="\n")
+    rows = []
+    for name in DATA_SETS:
+        data = Embedded.of(folder, name)
+        for trial in range(1, TRIALS + 1):
+            for strategy in STRATEGIES:
+                numbers = " ".join(map(str, rounds_right(data, strategy, trial)))
+                rows.append((name, trial, strategy, ROUNDS, numbers))
+    table = pd.DataFrame(rows, columns=["data_set", "trial", "strategy", "rounds", "rounds_right"])
+    table.to_csv(Path(__file__).with_name("rounds_right.csv"), index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":
