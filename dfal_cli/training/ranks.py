@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed import ProcessGroup
 
+from dfal_cli.errors import UsageError
 from dfal_cli.training.batch_norm import synchronise_batch_norm
 from dfal_cli.training.team import Team, Value
 
@@ -22,8 +23,15 @@ class TeamOfRanks(Team):
     """The team of all processes of the default process group; `gloo` must be its backend."""
 
     def __init__(self, device: torch.device, *, sync_batch_norm: bool) -> None:
-        """sync_batch_norm: compute the statistics of batch normalisation of whole batches, instead of slices."""
+        """sync_batch_norm: compute the statistics of batch normalisation of whole batches, instead of slices.
+
+        Raises UsageError if only some of the ranks have a GPU.
+        """
         super().__init__(distributed.get_rank(), distributed.get_world_size(), 1 if sync_batch_norm else 2)
+        kinds: list[Any] = [None] * self.of
+        distributed.all_gather_object(kinds, device.type)
+        if len(set(kinds)) > 1:
+            raise UsageError("some ranks have a GPU and others have none; use --device cpu")
         self._device = device
         self._sync_batch_norm = sync_batch_norm
         backend = "nccl" if device.type == "cuda" else "gloo"
