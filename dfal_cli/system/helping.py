@@ -94,10 +94,13 @@ class _Leader:
         self._connection = connection
         self._rank = rank
         self._early: deque[tuple[str, Any]] = deque()  # messages received before they were expected
+        self._is_done = False
         prepare(connection)
 
     def send(self, kind: str, content: Any = None) -> None:
-        """Send a message. Raises _WorkIsDoneError, LeaderEndedError."""
+        """Send a message, unless rank 0 is done. Raises _WorkIsDoneError, LeaderEndedError."""
+        if self._is_done:  # a note about the work that has been done
+            return
         with self._noticing_its_end():
             while self._connection.poll():
                 self._early.append(self._received())
@@ -130,6 +133,7 @@ class _Leader:
     def _received(self) -> tuple[str, Any]:
         message: tuple[str, Any] = self._connection.recv()
         if message[0] == END:
+            self._is_done = True
             raise _WorkIsDoneError
         return message
 
@@ -138,6 +142,9 @@ class _Leader:
         try:
             yield
         except (EOFError, OSError):
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    self._received()  # rank 0 may have said that it is done
             raise LeaderEndedError(self._rank) from None
 
 
