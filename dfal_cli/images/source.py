@@ -12,7 +12,7 @@ from dfal_cli.images.cache import cached
 from dfal_cli.images.decode import InputFormat, Probe, probe_image
 from dfal_cli.images.listing import Listing, is_text
 from dfal_cli.images.roots import content_hash, is_there, list_images, resolve_image, state_of_image
-from dfal_cli.images.stores import READERS
+from dfal_cli.images.stores import READERS, store_of
 from dfal_cli.images.stream import DecodedBatch, ImageReader, read_batches, read_from_disk
 from dfal_cli.system.fingerprints import FileState
 from dfal_cli.system.image_roots import ImageRoot, Url
@@ -104,6 +104,8 @@ def open_images(
     if images is not None:
         yield images
         return
+    if isinstance(root, Url):
+        store_of(root).forget()
     from_disk = functools.partial(read_from_disk, follow_links=follow_links)
     with cached(cache, limit, from_disk, reporter, follow_links=follow_links) as reader:
         yield ImageFolder(root, reader, follow_links)

@@ -26,7 +26,7 @@ VERSIONS = ("ETag", "etag", "md5Hash", "crc32c", "xet_hash", "blob_id", "LastMod
 
 NOT_PLAIN = "its key has an empty part between two slashes; rename it"
 
-MOST_ASKED = 10_000
+MOST_ASKED = 100_000
 """Maximum number of states that are kept of images that were not listed."""
 
 READERS = 16
@@ -68,9 +68,13 @@ class Store:
         """Raises UsageError if fsspec does not know the URL, or a package is missing."""
         self._url = url
         self._filesystem, self._path = _file_system(url)
-        self._known = _Known([], *np.empty((2, 0), np.int64))
-        self._asked: dict[str, FileState] = {}  # of images that were not listed, until they are read
         self._is_reached = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the states of images, as a new command begins; it uses one state of an image throughout."""
+        self._known = _Known([], *np.empty((2, 0), np.int64))
+        self._asked: dict[str, FileState] = {}  # of images that were asked for by name
 
     def listing(self) -> Listing:
         """Return all images, by their paths in the folder. Raises UsageError and TryAgainError."""
@@ -87,7 +91,7 @@ class Store:
 
     def state(self, image: str) -> FileState | None:
         """Return the state of an image: as listed, or by asking the store. Raises UsageError and TryAgainError."""
-        known = self._listed(image)
+        known = self._known_state(image)
         if known is not None:
             return known
         try:
@@ -104,7 +108,7 @@ class Store:
 
     def read(self, image: str) -> bytes:
         """Return the contents of an image. Raises FileNotFoundError, UsageError and TryAgainError."""
-        known = self._listed(image) or self._asked.pop(image, None)
+        known = self._known_state(image)
         if known is not None and known.size == 0:
             return b""
         limits = {} if known is None else {"start": 0, "end": known.size}  # s3fs asks for the size of a whole object
@@ -112,12 +116,12 @@ class Store:
             content: bytes = self._filesystem.cat_file(f"{self._path}/{image}", **limits)
         return content
 
-    def _listed(self, image: str) -> FileState | None:
-        """Return the state of an image when it was listed; None if it was not."""
+    def _known_state(self, image: str) -> FileState | None:
+        """Return the state of an image when it was listed or asked for; None if it was not."""
         images, sizes, versions = self._known
         row = bisect.bisect_left(images, image)
         is_known = row < len(images) and images[row] == image
-        return FileState(int(sizes[row]), int(versions[row]), 0, 0) if is_known else None
+        return FileState(int(sizes[row]), int(versions[row]), 0, 0) if is_known else self._asked.get(image)
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Iterator[None]:

@@ -1,8 +1,16 @@
-"""How many threads the libraries for linear algebra and clusters use."""
+"""Threads: how many the libraries for linear algebra and clusters use, and some to wait for disks and stores."""
 
 import functools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+WAITING = 16
+"""Number of threads that wait for answers."""
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -13,6 +21,15 @@ def one_thread() -> AbstractContextManager[object]:
     """
     limit: AbstractContextManager[object] = _libraries().limit(limits=1)
     return limit
+
+
+def answers(function: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+    """Yield function(item) of each item, in order; an object store or a shared folder is asked for several at once."""
+    threads = ThreadPoolExecutor(WAITING, "waiting")
+    try:
+        yield from threads.map(function, items)
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 @functools.cache

@@ -22,7 +22,8 @@ from dfal_cli.system.device import on_device
 from dfal_cli.system.reporting import Reporter
 from dfal_cli.training.labelled_rows import load_twins, unusable_row
 
-DECODED_AT_ONCE = 64
+DECODED_AT_ONCE = 4
+"""Number of images that a thread reads, one after the other: with few labels, all threads should have some."""
 
 MAX_DEVICE_BYTES = 10**9
 """Examples of at most this size as floats are copied to the device once; more are copied batch by batch."""

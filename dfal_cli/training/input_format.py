@@ -1,5 +1,6 @@
 """The input of a network: its shape and its white, from the options or from the labelled images."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from dfal_cli.images import (
 from dfal_cli.images.pool import image_names
 from dfal_cli.schemas import IMAGE
 from dfal_cli.system.reporting import Reporter
+from dfal_cli.system.threads import answers
 from dfal_cli.training.examples import DECODED_AT_ONCE
 from dfal_cli.training.labelled_rows import unusable_row
 
@@ -36,8 +38,10 @@ class InputOptions(NamedTuple):
 
 def probe_images(images: ImageSource, table: pd.DataFrame, reporter: Reporter) -> dict[str, Probe]:
     """Read the headers of the images in a labels table. Raises DataError if one cannot be read."""
+    rows = table.to_dict("records")
     with reporter.progress("reading headers", len(table), "images") as progress:
-        return {row[IMAGE]: _probe(images, row) for row in progress.over(table.to_dict("records"))}
+        probes = progress.over(answers(functools.partial(_probe, images), rows))
+        return {row[IMAGE]: probe for row, probe in zip(rows, probes, strict=True)}
 
 
 def choose_input_format(

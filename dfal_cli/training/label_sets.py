@@ -11,6 +11,7 @@ from dfal_cli.schemas import IMAGE, LABEL, SKIP, TWIN
 from dfal_cli.system.fingerprints import digest_of_many, sha256_or_empty
 from dfal_cli.system.image_roots import ImageRoot
 from dfal_cli.system.reporting import Reporter
+from dfal_cli.system.threads import answers
 from dfal_cli.tables import (
     ImageNames,
     NameMatcher,
@@ -49,8 +50,7 @@ class LabelSets(NamedTuple):
         """Hash the contents of the images of each table, in the order of its rows; "" where they are unknown."""
         with reporter.progress("hashing", sum(map(len, self.tables.values())), "images") as progress:
             return {
-                name: [content_hash(image) for image in progress.over(table[IMAGE])]
-                for name, table in self.tables.items()
+                name: list(progress.over(answers(content_hash, table[IMAGE]))) for name, table in self.tables.items()
             }
 
     def digests(self, content_hashes: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -3,7 +3,9 @@
 import itertools
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,42 @@ def test_a_missing_image_is_missing(url: Url) -> None:
         with pytest.raises(MissingImageError):
             probe_image(resolve_image(url, "none.png"))
         list_images(url)
+
+
+def two_at_once() -> Any:
+    """Answer requests for images in pairs only."""
+    together = threading.Barrier(2)
+
+    def wait(request: dict[str, Any]) -> None:
+        if request["REQUEST_METHOD"] == "GET":
+            together.wait(timeout=20)
+
+    return wait
+
+
+def test_training_asks_for_each_labelled_image_once_and_reads_several_at_once(
+    in_tmp: Path, object_store: ObjectStore
+) -> None:
+    url = object_store.filled(draw_folder(in_tmp, each=4) / "images")
+    write(Path("mine.csv"), "image,label", *(f"{number:03d}.png,{number % 2}" for number in range(8)))
+    object_store.requests.clear()
+    with object_store.answering(two_at_once()):
+        assert dfal("train", "--images", url, "--labels", "mine.csv", "--out", "m.safetensors", "--arch", "lenet5",
+                    "--epochs", 1, *CPU).code == 0  # fmt: skip
+    asked = Counter(request for request in object_store.requests if request.startswith("HEAD"))
+    assert list(asked.values()) == [1] * 8
+
+
+def test_the_next_training_in_the_same_process_sees_an_image_that_has_changed(url: Url, s3: Any) -> None:
+    write(Path("mine.csv"), "image,label", *(f"{number:03d}.png,{number % 2}" for number in range(6)))
+    train = ("train", "--images", url, "--labels", "mine.csv", "--out", "m.safetensors", "--arch", "lenet5")
+    assert dfal(*train, "--epochs", 1, *CPU).code == 0
+    assert dfal(*train, "--epochs", 1, *CPU, "--json").json["status"] == "up to date"
+    larger = Path("images/000.png").read_bytes() + bytes(100)  # readers of PNG ignore what follows it
+    s3.S3FileSystem().pipe_file(f"{url}/000.png", larger)
+    refused = dfal(*train, "--epochs", 1, *CPU)
+    assert refused.code == 2
+    assert "labels" in told(refused)
 
 
 def test_only_images_that_change_are_embedded_again(url: Url, s3: Any) -> None:
