@@ -1,5 +1,7 @@
 """What a check is given, and what it found."""
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,11 +22,17 @@ CLASSES, SIDE = 10, 28
 class Finding(NamedTuple):
     """The result of a check."""
 
-    passed: bool
+    passed: bool | None
+    """None: it was not checked, for the reason in `what`."""
     what: str
     """In words, with the numbers that decided."""
     figures: dict[str, float] = {}  # noqa: RUF012
     seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the check has passed."""
+        return {True: "passed", False: "FAILED", None: "skipped"}[self.passed]
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,13 @@ class Folder(NamedTuple):
 
     root: Path
     labels: Path
+
+
+def run_process(*command: object) -> None:
+    """Run `python -m COMMAND`. Raises RuntimeError with what it said if it fails."""
+    done = subprocess.run([sys.executable, "-m", *map(str, command)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stderr}")
 
 
 def _pixels(count: int) -> tuple[np.ndarray, np.ndarray]:

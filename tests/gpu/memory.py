@@ -1,14 +1,17 @@
 """Memory of the GPU, copies to it, and commands that use it for a long time."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import torch
+from pytest import MonkeyPatch
 
 from dfal_cli.margins import deepfool
-from dfal_cli.system.device import FittingBatches, on_device
+from dfal_cli.steps.simulate.command import simulate
+from dfal_cli.steps.simulate.options import SimulateOptions
+from dfal_cli.system import device
+from dfal_cli.system.device import FittingBatches, KeptPixels, on_device
 from dfal_cli.system.reporting import Silent
 from dfal_cli.training.state import TrainingState
 from tests.gpu.finding import Finding, Setting
@@ -20,7 +23,10 @@ def copies(setting: Setting) -> Finding:
     batches = [torch.randint(256, (512, 3, 64, 64), dtype=torch.uint8, generator=generator) for _ in range(8)]
     there = [on_device(batch.clone(), setting.device) for batch in batches]
     wrong = sum(not torch.equal(batch, copy.cpu()) for batch, copy in zip(batches, there, strict=True))
-    return Finding(wrong == 0, f"{wrong} of {len(batches)} copies changed")
+    rows, kept = np.arange(0, 512, 3), KeptPixels(tuple(batches[0].shape), setting.device)
+    for _ in range(2):  # copied, then kept
+        wrong += not torch.equal(kept.of(rows, batches[0][rows].numpy()).cpu(), batches[0][rows])
+    return Finding(wrong == 0, f"{wrong} of {len(batches) + 2} copies changed")
 
 
 def out_of_memory(setting: Setting) -> Finding:
@@ -60,25 +66,31 @@ def resuming(setting: Setting) -> Finding:
 
 
 def simulation(setting: Setting) -> Finding:
-    """`simulate` plays its rounds on the GPU, each beginning with the accuracy of the CPU's."""
-    images = setting.images(600)
-    table = pd.read_csv(images.labels, dtype=str)
+    """`simulate` plays its rounds on the GPU, each with about the accuracy of the CPU's, and copies each image once."""
+    one, two = (simulated(setting, device, jobs=1) for device in ("cpu", str(setting.device)))
+    apart = float((one["accuracy"] - two["accuracy"]).abs().max())
+    stayed = any(device._kept.values())
+    device._kept.clear()  # the other checks need the memory
+    return Finding(
+        len(one) == len(two) and apart <= 0.1 and stayed == (setting.device.type == "cuda"),
+        f"{len(two)} rounds; accuracies at most {apart:.1%} apart; images {'' if stayed else 'not '}kept on a GPU",
+    )
+
+
+def simulated(setting: Setting, name: str, jobs: int | None) -> pd.DataFrame:
+    """Simulate three rounds of two strategies on a device; return the results."""
+    table = pd.read_csv(setting.images(600).labels, dtype=str)
     oracle, test = setting.folder / "oracle.csv", setting.folder / "test.csv"
     table[:300].to_csv(oracle, index=False)
     table[300:].to_csv(test, index=False)
-    results = {}
-    for device in ("cpu", str(setting.device)):
-        out = setting.folder / f"simulated-{device.replace(':', '-')}"
-        command = [
-            sys.executable, "-m", "dfal_cli", "simulate", "--images", images.root, "--labels", oracle, "--test", test,
-            "--out", out, "--arch", "lenet5", "--strategies", "dfal,random", "--initial", "50", "--count", "50",
-            "--budget", "150", "--epochs", "10", "--device", device, "--quiet",
-        ]  # fmt: skip
-        subprocess.run(list(map(str, command)), check=True, capture_output=True)
-        results[device] = pd.read_csv(out / "results.csv")
-    one, two = results["cpu"], results[str(setting.device)]
-    apart = float((one["accuracy"] - two["accuracy"]).abs().max())
-    return Finding(len(one) == len(two) and apart <= 0.1, f"{len(two)} rounds; accuracies at most {apart:.1%} apart")
+    options = SimulateOptions(
+        images=setting.images(600).root, labels=[oracle], test=[test], out=setting.folder / f"simulated-{jobs}-{name}",
+        arch="lenet5", strategies="dfal,random", initial=50, count=50, budget=150, epochs=10, device=name, jobs=jobs,
+    )  # fmt: skip
+    with MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # then one job is played in this process
+        simulate(options, Silent())
+    return pd.read_csv(options.out / "results.csv")
 
 
 MEMORY: dict[str, Callable[[Setting], Finding]] = {

@@ -4,7 +4,6 @@ import copy
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,6 @@ from dfal_cli.models.backbones import load_backbone
 from dfal_cli.models.embedding import embed_pixels
 from dfal_cli.steps.score.command import score
 from dfal_cli.steps.score.options import ScoreOptions
-from dfal_cli.steps.train.command import train
-from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.device import tf32
 from dfal_cli.system.reporting import Silent
 from tests.gpu.finding import Finding, Setting
@@ -126,29 +123,6 @@ def embeddings(setting: Setting) -> Finding:
     return Finding(bool(least > 1 - TOLERANCE), f"cosine of at least {least:.6f} to float32 on the CPU")
 
 
-def training(setting: Setting) -> Finding:
-    """The first epochs have the losses of the CPU; mixed precision ends where full precision does."""
-
-    def history(device: str, *, mixed: bool) -> list[dict[str, Any]]:
-        images = setting.images(600)
-        options = TrainOptions(
-            images=images.root, labels=[images.labels], out=setting.folder / "trained.safetensors", arch="lenet5",
-            epochs=5, patience=100, device=device, mixed_precision=mixed, force=True,
-        )  # fmt: skip
-        return list(train(options, Silent()).details["history"])
-
-    here, full = history("cpu", mixed=False), history(str(setting.device), mixed=False)
-    mixed = history(str(setting.device), mixed=True)
-    first = abs(full[0]["loss"] - here[0]["loss"]) / here[0]["loss"]
-    last = abs(mixed[-1]["loss"] - full[-1]["loss"]) / full[-1]["loss"]
-    return Finding(
-        first <= 10 * TOLERANCE and last <= 0.2,
-        f"loss of the first epoch {first:.1e} apart from the CPU's; of the fifth {last:.1%} apart with mixed precision",
-        {"first": first, "mixed": last},
-    )
-
-
 PARITY: dict[str, Callable[[Setting], Finding]] = {
     "margins": margins, "twins": twins, "batches": batches, "scores": scores, "embeddings": embeddings,
-    "training": training,
 }  # fmt: skip

@@ -1,25 +1,29 @@
 """How fast dfal is on the GPU, beside foolbox on the same GPU and beside the forward pass alone."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torch.profiler import ProfilerActivity, profile
 
+from dfal_cli.checkpoint import load_checkpoint
 from dfal_cli.margins import deepfool
 from dfal_cli.models.backbones import load_backbone
 from dfal_cli.models.embedding import embed_pixels
-from dfal_cli.models.network import build_network
+from dfal_cli.steps.train.command import train
+from dfal_cli.steps.train.options import TrainOptions
 from dfal_cli.system.device import first_batch_size, on_device, tf32
+from dfal_cli.system.reporting import Silent
 from tests.benchmarks.comparison.methods import PEERS, is_installed
 from tests.benchmarks.comparison.subjects import Trained
 from tests.benchmarks.comparison.walk import Scored, score_in_memory
-from tests.gpu.finding import Finding, Setting
+from tests.gpu.finding import Finding, Setting, run_process
 
-POOL, PHOTOS, NEAREST = 60_000, 10_000, 600
+POOL, PHOTOS, SCORED_PHOTOS, NEAREST = 60_000, 10_000, 2_000, 600
 DEEPFOOL = next(name for name in PEERS if name.startswith("foolbox") and "DeepFool" in name)
 
 
@@ -56,16 +60,15 @@ def pool(setting: Setting) -> Finding:
     """`score --nearest` of the pool from a cache, as a process from start to end: under 10 s; and the whole pool."""
     images = setting.images(POOL)
     setting.network()
-    command = [
-        sys.executable, "-m", "dfal_cli", "score", "--images", images.root, "--labels", images.labels, "--checkpoint",
+    command = (
+        "dfal_cli", "score", "--images", images.root, "--labels", images.labels, "--checkpoint",
         setting.folder / "network.safetensors", "--device", setting.device, "--cache", setting.folder / "cache",
         "--quiet", "--force",
-    ]  # fmt: skip
+    )  # fmt: skip
     figures = {}
     for name, further in (("cold", ("--nearest", NEAREST)), ("nearest", ("--nearest", NEAREST)), ("everything", ())):
         started = time.perf_counter()
-        arguments = [*command, "--out", setting.folder / f"{name}.parquet", *further]
-        subprocess.run(list(map(str, arguments)), check=True, capture_output=True)
+        run_process(*command, "--out", setting.folder / f"{name}.parquet", *further)
         figures[name] = time.perf_counter() - started
     return Finding(
         figures["nearest"] < 10 and figures["everything"] < 10,
@@ -79,11 +82,20 @@ def nearest(setting: Setting) -> Finding:
     return _nearest(setting, network.model, setting.floats(POOL), most=2)
 
 
-def photos(setting: Setting) -> Finding:
-    """The nearest 1 % of photos of 224 pixels on a ResNet-50: at most 3, and the same set."""
-    count = 16 if setting.small else 1000
-    images = torch.rand(count, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    return _nearest(setting, build_network("resnet50", 10, (3, 224, 224)), images, most=3)
+def photos(setting: Setting, **training: Any) -> Finding:
+    """The nearest 1 % of pictures of 224 pixels in colour: at most 3, and the same set. training: of the network."""
+    images, side = setting.images(600), 64 if setting.small else 224
+    if setting.small and "epochs" in training:
+        training["epochs"] = 1
+    options = TrainOptions(
+        images=images.root, labels=[images.labels], out=setting.folder / "photos.safetensors", image_size=side,
+        device=str(setting.device), force=True, **training,
+    )  # fmt: skip
+    train(options, Silent())
+    network = load_checkpoint(options.out, str(setting.device))
+    small = setting.floats(32 if setting.small else SCORED_PHOTOS)
+    large = [interpolate(part, (side, side), mode="bilinear").expand(-1, 3, -1, -1) for part in small.split(100)]
+    return _nearest(setting, network.model, torch.cat(large), most=3)
 
 
 def _nearest(setting: Setting, model: nn.Module, images: Tensor, most: float) -> Finding:
@@ -158,6 +170,7 @@ def _forward(model: nn.Module, parts: tuple[Tensor, ...], device: torch.device) 
 
 
 SPEED: dict[str, Callable[[Setting], Finding]] = {
-    "margins-speed": margins, "pool": pool, "nearest": nearest, "photos": photos, "embedding-speed": embedding,
-    "idle": idle,
+    "margins-speed": margins, "pool": pool, "nearest": nearest,
+    "photos-resnet50": partial(photos, arch="resnet50", grey=False, epochs=5),
+    "photos-lite0": partial(photos, freeze=True), "embedding-speed": embedding, "idle": idle,
 }  # fmt: skip
