@@ -35,17 +35,10 @@ PATIENCE = {
 def meeting(rank: Rank, device: str) -> Iterator[None]:
     """Join the process group for the block. Each rank computes on a GPU of its own, if there are any.
 
-    device: the --device option. Raises UsageError if this machine has fewer GPUs than ranks, TryAgainError if the ranks
-    do not find each other.
+    device: the --device option. Raises UsageError if this machine has fewer GPUs than ranks, or all should share one,
+    TryAgainError if the ranks do not find each other.
     """
-    gpus = torch.cuda.device_count()
-    if gpus and device in ("auto", "cuda"):
-        if rank.local_of > gpus:
-            raise UsageError(
-                f"{rank.local_of} ranks on {rank.host}, which has {gpus} {plural(gpus, 'GPU')}: start one for each "
-                f"(--nproc-per-node={gpus}), or use --device cpu"
-            )
-        torch.cuda.set_device(rank.local)
+    _take_own_gpu(rank, device)
     try:
         _interruptibly(lambda: distributed.init_process_group("gloo", timeout=TIMEOUT))
     except RuntimeError as error:
@@ -56,6 +49,21 @@ def meeting(rank: Rank, device: str) -> Iterator[None]:
         ) from None
     yield
     distributed.destroy_process_group()  # not after a signal: torch may still wait for another rank in a thread
+
+
+def _take_own_gpu(rank: Rank, device: str) -> None:
+    """Make the GPU of the rank's number on its machine the current one. Raises UsageError if it has none of its own."""
+    if device.startswith("cuda:") and rank.local_of > 1:
+        raise UsageError(f"--device {device}: {rank.local_of} ranks on one GPU; with --device cuda each has its own")
+    gpus = torch.cuda.device_count()
+    if not gpus or device not in ("auto", "cuda"):
+        return
+    if rank.local_of > gpus:
+        raise UsageError(
+            f"{rank.local_of} ranks on {rank.host}, which has {gpus} {plural(gpus, 'GPU')}: start one for each "
+            f"(--nproc-per-node={gpus}), or use --device cpu"
+        )
+    torch.cuda.set_device(rank.local)
 
 
 def told_by_leader(value: Any = None) -> Any:
