@@ -67,9 +67,12 @@ def _take_own_gpu(rank: Rank, device: str) -> None:
 
 
 def told_by_leader(value: Any = None) -> Any:
-    """Return the value that rank 0 has passed to this function."""
+    """Return the value that rank 0 has passed to this function. Raises TryAgainError if a rank dies meanwhile."""
     values = [value]
-    _interruptibly(lambda: distributed.broadcast_object_list(values, src=0))
+    try:
+        _interruptibly(lambda: distributed.broadcast_object_list(values, src=0))
+    except RuntimeError as error:
+        raise TryAgainError(f"the ranks have not found each other: {str(error).splitlines()[0]}") from None
     return values[0]
 
 

@@ -31,6 +31,8 @@ EMBED = (
     "--device", "cpu", "--batch-size", 4, "--max-unreadable", 0.2,
 )  # fmt: skip
 
+SLOW = {"SECONDS_A_FORWARD": "0.06"}
+
 COUNTING = f"""{NETWORK}
 class Counting(Slow):
     def forward(self, images):
@@ -98,7 +100,7 @@ def test_a_rank_killed_at_any_moment_costs_only_its_unfinished_work(project, kil
     generator = random.Random(0)
     hit = 0
     for attempt in range(kills):
-        with ranks(project, NEAREST, 2 + attempt % 2, SECONDS_A_FORWARD="0.02") as running:
+        with ranks(project, NEAREST, 2 + attempt % 2, first=SLOW, **SLOW) as running:
             if attempt % 5:  # else it may be killed before they have met
                 running.wait_until(lambda: "scoring" in running.said()[0])
             time.sleep(generator.uniform(0, 1))
