@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import dfal
+from tests.steps.scoring_embeddings import assert_refused
 
 
 @pytest.fixture
@@ -21,14 +22,6 @@ def score(*further, checkpoint="model.safetensors", out="scores.parquet"):
         "score", "--images", "images", "--checkpoint", checkpoint, "--labels", "labels.csv", "--out", out,
         "--device", "cpu", *further,
     )  # fmt: skip
-
-
-def assert_refused(ended, code, *said):
-    assert ended.code == code, ended.stderr
-    for text in said:
-        assert text in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
 
 
 def test_an_empty_pool_is_bad_data(project):
